@@ -1,0 +1,124 @@
+/* What a device must offer: memory, weights in the form it likes, and the operations of the network.
+ *
+ * Three devices stand behind it: `cpu` (oneDNN and own loops; the reference), `null` (computes nothing: a dry
+ * run for shapes, MACs and memory) and the GPU plug-in. The network (forward.c) is written once, over ops.h,
+ * which checks shapes and hands out memory before it calls here; so a device may trust its arguments.
+ *
+ * Letters: B pictures, H W rows and columns, C channels; N windows of all pictures (picture-major, then rows of
+ * windows), T tokens of a window, E = C/2 scanned channels, S = 8 states, R = rank of the step size.
+ * Pictures are channels last (B H W C), tokens N T C. Activations have the device's type `act`; vectors (norms,
+ * gamma, A, D) and the states are fp32. An output aliases no input but the residual, which may be the output itself.
+ *
+ * Values told to be fp32 (dt, h, rows) and any `out` whose type is MV_F32 are written as fp32 whatever `act` is: the
+ * logits are asked for so.
+ *
+ * Every function that can fail returns its code and writes the sentence into *e. A GPU may run behind the caller:
+ * then a late failure is told by `finish`, `read` or the next call.
+ */
+#ifndef MV_BACKEND_H
+#define MV_BACKEND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "status.h"
+#include "tensor.h"
+
+enum { MV_STATES = 8, MV_TAPS = 3 };  /* d_state and d_conv of every mixer */
+
+typedef enum { MV_ACT_NONE, MV_ACT_RELU, MV_ACT_GELU, MV_ACT_GELU_TANH } mv_act;  /* GELU is the exact (erf) form */
+
+typedef struct mv_backend mv_backend;
+
+/* A 3x3 convolution, padding 1, with bias; batch norm is folded in before it comes here. */
+typedef struct {
+    int in, out, stride;
+    void *w;  /* the device's own form */
+} mv_conv;
+
+/* A product y = x W^T + b. */
+typedef struct {
+    int in, out;
+    void *w;
+} mv_dense;
+
+/* A vector of fp32 in device memory; NULL data is an absent vector. */
+typedef struct {
+    int n;
+    float *data;
+} mv_vector;
+
+/* The mixer's weights that belong to the scan. */
+typedef struct {
+    int channels, rank;  /* E, R */
+    mv_dense dt;         /* R -> E; its bias is TWICE the checkpoint's: the released models count it twice */
+    mv_vector A;         /* E*S: -exp(A_log) */
+    mv_vector D;         /* E */
+} mv_ssm;
+
+struct mv_backend {
+    const char *name;  /* "cpu", "cuda:0", "null" */
+    char about[160];   /* one line for `devices` and recipes: processor, instruction set, library */
+    mv_dtype act;      /* type of activations: MV_F32, MV_BF16 or MV_F16 */
+
+    void (*free)(mv_backend *);
+
+    /* ---- memory. alloc: at least 64-byte aligned, NULL when there is none. */
+    void *(*alloc)(mv_backend *, size_t bytes);
+    void (*release)(mv_backend *, void *);
+    /* Gathers a strided value into dense row-major fp32 on the host, and back. Waits for what was asked before. */
+    mv_status (*read)(mv_backend *, float *host, mv_view from, mv_error *);
+    mv_status (*write)(mv_backend *, mv_view to, const float *host, mv_error *);
+    /* Waits until all is done; tells of late failures. */
+    mv_status (*finish)(mv_backend *, mv_error *);
+
+    /* ---- weights: converted once. `w` is fp32 on the host, (out, in, 3, 3) or (out, in); bias may be NULL.
+     * The result lives until its _free, which takes an empty handle too. The null device takes NULL weights. */
+    mv_status (*conv_new)(mv_backend *, mv_conv *out, int n_in, int n_out, int stride, const float *w, const float *bias,
+                          mv_error *);
+    mv_status (*dense_new)(mv_backend *, mv_dense *out, int n_in, int n_out, const float *w, const float *bias, mv_error *);
+    mv_status (*vector_new)(mv_backend *, mv_vector *out, int n, const float *values, mv_error *);
+    void (*conv_free)(mv_backend *, mv_conv *);
+    void (*dense_free)(mv_backend *, mv_dense *);
+    void (*vector_free)(mv_backend *, mv_vector *);
+
+    /* ---- operations */
+
+    /* out (B H W C) = planes (B C H W, fp32 on the host), cast to `act` */
+    mv_status (*picture)(mv_backend *, mv_tensor out, const float *planes, mv_error *);
+    /* out (B H' W' O) = act(conv(x (B H W C)) + bias) + residual (as out, or nd 0); H' = ceil(H / stride) */
+    mv_status (*conv2d)(mv_backend *, mv_tensor out, mv_tensor x, const mv_conv *w, mv_act act, mv_tensor residual, mv_error *);
+    /* out (..., O) = residual + gamma * act(x (..., C) W^T + b); gamma and residual may be absent */
+    mv_status (*linear)(mv_backend *, mv_tensor out, mv_tensor x, const mv_dense *w, mv_act act, mv_vector gamma,
+                        mv_tensor residual, mv_error *);
+    /* out = residual + gamma * x: what `linear` fuses, for when x was watched. Same arithmetic, so fp32 is bit-equal. */
+    mv_status (*add)(mv_backend *, mv_tensor out, mv_tensor x, mv_vector gamma, mv_tensor residual, mv_error *);
+    /* out (..., C): (x - mean) / sqrt(var + eps) * weight + bias over the last dimension */
+    mv_status (*layernorm)(mv_backend *, mv_tensor out, mv_tensor x, mv_vector weight, mv_vector bias, float eps, mv_error *);
+    /* xz (N T 2E) -> x (N T E) = silu(conv3(left half)), right half of yz (N T 2E) = silu(conv3(right half)).
+     * Depthwise along T, zero padding 1 on both sides, no bias; wx, wz: E*3 taps. The left half of yz is left alone. */
+    mv_status (*conv1d_silu)(mv_backend *, mv_tensor x, mv_tensor yz, mv_tensor xz, mv_vector wx, mv_vector wz, mv_error *);
+    /* dt (N T E, fp32) = softplus(first R columns of proj (N T R+16) W^T + 2b): the step size by itself, when it is watched */
+    mv_status (*step)(mv_backend *, mv_tensor dt, mv_tensor proj, const mv_ssm *w, mv_error *);
+    /* h_t = exp(dt_t A) h_{t-1} + dt_t B_t x_t, h before the window 0; left half of yz = C_t . h_t + D x_t.
+     * x (N T E); proj (N T R+16) holds [r | B | C]; dt as `step` gives it, or nd 0: made inside;
+     * h (N T E S, fp32) receives every state, or nd 0: none is kept. The right half of yz is left alone. */
+    mv_status (*scan)(mv_backend *, mv_tensor yz, mv_tensor x, mv_tensor proj, mv_tensor dt, const mv_ssm *w, mv_tensor h,
+                      mv_error *);
+    /* left half of yz = C_t . h_t + D x_t from given states: after an edit of h */
+    mv_status (*readout)(mv_backend *, mv_tensor yz, mv_tensor x, mv_tensor proj, mv_tensor h, const mv_ssm *w, mv_error *);
+    /* out (N T C) = softmax(q k^T / sqrt(d)) v; qkv (N T 3C) is packed (3, heads, d). rows (N heads T T, fp32) receives the
+     * softmax, or nd 0: it is never stored. */
+    mv_status (*attention)(mv_backend *, mv_tensor out, mv_tensor qkv, int heads, mv_tensor rows, mv_error *);
+    /* out (N T C) = rows v with given rows: after an edit of them */
+    mv_status (*attend)(mv_backend *, mv_tensor out, mv_tensor rows, mv_tensor qkv, mv_error *);
+    /* x (B H W C) -> out (N s*s C), zero padding right and below; and back to out (B H W C), padding dropped */
+    mv_status (*split)(mv_backend *, mv_tensor out, mv_tensor x, int window, mv_error *);
+    mv_status (*merge)(mv_backend *, mv_tensor out, mv_tensor x, int window, mv_error *);
+    /* out = x * scale + shift over the last dimension (the final batch norm, when it is watched) */
+    mv_status (*affine)(mv_backend *, mv_tensor out, mv_tensor x, mv_vector scale, mv_vector shift, mv_error *);
+    /* out (B C) = mean over H W of x (B H W C), times scale plus shift where given */
+    mv_status (*pool)(mv_backend *, mv_tensor out, mv_tensor x, mv_vector scale, mv_vector shift, mv_error *);
+};
+
+#endif

@@ -1,0 +1,32 @@
+/* The layout of a .zip file with uncompressed entries, for a writer that fills in the data later and in any
+ * order: nothing is held in memory and nothing is written twice, which libzip cannot offer. Always in the 64-bit form
+ * (sizes and offsets beyond 4 GiB). https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT sections 4.3 to 4.5
+ *
+ *     local header, data      per entry
+ *     central directory       a record per entry, then mv_npz_end
+ */
+#ifndef MV_NPZ_H
+#define MV_NPZ_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct {
+    const char *name;      /* in the archive, UTF-8, at most MV_NPZ_NAME bytes */
+    uint64_t offset, size; /* of its local header; of its data */
+    uint32_t crc;          /* CRC-32 of its data */
+} mv_npz_entry;
+
+enum { MV_NPZ_NAME = 255, MV_NPZ_RECORD = 46 + 28 + MV_NPZ_NAME, MV_NPZ_END = 56 + 20 + 22 };
+
+/* Each writes a record into `out` (MV_NPZ_RECORD bytes at least) and returns its size. */
+size_t mv_npz_local(unsigned char *out, const mv_npz_entry *t);
+size_t mv_npz_central(unsigned char *out, const mv_npz_entry *t);
+
+/* Size of what mv_npz_local writes: the data follow it. */
+size_t mv_npz_local_size(const char *name);
+
+/* What closes the file: the central directory has `count` records from `offset` on, `size` bytes in all. */
+void mv_npz_end(unsigned char out[MV_NPZ_END], uint64_t count, uint64_t offset, uint64_t size);
+
+#endif
