@@ -1,0 +1,35 @@
+/* What the tests of the network share: a device, a model with generated weights, a run, distances. */
+#ifndef NETWORK_H
+#define NETWORK_H
+
+#include "model.h"
+#include "run.h"
+#include "safetensors.h"
+#include "weights.h"
+
+typedef struct {
+    mv_backend *backend;
+    mv_model *model;
+    weights w;
+} network;
+
+/* Fails the test with the error's text where there is one. */
+void expect_ok(const mv_error *e);
+
+/* A model of this config with generated weights of this seed on the CPU. */
+network network_of(const mv_config *config, mv_dtype act, int threads, uint64_t seed);
+void network_free(network *n);
+
+/* The config a golden file carries. */
+mv_config golden_config(const mv_safetensors *file);
+
+/* Deterministic planes (pictures, 3, h, w), smooth plus noise; the caller's to free. */
+float *network_input(int pictures, int h, int w, uint64_t seed);
+
+/* |a - b| / |b| over n values; 0 where both are zero, infinite where a value is not finite. */
+double relative_l2(const float *a, const float *b, size_t n);
+
+/* A small network with an odd depth, gamma, two heads sizes: quick, yet every op of the real ones. */
+mv_config small_config(void);
+
+#endif

@@ -1,0 +1,347 @@
+/* Checkpoints as users have them, and as they break: every refusal names the file and the tensor or key. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "checkpoint.h"
+#include "cpu.h"
+#include "network.h"
+#include "null.h"
+#include "safetensors.h"
+
+static const char config_json[] = "{\"dim\": 16, \"in_dim\": 8, \"depths\": [1, 1, 3, 2], \"num_heads\": [1, 1, 2, 4], \"window_size\": [8, 8, 7, 4], "
+                                  "\"mlp_ratio\": 4, \"layer_scale\": 1e-5, \"resolution\": 64, \"crop_pct\": 0.9, \"crop_mode\": \"squash\", "
+                                  "\"id2label\": {\"0\": \"a\", \"1\": \"b\", \"2\": \"c\", \"3\": \"d\", \"4\": \"e\", \"5\": \"f\", \"6\": \"g\", \"7\": \"h\", \"8\": \"i\", \"9\": \"j\"}}";
+
+static char folder[64];
+
+/* ---- a checkpoint collected from the walk itself, so that it holds what the model asks for */
+
+enum { ROOM = 512 };
+
+typedef struct {
+    mv_source source;
+    weights w;
+    const char *prefix;
+    mv_dtype type;
+    int n;
+    char *name[ROOM];
+    mv_tensor t[ROOM];
+} collector;
+
+static mv_status collect(mv_source *s, const char *name, int nd, const int *dim, float *out, bool *found, mv_error *e)
+{
+    collector *c = (collector *)s;
+    c->w.source.read(&c->w.source, name, nd, dim, out, found, e);
+    mv_tensor t = {.type = c->type, .nd = nd};
+    memcpy(t.dim, dim, (size_t)nd * sizeof *dim);
+    t.data = malloc(mv_tensor_bytes(t));
+    assert_non_null(t.data);
+    mv_from_f32(t.data, c->type, out, mv_tensor_count(t));
+    char full[200];
+    snprintf(full, sizeof full, "%s%s", c->prefix, name);
+    assert_true(c->n < ROOM);
+    c->name[c->n] = strdup(full);
+    c->t[c->n++] = t;
+    return MV_OK;
+}
+
+static collector collect_of(const char *prefix, mv_dtype type)
+{
+    mv_error e = {0};
+    mv_config config = small_config();
+    collector c = {.prefix = prefix, .type = type};
+    weights_source(&c.w, 3);
+    c.source = (mv_source){.read = collect, .place = "collector"};
+    mv_backend *null = mv_null_new(MV_F32, &e);
+    mv_model *m = mv_model_new(&config, null, &c.source, &e);
+    expect_ok(&e);
+    mv_model_free(m);
+    null->free(null);
+    return c;
+}
+
+static void collector_free(collector *c)
+{
+    for (int i = 0; i < c->n; i++) {
+        free(c->name[i]);
+        free(c->t[i].data);
+    }
+}
+
+static const char *path_of(const char *name)
+{
+    static char path[160];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    return path;
+}
+
+static void save(const collector *c, const char *path, const char *config)
+{
+    mv_error e = {0};
+    const char *keys[] = {"config"}, *values[] = {config};
+    mv_safetensors_write(path, c->n, (const char *const *)c->name, c->t, config ? 1 : 0, keys, values, &e);
+    expect_ok(&e);
+}
+
+static void put(const char *path, const char *text)
+{
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    fputs(text, f);
+    fclose(f);
+}
+
+static int find(const collector *c, const char *leaf)
+{
+    for (int i = 0; i < c->n; i++)
+        if (strstr(c->name[i], leaf))
+            return i;
+    fail_msg("no tensor %s", leaf);
+    return -1;
+}
+
+/* The logits of a checkpoint, or its refusal in *e. */
+static void logits_of(const char *path, float logits[10], mv_error *e)
+{
+    mv_checkpoint *c = mv_checkpoint_open(path, e);
+    if (!c)
+        return;
+    mv_backend *b = mv_cpu_new(MV_F32, 1, e);
+    mv_model *m = mv_model_new(mv_checkpoint_config(c), b, mv_checkpoint_source(c), e);
+    mv_run *r = m ? mv_run_new(m, 64, 64, 1, NULL, e) : NULL;
+    if (r) {
+        float *x = network_input(1, 64, 64, 1);
+        mv_run_forward(r, x, 1, logits, e);
+        free(x);
+    }
+    mv_run_free(r);
+    mv_model_free(m);
+    b->free(b);
+    mv_checkpoint_close(c);
+}
+
+static void expect_refusal(const char *path, const char *says)
+{
+    mv_error e = {0};
+    float logits[10];
+    logits_of(path, logits, &e);
+    if (e.code != MV_EINPUT || !strstr(e.text, says))
+        fail_msg("found '%s' (code %d), expected '%s' in it", e.text, (int)e.code, says);
+}
+
+/* ---- as users have them */
+
+static void files_folders_prefixes_and_types(void **s)
+{
+    (void)s;
+    mv_error e = {0};
+    float first[10], other[10];
+    collector plain = collect_of("", MV_F32);
+    save(&plain, path_of("plain.safetensors"), config_json);
+    logits_of(path_of("plain.safetensors"), first, &e);
+    expect_ok(&e);
+
+    collector prefixed = collect_of("model.", MV_F32);
+    mkdir(path_of("hub"), 0777);
+    save(&prefixed, path_of("hub/model.safetensors"), NULL);
+    put(path_of("hub/config.json"), config_json);
+    logits_of(path_of("hub"), other, &e);
+    expect_ok(&e);
+    assert_memory_equal(first, other, sizeof first);
+    logits_of(path_of("hub/"), other, &e);
+    expect_ok(&e);
+    mv_checkpoint *c = mv_checkpoint_open(path_of("hub"), &e);
+    expect_ok(&e);
+    assert_string_equal(mv_checkpoint_name(c), "hub");
+    assert_int_equal(mv_checkpoint_labels(c)->n, 10);
+    assert_string_equal(mv_checkpoint_labels(c)->name[9], "j");
+    const mv_config *k = mv_checkpoint_config(c);
+    assert_true(k->gamma && k->preprocess.mode == MV_CROP_SQUASH && fabs(k->preprocess.crop_pct - 0.9) < 1e-12);
+    mv_checkpoint_close(c);
+
+    static const struct {
+        mv_dtype type;
+        double bound;
+    } halves[] = {{MV_F16, 5e-3}, {MV_BF16, 4e-2}, {MV_F64, 1e-7}};
+    for (int i = 0; i < 3; i++) {
+        collector h = collect_of("module.", halves[i].type);
+        save(&h, path_of("half.safetensors"), config_json);
+        logits_of(path_of("half.safetensors"), other, &e);
+        expect_ok(&e);
+        assert_true(relative_l2(other, first, 10) < halves[i].bound);
+        collector_free(&h);
+    }
+    collector_free(&plain);
+    collector_free(&prefixed);
+}
+
+static void what_no_config_says_is_inferred(void **s)
+{
+    (void)s;
+    mv_error e = {0};
+    collector c = collect_of("", MV_F32);
+    save(&c, path_of("bare.safetensors"), "{\"num_heads\": [1, 1, 2, 4], \"window_size\": [8, 8, 7, 4]}");
+    mv_checkpoint *k = mv_checkpoint_open(path_of("bare.safetensors"), &e);
+    expect_ok(&e);
+    const mv_config *got = mv_checkpoint_config(k), want = small_config();
+    assert_int_equal(got->dim, want.dim);
+    assert_int_equal(got->in_dim, want.in_dim);
+    assert_memory_equal(got->depth, want.depth, sizeof want.depth);
+    assert_true(got->gamma);
+    assert_int_equal(got->classes, 10);
+    assert_int_equal(got->preprocess.h, 112); /* 16 px a cell, 7 cells a window */
+    mv_checkpoint_close(k);
+    save(&c, path_of("bare.safetensors"), NULL);
+    expect_refusal(path_of("bare.safetensors"), "num_heads and window_size cannot be inferred");
+    collector_free(&c);
+}
+
+/* ---- as they break */
+
+static void broken_tensors_are_named(void **s)
+{
+    (void)s;
+    collector c = collect_of("model.", MV_F32);
+    const char *path = "broken.safetensors";
+    int i = find(&c, "levels.2.blocks.1.mixer.x_proj.weight");
+    char *kept = c.name[i];
+    c.name[i] = strdup("model.elsewhere");
+    save(&c, path_of(path), config_json);
+    expect_refusal(path_of(path), "lacks tensor levels.2.blocks.1.mixer.x_proj.weight, expected of shape 20x32");
+    free(c.name[i]);
+    c.name[i] = kept;
+
+    c.t[i].nd = 1;
+    c.t[i].dim[0] *= c.t[i].dim[1];
+    save(&c, path_of(path), config_json);
+    expect_refusal(path_of(path), "x_proj.weight is 640, expected 20x32");
+    c.t[i].nd = 2;
+    c.t[i].dim[0] /= c.t[i].dim[1];
+
+    ((float *)c.t[i].data)[5] = NAN;
+    save(&c, path_of(path), config_json);
+    expect_refusal(path_of(path), "x_proj.weight holds nan at element 5");
+    ((float *)c.t[i].data)[5] = INFINITY;
+    save(&c, path_of(path), config_json);
+    expect_refusal(path_of(path), "x_proj.weight holds inf at element 5");
+    ((float *)c.t[i].data)[5] = 0;
+
+    c.t[i].type = MV_I32;
+    save(&c, path_of(path), config_json);
+    expect_refusal(path_of(path), "x_proj.weight is of type I32, expected F32, F16 or BF16");
+    c.t[i].type = MV_F32;
+
+    i = find(&c, "patch_embed.conv_down.4.running_var");
+    ((float *)c.t[i].data)[0] = -1;
+    save(&c, path_of(path), config_json);
+    expect_refusal(path_of(path), "running_var is -1 at channel 0");
+    collector_free(&c);
+}
+
+static void broken_configs_are_told_by_key(void **s)
+{
+    (void)s;
+    static const struct {
+        const char *json, *says;
+    } cases[] = {
+        {"{", "no JSON"}, {"[]", "no object"}, {"{\"dim\": \"x\"}", "\"dim\" is not a whole number"}, {"{\"dim\": -1}", "\"dim\" is not a whole number"},
+        {"{\"depths\": [1, 2]}", "\"depths\" is not a list of 4"}, {"{\"num_heads\": [1, 1, 3, 4], \"window_size\": [8,8,7,4]}", "64 channels and 3 heads"},
+        {"{\"resolution\": 8}", "\"resolution\" is not from 32"}, {"{\"resolution\": [3, 64, 64], \"crop_pct\": 7}", "\"crop_pct\""},
+        {"{\"crop_mode\": \"fit\"}", "\"crop_mode\""}, {"{\"mean\": [1, 2]}", "\"mean\""}, {"{\"std\": [0, 1, 1]}", "\"std\""},
+        {"{\"mlp_ratio\": -2}", "\"mlp_ratio\""}, {"{\"layer_scale\": \"yes\"}", "\"layer_scale\""},
+        {"{\"num_classes\": 2, \"id2label\": {\"0\": \"a\", \"5\": \"b\"}}", "no name for class 1"},
+        {"{\"dim\": 16, \"dim\": 17}", "no JSON"}, {"{\"dim\": 32, \"num_heads\": [1,1,2,4], \"window_size\": [8,8,7,4]}", "conv_down.3.weight is 16x8x3x3, expected 32x8x3x3"},
+        {"{\"depths\": [1, 1, 4, 2], \"num_heads\": [1,1,2,4], \"window_size\": [8,8,7,4]}", "levels.2.blocks.2.mixer"},
+    };
+    collector c = collect_of("", MV_F32);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        save(&c, path_of("config.safetensors"), cases[i].json);
+        expect_refusal(path_of("config.safetensors"), cases[i].says);
+    }
+    collector_free(&c);
+}
+
+static void other_files_are_no_checkpoints(void **s)
+{
+    (void)s;
+    mv_error e = {0};
+    float one = 1;
+    const char *names[] = {"weight"};
+    mv_tensor t = mv_tensor_of(&one, MV_F32, 1, 1);
+    mv_safetensors_write(path_of("other.safetensors"), 1, names, &t, 0, NULL, NULL, &e);
+    expect_ok(&e);
+    expect_refusal(path_of("other.safetensors"), "no MambaVision checkpoint: lacks tensor patch_embed.conv_down.0.weight among 1 tensors");
+    mkdir(path_of("empty"), 0777);
+    expect_refusal(path_of("empty"), "without model.safetensors");
+    e = (mv_error){0};
+    assert_null(mv_checkpoint_open(path_of("none.safetensors"), &e));
+    assert_int_equal(e.code, MV_EIO);
+    assert_non_null(strstr(e.text, "none.safetensors"));
+}
+
+/* ---- the table */
+
+static void variants_are_found_by_name(void **s)
+{
+    (void)s;
+    mv_config c;
+    assert_true(mv_config_lookup("T", &c) && c.dim == 80);
+    assert_true(mv_config_lookup("l3-512-21k", &c) && c.preprocess.h == 512);
+    assert_true(mv_config_lookup("MambaVision_L2_512_21K", &c) && c.window[2] == 32);
+    assert_true(mv_config_lookup("mambavision-t2", &c) && c.depth[2] == 11);
+    assert_false(mv_config_lookup("X", &c));
+    assert_false(mv_config_lookup("", &c));
+    assert_false(mv_config_lookup("L3", &c));
+    int n = 0;
+    mv_error e = {0};
+    while (mv_config_at(n))
+        mv_config_check(mv_config_at(n++), "table", &e);
+    expect_ok(&e);
+    assert_int_equal(n, 11);
+    assert_null(mv_config_at(-1));
+    for (int depth = 0; depth < 20; depth++) { /* attention sits in the last floor(depth / 2) blocks */
+        int attends = 0;
+        for (int j = 0; j < depth; j++)
+            attends += mv_config_attends(depth, j);
+        assert_int_equal(attends, depth / 2);
+    }
+}
+
+static int make_folder(void **s)
+{
+    (void)s;
+    strcpy(folder, "/tmp/mvscope-checkpoint-XXXXXX");
+    return mkdtemp(folder) ? 0 : -1;
+}
+
+static int remove_folder(void **s)
+{
+    (void)s;
+    static const char *const names[] = {"plain.safetensors", "half.safetensors", "bare.safetensors", "broken.safetensors", "config.safetensors",
+                                        "other.safetensors", "hub/model.safetensors", "hub/config.json"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        unlink(path_of(names[i]));
+    rmdir(path_of("hub"));
+    rmdir(path_of("empty"));
+    return rmdir(folder); /* anything left is a file that should not be there */
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(files_folders_prefixes_and_types), cmocka_unit_test(what_no_config_says_is_inferred),
+        cmocka_unit_test(broken_tensors_are_named), cmocka_unit_test(broken_configs_are_told_by_key),
+        cmocka_unit_test(other_files_are_no_checkpoints), cmocka_unit_test(variants_are_found_by_name),
+    };
+    return cmocka_run_group_tests_name("checkpoint", tests, make_folder, remove_folder);
+}

@@ -1,0 +1,172 @@
+/* Every named value against the float64 oracle's: fp32 within 1e-5 relative L2, bf16 within 2e-2; the published
+ * variants by their logits within 2e-5. A failure names the first site that differs.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "network.h"
+#include "trace.h"
+
+static void every_site(const char *name, mv_dtype act, double bound)
+{
+    char path[128];
+    mv_error e = {0};
+    snprintf(path, sizeof path, "tests/data/golden/%s.safetensors", name);
+    mv_safetensors *golden = mv_safetensors_open(path, &e);
+    expect_ok(&e);
+    mv_config config = golden_config(golden);
+    network n = network_of(&config, act, 2, 0);
+    mv_tensor in, want, got;
+    assert_true(mv_safetensors_lookup(golden, "input", &in));
+    float *planes = malloc(mv_tensor_bytes(in));
+    assert_non_null(planes);
+    mv_safetensors_read(planes, in);
+
+    mv_trace *t = mv_trace_new("**", NULL, NULL, &e);
+    mv_run *r = mv_run_new(n.model, in.dim[2], in.dim[3], in.dim[0], mv_trace_probe(t), &e);
+    expect_ok(&e);
+    mv_run_forward(r, planes, in.dim[0], NULL, &e);
+    expect_ok(&e);
+    assert_int_equal(mv_trace_count(t), mv_safetensors_count(golden));
+    double worst = 0;
+    const char *at = "";
+    for (int i = 0; i < mv_trace_count(t); i++) { /* in the order of the run: the first that differs is the cause */
+        const char *site = mv_trace_name_at(t, i);
+        got = mv_trace_at(t, i);
+        if (!mv_safetensors_lookup(golden, site, &want))
+            fail_msg("%s: the oracle has no site %s", name, site);
+        if (!mv_tensor_same_shape(got, want)) {
+            char a[64], b[64];
+            fail_msg("%s: %s is %s, expected %s", name, site, mv_shape_text(a, got.nd, got.dim), mv_shape_text(b, want.nd, want.dim));
+        }
+        float *w = malloc(mv_tensor_bytes(want));
+        assert_non_null(w);
+        mv_safetensors_read(w, want);
+        double d = relative_l2(got.data, w, mv_tensor_count(want));
+        free(w);
+        if (!(d <= bound))
+            fail_msg("%s: %s differs by %.3g relative L2, expected at most %.3g", name, site, d, bound);
+        if (d >= worst)
+            worst = d, at = site;
+    }
+    print_message("           %s: worst of %d sites %.2g, %s\n", name, mv_trace_count(t), worst, at);
+    mv_run_free(r);
+    mv_trace_free(t);
+    network_free(&n);
+    free(planes);
+    mv_safetensors_close(golden);
+}
+
+static void plain_fp32(void **s)
+{
+    (void)s;
+    every_site("plain", MV_F32, 1e-5);
+}
+static void odd_fp32(void **s)
+{
+    (void)s;
+    every_site("odd", MV_F32, 1e-5);
+}
+static void shallow_fp32(void **s)
+{
+    (void)s;
+    every_site("shallow", MV_F32, 1e-5);
+}
+static void plain_bf16(void **s)
+{
+    (void)s;
+    every_site("plain", MV_BF16, 2e-2);
+}
+static void odd_bf16(void **s)
+{
+    (void)s;
+    every_site("odd", MV_BF16, 2e-2);
+}
+static void shallow_bf16(void **s)
+{
+    (void)s;
+    every_site("shallow", MV_BF16, 2e-2);
+}
+
+/* Bytes of memory that can be had now, as the kernel tells; 0 where it does not. */
+static size_t memory_to_be_had(void)
+{
+    size_t kb = 0;
+    char line[128];
+    FILE *f = fopen("/proc/meminfo", "r");
+    while (f && fgets(line, sizeof line, f))
+        if (sscanf(line, "MemAvailable: %zu", &kb) == 1)
+            break;
+    if (f)
+        fclose(f);
+    return kb * 1024;
+}
+
+#if defined(__SANITIZE_ADDRESS__)
+enum { SLOW = 1 };
+#else
+enum { SLOW = 0 };
+#endif
+
+static void variant(void **state)
+{
+    const char *name = *state;
+    char path[128];
+    mv_error e = {0};
+    mv_config config;
+    assert_true(mv_config_lookup(name, &config));
+    bool large = config.dim >= 196, largest = config.dim >= 256;
+    if (largest && memory_to_be_had() < (size_t)6 << 30) {
+        print_message("           %s skipped: less than 6 GB of memory to be had\n", name);
+        skip();
+    }
+    if (large && SLOW) {
+        print_message("           %s skipped under the address sanitizer, for time\n", name);
+        skip();
+    }
+    snprintf(path, sizeof path, "tests/data/golden/input-%d.safetensors", config.preprocess.h);
+    mv_safetensors *input = mv_safetensors_open(path, &e), *golden = mv_safetensors_open("tests/data/golden/variants.safetensors", &e);
+    expect_ok(&e);
+    mv_tensor in, head;
+    assert_true(mv_safetensors_lookup(input, "input", &in));
+    assert_true(mv_safetensors_lookup(golden, name, &head));
+    float *planes = malloc(mv_tensor_bytes(in)), want[1000], logits[1000];
+    assert_non_null(planes);
+    mv_safetensors_read(planes, in);
+    mv_safetensors_read(want, head);
+    network n = network_of(&config, MV_F32, 2, 0);
+    mv_run *r = mv_run_new(n.model, in.dim[2], in.dim[3], 1, NULL, &e);
+    expect_ok(&e);
+    mv_run_forward(r, planes, 1, logits, &e);
+    expect_ok(&e);
+    double d = relative_l2(logits, want, 1000);
+    print_message("           %s: logits differ by %.2g\n", name, d);
+    if (!(d <= 2e-5))
+        fail_msg("%s: logits differ by %.3g relative L2, expected at most 2e-5", name, d);
+    mv_run_free(r);
+    network_free(&n);
+    free(planes);
+    mv_safetensors_close(input);
+    mv_safetensors_close(golden);
+}
+
+#define VARIANT(NAME) {"variant_" NAME, variant, NULL, NULL, (void *)(intptr_t)(NAME)}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(plain_fp32), cmocka_unit_test(odd_fp32), cmocka_unit_test(shallow_fp32),
+        cmocka_unit_test(plain_bf16), cmocka_unit_test(odd_bf16), cmocka_unit_test(shallow_bf16),
+        VARIANT("T"), VARIANT("T2"), VARIANT("S"), VARIANT("B"), VARIANT("L"), VARIANT("L2"), VARIANT("L2-512-21K"),
+        VARIANT("L3-256-21K"), VARIANT("L3-512-21K"),
+    };
+    return cmocka_run_group_tests_name("golden", tests, NULL, NULL);
+}
