@@ -15,6 +15,7 @@ SANITIZE   ?=
 DEBUG      ?=
 WERROR     ?=
 EMBED_MODEL ?= assets/nano.safetensors
+EMBED_LABELS ?= assets/imagenet-1k.tsv
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := all
@@ -28,7 +29,7 @@ comma := ,
 FLAVOUR := $(notdir $(CC))$(if $(DEBUG),-debug)$(if $(SANITIZE),-$(subst $(comma),-,$(SANITIZE)))$(if $(COVERAGE),-coverage)$(if $(EMBED_MODEL),,-bare)
 BUILD   := build/$(FLAVOUR)
 
-PACKAGES := dnnl cairo pangocairo pangoft2 fontconfig libpng libexif jansson libzip popt nettle
+PACKAGES := dnnl cairo pangocairo pangoft2 fontconfig libpng libexif jansson libzip popt nettle zlib
 # libdnnl-dev of Debian 12 has no .pc file: it is linked by name below
 PC       := $(filter-out dnnl,$(PACKAGES))
 PC_FLAGS := $(shell pkg-config --cflags $(PC) 2>/dev/null)
@@ -79,6 +80,25 @@ $(BUILD)/%.o: %.c
 $(BUILD)/src/cpu_kernels_%.o: src/cpu_kernels.c
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(KERNEL_FLAGS) $(ISA_FLAGS_$*) -DMV_ISA=$* -MMD -MP -c -o $@ $<
+
+# Files carried inside the program: the typefaces from their Debian packages, the model if there is one.
+FONT_DIRS ?= /usr/share/fonts/opentype/inter* /usr/share/fonts/truetype/inter* /usr/share/fonts/truetype/jetbrains-mono* \
+	/usr/share/fonts/opentype/jetbrains-mono* /usr/local/share/fonts
+font = $(or $(firstword $(wildcard $(foreach e,otf ttf,$(addsuffix /$(1).$(e),$(FONT_DIRS))))),$(1).missing-install-$(2))
+EMBED_INTER_REGULAR  = $(call font,Inter-Regular,fonts-inter)
+EMBED_INTER_MEDIUM   = $(call font,Inter-Medium,fonts-inter)
+EMBED_INTER_SEMIBOLD = $(call font,Inter-SemiBold,fonts-inter)
+EMBED_JETBRAINS_MONO = $(call font,JetBrainsMono-Regular,fonts-jetbrains-mono)
+EMBED_FONTS = $(EMBED_INTER_REGULAR) $(EMBED_INTER_MEDIUM) $(EMBED_INTER_SEMIBOLD) $(EMBED_JETBRAINS_MONO)
+EMBED_FILES := $(wildcard $(EMBED_MODEL) $(EMBED_LABELS))
+EMBED_FLAGS = $(foreach f,INTER_REGULAR INTER_MEDIUM INTER_SEMIBOLD JETBRAINS_MONO,-DMV_FONT_$(f)='"$(EMBED_$(f))"') \
+	$(if $(wildcard $(EMBED_MODEL)),-DMV_EMBED_MODEL='"$(EMBED_MODEL)"') \
+	$(if $(wildcard $(EMBED_LABELS)),-DMV_EMBED_LABELS='"$(EMBED_LABELS)"')
+%.missing-install-fonts-inter %.missing-install-fonts-jetbrains-mono:
+	@echo "make: the typeface $(basename $(notdir $@)) was not found in FONT_DIRS: install $(subst .missing-install-,,$(suffix $@))" >&2; exit 1
+$(BUILD)/assets/embed.o: assets/embed.S $(EMBED_FONTS) $(EMBED_FILES)
+	@mkdir -p $(@D)
+	$(CC) $(EMBED_FLAGS) -c -o $@ $<
 
 # Each tests/test_NAME.c is one cmocka program.
 TESTS := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/test_*.c))

@@ -15,11 +15,11 @@
 #include "output.h"
 
 struct mv_folder {
-    char *path;      /* as given: for errors */
-    char *target;    /* without links and trailing slashes, if it is there */
-    char *temporary; /* beside it; NULL before it is made */
-    int fd;          /* of the temporary folder */
-    json_t *earlier; /* names of the files of the dump that is there; NULL when there is none */
+    char *path;         /* as given: for errors */
+    char *target;       /* without links and trailing slashes, if it is there */
+    char *temporary;    /* beside it; NULL before it is made */
+    DIR *files, *there; /* temporary and target (NULL: not there), opened early: cleaning up takes no memory */
+    json_t *earlier;    /* names of the files of the dump that is there; NULL when there is none */
 };
 
 enum { MAX_MANIFEST = 64 << 20 };
@@ -48,58 +48,56 @@ static bool lists(const json_t *files, const char *name)
     return false;
 }
 
-/* The files of the dump in f->target, manifest.json among them; NULL when it is no dump of ours. */
-static json_t *read_manifest(const mv_folder *f)
+/* Sets f->earlier to the files of the dump in f->target, manifest.json among them; NULL when it is no dump of ours. */
+static mv_status read_manifest(mv_folder *f, mv_error *e)
 {
     char *path;
     if (asprintf(&path, "%s/" MV_FOLDER_MANIFEST, f->target) < 0)
-        return NULL;
+        return mv_fail_memory(e, f->path);
     mv_mapping text = {0};
-    json_t *manifest = NULL, *files = NULL;
-    if (mv_mapping_open(&text, path, NULL) == MV_OK && text.size <= MAX_MANIFEST)
+    json_t *manifest = NULL;
+    errno = 0;
+    if (mv_mapping_open(&text, path, NULL) == MV_OK && text.size > 0 && text.size <= MAX_MANIFEST)
         manifest = json_loadb((const char *)text.bytes, text.size, 0, NULL);
+    bool memory = errno != ENOMEM;
+    json_t *files = json_object_get(manifest, "files");
     const char *format = json_string_value(json_object_get(manifest, "format"));
-    if (format && strcmp(format, MV_FOLDER_FORMAT) == 0)
-        files = json_incref(json_object_get(manifest, "files"));
-    if (files && (!json_is_array(files) || json_array_append_new(files, json_string(MV_FOLDER_MANIFEST)) < 0)) {
-        json_decref(files);
-        files = NULL;
+    if (json_is_array(files) && format && strcmp(format, MV_FOLDER_FORMAT) == 0) {
+        f->earlier = json_incref(files);
+        memory = memory && json_array_append_new(files, json_string(MV_FOLDER_MANIFEST)) == 0;
     }
     json_decref(manifest);
     mv_mapping_close(&text);
     free(path);
-    return files;
+    return memory ? MV_OK : mv_fail_memory(e, f->path);
+}
+
+static void forget_target(mv_folder *f)
+{
+    if (f->there)
+        closedir(f->there);
+    f->there = NULL;
+    json_decref(f->earlier);
+    f->earlier = NULL;
 }
 
 /* Refuses what must not be replaced, and notes the files of an earlier dump. */
 static mv_status look_at_target(mv_folder *f, mv_error *e)
 {
-    json_decref(f->earlier);
-    f->earlier = NULL;
-    DIR *folder = opendir(f->target);
-    if (!folder && errno == ENOENT)
+    forget_target(f);
+    f->there = opendir(f->target);
+    if (!f->there && errno == ENOENT)
         return MV_OK;
-    if (!folder && errno == ENOTDIR)
+    if (!f->there && errno == ENOTDIR)
         return mv_fail(e, MV_EINPUT, "%s: is a file, a folder was expected (or a name in .safetensors, .npz or .npy)",
                        f->path);
-    if (!folder)
+    if (!f->there)
         return mv_fail_errno(e, f->path, "cannot be read");
-    f->earlier = read_manifest(f);
-    mv_status code = MV_OK;
-    bool empty = true;
-    for (struct dirent *d; code == MV_OK && (d = readdir(folder));) {
-        if (is_dots(d->d_name))
-            continue;
-        empty = false;
-        if (!f->earlier || !lists(f->earlier, d->d_name))
+    mv_status code = read_manifest(f, e);
+    for (struct dirent *d; code == MV_OK && (d = readdir(f->there));)
+        if (!is_dots(d->d_name) && !lists(f->earlier, d->d_name))
             code = mv_fail(e, MV_EINPUT, "%s: holds '%s', an empty folder or nothing but an earlier dump was expected",
                            f->path, d->d_name);
-    }
-    if (empty) {
-        json_decref(f->earlier);
-        f->earlier = NULL;
-    }
-    closedir(folder);
     return code;
 }
 
@@ -132,8 +130,8 @@ static mv_status make_temporary(mv_folder *f, mv_error *e)
         return MV_EIO;
     }
     f->temporary = path;
-    f->fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    return f->fd < 0 ? mv_fail_errno(e, f->path, "cannot be opened") : MV_OK;
+    f->files = opendir(path);
+    return f->files ? MV_OK : mv_fail_errno(e, f->path, "cannot be opened");
 }
 
 mv_folder *mv_folder_open(const char *path, mv_error *e)
@@ -143,7 +141,6 @@ mv_folder *mv_folder_open(const char *path, mv_error *e)
         mv_fail_memory(e, path);
         return NULL;
     }
-    f->fd = -1;
     f->path = strdup(path);
     f->target = strdup(path);
     if (!f->path || !f->target)
@@ -170,7 +167,7 @@ static mv_status write_all(int fd, const char *at, size_t n, const char *place, 
 
 mv_status mv_folder_append(mv_folder *f, const char *name, const void *bytes, size_t n, mv_error *e)
 {
-    int fd = openat(f->fd, name, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
+    int fd = openat(dirfd(f->files), name, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
     if (fd < 0)
         return mv_fail_errno(e, f->path, name);
     mv_status code = write_all(fd, bytes, n, f->path, e);
@@ -180,21 +177,13 @@ mv_status mv_folder_append(mv_folder *f, const char *name, const void *bytes, si
 }
 
 /* Does `each` to every file of an open folder until one fails. */
-static int for_each_file(int fd, int (*each)(int fd, const char *name, const json_t *files), const json_t *files)
+static int for_each_file(DIR *folder, int (*each)(int fd, const char *name, const json_t *files), const json_t *files)
 {
-    int again = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), failed = 0;
-    DIR *folder = again < 0 ? NULL : fdopendir(again);
-    if (!folder) {
-        if (again >= 0)
-            close(again);
-        return -1;
-    }
+    int failed = 0;
+    rewinddir(folder);
     for (struct dirent *d; failed == 0 && (d = readdir(folder));)
         if (!is_dots(d->d_name))
-            failed = each(fd, d->d_name, files);
-    int saved = errno;
-    closedir(folder);
-    errno = saved;
+            failed = each(dirfd(folder), d->d_name, files);
     return failed;
 }
 
@@ -218,9 +207,9 @@ static int remove_file(int folder, const char *name, const json_t *files)
 
 static void folder_free(mv_folder *f)
 {
-    if (f->fd >= 0)
-        close(f->fd);
-    json_decref(f->earlier);
+    if (f->files)
+        closedir(f->files);
+    forget_target(f);
     free(f->path);
     free(f->target);
     free(f->temporary);
@@ -231,8 +220,8 @@ void mv_folder_discard(mv_folder *f)
 {
     if (!f)
         return;
-    if (f->fd >= 0)
-        for_each_file(f->fd, remove_file, NULL);
+    if (f->files)
+        for_each_file(f->files, remove_file, NULL);
     if (f->temporary)
         rmdir(f->temporary);
     folder_free(f);
@@ -269,11 +258,7 @@ static mv_status trade_names(mv_folder *f, mv_error *e)
  * keeps the folder. */
 static mv_status remove_earlier(const mv_folder *f, mv_error *e)
 {
-    int fd = open(f->temporary, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd >= 0) {
-        for_each_file(fd, remove_file, f->earlier);
-        close(fd);
-    }
+    for_each_file(f->there, remove_file, f->earlier);
     if (rmdir(f->temporary) == 0)
         return MV_OK;
     return mv_fail(e, MV_EIO, "%s: written, but the earlier dump could not be removed from %s: %s", f->path,
@@ -283,12 +268,12 @@ static mv_status remove_earlier(const mv_folder *f, mv_error *e)
 static mv_status commit(mv_folder *f, mv_error *e)
 {
     struct stat st;
-    if (for_each_file(f->fd, sync_file, NULL) < 0)
+    if (for_each_file(f->files, sync_file, NULL) < 0)
         return mv_fail_errno(e, f->path, "cannot be written to the disk");
     mv_status code = look_at_target(f, e); /* again: time has passed */
     if (code != MV_OK)
         return code;
-    if (stat(f->target, &st) == 0 && fchmod(f->fd, st.st_mode & 0777) < 0)
+    if (f->there && (fstat(dirfd(f->there), &st) < 0 || fchmod(dirfd(f->files), st.st_mode & 0777) < 0))
         return mv_fail_errno(e, f->path, "its permissions cannot be kept");
     if (f->earlier)
         return trade_names(f, e);

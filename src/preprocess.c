@@ -36,9 +36,10 @@ mv_status mv_preprocess_check(const mv_preprocess *pp, mv_error *e)
         return mv_fail(e, MV_EINPUT, "pre-processing: crop mode %d, expected center, squash or border", (int)pp->mode);
     for (int c = 0; c < 3; c++)
         if (!isfinite(pp->mean[c]) || !isfinite(pp->std[c]) || pp->std[c] <= 0)
-            return mv_fail(e, MV_EINPUT,
-                           "pre-processing: mean %g and deviation %g of channel %d, expected numbers, the second above 0",
-                           (double)pp->mean[c], (double)pp->std[c], c);
+            return mv_fail(
+                e, MV_EINPUT,
+                "pre-processing: mean %g and deviation %g of channel %d, expected numbers, the second above 0",
+                (double)pp->mean[c], (double)pp->std[c], c);
     return MV_OK;
 }
 

@@ -14,18 +14,18 @@
 #include "status.h"
 
 typedef enum {
-    MV_CROP_CENTER,  /* the shorter side fills the crop, the rest of the longer one is lost */
-    MV_CROP_SQUASH,  /* both sides are scaled to the crop's, the proportions are lost */
-    MV_CROP_BORDER   /* the longer side fits, the rest is filled with the mean colour */
+    MV_CROP_CENTER, /* the shorter side fills the crop, the rest of the longer one is lost */
+    MV_CROP_SQUASH, /* both sides are scaled to the crop's, the proportions are lost */
+    MV_CROP_BORDER  /* the longer side fits, the rest is filled with the mean colour */
 } mv_crop_mode;
 
 enum { MV_PREPROCESS_MAX_SIDE = 16384 };
 
 typedef struct {
-    int h, w;          /* the crop in pixels, 1 .. MV_PREPROCESS_MAX_SIDE */
-    double crop_pct;   /* the share of the resized picture that the crop keeps, 0.01 .. 4; above 1 it is padded */
+    int h, w;        /* the crop in pixels, 1 .. MV_PREPROCESS_MAX_SIDE */
+    double crop_pct; /* the share of the resized picture that the crop keeps, 0.01 .. 4; above 1 it is padded */
     mv_crop_mode mode;
-    float mean[3], std[3];  /* of R, G, B in 0 .. 1; std above 0 */
+    float mean[3], std[3]; /* of R, G, B in 0 .. 1; std above 0 */
 } mv_preprocess;
 
 /* Fails with MV_EINPUT, naming the value, when one is outside what is said above. */

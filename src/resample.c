@@ -10,35 +10,35 @@
 #endif
 
 /* One pass mixes lines into lines: out[i] = sum over t of weight[i][t] * in[lo[i] + t]. The vertical
- * pass mixes rows. The horizontal pass is the same thing on 16 rows turned on their side, a line being one
- * column of 16 pixels, so both share one loop whose lanes are independent.
+ * pass mixes rows. The horizontal pass is the same thing on 32 rows turned on their side, a line being one
+ * column of 32 pixels, so both share one loop whose lanes are independent.
  * Lines are asked for when they are needed and kept in a bounded buffer that slides along. */
 
 enum {
-    FRACTION = 32 - 8 - 2,  /* Pillow's PRECISION_BITS: 8 for the pixel, 2 for the filter's overshoot */
+    FRACTION = 32 - 8 - 2, /* Pillow's PRECISION_BITS: 8 for the pixel, 2 for the filter's overshoot */
     HALF = 1 << (FRACTION - 1),
-    LANES = 32,             /* lines are padded to this many bytes */
-    BLOCK_ROWS = 16,        /* rows of one horizontal block, 4 bytes a pixel */
-    COLUMN = 4 * BLOCK_ROWS,
-    MAX_COLUMNS = 8192,     /* columns of a block held at a time: 512 KB */
+    LANES = 32,      /* lines are padded to this many bytes */
+    BLOCK_ROWS = 32, /* rows of one horizontal block */
+    COLUMN = 3 * BLOCK_ROWS,
+    MAX_COLUMNS = 4096, /* columns of a block held at a time: 384 KB */
     MAX_ROWS_BYTES = 4 << 20,
-    MAX_WEIGHTS = 1 << 20,  /* weights kept in a table; beyond it they are computed when used */
-    PIECE = 4096            /* weights computed at a time then */
+    MAX_WEIGHTS = 1 << 20, /* weights kept in a table; beyond it they are computed when used */
+    PIECE = 4096           /* weights computed at a time then */
 };
 
 /* --- weights --------------------------------------------------------------------------------------- */
 
 struct span {
-    int lo, taps;  /* input lines lo .. lo + taps - 1 */
-    double sum;    /* of the unnormalised filter */
+    int lo, taps; /* input lines lo .. lo + taps - 1 */
+    double sum;   /* of the unnormalised filter */
 };
 
 struct side {
-    double scale, shrink;  /* input per output pixel; the same, at least 1: how far the filter is widened */
-    int64_t first;         /* output i of this pass is pixel first + i of the resized side */
+    double scale, shrink; /* input per output pixel; the same, at least 1: how far the filter is widened */
+    int64_t first;        /* output i of this pass is pixel first + i of the resized side */
     int n, most_taps;
     struct span *span;
-    int32_t *weight;       /* n x most_taps, or one PIECE when that would be too many */
+    int32_t *weight; /* n x most_taps, or one PIECE when that would be too many */
     bool kept;
 };
 
@@ -139,43 +139,39 @@ static void mix_plain(uint8_t *out, int32_t *sums, size_t lanes, const uint8_t *
 }
 
 #if defined(__x86_64__)
-/* The same for V vectors of 8 lanes, with the sums held in registers. */
-#define MIX_VECTORS(V)                                                                                              \
-    do {                                                                                                            \
-        __m256i a[V];                                                                                               \
-        UNROLL for (int v = 0; v < (V); v++) a[v] = first ? half : _mm256_loadu_si256(sum + v);                     \
-        const uint8_t *p = lines;                                                                                   \
-        for (int t = 0; t < taps; t++, p += stride) {                                                               \
-            __m256i w = _mm256_set1_epi32(weight[t]);                                                               \
-            UNROLL for (int v = 0; v < (V); v++)                                                                    \
-            {                                                                                                       \
-                __m256i b = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const void *)(p + 8 * v)));                       \
-                a[v] = _mm256_add_epi32(a[v], _mm256_mullo_epi32(w, b));                                            \
-            }                                                                                                       \
-        }                                                                                                           \
-        UNROLL for (int v = 0; v < (V); v += 4) if (last)                                                           \
-        { /* the packs saturate, which is the clip */                                                               \
-            __m256i lo = _mm256_packs_epi32(_mm256_srai_epi32(a[v], FRACTION), _mm256_srai_epi32(a[v + 1], FRACTION)); \
-            __m256i hi = _mm256_packs_epi32(_mm256_srai_epi32(a[v + 2], FRACTION), _mm256_srai_epi32(a[v + 3], FRACTION)); \
-            lo = _mm256_permutevar8x32_epi32(_mm256_packus_epi16(lo, hi), in_order);                                \
-            _mm256_storeu_si256((__m256i *)(void *)(out + l + 8 * v), lo);                                          \
-        }                                                                                                           \
-        else for (int u = v; u < v + 4; u++) _mm256_storeu_si256(sum + u, a[u]);                                    \
-    } while (0)
-#define UNROLL _Pragma("GCC unroll 8")
+/* The same with the sums held in registers; gcc 12 finds neither that nor the widening of bytes by itself. */
 __attribute__((target("avx2"))) static void mix_avx2(uint8_t *out, int32_t *sums, size_t lanes, const uint8_t *lines,
                                                      size_t stride, const int32_t *weight, int taps, bool first,
                                                      bool last)
 {
     const __m256i half = _mm256_set1_epi32(HALF), in_order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
-    size_t l = 0;
-    for (; l + 64 <= lanes; l += 64, lines += 64) {
+    for (size_t l = 0; l < lanes; l += LANES) {
         __m256i *sum = (__m256i *)(void *)(sums + l);
-        MIX_VECTORS(8);
-    }
-    if (l < lanes) {
-        __m256i *sum = (__m256i *)(void *)(sums + l);
-        MIX_VECTORS(4);
+        __m256i a = first ? half : _mm256_loadu_si256(sum), b = first ? half : _mm256_loadu_si256(sum + 1);
+        __m256i c = first ? half : _mm256_loadu_si256(sum + 2), d = first ? half : _mm256_loadu_si256(sum + 3);
+        const uint8_t *p = lines + l;
+        for (int t = 0; t < taps; t++, p += stride) {
+            __m256i w = _mm256_set1_epi32(weight[t]);
+            const __m128i *q = (const __m128i *)(const void *)p;
+            __m256i pa = _mm256_cvtepu8_epi32(_mm_loadl_epi64(q)), pc = _mm256_cvtepu8_epi32(_mm_loadl_epi64(q + 1));
+            __m256i pb = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)(p + 8)));
+            __m256i pd = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)(p + 24)));
+            a = _mm256_add_epi32(a, _mm256_mullo_epi32(w, pa));
+            b = _mm256_add_epi32(b, _mm256_mullo_epi32(w, pb));
+            c = _mm256_add_epi32(c, _mm256_mullo_epi32(w, pc));
+            d = _mm256_add_epi32(d, _mm256_mullo_epi32(w, pd));
+        }
+        if (last) { /* the packs saturate, which is the clip */
+            a = _mm256_packs_epi32(_mm256_srai_epi32(a, FRACTION), _mm256_srai_epi32(b, FRACTION));
+            c = _mm256_packs_epi32(_mm256_srai_epi32(c, FRACTION), _mm256_srai_epi32(d, FRACTION));
+            a = _mm256_permutevar8x32_epi32(_mm256_packus_epi16(a, c), in_order);
+            _mm256_storeu_si256((__m256i *)(void *)(out + l), a);
+        } else {
+            _mm256_storeu_si256(sum, a);
+            _mm256_storeu_si256(sum + 1, b);
+            _mm256_storeu_si256(sum + 2, c);
+            _mm256_storeu_si256(sum + 3, d);
+        }
     }
 }
 #endif
@@ -194,13 +190,13 @@ static mix_fn *mix_here(void)
 struct pass {
     struct side side;
     mix_fn *mix;
-    size_t lanes;    /* bytes of a line, a multiple of LANES */
-    int end;         /* lines the whole pass reads: side.span[0].lo .. end - 1 */
-    int room;        /* lines the buffer holds */
-    int lo, hi;      /* lines in it now */
+    size_t lanes; /* bytes of a line, a multiple of LANES */
+    int end;      /* lines the whole pass reads: side.span[0].lo .. end - 1 */
+    int room;     /* lines the buffer holds */
+    int lo, hi;   /* lines in it now */
     uint8_t *lines;
-    int32_t *sums;   /* of one line, between pieces */
-    uint8_t *mixed;  /* one line */
+    int32_t *sums;  /* of one line, between pieces */
+    uint8_t *mixed; /* one line, and a byte that across_write may read */
     void *context;
     void (*read)(void *context, int lo, int hi, uint8_t *lines);
     void (*write)(void *context, int i, const uint8_t *line);
@@ -226,7 +222,7 @@ static bool pass_start(struct pass *p)
     p->mix = mix_here();
     p->lines = calloc((size_t)p->room, p->lanes);
     p->sums = malloc(p->lanes * sizeof *p->sums);
-    p->mixed = malloc(p->lanes);
+    p->mixed = malloc(p->lanes + 1);
     return p->lines && p->sums && p->mixed;
 }
 
@@ -270,38 +266,49 @@ static void pass_run(struct pass *p)
 struct across {
     struct pass pass;
     const mv_image *in;
-    int row, rows;   /* the block */
-    uint8_t *out;    /* its resized rows */
+    int row, rows; /* the block */
+    uint8_t *out;  /* its resized rows */
     size_t stride;
 };
 
-/* A pixel is moved as 4 bytes, its neighbour's red along with it: nobody looks at the fourth lane. */
+/* Four bytes are moved in one go where the fourth is overwritten after it. */
 static void across_read(void *context, int lo, int hi, uint8_t *lines)
 {
     const struct across *a = context;
-    size_t pitch = (size_t)a->in->w * 3;
-    const uint8_t *row[BLOCK_ROWS]; /* a short block repeats its last row */
-    for (int r = 0; r < BLOCK_ROWS; r++)
-        row[r] = a->in->rgb + (size_t)(a->row + (r < a->rows ? r : a->rows - 1)) * pitch;
-    int whole = hi < a->in->w ? hi : a->in->w - 1; /* past the last pixel there is no fourth byte */
-    for (int x = lo; x < whole; x++, lines += COLUMN)
-        for (int r = 0; r < BLOCK_ROWS; r++)
-            memcpy(lines + 4 * r, row[r] + 3 * (size_t)x, 4);
-    if (whole < hi)
-        for (int r = 0; r < BLOCK_ROWS; r++)
-            memcpy(lines + 4 * r, row[r] + 3 * (size_t)whole, 3);
+    int whole = hi < a->in->w ? hi : hi - 1; /* the picture's last pixel has no fourth byte */
+    for (int r = 0; r < BLOCK_ROWS; r += 4, lines += 12) {
+        const uint8_t *row[4]; /* a short block repeats its last row */
+        for (int i = 0; i < 4; i++) {
+            int y = a->row + (r + i < a->rows ? r + i : a->rows - 1);
+            row[i] = a->in->rgb + ((size_t)y * (size_t)a->in->w + (size_t)lo) * 3;
+        }
+        const uint8_t *p = row[0], *q = row[1], *s = row[2], *t = row[3];
+        uint8_t *out = lines;
+        for (int x = lo; x < whole; x++, p += 3, q += 3, s += 3, t += 3, out += COLUMN) {
+            memcpy(out, p, 4);
+            memcpy(out + 3, q, 4);
+            memcpy(out + 6, s, 4);
+            memcpy(out + 9, t, 3);
+        }
+        if (whole < hi) {
+            memcpy(out, p, 3);
+            memcpy(out + 3, q, 3);
+            memcpy(out + 6, s, 3);
+            memcpy(out + 9, t, 3);
+        }
+    }
 }
 
 static void across_write(void *context, int i, const uint8_t *line)
 {
     const struct across *a = context;
     uint8_t *out = a->out + 3 * (size_t)i;
-    if (i + 1 < a->pass.side.n) /* the byte too many is the next pixel's, written next */
+    if (i + 1 < a->pass.side.n)
         for (int r = 0; r < a->rows; r++, out += a->stride)
-            memcpy(out, line + 4 * r, 4);
+            memcpy(out, line + 3 * r, 4);
     else
         for (int r = 0; r < a->rows; r++, out += a->stride)
-            memcpy(out, line + 4 * r, 3);
+            memcpy(out, line + 3 * r, 3);
 }
 
 /* --- vertical: rows that the horizontal pass makes ------------------------------------------------------- */

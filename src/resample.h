@@ -13,9 +13,9 @@
 #include "status.h"
 
 typedef struct {
-    int64_t scaled_w, scaled_h;  /* the whole picture's new size; may be far larger than memory */
-    int64_t left, top;           /* the window's corner in it */
-    int w, h;                    /* the window; it lies inside the resized picture, and may be empty */
+    int64_t scaled_w, scaled_h; /* the whole picture's new size; may be far larger than memory */
+    int64_t left, top;          /* the window's corner in it */
+    int w, h;                   /* the window; it lies inside the resized picture, and may be empty */
 } mv_window;
 
 /* Writes win->h rows of win->w pixels to rgb, `stride` bytes apart. Extra memory is a few MB plus

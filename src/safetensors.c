@@ -1,5 +1,6 @@
 #include "safetensors.h"
 
+#include <errno.h>
 #include <jansson.h>
 #include <limits.h>
 #include <nettle/sha2.h>
@@ -58,8 +59,9 @@ static mv_status parse_header(mv_safetensors *st, mv_error *e)
     st->data_size = st->size - 8 - (size_t)length;
 
     json_error_t error;
+    errno = 0;
     st->header = json_loadb((const char *)st->bytes + 8, (size_t)length, JSON_REJECT_DUPLICATES, &error);
-    if (!st->header && json_error_code(&error) == json_error_out_of_memory)
+    if (!st->header && errno == ENOMEM) /* jansson's own error code does not tell reliably */
         return mv_fail_memory(e, st->file);
     if (!st->header) {
         for (char *c = error.text; *c; c++)

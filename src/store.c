@@ -1,5 +1,6 @@
 #include "store.h"
 
+#include <errno.h>
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -191,8 +192,11 @@ mv_status mv_store_meta(mv_store *s, const char *key, const char *text, mv_error
     if (s->error.code != MV_OK)
         return told(s, e);
     if (strcmp(key, "manifest") == 0) {
+        errno = 0;
         json_t *object = json_loads(text, 0, NULL);
-        if (!json_is_object(object))
+        if (!object && errno == ENOMEM)
+            mv_fail_memory(&s->error, s->path);
+        else if (!json_is_object(object))
             mv_fail(&s->error, MV_EMISUSE, "%s: the manifest is not a JSON object", s->path);
         json_decref(object);
     }

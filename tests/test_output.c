@@ -1,0 +1,377 @@
+/* Output files appear whole or not at all, whatever stands in the way. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "output.h"
+
+/* The system's calls, made to fail on demand: these take the place of libc's. */
+static bool no_tmpfile, no_sync;
+
+int openat(int folder, const char *path, int flags, ...)
+{
+    va_list args;
+    va_start(args, flags);
+    mode_t mode = flags & (O_CREAT | O_TMPFILE) ? va_arg(args, mode_t) : 0;
+    va_end(args);
+    if (no_tmpfile && (flags & O_TMPFILE) == O_TMPFILE) {
+        errno = EOPNOTSUPP;
+        return -1;
+    }
+    return (int)syscall(SYS_openat, folder, path, flags, mode);
+}
+
+int fsync(int fd)
+{
+    if (no_sync) {
+        errno = EIO;
+        return -1;
+    }
+    return (int)syscall(SYS_fsync, fd);
+}
+
+static char folder[64];
+
+static int enter(void **state)
+{
+    (void)state;
+    no_tmpfile = no_sync = false;
+    strcpy(folder, "/tmp/mvscope-output-XXXXXX");
+    return mkdtemp(folder) ? 0 : -1;
+}
+
+static int leave(void **state)
+{
+    (void)state;
+    char command[128];
+    snprintf(command, sizeof command, "rm -rf %s", folder);
+    return system(command);
+}
+
+static const char *in_folder(const char *name)
+{
+    static char paths[4][512];
+    static int turn;
+    turn = (turn + 1) % 4;
+    snprintf(paths[turn], sizeof paths[turn], "%s/%s", folder, name);
+    return paths[turn];
+}
+
+static int files_in(const char *path)
+{
+    DIR *d = opendir(path);
+    assert_non_null(d);
+    int n = 0;
+    while (readdir(d))
+        n++;
+    closedir(d);
+    return n - 2;
+}
+
+static void assert_holds(const char *path, const char *expected)
+{
+    char text[256];
+    FILE *f = fopen(path, "rb");
+    assert_non_null(f);
+    size_t n = fread(text, 1, sizeof text - 1, f);
+    fclose(f);
+    text[n] = 0;
+    assert_string_equal(text, expected);
+}
+
+static void put_file(const char *path, const char *text, mode_t mode)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+    assert_int_equal(fchmod(fd, mode), 0);
+    close(fd);
+}
+
+static mode_t mode_of(const char *path)
+{
+    struct stat st;
+    assert_int_equal(stat(path, &st), 0);
+    return st.st_mode & 07777;
+}
+
+static mv_status write_text(const char *path, const char *text, mv_error *e)
+{
+    mv_output *o = mv_output_open(path, e);
+    if (!o)
+        return e->code;
+    mv_output_write(o, text, strlen(text));
+    return mv_output_commit(o, e);
+}
+
+static void expect_refused(const char *path, const char *part)
+{
+    mv_error e = {0};
+    assert_null(mv_output_open(path, &e));
+    assert_int_not_equal(e.code, MV_OK);
+    if (!strstr(e.text, part) || !strstr(e.text, path))
+        fail_msg("'%s' lacks '%s' or '%s'", e.text, part, path);
+}
+
+static void appears_at_commit(void **state)
+{
+    (void)state;
+    for (int named = 0; named < 2; named++) { /* nameless, and under a hidden name where that is not to be had */
+        no_tmpfile = named;
+        mv_error e = {0};
+        const char *path = in_folder(named ? "b" : "a");
+        mv_output *o = mv_output_open(path, &e);
+        assert_non_null(o);
+        assert_int_equal(mv_output_write(o, "hello ", 6), MV_OK);
+        assert_int_equal(mv_output_pwrite(o, "world", 5, 6), MV_OK);
+        assert_int_equal(mv_output_pwrite(o, "J", 1, 0), MV_OK);
+        assert_int_equal(access(path, F_OK), -1);
+        assert_int_equal(files_in(folder), 2 * named);
+        assert_int_equal(mv_output_commit(o, &e), MV_OK);
+        assert_holds(path, "Jello world");
+        assert_int_equal(files_in(folder), 1 + named);
+    }
+}
+
+static void discard_leaves_nothing(void **state)
+{
+    (void)state;
+    for (int named = 0; named < 2; named++) {
+        no_tmpfile = named;
+        put_file(in_folder("old"), "old", 0644);
+        mv_output *o = mv_output_open(in_folder("old"), NULL);
+        mv_output_write(o, "new", 3);
+        mv_output_discard(o);
+        assert_holds(in_folder("old"), "old");
+        assert_int_equal(files_in(folder), 1);
+    }
+    mv_output_discard(NULL);
+}
+
+static void modes(void **state)
+{
+    (void)state;
+    mv_error e = {0};
+    for (int named = 0; named < 2; named++) {
+        no_tmpfile = named;
+        mode_t before = umask(027);
+        assert_int_equal(write_text(in_folder(named ? "b" : "a"), "x", &e), MV_OK);
+        umask(before);
+        assert_int_equal(mode_of(in_folder(named ? "b" : "a")), 0640);
+    }
+    put_file(in_folder("kept"), "old", 0604);
+    assert_int_equal(write_text(in_folder("kept"), "new", &e), MV_OK);
+    assert_int_equal(mode_of(in_folder("kept")), 0604);
+    assert_holds(in_folder("kept"), "new");
+}
+
+static void links_are_followed(void **state)
+{
+    (void)state;
+    mv_error e = {0};
+    assert_int_equal(mkdir(in_folder("sub"), 0777), 0);
+    put_file(in_folder("sub/file"), "old", 0644);
+    assert_int_equal(symlink("sub/file", in_folder("one")), 0);
+    assert_int_equal(symlink("one", in_folder("two")), 0);
+    assert_int_equal(write_text(in_folder("two"), "new", &e), MV_OK);
+    assert_holds(in_folder("sub/file"), "new");
+
+    assert_int_equal(symlink(in_folder("sub/absent"), in_folder("dangling")), 0);
+    assert_int_equal(write_text(in_folder("dangling"), "made", &e), MV_OK);
+    assert_holds(in_folder("sub/absent"), "made");
+    struct stat st;
+    assert_int_equal(lstat(in_folder("two"), &st), 0);
+    assert_true(S_ISLNK(st.st_mode));
+
+    assert_int_equal(symlink("loop", in_folder("loop")), 0);
+    expect_refused(in_folder("loop"), "symbolic links");
+}
+
+static void relative_path_survives_chdir(void **state)
+{
+    (void)state;
+    char before[4096];
+    assert_non_null(getcwd(before, sizeof before));
+    assert_int_equal(chdir(folder), 0);
+    mv_error e = {0};
+    mv_output *o = mv_output_open("here", &e);
+    assert_int_equal(chdir(before), 0);
+    assert_non_null(o);
+    mv_output_write(o, "x", 1);
+    assert_int_equal(mv_output_commit(o, &e), MV_OK);
+    assert_holds(in_folder("here"), "x");
+}
+
+static void pipes_are_written_directly(void **state)
+{
+    (void)state;
+    int ends[2];
+    assert_int_equal(pipe(ends), 0);
+    char path[40], got[16];
+    snprintf(path, sizeof path, "/dev/fd/%d", ends[1]);
+    mv_error e = {0};
+    assert_int_equal(write_text(path, "through", &e), MV_OK);
+    assert_int_equal(read(ends[0], got, sizeof got), 7);
+    assert_memory_equal(got, "through", 7);
+
+    mv_output *o = mv_output_open(path, &e); /* out of order: not through a pipe */
+    assert_non_null(o);
+    assert_int_equal(mv_output_pwrite(o, "ab", 2, 0), MV_OK);
+    assert_int_equal(mv_output_pwrite(o, "cd", 2, 2), MV_OK);
+    assert_int_equal(mv_output_pwrite(o, "zz", 2, 8), MV_EIO);
+    assert_int_equal(mv_output_write(o, "more", 4), MV_EIO);
+    assert_int_equal(mv_output_commit(o, &e), MV_EIO);
+    assert_non_null(strstr(e.text, "regular file"));
+    assert_int_equal(read(ends[0], got, sizeof got), 4);
+    close(ends[0]);
+    close(ends[1]);
+}
+
+/* mvscope -o /dev/stdout >> log: what is in the log stays. */
+static void descriptors_are_appended_to(void **state)
+{
+    (void)state;
+    put_file(in_folder("log"), "before ", 0644);
+    int fd = open(in_folder("log"), O_WRONLY | O_APPEND);
+    char path[40];
+    snprintf(path, sizeof path, "/dev/fd/%d", fd);
+    mv_error e = {0};
+    assert_int_equal(write_text(path, "after", &e), MV_OK);
+    close(fd);
+    assert_holds(in_folder("log"), "before after");
+}
+
+static void refusals(void **state)
+{
+    (void)state;
+    expect_refused(in_folder("missing/file"), "folder: No such file or directory");
+    expect_refused(in_folder("file/"), "folder: No such file or directory");
+    assert_int_equal(mkdir(in_folder("sub"), 0777), 0);
+    expect_refused(in_folder("sub"), "is a folder");
+    expect_refused(in_folder("sub/"), "no file name");
+    expect_refused("", "no file name");
+    put_file(in_folder("plain"), "x", 0644);
+    expect_refused(in_folder("plain/file"), "Not a directory");
+    char name[400];
+    memset(name, 'n', 300);
+    name[300] = 0;
+    mv_error e = {0};
+    assert_null(mv_output_open(in_folder(name), &e));
+    expect_refused("/proc/mvscope.png", "cannot be"); /* even root makes no file there */
+    expect_refused("/sys/mvscope.png", "cannot be");
+    assert_int_equal(files_in(folder), 2);
+}
+
+static void read_only_places(void **state)
+{
+    (void)state;
+    uid_t self = geteuid(), nobody = 65534; /* root may write anywhere, so be somebody else for a while */
+    if (self == 0 && (chown(folder, nobody, (gid_t)-1) != 0 || seteuid(nobody) != 0))
+        skip();
+    put_file(in_folder("locked"), "old", 0444);
+    expect_refused(in_folder("locked"), "Permission denied");
+    assert_int_equal(mkdir(in_folder("sub"), 0555), 0);
+    expect_refused(in_folder("sub/file"), "Permission denied");
+    assert_holds(in_folder("locked"), "old");
+    if (self != 0)
+        return;
+    assert_int_equal(seteuid(self), 0);
+    struct stat st; /* what root writes over somebody's file stays theirs */
+    mv_error e = {0};
+    assert_int_equal(write_text(in_folder("locked"), "new", &e), MV_OK);
+    assert_int_equal(stat(in_folder("locked"), &st), 0);
+    assert_int_equal(st.st_uid, nobody);
+    assert_int_equal(st.st_mode & 07777, 0444);
+}
+
+static void full_disk(void **state)
+{
+    (void)state;
+    mv_error e = {0};
+    assert_int_equal(write_text("/dev/full", "x", &e), MV_EIO);
+    assert_non_null(strstr(e.text, "/dev/full: "));
+    assert_non_null(strstr(e.text, "No space left on device"));
+
+    put_file(in_folder("old"), "old", 0644);
+    struct rlimit before, small = {1000, 1000};
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    small.rlim_max = before.rlim_max;
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    static char big[4000];
+    mv_error cut = {0};
+    mv_output *o = mv_output_open(in_folder("old"), &cut);
+    assert_non_null(o);
+    assert_int_equal(mv_output_write(o, big, 900), MV_OK);
+    mv_status during = mv_output_write(o, big, sizeof big);
+    mv_status later = mv_output_write(o, big, 1);
+    assert_int_equal(mv_output_error(o)->code, MV_EIO);
+    mv_status end = mv_output_commit(o, &cut);
+    setrlimit(RLIMIT_FSIZE, &before);
+    assert_int_equal(during, MV_EIO);
+    assert_int_equal(later, MV_EIO);
+    assert_int_equal(end, MV_EIO);
+    assert_non_null(strstr(cut.text, "File too large"));
+    assert_holds(in_folder("old"), "old");
+    assert_int_equal(files_in(folder), 1);
+}
+
+static void failing_sync(void **state)
+{
+    (void)state;
+    for (int named = 0; named < 2; named++) {
+        no_tmpfile = named;
+        no_sync = true;
+        mv_error e = {0};
+        assert_int_equal(write_text(in_folder("file"), "x", &e), MV_EIO);
+        assert_non_null(strstr(e.text, "to the disk: Input/output error"));
+        assert_int_equal(files_in(folder), 0);
+    }
+}
+
+/* What comes in the way between opening and committing. */
+static void target_becomes_a_folder(void **state)
+{
+    (void)state;
+    mv_error e = {0};
+    mv_output *o = mv_output_open(in_folder("file"), &e);
+    mv_output_write(o, "x", 1);
+    assert_int_equal(mkdir(in_folder("file"), 0777), 0);
+    assert_int_equal(mv_output_commit(o, &e), MV_EIO);
+    assert_int_equal(files_in(folder), 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(appears_at_commit, enter, leave),
+        cmocka_unit_test_setup_teardown(discard_leaves_nothing, enter, leave),
+        cmocka_unit_test_setup_teardown(modes, enter, leave),
+        cmocka_unit_test_setup_teardown(links_are_followed, enter, leave),
+        cmocka_unit_test_setup_teardown(relative_path_survives_chdir, enter, leave),
+        cmocka_unit_test_setup_teardown(pipes_are_written_directly, enter, leave),
+        cmocka_unit_test_setup_teardown(descriptors_are_appended_to, enter, leave),
+        cmocka_unit_test_setup_teardown(refusals, enter, leave),
+        cmocka_unit_test_setup_teardown(read_only_places, enter, leave),
+        cmocka_unit_test_setup_teardown(full_disk, enter, leave),
+        cmocka_unit_test_setup_teardown(failing_sync, enter, leave),
+        cmocka_unit_test_setup_teardown(target_becomes_a_folder, enter, leave),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
