@@ -50,10 +50,11 @@ typedef struct {
 
 /* The mixer's weights that belong to the scan. */
 typedef struct {
-    int channels, rank;  /* E, R */
-    mv_dense dt;         /* R -> E; its bias is TWICE the checkpoint's: the released models count it twice */
-    mv_vector A;         /* E*S: -exp(A_log) */
-    mv_vector D;         /* E */
+    int channels, rank;   /* E, R */
+    mv_vector dt_weight;  /* R*E: dt_proj's weight transposed, a row of channels for each rank */
+    mv_vector dt_bias;    /* E: TWICE the checkpoint's, as the released models count it */
+    mv_vector A;          /* E*S: -exp(A_log) */
+    mv_vector D;          /* E */
 } mv_ssm;
 
 struct mv_backend {

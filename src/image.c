@@ -14,8 +14,8 @@
 
 /* --- the decoder, and the memory it may have ---------------------------------------------------------- */
 
-/* stb_image passes no context to its allocator, so what is left to it lives in the thread; it is set
- * before each decoding and means nothing after it. */
+/* stb_image and libexif pass no context to their allocator, so what is left to them lives in the thread; it is
+ * set before each use and means nothing after it. */
 static _Thread_local struct {
     size_t left;
     bool spent;  /* it asked for more than `left` */
@@ -132,27 +132,54 @@ static mv_status decode(const mv_form *f, mv_image *out, mv_error *e)
 
 /* --- orientation ----------------------------------------------------------------------------------------- */
 
-/* EXIF's tag 0x0112: 1 as it should be seen .. 8; 1 when nothing sensible is said. */
-static int orientation(const mv_form *f)
+enum { EXIF_BUDGET = 1 << 20 };
+
+static void *exif_alloc(ExifLong size)
+{
+    return budget_alloc(size);
+}
+
+static void *exif_realloc(void *p, ExifLong size)
+{
+    return budget_realloc(p, size);
+}
+
+/* EXIF's tag 0x0112 in the TIFF block after `mark`: 1 as it should be seen .. 8; 1 when nothing sensible is said. */
+static int orientation_in(ExifData *data, const uint8_t *block, size_t size)
+{
+    exif_data_unset_option(data, EXIF_DATA_OPTION_FOLLOW_SPECIFICATION); /* read it as it is, mend nothing */
+    exif_data_load_data(data, block, (unsigned)size);
+    const ExifEntry *entry = exif_content_get_entry(data->ifd[EXIF_IFD_0], EXIF_TAG_ORIENTATION);
+    int o = 1;
+    if (entry && entry->format == EXIF_FORMAT_SHORT && entry->components == 1 && entry->size >= 2)
+        o = exif_get_short(entry->data, exif_data_get_byte_order(data));
+    return o >= 1 && o <= 8 ? o : 1;
+}
+
+static mv_status read_orientation(const mv_form *f, int *o, mv_error *e)
 {
     static const uint8_t mark[6] = "Exif\0";
-    int o = 1;
+    *o = 1;
     if (!f->exif || f->exif_size > 0xFFFF)
-        return o;
+        return MV_OK;
+    budget.left = EXIF_BUDGET;
+    budget.failed = false;
+    ExifMem *mem = exif_mem_new(exif_alloc, exif_realloc, budget_free);
+    ExifData *data = mem ? exif_data_new_mem(mem) : NULL;
     uint8_t *block = malloc(sizeof mark + f->exif_size);
-    ExifData *data = block ? exif_data_new() : NULL;
-    if (data) {
+    bool ready = data && block;
+    if (ready) {
         memcpy(block, mark, sizeof mark);
         memcpy(block + sizeof mark, f->exif, f->exif_size);
-        exif_data_unset_option(data, EXIF_DATA_OPTION_FOLLOW_SPECIFICATION); /* read it as it is, mend nothing */
-        exif_data_load_data(data, block, (unsigned)(sizeof mark + f->exif_size));
-        const ExifEntry *entry = exif_content_get_entry(data->ifd[EXIF_IFD_0], EXIF_TAG_ORIENTATION);
-        if (entry && entry->format == EXIF_FORMAT_SHORT && entry->components == 1 && entry->size >= 2)
-            o = exif_get_short(entry->data, exif_data_get_byte_order(data));
-        exif_data_unref(data);
+        *o = orientation_in(data, block, sizeof mark + f->exif_size);
     }
+    if (data)
+        exif_data_unref(data);
+    if (mem)
+        exif_mem_unref(mem);
     free(block);
-    return o >= 1 && o <= 8 ? o : 1;
+    /* a picture lying on its side for want of memory would not be noticed */
+    return ready && !budget.failed ? MV_OK : mv_fail_memory(e, f->name);
 }
 
 /* Turns the picture so that it is seen as it was taken. Orientation o says where the stored row 0 and column 0
@@ -197,8 +224,12 @@ mv_status mv_image_decode(mv_image *out, const void *bytes, size_t size, const c
         return s;
     s = f.kind == MV_FORM_PNM ? mv_pnm_decode(&f, out, e) : decode(&f, out, e);
     free(f.clean);
-    if (s == MV_OK && !(o && o->ignore_exif))
-        s = turn(out, orientation(&f), name, e);
+    if (s == MV_OK && !(o && o->ignore_exif)) {
+        int turned;
+        s = read_orientation(&f, &turned, e);
+        if (s == MV_OK)
+            s = turn(out, turned, name, e);
+    }
     if (s != MV_OK)
         mv_image_free(out);
     return s;

@@ -78,7 +78,7 @@ static unsigned highest_index(const uint8_t *p, int w, int h, size_t pitch, unsi
     unsigned most = 0, mask = (1U << bits) - 1;
     for (int y = 0; y < h; y++, p += pitch)
         for (size_t x = 0; x < (size_t)w; x++) {
-            unsigned shift = 8 - bits - (unsigned)(x * bits % 8), v = p[x * bits / 8] >> shift & mask;
+            unsigned shift = 8 - bits - (unsigned)(x * bits % 8), v = (unsigned)p[x * bits / 8] >> shift & mask;
             most = v > most ? v : most;
         }
     return most;

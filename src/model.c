@@ -142,7 +142,7 @@ static void take_conv(walk *w, mv_conv *out, const char *name, const char *norm,
     w->status = w->b->conv_new(w->b, out, in, n, stride, weight, has_bias || norm ? bias : NULL, w->e);
 }
 
-static void take_dense(walk *w, mv_dense *out, const char *name, int in, int n, bool has_bias, float times)
+static void take_dense(walk *w, mv_dense *out, const char *name, int in, int n, bool has_bias)
 {
     char leaf[64];
     int dim[2] = {n, in};
@@ -155,8 +155,6 @@ static void take_dense(walk *w, mv_dense *out, const char *name, int in, int n, 
     snprintf(leaf, sizeof leaf, "%s.bias", name);
     if (has_bias)
         take(w, bias, true, leaf, 1, &n);
-    for (int i = 0; bias && !w->status && i < n; i++)
-        bias[i] *= times;
     if (!w->status)
         w->status = w->b->dense_new(w->b, out, in, n, weight, bias, w->e);
 }
@@ -168,6 +166,28 @@ static void take_taps(walk *w, mv_vector *v, const char *leaf, int e)
     take(w, x, true, leaf, 3, dim);
     if (!w->status)
         w->status = w->b->vector_new(w->b, v, e * MV_TAPS, x, w->e);
+}
+
+/* dt_proj, its weight transposed. The bias counts twice: softplus(W r + 2 b) is what the released models were trained with. */
+static void take_step(walk *w, mv_ssm *s)
+{
+    int e = s->channels, rank = s->rank, dim[2] = {e, rank};
+    size_t n = (size_t)e * (size_t)rank;
+    float *weight = w->source ? room(w, &w->weight, &w->weight_room, 2 * n) : NULL, *across = weight ? weight + n : NULL;
+    float *bias = w->source ? room(w, &w->bias, &w->bias_room, (size_t)e) : NULL;
+    if (w->status)
+        return;
+    take(w, weight, true, "mixer.dt_proj.weight", 2, dim);
+    take(w, bias, true, "mixer.dt_proj.bias", 1, &e);
+    for (int i = 0; weight && !w->status && i < e; i++) {
+        bias[i] *= 2;
+        for (int k = 0; k < rank; k++)
+            across[(size_t)k * (size_t)e + (size_t)i] = weight[(size_t)i * (size_t)rank + (size_t)k];
+    }
+    if (!w->status)
+        w->status = w->b->vector_new(w->b, &s->dt_weight, e * rank, across, w->e);
+    if (!w->status)
+        w->status = w->b->vector_new(w->b, &s->dt_bias, e, bias, w->e);
 }
 
 static void take_mixer(walk *w, mv_mixer *x, int c)
@@ -182,11 +202,10 @@ static void take_mixer(walk *w, mv_mixer *x, int c)
     if (!w->status)
         w->status = w->b->vector_new(w->b, &x->ssm.A, e * MV_STATES, A, w->e);
     take_vector(w, &x->ssm.D, "mixer.D", e);
-    take_dense(w, &x->in, "mixer.in_proj", c, c, false, 1);
-    take_dense(w, &x->x, "mixer.x_proj", e, rank + 2 * MV_STATES, false, 1);
-    /* the bias counts twice: softplus(W r + 2 b) is what the released models were trained with */
-    take_dense(w, &x->ssm.dt, "mixer.dt_proj", rank, e, true, 2);
-    take_dense(w, &x->out, "mixer.out_proj", c, c, false, 1);
+    take_dense(w, &x->in, "mixer.in_proj", c, c, false);
+    take_dense(w, &x->x, "mixer.x_proj", e, rank + 2 * MV_STATES, false);
+    take_step(w, &x->ssm);
+    take_dense(w, &x->out, "mixer.out_proj", c, c, false);
     take_taps(w, &x->conv_x, "mixer.conv1d_x.weight", e);
     take_taps(w, &x->conv_z, "mixer.conv1d_z.weight", e);
 }
@@ -205,14 +224,14 @@ static void take_token_block(walk *w, mv_token_block *b, int level, int j)
     b->attends = mv_config_attends(config->depth[level], j);
     if (b->attends) {
         b->attention.heads = config->heads[level];
-        take_dense(w, &b->attention.qkv, "mixer.qkv", c, 3 * c, true, 1);
-        take_dense(w, &b->attention.proj, "mixer.proj", c, c, true, 1);
+        take_dense(w, &b->attention.qkv, "mixer.qkv", c, 3 * c, true);
+        take_dense(w, &b->attention.proj, "mixer.proj", c, c, true);
     } else
         take_mixer(w, &b->mixer, c);
     take_vector(w, &b->norm2[0], "norm2.weight", c);
     take_vector(w, &b->norm2[1], "norm2.bias", c);
-    take_dense(w, &b->fc1, "mlp.fc1", c, hidden, true, 1);
-    take_dense(w, &b->fc2, "mlp.fc2", hidden, c, true, 1);
+    take_dense(w, &b->fc1, "mlp.fc1", c, hidden, true);
+    take_dense(w, &b->fc2, "mlp.fc2", hidden, c, true);
 }
 
 static void take_level(walk *w, mv_level *l, int i)
@@ -254,7 +273,7 @@ static void take_head(walk *w)
         w->status = w->b->vector_new(w->b, &m->norm_scale, c, st, w->e);
     if (!w->status)
         w->status = w->b->vector_new(w->b, &m->norm_shift, c, st ? st + c : NULL, w->e);
-    take_dense(w, &m->head, "head", c, n, true, 1);
+    take_dense(w, &m->head, "head", c, n, true);
     if (w->status || !w->source)
         return;
     m->head_weight = malloc((size_t)n * (size_t)c * sizeof *m->head_weight);
@@ -315,7 +334,8 @@ static void free_token_block(mv_backend *b, mv_token_block *t)
         b->dense_free(b, &x->in);
         b->dense_free(b, &x->x);
         b->dense_free(b, &x->out);
-        b->dense_free(b, &x->ssm.dt);
+        b->vector_free(b, &x->ssm.dt_weight);
+        b->vector_free(b, &x->ssm.dt_bias);
         b->vector_free(b, &x->ssm.A);
         b->vector_free(b, &x->ssm.D);
         b->vector_free(b, &x->conv_x);

@@ -261,7 +261,7 @@ static void broken_configs_are_told_by_key(void **s)
         {"{\"mlp_ratio\": -2}", "\"mlp_ratio\""}, {"{\"layer_scale\": \"yes\"}", "\"layer_scale\""},
         {"{\"num_classes\": 2, \"id2label\": {\"0\": \"a\", \"5\": \"b\"}}", "no name for class 1"},
         {"{\"dim\": 16, \"dim\": 17}", "no JSON"}, {"{\"dim\": 32, \"num_heads\": [1,1,2,4], \"window_size\": [8,8,7,4]}", "conv_down.3.weight is 16x8x3x3, expected 32x8x3x3"},
-        {"{\"depths\": [1, 1, 4, 2], \"num_heads\": [1,1,2,4], \"window_size\": [8,8,7,4]}", "levels.2.blocks.2.mixer"},
+        {"{\"depths\": [1, 1, 4, 2], \"num_heads\": [1,1,2,4], \"window_size\": [8,8,7,4]}", "lacks tensor levels.2.blocks.3"},
     };
     collector c = collect_of("", MV_F32);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
