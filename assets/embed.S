@@ -1,0 +1,48 @@
+/* Files carried inside the program, as bytes between two symbols of assets.h.
+ *
+ * The Makefile names them: MV_FONT_* always; MV_EMBED_MODEL and MV_EMBED_LABELS where they are to be
+ * had. Without one of these its two symbols are equal: an empty asset.
+ */
+    .section .rodata
+    .macro asset name
+    .global mv_asset_\name
+    .balign 64
+mv_asset_\name:
+    .endm
+    .macro asset_end name
+    .global mv_asset_\name\()_end
+mv_asset_\name\()_end:
+    .byte 0
+    .endm
+
+    asset inter_regular
+    .incbin MV_FONT_INTER_REGULAR
+    asset_end inter_regular
+
+    asset inter_medium
+    .incbin MV_FONT_INTER_MEDIUM
+    asset_end inter_medium
+
+    asset inter_semibold
+    .incbin MV_FONT_INTER_SEMIBOLD
+    asset_end inter_semibold
+
+    asset jetbrains_mono
+    .incbin MV_FONT_JETBRAINS_MONO
+    asset_end jetbrains_mono
+
+    asset labels
+#ifdef MV_EMBED_LABELS
+    .incbin MV_EMBED_LABELS
+#endif
+    asset_end labels
+
+    asset model
+#ifdef MV_EMBED_MODEL
+    .incbin MV_EMBED_MODEL
+#endif
+    asset_end model
+
+#if defined(__linux__) && defined(__ELF__)
+    .section .note.GNU-stack, "", %progbits
+#endif

@@ -1,0 +1,480 @@
+/* Colour tables, scales and rasters: held to identities and to sums computed otherwise. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "colour.h"
+#include "raster.h"
+
+static uint32_t random_state = 1;
+
+static double uniform(void)
+{
+    random_state = random_state * 1664525U + 1013904223U;
+    return (random_state >> 8) / 16777216.0;
+}
+
+/* --- colour ------------------------------------------------------------------------------------ */
+
+static double linear_of(uint8_t c)
+{
+    double v = c / 255.0;
+    return v <= 0.04045 ? v / 12.92 : pow((v + 0.055) / 1.055, 2.4);
+}
+
+static double lightness(mv_rgb c)
+{
+    double y = 0.2126 * linear_of(c.r) + 0.7152 * linear_of(c.g) + 0.0722 * linear_of(c.b);
+    return y > 0.008856 ? 116 * cbrt(y) - 16 : 903.3 * y;
+}
+
+/* OKLab distance of two colours */
+static double distance(mv_rgb p, mv_rgb q)
+{
+    double lab[2][3];
+    for (int i = 0; i < 2; i++) {
+        mv_rgb c = i ? q : p;
+        double r = linear_of(c.r), g = linear_of(c.g), b = linear_of(c.b);
+        double l = cbrt(0.4122214708 * r + 0.5363325363 * g + 0.0514459929 * b);
+        double m = cbrt(0.2119034982 * r + 0.6806995451 * g + 0.1073969566 * b);
+        double s = cbrt(0.0883024619 * r + 0.2817188376 * g + 0.6299787005 * b);
+        lab[i][0] = 0.2104542553 * l + 0.7936177850 * m - 0.0040720468 * s;
+        lab[i][1] = 1.9779984951 * l - 2.4285922050 * m + 0.4505937099 * s;
+        lab[i][2] = 0.0259040371 * l + 0.7827717662 * m - 0.8086757660 * s;
+    }
+    return sqrt(pow(lab[0][0] - lab[1][0], 2) + pow(lab[0][1] - lab[1][1], 2) + pow(lab[0][2] - lab[1][2], 2));
+}
+
+static void sequential_tables_rise_in_lightness(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"viridis", "magma", "inferno", "cividis"};
+    for (int n = 0; n < 4; n++) {
+        const mv_colour_table *t = mv_colour_table_lookup(names[n], NULL);
+        assert_non_null(t);
+        assert_false(t->diverging);
+        for (int i = 4; i < 256; i++)
+            assert_true(lightness(t->rows[i]) > lightness(t->rows[i - 4]));
+        for (int i = 1; i < 256; i++)
+            assert_true(lightness(t->rows[i]) > lightness(t->rows[i - 1]) - 0.35); /* rounding to bytes */
+    }
+}
+
+static void tables_are_those_published(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        mv_rgb first, last;
+    } known[] = {
+        {"viridis", {68, 1, 84}, {253, 231, 37}}, {"magma", {0, 0, 4}, {252, 253, 191}},
+        {"inferno", {0, 0, 4}, {252, 255, 164}},  {"cividis", {0, 34, 78}, {254, 232, 56}},
+        {"turbo", {48, 18, 59}, {122, 4, 3}},
+    };
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        const mv_colour_table *t = mv_colour_table_lookup(known[i].name, NULL);
+        assert_memory_equal(&t->rows[0], &known[i].first, 3);
+        assert_memory_equal(&t->rows[255], &known[i].last, 3);
+    }
+}
+
+static void diverging_table_is_even_and_alike_in_grey(void **state)
+{
+    (void)state;
+    const mv_colour_table *t = mv_colour_table_lookup("blue-red", NULL);
+    assert_true(t->diverging);
+    double least = 1, most = 0;
+    for (int i = 0; i < 128; i++) {
+        assert_true(fabs(lightness(t->rows[i]) - lightness(t->rows[255 - i])) < 0.5);
+        if (i >= 8) {
+            assert_true(lightness(t->rows[i]) > lightness(t->rows[i - 8]));
+            for (int arm = 0; arm < 2; arm++) {
+                double step = distance(t->rows[arm ? 255 - i : i], t->rows[arm ? 263 - i : i - 8]);
+                least = fmin(least, step);
+                most = fmax(most, step);
+            }
+        }
+    }
+    assert_true(most / least < 1.35);
+    mv_rgb middle = t->rows[127];
+    assert_true(abs(middle.r - middle.g) <= 4 && abs(middle.g - middle.b) <= 4 && middle.g > 230);
+}
+
+static void colours_lie_between_rows(void **state)
+{
+    (void)state;
+    const mv_colour_table *t = mv_colour_table_lookup("viridis", NULL);
+    for (int i = 0; i < 256; i++) {
+        mv_rgb c = mv_colour_at(t, i / 255.0);
+        assert_memory_equal(&c, &t->rows[i], 3);
+    }
+    mv_rgb low = mv_colour_at(t, -3), odd = mv_colour_at(t, NAN), high = mv_colour_at(t, INFINITY);
+    assert_memory_equal(&low, &t->rows[0], 3);
+    assert_memory_equal(&odd, &t->rows[0], 3);
+    assert_memory_equal(&high, &t->rows[255], 3);
+
+    mv_error e = {0};
+    assert_null(mv_colour_table_lookup("jet", &e));
+    assert_int_equal(e.code, MV_EINPUT);
+    for (int i = 0; mv_colour_table_at(i); i++)
+        assert_non_null(strstr(e.text, mv_colour_table_at(i)->name));
+}
+
+/* --- scales ------------------------------------------------------------------------------------ */
+
+static void places_follow_their_law(void **state)
+{
+    (void)state;
+    mv_scale linear = mv_scale_of(MV_SCALE_AUTO, 0, 8, false), root = mv_scale_of(MV_SCALE_SQRT, 0, 36, false),
+             decades = mv_scale_of(MV_SCALE_LOG, 0, 1000, false), arms = mv_scale_of(MV_SCALE_LINEAR, -3, 8, true),
+             root_arms = mv_scale_of(MV_SCALE_SQRT, -8, 2, true);
+    assert_true(fabs(mv_scale_place(&linear, 2) - 0.25) < 1e-12);
+    assert_true(fabs(mv_scale_place(&root, 9) - 0.5) < 1e-12);
+    assert_true(fabs(mv_scale_place(&decades, 10) - 1.0 / 3) < 1e-12);
+    assert_true(fabs(mv_scale_place(&decades, 100) - 2.0 / 3) < 1e-12);
+    assert_true(mv_scale_place(&decades, 0) == 0);
+    assert_true(arms.lo == -8 && arms.hi == 8);
+    assert_true(fabs(mv_scale_place(&arms, -4) - 0.25) < 1e-12 && mv_scale_place(&arms, 0) == 0.5);
+    assert_true(fabs(mv_scale_place(&root_arms, -2) - 0.25) < 1e-12);
+    assert_true(isnan(mv_scale_place(&linear, NAN)));
+    assert_true(mv_scale_place(&linear, INFINITY) == 1 && mv_scale_place(&linear, -INFINITY) == 0);
+}
+
+static void places_rise_within_0_and_1(void **state)
+{
+    (void)state;
+    static const double ends[][2] = {{0, 1},   {0, 0},           {5, 5},        {-2, 3},
+                                     {NAN, 1}, {0, INFINITY},    {0, 1e-300},   {-1e38, 1e38},
+                                     {-7, -2}, {3.4e38, 3.4e38}, {1e-30, 1e30}, {2, 1}};
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
+        for (int kind = MV_SCALE_AUTO; kind <= MV_SCALE_LOG; kind++)
+            for (int diverging = 0; diverging < 2; diverging++) {
+                mv_scale s = mv_scale_of((mv_scale_kind)kind, ends[i][0], ends[i][1], diverging);
+                assert_true(s.lo < s.hi && s.kind != MV_SCALE_AUTO);
+                double before = 0;
+                for (int k = 0; k <= 100; k++) {
+                    double place = mv_scale_place(&s, s.lo + (s.hi - s.lo) * k / 100);
+                    assert_true(place >= before && place <= 1);
+                    before = place;
+                }
+                assert_true(before > 1 - 1e-9);
+                assert_true(mv_scale_place(&s, s.lo) < 1e-9);
+            }
+}
+
+static void names_of_scales_read_back(void **state)
+{
+    (void)state;
+    mv_scale_kind kind;
+    for (int i = MV_SCALE_AUTO; i <= MV_SCALE_LOG; i++) {
+        assert_int_equal(mv_scale_kind_of(&kind, mv_scale_kind_name((mv_scale_kind)i), NULL), MV_OK);
+        assert_int_equal(kind, i);
+    }
+    mv_error e = {0};
+    assert_int_equal(mv_scale_kind_of(&kind, "cubic", &e), MV_EINPUT);
+    assert_non_null(strstr(e.text, "sqrt"));
+}
+
+static void check_ticks(const mv_scale *s, double length, double label, bool times)
+{
+    mv_tick tick[MV_TICKS_MAX];
+    int n = mv_scale_ticks(s, length, label, times, tick);
+    assert_true(n >= 0 && n <= MV_TICKS_MAX);
+    for (int i = 0; i < n; i++) {
+        double centre = mv_tick_centre(&tick[i], length, label);
+        assert_true(tick[i].value >= s->lo && tick[i].value <= s->hi);
+        assert_true(tick[i].place == mv_scale_place(s, tick[i].value));
+        assert_true(*tick[i].label && strlen(tick[i].label) < sizeof tick[i].label);
+        if (length >= label)
+            assert_true(centre - label / 2 > -1e-9 && centre + label / 2 < length + 1e-9);
+        if (i > 0) {
+            assert_true(tick[i].value > tick[i - 1].value);
+            assert_true(centre - mv_tick_centre(&tick[i - 1], length, label) > label * 1.3);
+        }
+        assert_int_equal(tick[i].marked, strcmp(tick[i].label, "even") == 0);
+        assert_true(!tick[i].marked || tick[i].value == 1);
+    }
+    if (times && length > 10 * label)
+        assert_true(tick[n - 1].value == s->hi);
+}
+
+static void ticks_never_touch_and_stay_inside(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 20000; i++) {
+        double size = pow(10, 12 * uniform() - 6), lo = uniform() < 0.5 ? 0 : -size * uniform();
+        mv_scale_kind kind = (mv_scale_kind)(1 + (int)(3 * uniform()));
+        mv_scale s = mv_scale_of(kind, lo, size, uniform() < 0.4);
+        check_ticks(&s, 40 + 1000 * uniform(), 8 + 40 * uniform(), uniform() < 0.5 && !s.diverging);
+    }
+    static const double odd[] = {0, 1, 1e-300, 3.4e38, 5, 0.9999, 1.0001};
+    for (size_t i = 0; i < sizeof odd / sizeof *odd; i++)
+        for (int kind = MV_SCALE_LINEAR; kind <= MV_SCALE_LOG; kind++)
+            for (int times = 0; times < 2; times++) {
+                mv_scale s = mv_scale_of((mv_scale_kind)kind, 0, odd[i], false);
+                check_ticks(&s, 300, 14, times);
+                check_ticks(&s, 5, 14, times);
+            }
+}
+
+static void ticks_are_those_of_the_sketches(void **state)
+{
+    (void)state;
+    static const char *const expected[] = {"0×", "even", "5×", "10×", "20×", "37×"};
+    mv_scale s = mv_scale_of(MV_SCALE_SQRT, 0, 36.7, false);
+    mv_tick tick[MV_TICKS_MAX];
+    int n = mv_scale_ticks(&s, 300, 14, true, tick), found = 0;
+    for (int i = 0; i < n && found < 6; i++)
+        if (strcmp(tick[i].label, expected[found]) == 0)
+            found++;
+    assert_int_equal(found, 6);
+
+    s = mv_scale_of(MV_SCALE_LINEAR, -4.5, 8.3, true);
+    n = mv_scale_ticks(&s, 348, 30, false, tick);
+    assert_int_equal(n, 3);
+    assert_string_equal(tick[0].label, "\xe2\x88\x92"
+                                       "5");
+    assert_string_equal(tick[1].label, "0");
+    assert_string_equal(tick[2].label, "5");
+}
+
+static void numbers_have_true_signs(void **state)
+{
+    (void)state;
+    static const struct {
+        double value;
+        int decimals;
+        bool sign;
+        const char *text;
+    } cases[] = {
+        {4.3712, 3, true, "+4.371"},
+        {-0.5, 1, true,
+         "\xe2\x88\x92"
+         "0.5"},
+        {-0.0004, 3, true, "+0.000"},
+        {-0.0004, 3, false, "0.000"},
+        {12, 0, false, "12"},
+        {NAN, 2, true, "not finite"},
+        {-INFINITY, 2, true, "not finite"},
+        {2.5e12, 1, true, "+2.5e+12"},
+        {0, 2, true, "+0.00"},
+    };
+    char text[32], range[80];
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        assert_string_equal(mv_number_text(text, cases[i].value, cases[i].decimals, cases[i].sign), cases[i].text);
+    assert_string_equal(mv_range_text(range, -4.46, 8.3, true), "\xe2\x88\x92"
+                                                                "4.5 to +8.3");
+    assert_string_equal(mv_range_text(range, 0.027, 0.0351, false), "0.027 to 0.035");
+    assert_string_equal(mv_range_text(range, 0, 0, true), "+0.0 to +0.0");
+}
+
+/* --- rasters ----------------------------------------------------------------------------------- */
+
+static mv_image noise(int w, int h)
+{
+    mv_image i = {w, h, malloc((size_t)(w * h * 3))};
+    for (int k = 0; k < w * h * 3; k++)
+        i.rgb[k] = (uint8_t)(256 * uniform());
+    return i;
+}
+
+static double keys(double x)
+{
+    x = fabs(x);
+    return x < 1 ? 1.5 * x * x * x - 2.5 * x * x + 1 : x < 2 ? -0.5 * x * x * x + 2.5 * x * x - 4 * x + 2 : 0;
+}
+
+/* The same in double, as one sum over the whole picture. */
+static double photo_reference(const mv_image *in, int w, int h, int x, int y, int channel)
+{
+    double sx = (double)in->w / w, sy = (double)in->h / h, fx = fmax(sx, 1), fy = fmax(sy, 1), sum = 0, all = 0;
+    for (int v = 0; v < in->h; v++)
+        for (int u = 0; u < in->w; u++) {
+            double weight = keys((u + 0.5 - (x + 0.5) * sx) / fx) * keys((v + 0.5 - (y + 0.5) * sy) / fy);
+            sum += weight * in->rgb[(v * in->w + u) * 3 + channel];
+            all += weight;
+        }
+    return fmin(fmax(sum / all, 0), 255);
+}
+
+static void photos_are_resampled_as_defined(void **state)
+{
+    (void)state;
+    static const int cases[][4] = {{20, 14, 20, 14}, {20, 14, 33, 31}, {20, 14, 9, 5}, {1, 1, 6, 4}, {3, 40, 8, 11}};
+    for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
+        mv_image in = noise(cases[k][0], cases[k][1]), out;
+        int w = cases[k][2], h = cases[k][3];
+        assert_int_equal(mv_raster_photo(&out, &in, w, h, NULL), MV_OK);
+        if (k == 0)
+            assert_memory_equal(out.rgb, in.rgb, (size_t)(w * h * 3));
+        for (int i = 0; i < w * h * 3; i++)
+            assert_true(fabs(out.rgb[i] - photo_reference(&in, w, h, i / 3 % w, i / 3 / w, i % 3)) < 0.52);
+        free(out.rgb);
+        free(in.rgb);
+    }
+    /* a large reduction goes through boxes: a plain colour stays, a mean stays */
+    mv_image in = noise(640, 480), out;
+    assert_int_equal(mv_raster_photo(&out, &in, 16, 12, NULL), MV_OK);
+    double mean = 0;
+    for (int i = 0; i < 16 * 12 * 3; i++)
+        mean += out.rgb[i] / (16 * 12 * 3.0);
+    assert_true(fabs(mean - 127.5) < 2);
+    free(out.rgb);
+    memset(in.rgb, 77, 640 * 480 * 3);
+    assert_int_equal(mv_raster_photo(&out, &in, 17, 13, NULL), MV_OK);
+    for (int i = 0; i < 17 * 13 * 3; i++)
+        assert_int_equal(out.rgb[i], 77);
+    free(out.rgb);
+    free(in.rgb);
+}
+
+static mv_colouring colouring_of(const char *table, mv_scale_kind kind, double lo, double hi, bool diverging)
+{
+    return (mv_colouring){mv_colour_table_lookup(table, NULL), mv_scale_of(kind, lo, hi, diverging), false, 0};
+}
+
+static void cells_have_their_colour(void **state)
+{
+    (void)state;
+    float v[12];
+    for (int i = 0; i < 12; i++)
+        v[i] = (float)(10 * uniform());
+    v[5] = NAN;
+    mv_map map = {.h = 3, .w = 4, .v = v};
+    mv_colouring k = colouring_of("viridis", MV_SCALE_SQRT, 0, 10, false);
+    mv_image out = noise(50, 35);
+    assert_int_equal(mv_raster_cells(&out, &map, &k, NULL), MV_OK);
+    for (int y = 0; y < 35; y++)
+        for (int x = 0; x < 50; x++) {
+            int cell = (2 * y + 1) * 3 / 70 * 4 + (2 * x + 1) * 4 / 100;
+            const uint8_t *p = out.rgb + (y * 50 + x) * 3;
+            mv_rgb want = mv_colour_at(k.table, sqrt(v[cell] / 10.0));
+            if (cell == 5)
+                assert_true(p[0] > 120 && p[0] < 200 && abs(p[0] - p[2]) < 20); /* hatched in grey */
+            else
+                assert_memory_equal(p, &want, 3);
+        }
+    free(out.rgb);
+}
+
+static void overlay_is_the_photo_where_nothing_happens(void **state)
+{
+    (void)state;
+    float zero[4] = {0, 0, 0, 0};
+    mv_map map = {.h = 2, .w = 2, .v = zero};
+    for (int diverging = 0; diverging < 2; diverging++) {
+        mv_colouring k = colouring_of(diverging ? "blue-red" : "inferno", MV_SCALE_LINEAR, 0, 1, diverging);
+        mv_image in = noise(30, 20), out = {30, 20, malloc(1800)};
+        memcpy(out.rgb, in.rgb, 1800);
+        assert_int_equal(mv_raster_overlay(&out, &map, &k, NULL), MV_OK);
+        for (int i = 0; i < 600; i++) {
+            double grey = 0.299 * in.rgb[3 * i] + 0.587 * in.rgb[3 * i + 1] + 0.114 * in.rgb[3 * i + 2];
+            for (int c = 0; c < 3; c++)
+                assert_true(fabs(out.rgb[3 * i + c] - grey) < 1.6);
+        }
+        free(out.rgb);
+        free(in.rgb);
+    }
+}
+
+static void overlay_is_bilinear_in_places(void **state)
+{
+    (void)state;
+    enum { CELLS = 5, PIXELS = 35 }; /* cell centres fall on pixels */
+    float v[CELLS * CELLS];
+    for (int i = 0; i < CELLS * CELLS; i++)
+        v[i] = (float)(-8 + 16 * uniform());
+    v[7] = NAN;
+    mv_map map = {.h = CELLS, .w = CELLS, .v = v};
+    mv_colouring k = colouring_of("blue-red", MV_SCALE_LINEAR, -8, 8, true);
+    mv_image out = {PIXELS, PIXELS, malloc(PIXELS * PIXELS * 3)};
+    memset(out.rgb, 90, PIXELS * PIXELS * 3);
+    assert_int_equal(mv_raster_overlay(&out, &map, &k, NULL), MV_OK);
+    for (int y = 0; y < PIXELS; y++)
+        for (int x = 0; x < PIXELS; x++) {
+            double fy = fmin(fmax((y + 0.5) * CELLS / PIXELS - 0.5, 0), CELLS - 1);
+            double fx = fmin(fmax((x + 0.5) * CELLS / PIXELS - 0.5, 0), CELLS - 1), place = 0;
+            bool odd = false;
+            for (int j = 0; j < CELLS; j++)
+                for (int i = 0; i < CELLS; i++) {
+                    double weight = fmax(0, 1 - fabs(fy - j)) * fmax(0, 1 - fabs(fx - i));
+                    if (weight > 0 && isnan(v[j * CELLS + i]))
+                        odd = true;
+                    else if (weight > 0)
+                        place += weight * (0.5 + v[j * CELLS + i] / 16);
+                }
+            if (odd)
+                continue;
+            double opacity = mv_colouring_opacity(&k, place);
+            mv_rgb c = mv_colour_at(k.table, place);
+            const uint8_t *p = out.rgb + (y * PIXELS + x) * 3;
+            assert_true(fabs(p[0] - (90 + (c.r - 90) * opacity)) < 2);
+            assert_true(fabs(p[1] - (90 + (c.g - 90) * opacity)) < 2);
+            assert_true(fabs(p[2] - (90 + (c.b - 90) * opacity)) < 2);
+        }
+    free(out.rgb);
+}
+
+static void opacity_rises_with_the_value(void **state)
+{
+    (void)state;
+    for (int diverging = 0; diverging < 2; diverging++) {
+        mv_colouring k = colouring_of("inferno", MV_SCALE_LINEAR, 0, 1, diverging);
+        double before = 0;
+        for (int i = 0; i <= 200; i++) {
+            double arm = i / 200.0, opacity = mv_colouring_opacity(&k, diverging ? 0.5 + arm / 2 : arm);
+            assert_true(opacity >= before && opacity <= 1);
+            if (diverging)
+                assert_true(fabs(opacity - mv_colouring_opacity(&k, 0.5 - arm / 2)) < 1e-12);
+            before = opacity;
+        }
+        assert_true(before > 0.85 && mv_colouring_opacity(&k, diverging ? 0.5 : 0) == 0);
+    }
+}
+
+static void grid_lines_lie_between_cells(void **state)
+{
+    (void)state;
+    float v[16] = {0};
+    mv_map map = {.h = 4, .w = 4, .v = v};
+    mv_colouring k = colouring_of("inferno", MV_SCALE_LINEAR, 0, 1, false);
+    k.grid = true;
+    k.window = 2;
+    mv_image out = noise(80, 80);
+    assert_int_equal(mv_raster_cells(&out, &map, &k, NULL), MV_OK);
+    for (int x = 0; x < 80; x++) {
+        int lit = out.rgb[(5 * 80 + x) * 3]; /* the map itself is black: the dark strand does not show */
+        assert_int_equal(lit > 30, x % 20 == 0 && x > 0);
+        assert_int_equal(lit > 150, x == 40); /* where two windows meet */
+    }
+    free(out.rgb);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(sequential_tables_rise_in_lightness),
+        cmocka_unit_test(tables_are_those_published),
+        cmocka_unit_test(diverging_table_is_even_and_alike_in_grey),
+        cmocka_unit_test(colours_lie_between_rows),
+        cmocka_unit_test(places_follow_their_law),
+        cmocka_unit_test(places_rise_within_0_and_1),
+        cmocka_unit_test(names_of_scales_read_back),
+        cmocka_unit_test(ticks_never_touch_and_stay_inside),
+        cmocka_unit_test(ticks_are_those_of_the_sketches),
+        cmocka_unit_test(numbers_have_true_signs),
+        cmocka_unit_test(photos_are_resampled_as_defined),
+        cmocka_unit_test(cells_have_their_colour),
+        cmocka_unit_test(overlay_is_the_photo_where_nothing_happens),
+        cmocka_unit_test(overlay_is_bilinear_in_places),
+        cmocka_unit_test(opacity_rises_with_the_value),
+        cmocka_unit_test(grid_lines_lie_between_cells),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
