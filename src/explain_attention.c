@@ -1,0 +1,475 @@
+#include "explain_attention.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "run.h"
+
+/* What is shown, and its results: `slots` maps a picture, the mean of the heads first. */
+typedef struct {
+    mv_attention_block block;
+    int head; /* as in the options; a rollout has MV_HEAD_MEAN */
+    int slots;
+    int seen; /* pictures that `map` has entries for */
+    mv_attention_map *map;
+} view;
+
+/* An attention block that is read. */
+typedef struct {
+    char site[64];
+    mv_grid grid;
+    int heads;
+    view *shown;   /* NULL: read for the rollout alone */
+    view *rollout; /* NULL: none is asked for */
+    int of, n;     /* number `of` of the level's n attention blocks */
+    float *mean;   /* for the rollout: the mean of the heads, (windows of the pass, tokens, tokens) */
+} watched;
+
+struct mv_attention_maps {
+    mv_probe probe;
+    int views, sites, pictures;
+    view *view;
+    watched *site;
+};
+
+/* ---- options */
+
+static int attention_blocks(const mv_config *c, int level)
+{
+    int n = 0;
+    for (int j = 0; level >= 2 && j < c->depth[level]; j++)
+        n += mv_config_attends(c->depth[level], j);
+    return n;
+}
+
+/* "2 and 3": the levels that have attention, of those in `level` if it is given; with `blocks`, which ones. */
+static const char *levels_text(char text[160], const mv_config *c, const bool *level, bool blocks)
+{
+    *text = '\0';
+    for (int i = 2; i < MV_LEVELS; i++) {
+        int n = attention_blocks(c, i), used = (int)strlen(text);
+        if (!n || (level && !level[i]))
+            continue;
+        used += snprintf(text + used, 160 - (size_t)used, "%slevel %d", used ? ", " : "", i);
+        if (blocks)
+            snprintf(text + used, 160 - (size_t)used, n > 1 ? ": %d to %d" : ": %d", c->depth[i] - n, c->depth[i] - 1);
+    }
+    return *text ? text : "a network that has some";
+}
+
+static mv_status check_levels(bool level[MV_LEVELS], const mv_attention_options *o, const mv_config *c, mv_error *e)
+{
+    char text[160];
+    bool any = false, attend = false;
+    for (int i = 0; i < MV_LEVELS; i++)
+        any |= o->level[i];
+    for (int i = 0; i < MV_LEVELS; i++) {
+        int n = attention_blocks(c, i);
+        level[i] = any ? o->level[i] : n > 0;
+        attend |= level[i];
+        if (level[i] && !n)
+            return mv_fail(e, MV_EINPUT, "level %d: has %d blocks and no attention, expected %s", i, c->depth[i],
+                           levels_text(text, c, NULL, false));
+    }
+    if (!attend)
+        return mv_fail(e, MV_EINPUT, "attention: the network has no attention block, expected %s",
+                       levels_text(text, c, NULL, false));
+    return MV_OK;
+}
+
+static bool shows(const mv_attention_options *o, const mv_config *c, int level, int j)
+{
+    return mv_config_attends(c->depth[level], j) && (o->block == MV_BLOCK_ALL || o->block == j);
+}
+
+static mv_query query_of(const mv_attention_options *o, int level)
+{
+    bool cell = o->query == MV_QUERY_CELL;
+    return (mv_query){.kind = o->query, .y = cell ? o->cell[level][0] : 0, .x = cell ? o->cell[level][1] : 0};
+}
+
+static mv_status check(const bool level[MV_LEVELS], const mv_attention_options *o, const mv_config *c, int h, int w,
+                       mv_error *e)
+{
+    char text[160];
+    bool any = false;
+    for (int i = 2; i < MV_LEVELS; i++) {
+        bool here = false;
+        for (int j = 0; level[i] && j < c->depth[i]; j++)
+            here |= shows(o, c, i, j);
+        any |= here;
+        if (here && (o->head < MV_HEAD_EACH || o->head >= c->heads[i]))
+            return mv_fail(e, MV_EINPUT, "head %d: level %d has %d heads, expected 0 to %d", o->head, i, c->heads[i],
+                           c->heads[i] - 1);
+        mv_grid g = mv_grid_of(c, i, h, w);
+        if (level[i] && mv_query_check(query_of(o, i), &g, e))
+            return MV_EINPUT;
+    }
+    if (!any)
+        return mv_fail(e, MV_EINPUT, "block %d: is no attention block, expected one of %s", o->block,
+                       levels_text(text, c, level, true));
+    return MV_OK;
+}
+
+/* ---- the probe */
+
+static void clear(view *v)
+{
+    for (int i = 0; i < v->seen * v->slots; i++)
+        mv_map_free(&v->map[i].map);
+    free(v->map);
+    v->map = NULL;
+    v->seen = 0;
+}
+
+/* Room for the maps of more pictures. */
+static bool extend(view *v, int pictures)
+{
+    size_t slots = (size_t)v->slots, old = (size_t)v->seen * slots, all = (size_t)pictures * slots;
+    if (pictures <= v->seen)
+        return true;
+    mv_attention_map *more = realloc(v->map, all * sizeof *more);
+    if (!more)
+        return false;
+    memset(more + old, 0, (all - old) * sizeof *more);
+    v->map = more;
+    v->seen = pictures;
+    return true;
+}
+
+/* The map of shares (windows, tokens), titled; head as in lookup. */
+static mv_status finish(mv_attention_map *to, const view *v, int head, const double *share, mv_error *e)
+{
+    const mv_attention_block *b = &v->block;
+    mv_status s = mv_rows_map(&to->map, &to->padding, share, &b->grid, e);
+    if (s)
+        return s;
+    char *title = to->map.title;
+    const size_t room = sizeof to->map.title;
+    if (b->block == MV_BLOCK_ROLLOUT)
+        snprintf(title, room, "Level %d, rollout", b->level);
+    else if (head == MV_HEAD_MEAN)
+        snprintf(title, room, "Level %d, block %d, mean of %d heads", b->level, b->block, b->heads);
+    else
+        snprintf(title, room, "Level %d, block %d, head %d", b->level, b->block, head);
+    return MV_OK;
+}
+
+/* What one picture needs while it is read. A head's shares and figures have a place of their own if every head is
+ * shown. */
+typedef struct {
+    float *rows;                    /* tokens, tokens */
+    double *weight, *share, *table; /* windows, tokens; places, windows, tokens; tokens */
+    mv_rows_stats *stats;           /* places */
+    int places;
+} desk;
+
+static void desk_free(desk *d)
+{
+    free(d->rows);
+    free(d->weight);
+    free(d->share);
+    free(d->table);
+    free(d->stats);
+}
+
+static bool desk_new(desk *d, const watched *w)
+{
+    size_t tokens = (size_t)w->grid.tokens, all = (size_t)w->grid.windows * tokens;
+    *d = (desk){.places = w->shown && w->shown->head == MV_HEAD_EACH ? w->heads : 1};
+    d->rows = malloc(tokens * tokens * sizeof *d->rows);
+    d->weight = malloc(all * sizeof *d->weight);
+    d->share = malloc((size_t)d->places * all * sizeof *d->share);
+    d->table = malloc(tokens * sizeof *d->table);
+    d->stats = malloc((size_t)d->places * sizeof *d->stats);
+    if (!d->rows || !d->weight || !d->share || !d->table || !d->stats) {
+        desk_free(d);
+        return false;
+    }
+    mv_rows_distances(d->table, &w->grid);
+    return true;
+}
+
+/* One window and one head of the value (N heads T T). */
+static bool read_rows(mv_run *r, mv_view v, int n, int head, float *rows)
+{
+    ptrdiff_t skip = n * v.stride[0] + head * v.stride[1];
+    v.data = (char *)v.data + skip * (ptrdiff_t)mv_dtype_size(v.type);
+    v.dim[0] = v.dim[1] = 1;
+    return mv_run_read(r, v, rows);
+}
+
+static void add_to_mean(float *mean, const float *rows, size_t n, int heads)
+{
+    for (size_t i = 0; i < n; i++)
+        mean[i] += rows[i] / (float)heads;
+}
+
+/* The shares and figures of a block from those of its heads, which may lie in one place already. */
+static void heads_mean(double *share, mv_rows_stats *s, const desk *d, size_t all, int heads)
+{
+    for (int k = 1; k < d->places; k++)
+        for (size_t i = 0; i < all; i++)
+            share[i] += d->share[(size_t)k * all + i];
+    for (size_t i = 0; i < all; i++)
+        share[i] /= heads;
+    *s = (mv_rows_stats){.rows = d->places > 1 ? d->stats[0].rows : d->stats[0].rows / heads};
+    for (int k = 0; k < d->places; k++) {
+        s->entropy += d->stats[k].entropy / d->places;
+        s->distance += d->stats[k].distance / d->places;
+        s->padding += d->stats[k].padding / d->places;
+    }
+}
+
+/* The maps of one picture, whose first window is n0 of the value. */
+static mv_status show(const watched *w, const desk *d, mv_attention_map *to, mv_error *e)
+{
+    const view *v = w->shown;
+    size_t all = (size_t)w->grid.windows * (size_t)w->grid.tokens;
+    mv_status s = MV_OK;
+    if (v->head == MV_HEAD_EACH)
+        for (int k = 0; k < w->heads && !s; k++) {
+            to[1 + k].stats = d->stats[k];
+            s = finish(&to[1 + k], v, k, d->share + (size_t)k * all, e);
+        }
+    if (v->head >= 0)
+        to->stats = d->stats[0];
+    else
+        heads_mean(d->share, &to->stats, d, all, w->heads);
+    return s ? s : finish(to, v, v->head >= 0 ? v->head : MV_HEAD_MEAN, d->share, e);
+}
+
+/* Picture p of the pass: its rows are read once, each for all that is made of them. */
+static mv_status reduce(const watched *w, mv_run *r, mv_view value, int p, desk *d, mv_error *e)
+{
+    const mv_grid *g = &w->grid;
+    size_t tokens = (size_t)g->tokens, matrix = tokens * tokens, all = (size_t)g->windows * tokens;
+    int only = w->shown && w->shown->head >= 0 ? w->shown->head : -1;
+    memset(d->share, 0, (size_t)d->places * all * sizeof *d->share);
+    memset(d->stats, 0, (size_t)d->places * sizeof *d->stats);
+    for (int n = 0; n < g->windows; n++)
+        for (int head = 0; head < w->heads; head++) {
+            int at = p * g->windows + n, place = d->places > 1 ? head : 0;
+            bool shown = w->shown && (only < 0 || only == head);
+            if (!shown && !w->mean)
+                continue;
+            if (!read_rows(r, value, at, head, d->rows))
+                return r->error.code;
+            if (w->mean)
+                add_to_mean(w->mean + (size_t)at * matrix, d->rows, matrix, w->heads);
+            if (!shown)
+                continue;
+            size_t window = (size_t)n * tokens;
+            mv_rows_follow(d->share + (size_t)place * all + window, d->weight + window, d->rows, g->tokens);
+            mv_rows_measure(&d->stats[place], g, n, d->rows, d->table);
+        }
+    return w->shown ? show(w, d, &w->shown->map[(size_t)(r->first + p) * (size_t)w->shown->slots], e) : MV_OK;
+}
+
+/* q^T A~_last ... A~_first of picture p, the level's last attention block being `last`: once a picture has passed all.
+ */
+static mv_status roll(const watched *last, int p, int picture, mv_error *e)
+{
+    const mv_grid *g = &last->grid;
+    view *v = last->rollout;
+    size_t tokens = (size_t)g->tokens, all = (size_t)g->windows * tokens;
+    double *from = malloc(all * sizeof *from), *to = malloc(all * sizeof *to);
+    mv_status s = from && to ? MV_OK : mv_fail_memory(e, "rollout");
+    if (!s) {
+        mv_query_weights(from, v->block.query, g);
+        for (const watched *w = last; w > last - last->n; w--) {
+            memset(to, 0, all * sizeof *to);
+            for (int n = 0; n < g->windows; n++) {
+                const float *mean = w->mean + (size_t)(p * g->windows + n) * tokens * tokens;
+                mv_rows_follow_residual(to + (size_t)n * tokens, from + (size_t)n * tokens, mean, g->tokens);
+            }
+            double *swap = from;
+            from = to;
+            to = swap;
+        }
+        s = finish(&v->map[picture], v, MV_HEAD_MEAN, from, e);
+    }
+    free(from);
+    free(to);
+    return s;
+}
+
+/* The pictures of one pass. */
+static mv_status pass(watched *w, mv_run *r, mv_view value, mv_error *e)
+{
+    size_t matrix = (size_t)w->grid.tokens * (size_t)w->grid.tokens;
+    int pictures = mv_run_pictures(r), first = mv_run_first(r);
+    desk d;
+    if (w->rollout && !(w->mean = calloc((size_t)value.dim[0] * matrix, sizeof *w->mean)))
+        return mv_fail_memory(e, w->site);
+    if ((w->shown && !extend(w->shown, first + pictures)) || (w->rollout && !extend(w->rollout, first + pictures)))
+        return mv_fail_memory(e, w->site);
+    if (!desk_new(&d, w))
+        return mv_fail_memory(e, w->site);
+    if (w->shown)
+        mv_query_weights(d.weight, w->shown->block.query, &w->grid);
+    mv_status s = MV_OK;
+    for (int p = 0; p < pictures && !s; p++)
+        s = reduce(w, r, value, p, &d, e);
+    desk_free(&d);
+    if (w->rollout && w->of == w->n - 1)
+        for (int p = 0; p < pictures && !s; p++)
+            s = roll(w, p, first + p, e);
+    return s;
+}
+
+static void forget_means(mv_attention_maps *m)
+{
+    for (int i = 0; i < m->sites; i++) {
+        free(m->site[i].mean);
+        m->site[i].mean = NULL;
+    }
+}
+
+static watched *site_of(const mv_attention_maps *m, const char *site)
+{
+    for (int i = 0; i < m->sites; i++)
+        if (strcmp(m->site[i].site, site) == 0)
+            return &m->site[i];
+    return NULL;
+}
+
+static bool wants(mv_probe *p, const char *site)
+{
+    return site_of((mv_attention_maps *)p, site);
+}
+
+static bool sees(mv_probe *p, mv_run *r, const char *site, mv_view value)
+{
+    mv_attention_maps *m = (mv_attention_maps *)p;
+    watched *w = site_of(m, site);
+    const mv_grid *g = &w->grid;
+    const int expected[4] = {mv_run_pictures(r) * g->windows, w->heads, g->tokens, g->tokens};
+    if (value.nd != 4 || memcmp(value.dim, expected, sizeof expected)) {
+        char found[64], text[64];
+        mv_run_fail(r, MV_EMISUSE, "%s: found rows of %s, expected %s for pictures of %dx%d", site,
+                    mv_shape_text(found, value.nd, value.dim), mv_shape_text(text, 4, expected), g->picture_h,
+                    g->picture_w);
+        return false;
+    }
+    if (w == m->site) { /* a pass begins; one that failed half way may have left its means */
+        forget_means(m);
+        if (mv_run_first(r) == 0)
+            for (int i = 0; i < m->views; i++)
+                clear(&m->view[i]);
+    }
+    m->pictures = mv_run_first(r) + mv_run_pictures(r);
+    mv_error e = {0};
+    if (pass(w, r, value, &e))
+        mv_run_fail(r, e.code, "%s", e.text); /* does nothing where the run failed itself */
+    if (r->error.code || w->of == w->n - 1)
+        forget_means(m);
+    return false;
+}
+
+/* ---- the object */
+
+static view *add_view(mv_attention_maps *m, mv_attention_block b, int head)
+{
+    view *v = &m->view[m->views++];
+    *v = (view){.block = b, .head = head, .slots = head == MV_HEAD_EACH ? b.heads + 1 : 1};
+    return v;
+}
+
+static void add_level(mv_attention_maps *m, const mv_attention_options *o, const mv_config *c, int level, int h, int w)
+{
+    int first = m->sites, n = attention_blocks(c, level);
+    mv_attention_block b = {
+        .level = level, .heads = c->heads[level], .query = query_of(o, level), .grid = mv_grid_of(c, level, h, w)};
+    for (int j = c->depth[level] - n; j < c->depth[level]; j++) {
+        bool shown = shows(o, c, level, j);
+        if (!shown && !o->rollout)
+            continue;
+        watched *s = &m->site[m->sites++];
+        *s = (watched){.grid = b.grid, .heads = b.heads, .of = m->sites - 1 - first, .n = n};
+        snprintf(s->site, sizeof s->site, "levels.%d.blocks.%d.mixer.attn", level, j);
+        b.block = j;
+        if (shown)
+            s->shown = add_view(m, b, o->head);
+    }
+    if (!o->rollout)
+        return;
+    b.block = MV_BLOCK_ROLLOUT;
+    view *v = add_view(m, b, MV_HEAD_MEAN);
+    for (int i = first; i < m->sites; i++)
+        m->site[i].rollout = v;
+}
+
+mv_attention_maps *mv_attention_maps_new(const mv_attention_options *options, const mv_config *config, int h, int w,
+                                         mv_error *e)
+{
+    bool level[MV_LEVELS];
+    if (check_levels(level, options, config, e) || check(level, options, config, h, w, e))
+        return NULL;
+    size_t blocks = 0;
+    for (int i = 2; i < MV_LEVELS; i++)
+        blocks += (size_t)config->depth[i];
+    mv_attention_maps *m = calloc(1, sizeof *m);
+    if (m) {
+        m->view =
+            calloc(blocks + MV_LEVELS, sizeof *m->view); /* and a rollout a level; never moved: sites point into it */
+        m->site = calloc(blocks, sizeof *m->site);
+    }
+    if (!m || !m->view || !m->site) {
+        mv_attention_maps_free(m);
+        mv_fail_memory(e, "attention");
+        return NULL;
+    }
+    m->probe = (mv_probe){.wants = wants, .sees = sees};
+    for (int i = 2; i < MV_LEVELS; i++)
+        if (level[i])
+            add_level(m, options, config, i, h, w);
+    return m;
+}
+
+void mv_attention_maps_free(mv_attention_maps *m)
+{
+    if (!m)
+        return;
+    forget_means(m);
+    for (int i = 0; i < m->views; i++)
+        clear(&m->view[i]);
+    free(m->view);
+    free(m->site);
+    free(m);
+}
+
+mv_probe *mv_attention_maps_probe(mv_attention_maps *m)
+{
+    return &m->probe;
+}
+
+int mv_attention_maps_count(const mv_attention_maps *m)
+{
+    return m->views;
+}
+
+mv_attention_block mv_attention_maps_block_at(const mv_attention_maps *m, int i)
+{
+    return m->view[i].block;
+}
+
+int mv_attention_maps_pictures(const mv_attention_maps *m)
+{
+    return m->pictures;
+}
+
+const mv_attention_map *mv_attention_maps_lookup(const mv_attention_maps *m, int picture, int i, int head)
+{
+    if (i < 0 || i >= m->views || picture < 0 || picture >= m->view[i].seen)
+        return NULL;
+    const view *v = &m->view[i];
+    int slot = head == v->head                                                            ? 0
+               : v->head == MV_HEAD_EACH && head >= MV_HEAD_MEAN && head < v->block.heads ? head + 1
+                                                                                          : -1;
+    if (slot < 0)
+        return NULL;
+    const mv_attention_map *found = &v->map[(size_t)picture * (size_t)v->slots + (size_t)slot];
+    return found->map.v ? found : NULL;
+}
