@@ -1,0 +1,170 @@
+#include "session.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "assets.h"
+#include "cpu.h"
+#include "options.h"
+
+/* ---- the model */
+
+static const char no_model[] = "this build carries no model: give -m a checkpoint, a .safetensors file or a folder with model.safetensors and "
+                               "config.json, such as the published MambaVision ones of Hugging Face";
+
+static void open_embedded(session *s)
+{
+    mv_error e = {0};
+    mv_asset model = MV_ASSET(model);
+    if (model.size == 0)
+        die(EXIT_FAILED, "%s", no_model);
+    s->checkpoint = mv_checkpoint_of(model.bytes, model.size, "nano", &e);
+    if (!s->checkpoint)
+        die_of(&e);
+}
+
+/* ImageNet's 1000 classes, "wnid<TAB>name" a line */
+static void read_labels(mv_labels *out)
+{
+    mv_asset text = MV_ASSET(labels);
+    const char *p = (const char *)text.bytes;
+    int n = 0;
+    for (size_t i = 0; i < text.size; i++)
+        n += p[i] == '\n';
+    *out = (mv_labels){.n = n, .name = calloc((size_t)n + 1, sizeof *out->name), .wnid = calloc((size_t)n + 1, sizeof *out->wnid)};
+    if (!out->name || !out->wnid)
+        die(EXIT_FAILED, "out of memory");
+    for (int i = 0; i < n; i++) {
+        size_t id = strcspn(p, "\t\n"), name = p[id] == '\t' ? strcspn(p + id + 1, "\n") : 0;
+        out->wnid[i] = strndup(p, id);
+        out->name[i] = strndup(p + id + (p[id] == '\t'), name);
+        if (!out->wnid[i] || !out->name[i])
+            die(EXIT_FAILED, "out of memory");
+        p += strcspn(p, "\n") + 1;
+    }
+}
+
+static void choose_pipeline(mv_config *c)
+{
+    mv_preprocess *p = &c->preprocess;
+    if (picture_choice.size)
+        option_size("--size", picture_choice.size, &p->h, &p->w);
+    if (picture_choice.crop_pct)
+        p->crop_pct = option_number("--crop-pct", picture_choice.crop_pct, 0.1, 1);
+    if (picture_choice.crop_mode && !mv_crop_mode_of(picture_choice.crop_mode, &p->mode))
+        die(EXIT_MISUSE, "--crop-mode: found '%s', expected center, squash or border", picture_choice.crop_mode);
+}
+
+void session_open(session *s)
+{
+    struct stat st;
+    mv_error e = {0};
+    *s = (session){0};
+    if (!shared.model)
+        open_embedded(s);
+    else if (stat(shared.model, &st) && mv_config_lookup(shared.model, &s->config))
+        snprintf(s->name, sizeof s->name, "%s", s->config.name);
+    else if (!(s->checkpoint = mv_checkpoint_open(shared.model, &e))) {
+        if (!strchr(shared.model, '/') && !strchr(shared.model, '.') && stat(shared.model, &st))
+            die(EXIT_FAILED, "%s: found neither a file nor a variant of that name; variants are T, T2, S, B, B-21K, L, L-21K, L2, L2-512-21K, L3-256-21K and L3-512-21K",
+                shared.model);
+        die_of(&e);
+    }
+    if (s->checkpoint) {
+        s->config = *mv_checkpoint_config(s->checkpoint);
+        snprintf(s->name, sizeof s->name, "%s", mv_checkpoint_name(s->checkpoint));
+    }
+    choose_pipeline(&s->config);
+    if (s->config.classes == 1000 && (!s->checkpoint || mv_checkpoint_labels(s->checkpoint)->n == 0))
+        read_labels(&s->labels);
+}
+
+static mv_backend *device(void)
+{
+    mv_error e = {0};
+    const char *d = shared.device ? shared.device : "auto";
+    mv_dtype act = option_precision(shared.precision);
+    if (strncmp(d, "cuda", 4) == 0 && (!d[4] || d[4] == ':'))
+        die(EXIT_FAILED, "-d %s: this version has no GPU device; -d cpu works everywhere", d);
+    if (strcmp(d, "auto") && strcmp(d, "cpu"))
+        die(EXIT_MISUSE, "-d: found '%s', expected auto, cpu or cuda[:N]", d);
+    if (shared.threads < 0)
+        die(EXIT_MISUSE, "-j: found %d, expected 1 or more threads", shared.threads);
+    if (act == MV_F16)
+        die(EXIT_FAILED, "-p fp16: the CPU computes in fp32 or bf16; fp16 is for GPUs");
+    if (act == MV_BF16 && !mv_cpu_has_bf16())
+        warn("this processor has no bf16 instructions: products are made in fp32 of bf16 values, which is right and no faster than -p fp32");
+    mv_backend *b = mv_cpu_new(act, shared.threads, &e);
+    if (!b)
+        die_of(&e);
+    return b;
+}
+
+void session_load(session *s)
+{
+    mv_error e = {0};
+    if (!s->checkpoint)
+        die(EXIT_FAILED, "-m %s: a variant's name has no weights, enough for info and sites alone; give -m its checkpoint: a .safetensors file, or a "
+            "folder with model.safetensors and config.json", shared.model);
+    s->backend = device();
+    s->model = mv_model_new(&s->config, s->backend, mv_checkpoint_source(s->checkpoint), &e);
+    if (!s->model)
+        die_of(&e);
+    if (shared.verbose)
+        warn("%s: %.1f M parameters on %s (%s)", s->name, (double)mv_model_parameters(s->model) * 1e-6, s->backend->name, s->backend->about);
+}
+
+void session_close(session *s)
+{
+    mv_model_free(s->model);
+    if (s->backend)
+        s->backend->free(s->backend);
+    mv_checkpoint_close(s->checkpoint);
+    mv_labels_free(&s->labels);
+}
+
+const char *session_hash(session *s)
+{
+    if (s->checkpoint && !*s->hash)
+        mv_checkpoint_sha256(s->checkpoint, s->hash);
+    return s->hash;
+}
+
+static const mv_labels *labels(const session *s)
+{
+    return s->labels.n ? &s->labels : s->checkpoint ? mv_checkpoint_labels(s->checkpoint) : &s->labels;
+}
+
+const char *session_class(const session *s, int i, char text[24])
+{
+    const mv_labels *l = labels(s);
+    if (i < l->n && l->name[i])
+        return l->name[i];
+    snprintf(text, 24, "class %d", i);
+    return text;
+}
+
+const char *session_wnid(const session *s, int i)
+{
+    const mv_labels *l = labels(s);
+    return i < l->n ? l->wnid[i] : NULL;
+}
+
+const char *session_precision(const session *s)
+{
+    return s->backend->act == MV_F32 ? "fp32" : s->backend->act == MV_BF16 ? "bf16" : "fp16";
+}
+
+const char *session_device(const session *s)
+{
+    return s->backend->name;
+}
+
+const char *session_pipeline(const session *s, char text[64])
+{
+    const mv_preprocess *p = &s->config.preprocess;
+    snprintf(text, 64, "%d \xc3\x97 %d, %s %.4g", p->h, p->w, mv_crop_mode_name(p->mode), p->crop_pct);
+    return text;
+}
