@@ -216,20 +216,22 @@ static void add_line(words *t, const char *format, ...)
     t->lines++;
 }
 
-static void geometry(const mv_grid *g, char text[96])
+static const char *windows_text(const mv_grid *g, char text[48])
 {
-    char windows[32] = "one window", padded[48] = "no padding";
-    if (g->windows > 1)
-        snprintf(windows, sizeof windows, "%d \xc3\x97 %d windows", g->down, g->across);
-    if (g->padding > 0)
-        snprintf(padded, sizeof padded, "%.0f %% padding", 100 * g->padding);
-    snprintf(text, 96, "%s, %s", windows, padded);
+    snprintf(text, 48, g->windows > 1 ? "%d \xc3\x97 %d windows" : "one window", g->down, g->across);
+    return text;
+}
+
+static const char *padding_text(const mv_grid *g, char text[48])
+{
+    snprintf(text, 48, g->padding > 0 ? "%.0f %% padding" : "no padding", 100 * g->padding);
+    return text;
 }
 
 /* What stands beside a map */
 static void describe(words *t, const view *v)
 {
-    char text[96];
+    char text[48];
     const mv_grid *g = &v->block.grid;
     *t = (words){0};
     if (rollout)
@@ -241,8 +243,12 @@ static void describe(words *t, const view *v)
     else
         add_line(t, "head %d of %d", v->head, v->block.heads);
     add_line(t, "%d \xc3\x97 %d cells of %d px", g->h, g->w, g->cell);
-    geometry(g, text);
-    add_line(t, "%s", text);
+    if (g->windows == 1 && g->padding <= 0)
+        add_line(t, "%s", "one window, no padding");
+    else {
+        add_line(t, "%s", windows_text(g, text));
+        add_line(t, "%s", padding_text(g, text));
+    }
     add_line(t, "%s", "");
     if (!rollout) {
         add_line(t, "entropy  %.2f of 1", v->seen->stats.entropy);
@@ -302,12 +308,11 @@ static void draw_heads(work *w, const picture *p, sheet *to)
         snprintf(text[blocks].note, sizeof text->note, "entropy %.2f to %.2f", least, most);
         block[blocks] = (mv_heads_block){.title = text[blocks].title, .note = text[blocks].note, .heads = &map[i], .head_count = v->block.heads};
         if (i == 0 || v->block.level != v[-1].block.level) {
-            char shape[96];
+            char windows[48], padding[48];
             bool cut = g->windows > 1 || g->padding > 0;
-            geometry(g, shape);
             snprintf(titles[levels], sizeof *titles, "Level %d", v->block.level);
-            snprintf(notes[levels], sizeof *notes, "%d \xc3\x97 %d cells of %d px, %d heads a block%s%s", g->h, g->w, g->cell, v->block.heads, cut ? ", " : "",
-                     cut ? shape : "");
+            snprintf(notes[levels], sizeof *notes, "%d \xc3\x97 %d cells of %d px, %d heads a block%s%s%s%s", g->h, g->w, g->cell, v->block.heads, cut ? ", " : "",
+                     cut ? windows_text(g, windows) : "", cut ? ", " : "", cut ? padding_text(g, padding) : "");
             level[levels] = (mv_heads_level){.title = titles[levels], .note = notes[levels], .blocks = &block[blocks], .window = g->windows > 1 ? g->window : 0};
             levels++;
         }

@@ -59,7 +59,7 @@ static void print_table(const session *s, const part *p, size_t scratch)
         sum.parameters += p[i].parameters, sum.macs += p[i].macs, sum.attention += p[i].attention;
     }
     printf("%-8s  %-22s  %-16s  %12zu  %9.4f  %15.4f\n\n", "total", "", "", sum.parameters, (double)sum.macs * 1e-9, (double)sum.attention * 1e-9);
-    printf("%.1f M parameters, %.4g GMAC a picture as published counts go, %.4g with attention's own products\n", (double)sum.parameters * 1e-6,
+    printf("%.2f M parameters, %.2f GMAC a picture as published counts go, %.2f with attention's own products\n", (double)sum.parameters * 1e-6,
            (double)sum.macs * 1e-9, (double)(sum.macs + sum.attention) * 1e-9);
     printf("memory: %.1f MB of weights and %.1f MB of scratch at one picture, %s\n", (double)(sum.parameters * wide) * 1e-6, (double)scratch * 1e-6,
            shared.precision ? shared.precision : "fp32");

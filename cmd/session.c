@@ -165,6 +165,7 @@ const char *session_device(const session *s)
 const char *session_pipeline(const session *s, char text[64])
 {
     const mv_preprocess *p = &s->config.preprocess;
-    snprintf(text, 64, "%d \xc3\x97 %d, %s %.4g", p->h, p->w, mv_crop_mode_name(p->mode), p->crop_pct);
+    bool whole = p->crop_pct == (int)p->crop_pct;
+    snprintf(text, 64, "%d \xc3\x97 %d, %s %.4g%s", p->h, p->w, mv_crop_mode_name(p->mode), p->crop_pct, whole ? ".0" : "");
     return text;
 }

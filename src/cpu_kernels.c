@@ -253,6 +253,15 @@ static void scan(const mv_scan_job *j)
         scan_typed(j, MV_BF16);
 }
 
+/* State n of `count` channels, whose states lie MV_STATES apart */
+INLINE vf state_of(const float *h, int count)
+{
+    vf v = v_all(0);
+    for (int k = 0; k < count; k++)
+        v[k] = h[(size_t)k * MV_STATES];
+    return v;
+}
+
 static void readout(void *yz, const void *x, const void *proj, const float *h, const float *D, size_t tokens, int e, int rank, mv_dtype type)
 {
     size_t width = (size_t)rank + 2 * MV_STATES;
@@ -262,10 +271,8 @@ static void readout(void *yz, const void *x, const void *proj, const float *h, c
             c[n] = scalar(proj, t * width + (size_t)(rank + MV_STATES + n), type);
         OVER(e, {
             vf s[MV_STATES];
-            memset(s, 0, sizeof s);
             for (int n = 0; n < MV_STATES; n++)
-                for (int k = 0; k < count; k++)
-                    s[n][k] = h[(t * (size_t)e + (size_t)(i + k)) * MV_STATES + (size_t)n];
+                s[n] = state_of(h + (t * (size_t)e + (size_t)i) * MV_STATES + n, count);
             vf y = read_states(s, c, GET(D, (size_t)i, MV_F32), GET(x, t * (size_t)e + (size_t)i, type));
             PUT(yz, 2 * t * (size_t)e + (size_t)i, type, y);
         });
