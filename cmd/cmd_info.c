@@ -6,7 +6,7 @@
 #include "grid.h"
 #include "null.h"
 #include "options.h"
-#include "run.h"
+#include "execute.h"
 #include "session.h"
 
 static const struct poptOption options[] = {OPTIONS_INCLUDE(options_model, "Model and device"), OPTIONS_INCLUDE(options_picture, "Pictures"),

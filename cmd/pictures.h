@@ -5,7 +5,7 @@
 #define PICTURES_H
 
 #include "image.h"
-#include "run.h"
+#include "execute.h"
 #include "session.h"
 
 typedef struct {

@@ -6,7 +6,7 @@
 
 #include "config.h"
 #include "null.h"
-#include "run.h"
+#include "execute.h"
 
 /* ---- patterns */
 

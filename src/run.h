@@ -1,7 +1,5 @@
-/* One execution of a network: scratch memory, the name path, probes, costs and the sticky error.
- *
- * A run is made for a picture size and a number of pictures a pass; its scratch is one block, sized by a dry run on the
- * null device. A run is used by one thread at a time; several runs may share a model if each has its own thread's turn.
+/* The state of one execution of a network: scratch memory, the name path, probes, costs and the sticky error. It is
+ * made and driven by execute.h; ops.h works on it, and probes reach the values through it.
  */
 #ifndef MV_RUN_H
 #define MV_RUN_H
@@ -12,7 +10,7 @@
 #include "model.h"
 #include "probe.h"
 
-struct mv_run {  /* read by probes and ops; written by run.c and ops.c alone */
+struct mv_run {  /* read by probes; written by execute.c and ops.c alone */
     const mv_model *model;
     mv_backend *b;
     mv_error error;          /* the first failure; later ops do nothing */
@@ -27,18 +25,6 @@ struct mv_run {  /* read by probes and ops; written by run.c and ops.c alone */
     uint64_t macs[MV_PARTS];            /* multiply-adds of the last pass, without those of the next line */
     uint64_t attention_macs[MV_PARTS];  /* q k^T and rows v: published counts leave them out */
 };
-
-/* Pictures of h x w pixels (at least 32 a side), at most `capacity` a pass. The probes are borrowed; the chain and what it
- * wants must stay as they are while the run lives. NULL on failure. */
-mv_run *mv_run_new(const mv_model *model, int h, int w, int capacity, mv_probe *probes, mv_error *e);
-void mv_run_free(mv_run *r);  /* fine on NULL */
-
-/* planes (pictures, 3, h, w), normalised fp32, any number of pictures: split into passes. logits (pictures, classes)
- * may be NULL. */
-mv_status mv_run_forward(mv_run *r, const float *planes, int pictures, float *logits, mv_error *e);
-
-/* Bytes of scratch. */
-size_t mv_run_memory(const mv_run *r);
 
 /* ---- for probes, during `sees` */
 

@@ -11,7 +11,7 @@
 #include <time.h>
 
 #include "cpu.h"
-#include "run.h"
+#include "execute.h"
 #include "weights.h"
 
 static double now(void)

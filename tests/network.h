@@ -3,7 +3,7 @@
 #define NETWORK_H
 
 #include "model.h"
-#include "run.h"
+#include "execute.h"
 #include "safetensors.h"
 #include "weights.h"
 
