@@ -395,6 +395,7 @@ static int run(int n, const char **words_given)
     o.head = w.head;
     parse_query(&o);
     w.query = o.query;
+    sheet_check(false);
     session_open(&s);
     operands all = operands_of(n, words_given);
     if (all.n != 1)

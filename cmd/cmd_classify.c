@@ -223,8 +223,10 @@ static int run(int n, const char **words)
     work w = {.s = &s, .style = option_page_style()};
     session_open(&s);
     operands o = operands_of(n, words);
-    session_load(&s);
     w.many = o.n > 1;
+    if (explain)
+        sheet_check(w.many);
+    session_load(&s);
     w.sorted = malloc((size_t)s.config.classes * sizeof *w.sorted);
     if (explain)
         w.norm = mv_trace_new("norm", NULL, NULL, &e);

@@ -11,6 +11,7 @@ page_options page_choice;
 
 static int want_help, want_version;
 static char given[512];
+static poptContext parser; /* owns the operands: it lives as long as the program */
 
 struct poptOption options_model[] = {
     {"model", 'm', POPT_ARG_STRING, &shared.model, 0, "checkpoint: a .safetensors file or a folder of one; the embedded model if left out", "MODEL"},
@@ -180,14 +181,14 @@ static void remember(int argc, const char **argv, const char **operands)
 const char **options_parse(const command *c, int argc, const char **argv, int *n)
 {
     static const char *none[] = {NULL};
-    poptContext context = poptGetContext("mvscope", argc, argv, c->options, 0);
-    if (!context)
+    parser = poptGetContext("mvscope", argc, argv, c->options, 0);
+    if (!parser)
         die(EXIT_FAILED, "out of memory");
     int code;
-    while ((code = poptGetNextOpt(context)) > 0)
+    while ((code = poptGetNextOpt(parser)) > 0)
         ;
     if (code < -1)
-        wrong_option(c, poptBadOption(context, 0), code);
+        wrong_option(c, poptBadOption(parser, 0), code);
     if (want_help) {
         print_help(c);
         exit(finish(EXIT_DONE));
@@ -196,7 +197,7 @@ const char **options_parse(const command *c, int argc, const char **argv, int *n
         printf("mvscope %s\n", MV_VERSION);
         exit(finish(EXIT_DONE));
     }
-    const char **rest = poptGetArgs(context); /* the context lives as long as the program: it owns them */
+    const char **rest = poptGetArgs(parser);
     for (*n = 0; rest && rest[*n]; ++*n)
         ;
     remember(argc, argv, rest);

@@ -16,12 +16,27 @@ static bool is_folder(const char *path)
     return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
+/* Whether -o names a folder: it ends in /, there is one, or many pages want one. */
+static bool wants_folder(bool many)
+{
+    size_t n = shared.out ? strlen(shared.out) : 0;
+    return n && (shared.out[n - 1] == '/' || is_folder(shared.out) || many);
+}
+
+void sheet_check(bool many)
+{
+    mv_error e = {0};
+    mv_canvas_kind kind;
+    if (shared.out && strcmp(shared.out, "-") && !wants_folder(many) && mv_canvas_kind_of(&kind, shared.out, &e))
+        die(EXIT_MISUSE, "-o: %s", e.text);
+}
+
 void sheet_place(char path[4096], const char *source, const char *suffix, bool many)
 {
     const char *out = shared.out;
     char stem[256];
     size_t n = out ? strlen(out) : 0;
-    bool folder = out && n && (out[n - 1] == '/' || is_folder(out) || many);
+    bool folder = wants_folder(many);
     if (folder && !is_folder(out) && mkdir(out, 0777) && errno != EEXIST) {
         mv_error e = {0};
         mv_fail_errno(&e, out, "cannot be made");

@@ -18,8 +18,11 @@ typedef struct {
     char text[SHEET_ITEMS][640], date[32], range[96];
 } sheet;
 
-/* Where the page of `source` goes: -o's file, or STEM-SUFFIX.png in -o's folder or here. `many`: -o must be a folder, made
- * where it is not there. Ends the program for an ending that is none of .png, .svg, .pdf. */
+/* Before anything runs: ends the program for an -o that is no folder and whose ending is none of .png, .svg, .pdf. */
+void sheet_check(bool many);
+
+/* Where the page of `source` goes: -o's file, or STEM-SUFFIX.png in -o's folder or here. `many`: -o is a folder, made
+ * where it is not there. */
 void sheet_place(char path[4096], const char *source, const char *suffix, bool many);
 
 /* Opens the file and writes the recipe: the command line, model, `method`, pipeline, precision and device, version; the range of
