@@ -18,25 +18,32 @@ static int rollout, shared_scale;
 
 static struct poptOption own[] = {
     {"level", 'l', POPT_ARG_STRING, &level_text, 0, "2, 3 or all; all if left out", "LEVEL"},
-    {"block", 0, POPT_ARG_STRING, &block_text, 0, "only this block of a level, counted from 0; all that attend if left out", "N"},
+    {"block", 0, POPT_ARG_STRING, &block_text, 0,
+     "only this block of a level, counted from 0; all that attend if left out", "N"},
     {"head", 0, POPT_ARG_STRING, &head_text, 0, "a head counted from 0, mean or all; mean if left out", "N|mean|all"},
-    {"query", 0, POPT_ARG_STRING, &query_text, 0, "who looks: pooled (the mean over cells, which the model pools), one cell of the level, or received (what a cell gets)",
+    {"query", 0, POPT_ARG_STRING, &query_text, 0,
+     "who looks: pooled (the mean over cells, which the model pools), one cell of the level, or received (what a cell "
+     "gets)",
      "pooled|Y,X|received"},
     {"rollout", 0, POPT_ARG_NONE, &rollout, 0, "through all attention blocks of a level", NULL},
     {"shared-scale", 0, POPT_ARG_NONE, &shared_scale, 0, "one colour scale for all maps of the page", NULL},
     {"raw", 0, POPT_ARG_STRING, &raw, 0, "write the shares as numbers to .npy (one map) or .safetensors", "FILE"},
     POPT_TABLEEND};
 
-static const struct poptOption options[] = {
-    OPTIONS_INCLUDE(own, "Options"), OPTIONS_INCLUDE(options_model, "Model and device"), OPTIONS_INCLUDE(options_picture, "Pictures"),
-    OPTIONS_INCLUDE(options_output, "Output"), OPTIONS_INCLUDE(options_page, "Pages"), OPTIONS_INCLUDE(options_talk, "General"), POPT_TABLEEND};
+static const struct poptOption options[] = {OPTIONS_INCLUDE(own, "Options"),
+                                            OPTIONS_INCLUDE(options_model, "Model and device"),
+                                            OPTIONS_INCLUDE(options_picture, "Pictures"),
+                                            OPTIONS_INCLUDE(options_output, "Output"),
+                                            OPTIONS_INCLUDE(options_page, "Pages"),
+                                            OPTIONS_INCLUDE(options_talk, "General"),
+                                            POPT_TABLEEND};
 
 /* One map that is shown. */
 typedef struct {
     mv_attention_block block;
-    int head;  /* or MV_HEAD_MEAN */
+    int head; /* or MV_HEAD_MEAN */
     const mv_attention_map *seen;
-    mv_map even;  /* against an even spread: what is drawn */
+    mv_map even; /* against an even spread: what is drawn */
 } view;
 
 typedef struct {
@@ -131,8 +138,8 @@ static void print_maps(const work *w)
         char block[16], head[16], figures[64] = "      -          -";
         if (!rollout)
             snprintf(figures, sizeof figures, "%7.3f  %9.1f", v->seen->stats.entropy, v->seen->stats.distance);
-        printf("%5d  %7s  %4s   %8.3f to %8.3f  %s     %6.1f %%\n", v->block.level, block_name(v, block), head_name(v, head), (double)v->even.lo,
-               (double)v->even.hi, figures, 100 * v->seen->padding);
+        printf("%5d  %7s  %4s   %8.3f to %8.3f  %s     %6.1f %%\n", v->block.level, block_name(v, block),
+               head_name(v, head), (double)v->even.lo, (double)v->even.hi, figures, 100 * v->seen->padding);
     }
 }
 
@@ -141,8 +148,9 @@ static void print_json(const work *w, const char *name)
     json_t *maps = json_array();
     for (int i = 0; i < w->n; i++) {
         const view *v = &w->view[i];
-        json_t *m = json_pack("{s:i,s:i,s:i,s:f,s:f,s:f,s:f}", "level", v->block.level, "h", v->block.grid.h, "w", v->block.grid.w, "least",
-                              (double)v->seen->map.lo, "greatest", (double)v->seen->map.hi, "on_padding", v->seen->padding, "padding", v->block.grid.padding);
+        json_t *m = json_pack("{s:i,s:i,s:i,s:f,s:f,s:f,s:f}", "level", v->block.level, "h", v->block.grid.h, "w",
+                              v->block.grid.w, "least", (double)v->seen->map.lo, "greatest", (double)v->seen->map.hi,
+                              "on_padding", v->seen->padding, "padding", v->block.grid.padding);
         json_object_set_new(m, "block", rollout ? json_string("rollout") : json_integer(v->block.block));
         json_object_set_new(m, "head", v->head == MV_HEAD_MEAN ? json_string("mean") : json_integer(v->head));
         if (!rollout) {
@@ -151,7 +159,8 @@ static void print_json(const work *w, const char *name)
         }
         json_array_append_new(maps, m);
     }
-    json_t *line = json_pack("{s:s,s:s,s:s,s:s,s:o}", "image", name, "model", w->s->name, "device", session_device(w->s), "precision", session_precision(w->s), "maps", maps);
+    json_t *line = json_pack("{s:s,s:s,s:s,s:s,s:o}", "image", name, "model", w->s->name, "device",
+                             session_device(w->s), "precision", session_precision(w->s), "maps", maps);
     char *text = line ? json_dumps(line, JSON_COMPACT | JSON_REAL_PRECISION(9)) : NULL;
     if (!text)
         die(EXIT_FAILED, "%s: out of memory, or a name that is not UTF-8", name);
@@ -162,11 +171,17 @@ static void print_json(const work *w, const char *name)
 
 /* ---- raw numbers: a tensor (h, w) a map, named after it */
 
+static bool raw_ends(const char *ending)
+{
+    size_t n = strlen(raw), k = strlen(ending);
+    return n > k && strcasecmp(raw + n - k, ending) == 0;
+}
+
 static bool write_raw(const work *w)
 {
     mv_error e = {0};
-    size_t length = strlen(raw), n = (size_t)w->n;
-    bool npy = length > 4 && strcasecmp(raw + length - 4, ".npy") == 0, st = length > 12 && strcasecmp(raw + length - 12, ".safetensors") == 0;
+    size_t n = (size_t)w->n;
+    bool npy = raw_ends(".npy");
     char(*names)[64] = calloc(n, sizeof *names);
     const char **name = calloc(n, sizeof *name);
     mv_tensor *value = calloc(n, sizeof *value);
@@ -175,20 +190,28 @@ static bool write_raw(const work *w)
     for (size_t i = 0; i < n; i++) {
         const view *v = &w->view[i];
         char block[16], head[16];
-        snprintf(names[i], sizeof *names, "levels.%d.%s%s%s%s", v->block.level, rollout ? "" : "blocks.", block_name(v, block),
-                 rollout ? "" : v->head == MV_HEAD_MEAN ? "." : ".head.", rollout ? "" : head_name(v, head));
+        snprintf(names[i], sizeof *names, "levels.%d.%s%s%s%s", v->block.level, rollout ? "" : "blocks.",
+                 block_name(v, block),
+                 rollout                   ? ""
+                 : v->head == MV_HEAD_MEAN ? "."
+                                           : ".head.",
+                 rollout ? "" : head_name(v, head));
         name[i] = names[i];
         value[i] = mv_tensor_of(v->seen->map.v, MV_F32, 2, v->block.grid.h, v->block.grid.w);
     }
     if (npy && n != 1)
-        mv_fail(&e, MV_EINPUT, "%s: a .npy holds one array, found %zu maps; choose one by --level, --block and --head, or write a .safetensors", raw, n);
+        mv_fail(&e, MV_EINPUT,
+                "%s: a .npy holds one array, found %zu maps; choose one by --level, --block and --head, or write a "
+                ".safetensors",
+                raw, n);
     else if (npy)
         mv_npy_write(raw, value[0], &e);
-    else if (st) {
-        const char *keys[] = {"unit", "query", "software"}, *values[] = {"share of the query's attention", query_text ? query_text : "pooled", "mvscope " MV_VERSION};
+    else {
+        const char *keys[] = {"unit", "query", "software"},
+                   *values[] = {"share of the query's attention", query_text ? query_text : "pooled",
+                                "mvscope " MV_VERSION};
         mv_safetensors_write(raw, w->n, name, value, 3, keys, values, &e);
-    } else
-        mv_fail(&e, MV_EINPUT, "--raw: found '%s', expected a name ending in .npy or .safetensors", raw);
+    }
     free(names);
     free(name);
     free(value);
@@ -270,11 +293,19 @@ static void draw_rows(work *w, const picture *p, sheet *to)
         describe(&text[i], v);
         for (int k = 0; k < text[i].lines; k++)
             text[i].line[k] = text[i].text[k];
-        row[i] = (mv_attention_row){.title = text[i].title, .lines = text[i].line, .line_count = text[i].lines, .map = &v->even,
+        row[i] = (mv_attention_row){.title = text[i].title,
+                                    .lines = text[i].line,
+                                    .line_count = text[i].lines,
+                                    .map = &v->even,
                                     .window = v->block.grid.windows > 1 ? v->block.grid.window : 0};
     }
-    mv_attention_page page = {.title = "Where self-attention looks", .subtitle = w->subtitle, .picture = &p->shown, .rows = row, .row_count = w->n,
-                              .shared_scale = shared_scale != 0, .recipe = to->recipe};
+    mv_attention_page page = {.title = "Where self-attention looks",
+                              .subtitle = w->subtitle,
+                              .picture = &p->shown,
+                              .rows = row,
+                              .row_count = w->n,
+                              .shared_scale = shared_scale != 0,
+                              .recipe = to->recipe};
     mv_status status = mv_page_attention(&page, &w->style, NULL, &to->target, &e);
     w->status |= !sheet_close(to, status, &e);
     free(text);
@@ -306,19 +337,29 @@ static void draw_heads(work *w, const picture *p, sheet *to)
         }
         snprintf(text[blocks].title, sizeof text->title, "Block %d", v->block.block);
         snprintf(text[blocks].note, sizeof text->note, "entropy %.2f to %.2f", least, most);
-        block[blocks] = (mv_heads_block){.title = text[blocks].title, .note = text[blocks].note, .heads = &map[i], .head_count = v->block.heads};
+        block[blocks] = (mv_heads_block){
+            .title = text[blocks].title, .note = text[blocks].note, .heads = &map[i], .head_count = v->block.heads};
         if (i == 0 || v->block.level != v[-1].block.level) {
             char windows[48], padding[48];
             bool cut = g->windows > 1 || g->padding > 0;
             snprintf(titles[levels], sizeof *titles, "Level %d", v->block.level);
-            snprintf(notes[levels], sizeof *notes, "%d \xc3\x97 %d cells of %d px, %d heads a block%s%s%s%s", g->h, g->w, g->cell, v->block.heads, cut ? ", " : "",
-                     cut ? windows_text(g, windows) : "", cut ? ", " : "", cut ? padding_text(g, padding) : "");
-            level[levels] = (mv_heads_level){.title = titles[levels], .note = notes[levels], .blocks = &block[blocks], .window = g->windows > 1 ? g->window : 0};
+            snprintf(notes[levels], sizeof *notes, "%d \xc3\x97 %d cells of %d px, %d heads a block%s%s%s%s", g->h,
+                     g->w, g->cell, v->block.heads, cut ? ", " : "", cut ? windows_text(g, windows) : "",
+                     cut ? ", " : "", cut ? padding_text(g, padding) : "");
+            level[levels] = (mv_heads_level){.title = titles[levels],
+                                             .note = notes[levels],
+                                             .blocks = &block[blocks],
+                                             .window = g->windows > 1 ? g->window : 0};
             levels++;
         }
         level[levels - 1].block_count++;
     }
-    mv_heads_page page = {.title = "Every head", .subtitle = w->subtitle, .picture = &p->shown, .levels = level, .level_count = levels, .recipe = to->recipe};
+    mv_heads_page page = {.title = "Every head",
+                          .subtitle = w->subtitle,
+                          .picture = &p->shown,
+                          .levels = level,
+                          .level_count = levels,
+                          .recipe = to->recipe};
     mv_status status = mv_page_heads(&page, &w->style, NULL, &to->target, &e);
     w->status |= !sheet_close(to, status, &e);
     free(block);
@@ -358,8 +399,8 @@ static void done(void *context, const picture *p, int at, const float *logits)
     for (int i = 1; i < w->s->config.classes; i++)
         if (logits[i] > logits[best])
             best = i;
-    snprintf(w->subtitle, sizeof w->subtitle, "%s%s  \xc2\xb7  %.200s, answered %s", query_words(w, text), w->head == MV_HEAD_MEAN ? ", mean of heads" : "", base,
-             session_class(w->s, best, class));
+    snprintf(w->subtitle, sizeof w->subtitle, "%s%s  \xc2\xb7  %.200s, answered %s", query_words(w, text),
+             w->head == MV_HEAD_MEAN ? ", mean of heads" : "", base, session_class(w->s, best, class));
     choose_views(w);
     if (shared.json)
         print_json(w, p->path);
@@ -395,6 +436,8 @@ static int run(int n, const char **words_given)
     o.head = w.head;
     parse_query(&o);
     w.query = o.query;
+    if (raw && !raw_ends(".npy") && !raw_ends(".safetensors"))
+        die(EXIT_MISUSE, "--raw: found '%s', expected a name ending in .npy or .safetensors", raw);
     sheet_check(false);
     session_open(&s);
     operands all = operands_of(n, words_given);
@@ -421,4 +464,5 @@ static int run(int n, const char **words_given)
 static const char *const examples[] = {"attention photo.jpg", "attention --level 3 --head all -o heads.png photo.jpg",
                                        "attention --level 2 --query 5,9 --raw row.safetensors photo.jpg", NULL};
 
-const command cmd_attention = {"attention", "IMAGE", "Draws where self-attention looks: per level, block, head and query", options, examples, run};
+const command cmd_attention = {
+    "attention", "IMAGE", "Draws where self-attention looks: per level, block, head and query", options, examples, run};

@@ -18,9 +18,13 @@ static struct poptOption own[] = {
     {"batch", 'b', POPT_ARG_INT, &batch, 0, "pictures a pass; 8 if left out", "N"},
     POPT_TABLEEND};
 
-static const struct poptOption options[] = {
-    OPTIONS_INCLUDE(own, "Options"), OPTIONS_INCLUDE(options_model, "Model and device"), OPTIONS_INCLUDE(options_picture, "Pictures"),
-    OPTIONS_INCLUDE(options_output, "Output"), OPTIONS_INCLUDE(options_page, "Pages"), OPTIONS_INCLUDE(options_talk, "General"), POPT_TABLEEND};
+static const struct poptOption options[] = {OPTIONS_INCLUDE(own, "Options"),
+                                            OPTIONS_INCLUDE(options_model, "Model and device"),
+                                            OPTIONS_INCLUDE(options_picture, "Pictures"),
+                                            OPTIONS_INCLUDE(options_output, "Output"),
+                                            OPTIONS_INCLUDE(options_page, "Pages"),
+                                            OPTIONS_INCLUDE(options_talk, "General"),
+                                            POPT_TABLEEND};
 
 typedef struct {
     int index;
@@ -29,9 +33,9 @@ typedef struct {
 
 typedef struct {
     session *s;
-    mv_trace *norm;      /* with --explain */
-    mv_fonts *fonts;     /* opened by the first page */
-    answer *sorted;      /* all classes */
+    mv_trace *norm;  /* with --explain */
+    mv_fonts *fonts; /* opened by the first page */
+    answer *sorted;  /* all classes */
     mv_page_style style;
     bool many;
     int status;
@@ -40,7 +44,8 @@ typedef struct {
 static int by_logit(const void *a, const void *b)
 {
     const answer *x = a, *y = b;
-    return x->logit != y->logit ? (x->logit < y->logit) - (x->logit > y->logit) : (x->index > y->index) - (x->index < y->index);
+    return x->logit != y->logit ? (x->logit < y->logit) - (x->logit > y->logit)
+                                : (x->index > y->index) - (x->index < y->index);
 }
 
 /* Softmax over all classes, the most probable first. */
@@ -73,10 +78,12 @@ static void print_json(const work *w, const char *name, int n)
     for (int i = 0; i < n; i++) {
         const answer *a = &w->sorted[i];
         const char *wnid = session_wnid(w->s, a->index);
-        json_array_append_new(list, json_pack("{s:i,s:s?,s:s,s:f,s:f}", "index", a->index, "wnid", wnid, "name", session_class(w->s, a->index, text),
-                                              "probability", a->probability, "logit", a->logit));
+        json_array_append_new(list, json_pack("{s:i,s:s?,s:s,s:f,s:f}", "index", a->index, "wnid", wnid, "name",
+                                              session_class(w->s, a->index, text), "probability", a->probability,
+                                              "logit", a->logit));
     }
-    line = json_pack("{s:s,s:s,s:s,s:s,s:o}", "image", name, "model", w->s->name, "device", session_device(w->s), "precision", session_precision(w->s), "top", list);
+    line = json_pack("{s:s,s:s,s:s,s:s,s:o}", "image", name, "model", w->s->name, "device", session_device(w->s),
+                     "precision", session_precision(w->s), "top", list);
     char *out = line ? json_dumps(line, JSON_COMPACT | JSON_REAL_PRECISION(9)) : NULL;
     if (!out)
         die(EXIT_FAILED, "%s: out of memory, or a name that is not UTF-8", name);
@@ -119,8 +126,10 @@ static void draw(work *w, const picture *p, int at, const char *name)
     if (maps == 3 && mv_map_subtract(&map[2], &map[0], &map[1], &e))
         die_of(&e);
 
-    char text[2][24], path[4096], title[160], subtitle[320], first[120], titles[3][200], proofs[3][160], number[2][32], method[96];
-    const char *winner = session_class(s, w->sorted[0].index, text[0]), *second = maps == 3 ? session_class(s, w->sorted[1].index, text[1]) : "";
+    char text[2][24], path[4096], title[160], subtitle[320], first[120], titles[3][200], proofs[3][160], number[2][32],
+        method[96];
+    const char *winner = session_class(s, w->sorted[0].index, text[0]),
+               *second = maps == 3 ? session_class(s, w->sorted[1].index, text[1]) : "";
     const char *slash = strrchr(name, '/');
     double means[3], margin = maps == 3 ? w->sorted[0].logit - w->sorted[1].logit : 0;
     double expected[3] = {w->sorted[0].logit, maps == 3 ? w->sorted[1].logit : 0, margin};
@@ -128,7 +137,8 @@ static void draw(work *w, const picture *p, int at, const char *name)
     capital(winner, first, sizeof first);
     snprintf(title, sizeof title, "%s", first);
     if (maps == 3)
-        snprintf(subtitle, sizeof subtitle, "%.1f %% sure, %.1f logits ahead of %s  \xc2\xb7  %.200s", 100 * w->sorted[0].probability, margin, second, slash ? slash + 1 : name);
+        snprintf(subtitle, sizeof subtitle, "%.1f %% sure, %.1f logits ahead of %s  \xc2\xb7  %.200s",
+                 100 * w->sorted[0].probability, margin, second, slash ? slash + 1 : name);
     else
         snprintf(subtitle, sizeof subtitle, "%.200s", slash ? slash + 1 : name);
     snprintf(titles[0], sizeof *titles, "For %s", winner);
@@ -138,8 +148,9 @@ static void draw(work *w, const picture *p, int at, const char *name)
     for (int i = 0; i < maps; i++) {
         means[i] = mv_map_mean(&map[i]);
         lo = fminf(lo, map[i].lo), hi = fmaxf(hi, map[i].hi);
-        snprintf(proofs[i], sizeof *proofs, "mean of %d cells  %s  =  %s  %s", map[i].h * map[i].w, mv_number_text(number[0], means[i], 3, true),
-                 i < 2 ? "its logit" : "the margin", mv_number_text(number[1], expected[i], 3, true));
+        snprintf(proofs[i], sizeof *proofs, "mean of %d cells  %s  =  %s  %s", map[i].h * map[i].w,
+                 mv_number_text(number[0], means[i], 3, true), i < 2 ? "its logit" : "the margin",
+                 mv_number_text(number[1], expected[i], 3, true));
         evidence[i] = (mv_evidence){.map = &map[i], .title = titles[i], .proof = proofs[i]};
     }
     mv_class_bar bars[8];
@@ -163,8 +174,14 @@ static void draw(work *w, const picture *p, int at, const char *name)
     } else {
         if (!w->fonts && !(w->fonts = mv_fonts_new(&e)))
             die_of(&e);
-        mv_classify_page page = {.title = title, .subtitle = subtitle, .picture = &p->shown, .top = bars, .top_count = n, .evidence = evidence,
-                                 .evidence_count = maps, .recipe = to.recipe};
+        mv_classify_page page = {.title = title,
+                                 .subtitle = subtitle,
+                                 .picture = &p->shown,
+                                 .top = bars,
+                                 .top_count = n,
+                                 .evidence = evidence,
+                                 .evidence_count = maps,
+                                 .recipe = to.recipe};
         mv_status status = mv_page_classify(&page, &w->style, w->fonts, &to.target, &e);
         if (!sheet_close(&to, status, &e))
             w->status = EXIT_FAILED;
@@ -223,7 +240,13 @@ static int run(int n, const char **words)
     work w = {.s = &s, .style = option_page_style()};
     session_open(&s);
     operands o = operands_of(n, words);
-    w.many = o.n > 1;
+    int pictures = o.n, height, width;
+    if (explain && o.n == 1 && !picture_size(&s, o.path[0], &pictures, &height, &width)) {
+        operands_free(&o);
+        session_close(&s);
+        return EXIT_FAILED;
+    }
+    w.many = pictures > 1;
     if (explain)
         sheet_check(w.many);
     session_load(&s);
@@ -232,7 +255,8 @@ static int run(int n, const char **words)
         w.norm = mv_trace_new("norm", NULL, NULL, &e);
     if (!w.sorted || e.code)
         die(EXIT_FAILED, "out of memory");
-    int status = pictures_run(&s, &o, pictures_a_pass(&o, batch), w.norm ? mv_trace_probe(w.norm) : NULL, explain, forget, done, &w);
+    int status = pictures_run(&s, &o, pictures_a_pass(&o, batch), w.norm ? mv_trace_probe(w.norm) : NULL, explain,
+                              forget, done, &w);
     free(w.sorted);
     mv_trace_free(w.norm);
     mv_fonts_free(w.fonts);
@@ -241,6 +265,8 @@ static int run(int n, const char **words)
     return status ? status : w.status;
 }
 
-static const char *const examples[] = {"classify photo.jpg", "classify --json photos/ > answers.jsonl", "classify --explain -o why.pdf photo.jpg", NULL};
+static const char *const examples[] = {"classify photo.jpg", "classify --json photos/ > answers.jsonl",
+                                       "classify --explain -o why.pdf photo.jpg", NULL};
 
-const command cmd_classify = {"classify", "IMAGE...", "Says what a picture shows, and with --explain why", options, examples, run};
+const command cmd_classify = {"classify", "IMAGE...", "Says what a picture shows, and with --explain why",
+                              options,    examples,   run};

@@ -18,9 +18,15 @@ static const char *choices(const struct poptOption *o)
 {
     static const struct {
         const char *option, *words;
-    } few[] = {{"device", "auto cpu cuda"}, {"precision", "fp32 bf16 fp16"}, {"crop-mode", "center squash border"}, {"theme", "light dark"},
-               {"colours", "viridis magma inferno cividis turbo blue-red"}, {"colour-scale", "auto linear sqrt log"}, {"level", "2 3 all"},
-               {"head", "mean all"}, {"query", "pooled received"}};
+    } few[] = {{"device", "auto cpu cuda"},
+               {"precision", "fp32 bf16 fp16"},
+               {"crop-mode", "center squash border"},
+               {"theme", "light dark"},
+               {"colours", "viridis magma inferno cividis turbo blue-red"},
+               {"colour-scale", "auto linear sqrt log"},
+               {"level", "2 3 all"},
+               {"head", "mean all"},
+               {"query", "pooled received"}};
     for (size_t i = 0; i < sizeof few / sizeof *few; i++)
         if (strcmp(o->longName, few[i].option) == 0)
             return few[i].words;
@@ -34,16 +40,19 @@ static void bash_choice(void *context, const char *table, const struct poptOptio
     if (!words)
         return;
     if (o->shortName)
-        printf("        %s:--%s|%s:-%c) COMPREPLY=($(compgen -W '%s' -- \"$word\")); return ;;\n", (const char *)context, o->longName, (const char *)context, o->shortName, words);
+        printf("        %s:--%s|%s:-%c) COMPREPLY=($(compgen -W '%s' -- \"$word\")); return ;;\n",
+               (const char *)context, o->longName, (const char *)context, o->shortName, words);
     else
-        printf("        %s:--%s) COMPREPLY=($(compgen -W '%s' -- \"$word\")); return ;;\n", (const char *)context, o->longName, words);
+        printf("        %s:--%s) COMPREPLY=($(compgen -W '%s' -- \"$word\")); return ;;\n", (const char *)context,
+               o->longName, words);
 }
 
 static void print_bash(void)
 {
     const command *c;
     printf("# bash completion of mvscope %s, made by: mvscope completion bash\n_mvscope() {\n", MV_VERSION);
-    printf("    local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} command=${COMP_WORDS[1]} options=\n");
+    printf("    local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} command=${COMP_WORDS[1]} "
+           "options=\n");
     printf("    if [ \"$COMP_CWORD\" -eq 1 ]; then COMPREPLY=($(compgen -W '");
     for (int i = 0; (c = command_at(i)); i++)
         printf("%s%s", i ? " " : "", c->name);
@@ -61,7 +70,8 @@ static void print_bash(void)
         options_visit(c, bash_option, NULL);
         printf("' ;;\n");
     }
-    printf("    esac\n    case $word in\n        -*) COMPREPLY=($(compgen -W \"$options\" -- \"$word\")) ;;\n        *) COMPREPLY=($(compgen -f -- \"$word\")) ;;\n    esac\n}\n");
+    printf("    esac\n    case $word in\n        -*) COMPREPLY=($(compgen -W \"$options\" -- \"$word\")) ;;\n        "
+           "*) COMPREPLY=($(compgen -f -- \"$word\")) ;;\n    esac\n}\n");
     printf("complete -o filenames -F _mvscope mvscope\n");
 }
 
@@ -107,13 +117,16 @@ static void zsh_option(void *context, const char *table, const struct poptOption
 static void print_zsh(void)
 {
     const command *c;
-    printf("#compdef mvscope\n# zsh completion of mvscope %s, made by: mvscope completion zsh\n_mvscope() {\n    if (( CURRENT == 2 )); then\n        local -a commands=(", MV_VERSION);
+    printf("#compdef mvscope\n# zsh completion of mvscope %s, made by: mvscope completion zsh\n_mvscope() {\n    if (( "
+           "CURRENT == 2 )); then\n        local -a commands=(",
+           MV_VERSION);
     for (int i = 0; (c = command_at(i)); i++) {
         printf("\n            '%s:", c->name);
         zsh_text(c->summary);
         putchar('\'');
     }
-    printf(")\n        _describe command commands\n        return\n    fi\n    local command=$words[2]\n    shift words; (( CURRENT-- ))\n    case $command in\n");
+    printf(")\n        _describe command commands\n        return\n    fi\n    local command=$words[2]\n    shift "
+           "words; (( CURRENT-- ))\n    case $command in\n");
     for (int i = 0; (c = command_at(i)); i++) {
         printf("        %s) _arguments", c->name);
         options_visit(c, zsh_option, NULL);
@@ -133,6 +146,7 @@ static int run(int n, const char **words)
     return EXIT_DONE;
 }
 
-static const char *const examples[] = {"completion bash > ~/.local/share/bash-completion/completions/mvscope", "completion zsh > ~/.zfunc/_mvscope", NULL};
+static const char *const examples[] = {"completion bash > ~/.local/share/bash-completion/completions/mvscope",
+                                       "completion zsh > ~/.zfunc/_mvscope", NULL};
 
 const command cmd_completion = {"completion", "bash|zsh", "Prints the shell's completion", options, examples, run};

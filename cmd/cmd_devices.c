@@ -17,10 +17,12 @@ static int run(int n, const char **words)
     mv_backend *b = mv_cpu_new(MV_F32, 0, &e);
     if (!b)
         die_of(&e);
-    const char *bf16 = mv_cpu_has_bf16() ? "fp32, bf16" : "fp32; bf16 widened to fp32, as the processor has no bf16 instructions";
+    const char *bf16 =
+        mv_cpu_has_bf16() ? "fp32, bf16" : "fp32; bf16 widened to fp32, as the processor has no bf16 instructions";
     if (shared.json) {
-        json_t *all = json_pack("[{s:s,s:b,s:s,s:s,s:b},{s:s,s:b,s:s}]", "device", "cpu", "available", 1, "about", b->about, "loops", mv_cpu_isa(), "bf16",
-                                mv_cpu_has_bf16(), "device", "cuda", "available", 0, "why", no_gpu);
+        json_t *all = json_pack("[{s:s,s:b,s:s,s:s,s:b},{s:s,s:b,s:s}]", "device", "cpu", "available", 1, "about",
+                                b->about, "loops", mv_cpu_isa(), "bf16", mv_cpu_has_bf16(), "device", "cuda",
+                                "available", 0, "why", no_gpu);
         char *text = all ? json_dumps(all, JSON_COMPACT) : NULL;
         if (!text)
             die(EXIT_FAILED, "out of memory");
@@ -35,4 +37,5 @@ static int run(int n, const char **words)
 
 static const char *const examples[] = {"devices", NULL};
 
-const command cmd_devices = {"devices", "", "Lists what can compute here, and why something cannot", options, examples, run};
+const command cmd_devices = {"devices", "",       "Lists what can compute here, and why something cannot",
+                             options,   examples, run};

@@ -11,14 +11,18 @@
 static char **site_text;
 static int batch = 8;
 
-static struct poptOption own[] = {
-    {"site", 's', POPT_ARG_ARGV, &site_text, 0, "sites to write, a pattern; may be given again; levels.*,avgpool,head if left out", "PATTERN"},
-    {"batch", 'b', POPT_ARG_INT, &batch, 0, "pictures a pass; 8 if left out", "N"},
-    POPT_TABLEEND};
+static struct poptOption own[] = {{"site", 's', POPT_ARG_ARGV, &site_text, 0,
+                                   "sites to write, a pattern; may be given again; levels.*,avgpool,head if left out",
+                                   "PATTERN"},
+                                  {"batch", 'b', POPT_ARG_INT, &batch, 0, "pictures a pass; 8 if left out", "N"},
+                                  POPT_TABLEEND};
 
-static const struct poptOption options[] = {OPTIONS_INCLUDE(own, "Options"), OPTIONS_INCLUDE(options_model, "Model and device"),
-                                            OPTIONS_INCLUDE(options_picture, "Pictures"), OPTIONS_INCLUDE(options_output, "Output"),
-                                            OPTIONS_INCLUDE(options_talk, "General"), POPT_TABLEEND};
+static const struct poptOption options[] = {OPTIONS_INCLUDE(own, "Options"),
+                                            OPTIONS_INCLUDE(options_model, "Model and device"),
+                                            OPTIONS_INCLUDE(options_picture, "Pictures"),
+                                            OPTIONS_INCLUDE(options_output, "Output"),
+                                            OPTIONS_INCLUDE(options_talk, "General"),
+                                            POPT_TABLEEND};
 
 /* All --site patterns as one list */
 static char *patterns_given(void)
@@ -62,10 +66,12 @@ static char *manifest(session *s, const operands *o, const int *pictures, const 
                 json_array_append_new(shape, json_integer(sites->site[i].dim[d]));
             json_object_set_new(list, sites->name[i], shape);
         }
-    json_t *all = json_pack("{s:s,s:{s:s,s:s},s:s,s:s,s:s,s:{s:[i,i],s:f,s:s,s:[f,f,f],s:[f,f,f],s:b},s:o,s:o}", "software", "mvscope " MV_VERSION, "model", "name",
-                            s->name, "sha256", session_hash(s), "device", session_device(s), "about", s->backend->about, "precision", session_precision(s), "preprocess",
-                            "size", p->h, p->w, "crop_pct", p->crop_pct, "crop_mode", mv_crop_mode_name(p->mode), "mean", (double)p->mean[0],
-                            (double)p->mean[1], (double)p->mean[2], "std", (double)p->std[0], (double)p->std[1], (double)p->std[2], "exif",
+    json_t *all = json_pack("{s:s,s:{s:s,s:s},s:s,s:s,s:s,s:{s:[i,i],s:f,s:s,s:[f,f,f],s:[f,f,f],s:b},s:o,s:o}",
+                            "software", "mvscope " MV_VERSION, "model", "name", s->name, "sha256", session_hash(s),
+                            "device", session_device(s), "about", s->backend->about, "precision", session_precision(s),
+                            "preprocess", "size", p->h, p->w, "crop_pct", p->crop_pct, "crop_mode",
+                            mv_crop_mode_name(p->mode), "mean", (double)p->mean[0], (double)p->mean[1],
+                            (double)p->mean[2], "std", (double)p->std[0], (double)p->std[1], (double)p->std[2], "exif",
                             !picture_choice.no_exif, "images", files, "sites", list);
     char *text = all ? json_dumps(all, JSON_COMPACT | JSON_REAL_PRECISION(9)) : NULL;
     if (!text)
@@ -74,12 +80,26 @@ static char *manifest(session *s, const operands *o, const int *pictures, const 
     return text;
 }
 
+static void print_json(int sites, int pictures)
+{
+    json_t *line = json_pack("{s:s,s:i,s:i}", "output", shared.out, "sites", sites, "pictures", pictures);
+    char *text = line ? json_dumps(line, JSON_COMPACT) : NULL;
+    if (!text)
+        die(EXIT_FAILED, "%s: out of memory, or a name that is not UTF-8", shared.out);
+    puts(text);
+    free(text);
+    json_decref(line);
+}
+
 static int run(int n, const char **words)
 {
     if (n == 0)
         die(EXIT_MISUSE, "dump: found no picture, expected at least one (mvscope dump --help)");
     if (!shared.out)
-        die(EXIT_MISUSE, "dump: found no -o, expected where to write: FILE.safetensors, FILE.npz, FILE.npy or a folder");
+        die(EXIT_MISUSE,
+            "dump: found no -o, expected where to write: FILE.safetensors, FILE.npz, FILE.npy or a folder");
+    if (strcmp(shared.out, "-") == 0)
+        die(EXIT_MISUSE, "-o: found '-', expected a name: FILE.safetensors, FILE.npz, FILE.npy or a folder");
     if (batch < 1 || batch > 4096)
         die(EXIT_MISUSE, "-b: found %d, expected 1 to 4096", batch);
     session s;
@@ -96,10 +116,12 @@ static int run(int n, const char **words)
         if (!picture_size(&s, o.path[i], &pictures[i], &ih, &iw))
             return EXIT_FAILED;
         if (i && (ih != h || iw != w))
-            die(EXIT_FAILED, "%s: found an input of %dx%d, expected %dx%d as those before: a dump stacks its pictures", o.path[i], ih, iw, h, w);
+            die(EXIT_FAILED, "%s: found an input of %dx%d, expected %dx%d as those before: a dump stacks its pictures",
+                o.path[i], ih, iw, h, w);
         h = ih, w = iw, all += pictures[i];
     }
-    if (mv_sites_list(&sites, &s.config, all, h, w, &e) || mv_pattern_check(patterns, sites.n, sites.name, "--site", &e))
+    if (mv_sites_list(&sites, &s.config, all, h, w, &e) ||
+        mv_pattern_check(patterns, sites.n, sites.name, "--site", &e))
         die_of(&e);
     session_load(&s);
     mv_store *store = mv_store_open(shared.out, &e);
@@ -125,8 +147,11 @@ static int run(int n, const char **words)
     if (e.code) {
         complain("%s", e.text);
         status = EXIT_FAILED;
-    } else if (!status && !shared.quiet && strcmp(shared.out, "/dev/stdout"))
-        printf("%s: %d sites of %d picture%s\n", shared.out, sites_written, seen, seen == 1 ? "" : "s");
+    } else if (!status && shared.json)
+        print_json(sites_written, seen);
+    else if (!status && !shared.quiet)
+        printf("%s: %d site%s of %d picture%s\n", shared.out, sites_written, sites_written == 1 ? "" : "s", seen,
+               seen == 1 ? "" : "s");
     free(text);
     free(patterns);
     free(pictures);
@@ -137,7 +162,9 @@ static int run(int n, const char **words)
     return status;
 }
 
-static const char *const examples[] = {"dump -o features.safetensors photo.jpg", "dump --site 'levels.3.**.attn' --site head -o dump/ photos/",
+static const char *const examples[] = {"dump -o features.safetensors photo.jpg",
+                                       "dump --site 'levels.3.**.attn' --site head -o dump/ photos/",
                                        "dump --site '**' -o all.npz input.safetensors", NULL};
 
-const command cmd_dump = {"dump", "IMAGE...", "Writes the activations of any layer to .safetensors, .npz or .npy", options, examples, run};
+const command cmd_dump = {"dump",  "IMAGE...", "Writes the activations of any layer to .safetensors, .npz or .npy",
+                          options, examples,   run};

@@ -7,7 +7,8 @@
 #include "probe.h"
 #include "session.h"
 
-static const struct poptOption options[] = {OPTIONS_INCLUDE(options_model, "Model and device"), OPTIONS_INCLUDE(options_picture, "Pictures"),
+static const struct poptOption options[] = {OPTIONS_INCLUDE(options_model, "Model and device"),
+                                            OPTIONS_INCLUDE(options_picture, "Pictures"),
                                             OPTIONS_INCLUDE(options_talk, "General"), POPT_TABLEEND};
 
 static int run(int n, const char **words)
@@ -52,4 +53,5 @@ static int run(int n, const char **words)
 
 static const char *const examples[] = {"sites", "sites 'levels.3.**.attn'", "sites -m L3-512-21K --json", NULL};
 
-const command cmd_sites = {"sites", "[PATTERN]", "Lists the named values of a network, with their shapes", options, examples, run};
+const command cmd_sites = {"sites", "[PATTERN]", "Lists the named values of a network, with their shapes",
+                           options, examples,    run};

@@ -8,7 +8,8 @@
 #include "options.h"
 #include "program.h"
 
-static const command *const table[] = {&cmd_classify, &cmd_attention, &cmd_dump, &cmd_sites, &cmd_info, &cmd_devices, &cmd_completion};
+static const command *const table[] = {&cmd_classify, &cmd_attention, &cmd_dump,      &cmd_sites,
+                                       &cmd_info,     &cmd_devices,   &cmd_completion};
 enum { COMMANDS = sizeof table / sizeof *table };
 
 const command *command_at(int i)
@@ -59,7 +60,8 @@ int finish(int status)
 {
     bool bad = ferror(stdout) != 0;
     if (fflush(stdout) || bad) {
-        complain("standard output: %s", bad ? "a write failed" : "cannot be written: the disk is full or the reader is gone");
+        complain("standard output: %s",
+                 bad ? "a write failed" : "cannot be written: the disk is full or the reader is gone");
         return EXIT_FAILED;
     }
     return status;

@@ -14,37 +14,42 @@ static char given[512];
 static poptContext parser; /* owns the operands: it lives as long as the program */
 
 struct poptOption options_model[] = {
-    {"model", 'm', POPT_ARG_STRING, &shared.model, 0, "checkpoint: a .safetensors file or a folder of one; the embedded model if left out", "MODEL"},
+    {"model", 'm', POPT_ARG_STRING, &shared.model, 0,
+     "checkpoint: a .safetensors file or a folder of one; the embedded model if left out", "MODEL"},
     {"device", 'd', POPT_ARG_STRING, &shared.device, 0, "auto, cpu or cuda[:N]", "DEVICE"},
     {"precision", 'p', POPT_ARG_STRING, &shared.precision, 0, "fp32, bf16 or fp16", "PRECISION"},
     {"threads", 'j', POPT_ARG_INT, &shared.threads, 0, "threads on the CPU; one a core if left out", "THREADS"},
     POPT_TABLEEND};
 
-struct poptOption options_output[] = {
-    {"output", 'o', POPT_ARG_STRING, &shared.out, 0, "where to write", "OUT"},
-    POPT_TABLEEND};
+struct poptOption options_output[] = {{"output", 'o', POPT_ARG_STRING, &shared.out, 0, "where to write", "OUT"},
+                                      POPT_TABLEEND};
 
-struct poptOption options_talk[] = {
-    {"json", 0, POPT_ARG_NONE, &shared.json, 0, "results as JSON", NULL},
-    {"quiet", 'q', POPT_ARG_NONE, &shared.quiet, 0, "no warnings, no progress", NULL},
-    {"verbose", 'v', POPT_ARG_NONE, &shared.verbose, 0, "say what is being done", NULL},
-    {"help", 'h', POPT_ARG_NONE, &want_help, 0, "this text", NULL},
-    {"version", 'V', POPT_ARG_NONE, &want_version, 0, "the version", NULL},
-    POPT_TABLEEND};
+struct poptOption options_talk[] = {{"json", 0, POPT_ARG_NONE, &shared.json, 0, "results as JSON", NULL},
+                                    {"quiet", 'q', POPT_ARG_NONE, &shared.quiet, 0, "no warnings, no progress", NULL},
+                                    {"verbose", 'v', POPT_ARG_NONE, &shared.verbose, 0, "say what is being done", NULL},
+                                    {"help", 'h', POPT_ARG_NONE, &want_help, 0, "this text", NULL},
+                                    {"version", 'V', POPT_ARG_NONE, &want_version, 0, "the version", NULL},
+                                    POPT_TABLEEND};
 
 struct poptOption options_picture[] = {
-    {"size", 0, POPT_ARG_STRING, &picture_choice.size, 0, "pixels that the network sees, 32 and up; the model's if left out", "N|HxW"},
-    {"crop-pct", 0, POPT_ARG_STRING, &picture_choice.crop_pct, 0, "share of the resized picture that is kept, 0.1 to 1", "SHARE"},
+    {"size", 0, POPT_ARG_STRING, &picture_choice.size, 0,
+     "pixels that the network sees, 32 and up; the model's if left out", "N|HxW"},
+    {"crop-pct", 0, POPT_ARG_STRING, &picture_choice.crop_pct, 0, "share of the resized picture that is kept, 0.1 to 1",
+     "SHARE"},
     {"crop-mode", 0, POPT_ARG_STRING, &picture_choice.crop_mode, 0, "center, squash or border", "MODE"},
-    {"no-exif", 0, POPT_ARG_NONE, &picture_choice.no_exif, 0, "leave pictures as stored, whatever their EXIF orientation", NULL},
-    {"max-pixels", 0, POPT_ARG_STRING, &picture_choice.max_pixels, 0, "refuse larger pictures; 64000000 if left out", "PIXELS"},
+    {"no-exif", 0, POPT_ARG_NONE, &picture_choice.no_exif, 0,
+     "leave pictures as stored, whatever their EXIF orientation", NULL},
+    {"max-pixels", 0, POPT_ARG_STRING, &picture_choice.max_pixels, 0, "refuse larger pictures; 64000000 if left out",
+     "PIXELS"},
     POPT_TABLEEND};
 
 struct poptOption options_page[] = {
     {"theme", 0, POPT_ARG_STRING, &page_choice.theme, 0, "light or dark", "THEME"},
-    {"zoom", 0, POPT_ARG_STRING, &page_choice.zoom, 0, "device pixels to a page pixel in a PNG, 0.25 to 8; 2 or 3 for print", "FACTOR"},
+    {"zoom", 0, POPT_ARG_STRING, &page_choice.zoom, 0,
+     "device pixels to a page pixel in a PNG, 0.25 to 8; 2 or 3 for print", "FACTOR"},
     {"width", 0, POPT_ARG_STRING, &page_choice.width, 0, "page pixels across, 640 to 8000", "PIXELS"},
-    {"colours", 0, POPT_ARG_STRING, &page_choice.colours, 0, "viridis, magma, inferno, cividis, turbo, or the diverging blue-red", "TABLE"},
+    {"colours", 0, POPT_ARG_STRING, &page_choice.colours, 0,
+     "viridis, magma, inferno, cividis, turbo, or the diverging blue-red", "TABLE"},
     {"colour-scale", 0, POPT_ARG_STRING, &page_choice.scale, 0, "auto, linear, sqrt or log", "SCALE"},
     {"grid", 0, POPT_ARG_NONE, &page_choice.grid, 0, "draw the grid of cells", NULL},
     POPT_TABLEEND};
@@ -75,8 +80,8 @@ static void print_option(void *context, const char *table, const struct poptOpti
         printf("\n%s\n", table);
         *last = table;
     }
-    snprintf(head, sizeof head, "%s%c%s--%s%s%s", o->shortName ? "-" : " ", o->shortName ? o->shortName : ' ', o->shortName ? ", " : "  ", o->longName,
-             o->argDescrip ? " " : "", o->argDescrip ? o->argDescrip : "");
+    snprintf(head, sizeof head, "%s%c%s--%s%s%s", o->shortName ? "-" : " ", o->shortName ? o->shortName : ' ',
+             o->shortName ? ", " : "  ", o->longName, o->argDescrip ? " " : "", o->argDescrip ? o->argDescrip : "");
     printf("  %-28s  %s\n", head, o->descrip);
 }
 
@@ -107,7 +112,8 @@ static int distance(const char *a, const char *b)
     for (; *a; a++) {
         int diagonal = row[0]++;
         for (size_t i = 1; i <= n; i++) {
-            int above = row[i], best = above < row[i - 1] ? above + 1 : row[i - 1] + 1, change = diagonal + (*a != b[i - 1]);
+            int above = row[i], best = above < row[i - 1] ? above + 1 : row[i - 1] + 1,
+                change = diagonal + (*a != b[i - 1]);
             row[i] = best < change ? best : change;
             diagonal = above;
         }
@@ -119,6 +125,9 @@ const char *nearest_word(const char *word, int n, const char *const words[])
 {
     const char *best = NULL;
     int least = (int)strlen(word) / 2 + 1;
+    for (int i = 0; i < n && *word; i++) /* cut short: --exp */
+        if (strncmp(words[i], word, strlen(word)) == 0)
+            return words[i];
     for (int i = 0; i < n && strlen(word) < 64; i++) {
         int d = distance(word, words[i]);
         if (d <= least && (!best || d < least)) {
@@ -156,7 +165,10 @@ static void wrong_option(const command *c, const char *bad, int code)
         near = nearest_word(name, w.n, w.words);
     if (near)
         die(EXIT_MISUSE, "%s: no such option; did you mean --%s? (mvscope %s --help)", bad, near, c->name);
-    die(EXIT_MISUSE, "%s: %s (mvscope %s --help)", bad, code == POPT_ERROR_BADOPT ? "no such option" : poptStrerror(code), c->name);
+    if (code == POPT_ERROR_BADNUMBER || code == POPT_ERROR_OVERFLOW)
+        die(EXIT_MISUSE, "'%s': found where a whole number was expected (mvscope %s --help)", bad, c->name);
+    die(EXIT_MISUSE, "%s: %s (mvscope %s --help)", bad,
+        code == POPT_ERROR_BADOPT ? "no such option" : poptStrerror(code), c->name);
 }
 
 const char *options_given(void)
@@ -235,7 +247,8 @@ void option_size(const char *option, const char *text, int *h, int *w)
     else
         *h = *w = 0;
     if (*h < MV_SIZE_MIN || *w < MV_SIZE_MIN || *h > MV_SIZE_MAX || *w > MV_SIZE_MAX)
-        die(EXIT_MISUSE, "%s: found '%s', expected N or HxW, from %d to %d pixels", option, text, MV_SIZE_MIN, MV_SIZE_MAX);
+        die(EXIT_MISUSE, "%s: found '%s', expected N or HxW, from %d to %d pixels", option, text, MV_SIZE_MIN,
+            MV_SIZE_MAX);
 }
 
 mv_dtype option_precision(const char *text)

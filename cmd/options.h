@@ -1,4 +1,5 @@
-/* Options as data: the tables that parse also print the help, complete in the shell and are held against the man pages. */
+/* Options as data: the tables that parse also print the help, complete in the shell and are held against the man pages.
+ */
 #ifndef OPTIONS_H
 #define OPTIONS_H
 
@@ -37,16 +38,20 @@ extern page_options page_choice;
 
 /* Tables for POPT_ARG_INCLUDE_TABLE. */
 extern struct poptOption options_model[], options_output[], options_talk[], options_picture[], options_page[];
-#define OPTIONS_INCLUDE(table, title) {NULL, 0, POPT_ARG_INCLUDE_TABLE, table, 0, title, NULL}
+#define OPTIONS_INCLUDE(table, title)                                                                                  \
+    {                                                                                                                  \
+        NULL, 0, POPT_ARG_INCLUDE_TABLE, table, 0, title, NULL                                                         \
+    }
 
-/* Parses a command's options; the operands are returned, ended by NULL, *n of them. --help and --version end the program; a
- * mistake does so with status 2, naming the nearest option. */
+/* Parses a command's options; the operands are returned, ended by NULL, *n of them. --help and --version end the
+ * program; a mistake does so with status 2, naming the nearest option. */
 const char **options_parse(const command *c, int argc, const char **argv, int *n);
 
 /* The options of this call as they were given, without operands and -o: for recipes. */
 const char *options_given(void);
 
-/* Calls back for every option of a command, tables followed: long name, short name or 0, argument's name or NULL, what it does. */
+/* Calls back for every option of a command, tables followed: long name, short name or 0, argument's name or NULL, what
+ * it does. */
 typedef void option_visitor(void *context, const char *table, const struct poptOption *o);
 void options_visit(const command *c, option_visitor *visit, void *context);
 

@@ -43,14 +43,15 @@ static void add(operands *o, const char *path)
 
 static bool looks_like_a_picture(const char *path)
 {
-    static const char *const endings[] = {".png", ".jpg", ".jpeg", ".bmp", ".tga", ".gif", ".ppm", ".pgm", ".pbm", ".pnm", ".npy", ".safetensors"};
+    static const char *const endings[] = {".png", ".jpg", ".jpeg", ".bmp", ".tga", ".gif",
+                                          ".ppm", ".pgm", ".pbm",  ".pnm", ".npy", ".safetensors"};
     for (size_t i = 0; i < sizeof endings / sizeof *endings; i++)
         if (ends(path, endings[i]))
             return true;
     return false;
 }
 
-enum { DEEPEST = 32 };  /* folders within folders: a link in a circle ends here */
+enum { DEEPEST = 32 }; /* folders within folders: a link in a circle ends here */
 
 static void walk(operands *o, const char *folder, int depth)
 {
@@ -88,7 +89,9 @@ operands operands_of(int n, const char *const *words)
         if (strcmp(words[i], "-") && stat(words[i], &st) == 0 && S_ISDIR(st.st_mode)) {
             walk(&o, words[i], 0);
             if (o.n == before)
-                die(EXIT_FAILED, "%s: found no picture in this folder, expected PNG, JPEG, BMP, TGA, GIF, PNM, .npy or .safetensors", words[i]);
+                die(EXIT_FAILED,
+                    "%s: found no picture in this folder, expected PNG, JPEG, BMP, TGA, GIF, PNM, .npy or .safetensors",
+                    words[i]);
         } else
             add(&o, words[i]);
     }
@@ -105,14 +108,16 @@ void operands_free(operands *o)
 const char *picture_stem(const char *path, char *text, size_t size)
 {
     const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path, *dot = strrchr(base, '.');
-    snprintf(text, size, "%.*s", (int)(dot && dot > base ? dot - base : (long)strlen(base)), strcmp(path, "-") ? base : "stdin");
+    if (strcmp(path, "-") == 0)
+        base = "stdin", dot = NULL;
+    snprintf(text, size, "%.*s", (int)(dot && dot > base ? dot - base : (long)strlen(base)), base);
     return text;
 }
 
 /* ---- inputs */
 
 typedef struct {
-    float *planes;  /* (pictures, 3, h, w) */
+    float *planes; /* (pictures, 3, h, w) */
     int pictures, h, w;
     mv_image shown;
 } input;
@@ -130,8 +135,10 @@ static mv_status load_ready(const char *path, input *in, mv_error *e)
         file = mv_safetensors_open(path, e);
         s = file ? mv_safetensors_find(file, "input", &t, e) : MV_EINPUT;
     }
-    if (!s && (t.nd != 4 || t.dim[0] < 1 || t.dim[1] != 3 || t.dim[2] < MV_SIZE_MIN || t.dim[3] < MV_SIZE_MIN || t.dim[2] > MV_SIZE_MAX || t.dim[3] > MV_SIZE_MAX))
-        s = mv_fail(e, MV_EINPUT, "%s: input is %s, expected Bx3xHxW with sides of %d to %d", path, mv_shape_text(shape, t.nd, t.dim), MV_SIZE_MIN, MV_SIZE_MAX);
+    if (!s && (t.nd != 4 || t.dim[0] < 1 || t.dim[1] != 3 || t.dim[2] < MV_SIZE_MIN || t.dim[3] < MV_SIZE_MIN ||
+               t.dim[2] > MV_SIZE_MAX || t.dim[3] > MV_SIZE_MAX))
+        s = mv_fail(e, MV_EINPUT, "%s: input is %s, expected Bx3xHxW with sides of %d to %d", path,
+                    mv_shape_text(shape, t.nd, t.dim), MV_SIZE_MIN, MV_SIZE_MAX);
     if (!s && !(in->planes = malloc(mv_tensor_count(t) * sizeof(float))))
         s = mv_fail_memory(e, path);
     if (!s) {
@@ -142,7 +149,8 @@ static mv_status load_ready(const char *path, input *in, mv_error *e)
             mv_to_f32(in->planes, t.data, t.type, n);
         for (size_t i = 0; i < n && !s; i++)
             if (!(in->planes[i] - in->planes[i] == 0))
-                s = mv_fail(e, MV_EINPUT, "%s: input holds %f at element %zu, expected finite numbers", path, (double)in->planes[i], i);
+                s = mv_fail(e, MV_EINPUT, "%s: input holds %f at element %zu, expected finite numbers", path,
+                            (double)in->planes[i], i);
         in->pictures = t.dim[0], in->h = t.dim[2], in->w = t.dim[3];
     }
     if (!file)
@@ -158,7 +166,10 @@ static mv_status show_ready(const session *s, const input *in, int index, mv_ima
     size_t plane = (size_t)in->h * (size_t)in->w;
     for (size_t i = 0; !status && i < 3 * plane; i++) {
         size_t c = i / plane;
-        float v = (in->planes[(size_t)index * 3 * plane + i] * s->config.preprocess.std[c] + s->config.preprocess.mean[c]) * 255 + 0.5f;
+        float v =
+            (in->planes[(size_t)index * 3 * plane + i] * s->config.preprocess.std[c] + s->config.preprocess.mean[c]) *
+                255 +
+            0.5f;
         out->rgb[i % plane * 3 + c] = v <= 0 ? 0 : v >= 255 ? 255 : (uint8_t)v;
     }
     return status;
@@ -228,7 +239,7 @@ int pictures_a_pass(const operands *o, int batch)
 
 typedef struct {
     session *s;
-    int batch, n, h, w;  /* pictures waiting, all of one size */
+    int batch, n, h, w; /* pictures waiting, all of one size */
     float *planes, *logits;
     picture *waiting;
     mv_probe *probes;
@@ -308,9 +319,11 @@ static void progress(int done, int all, bool end)
     fflush(stderr);
 }
 
-int pictures_run(session *s, const operands *o, int batch, mv_probe *probes, bool shown, void (*before)(void *), picture_done *done, void *context)
+int pictures_run(session *s, const operands *o, int batch, mv_probe *probes, bool shown, void (*before)(void *),
+                 picture_done *done, void *context)
 {
-    passes p = {.s = s, .batch = batch, .probes = probes, .shown = shown, .before = before, .done = done, .context = context};
+    passes p = {
+        .s = s, .batch = batch, .probes = probes, .shown = shown, .before = before, .done = done, .context = context};
     p.logits = must(malloc((size_t)batch * (size_t)s->config.classes * sizeof(float)));
     p.waiting = must(calloc((size_t)batch, sizeof *p.waiting));
     for (int i = 0; i < o->n; i++) {

@@ -1,6 +1,7 @@
 /* The program: a table of commands, and how it ends.
  *
- * stdout carries results, stderr talks. Exit 0: done; 1: failed; 2: misuse. Only cmd/ prints, exits and reads the environment.
+ * stdout carries results, stderr talks. Exit 0: done; 1: failed; 2: misuse. Only cmd/ prints, exits and reads the
+ * environment.
  */
 #ifndef PROGRAM_H
 #define PROGRAM_H
@@ -14,9 +15,9 @@ enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_MISUSE = 2 };
 
 typedef struct {
     const char *name, *operands, *summary;
-    const struct poptOption *options;  /* the command's own and the tables it shares; NULL: none */
-    const char *const *examples;       /* ended by NULL */
-    int (*run)(int argc, const char **argv);  /* operands alone; options are parsed already */
+    const struct poptOption *options;        /* the command's own and the tables it shares; NULL: none */
+    const char *const *examples;             /* ended by NULL */
+    int (*run)(int argc, const char **argv); /* operands alone; options are parsed already */
 } command;
 
 /* All commands, in the order of help; NULL past the last. */

@@ -11,8 +11,9 @@
 
 /* ---- the model */
 
-static const char no_model[] = "this build carries no model: give -m a checkpoint, a .safetensors file or a folder with model.safetensors and "
-                               "config.json, such as the published MambaVision ones of Hugging Face";
+static const char no_model[] =
+    "this build carries no model: give -m a checkpoint, a .safetensors file or a folder with model.safetensors and "
+    "config.json, such as the published MambaVision ones of Hugging Face";
 
 static void open_embedded(session *s)
 {
@@ -33,7 +34,8 @@ static void read_labels(mv_labels *out)
     int n = 0;
     for (size_t i = 0; i < text.size; i++)
         n += p[i] == '\n';
-    *out = (mv_labels){.n = n, .name = calloc((size_t)n + 1, sizeof *out->name), .wnid = calloc((size_t)n + 1, sizeof *out->wnid)};
+    *out = (mv_labels){
+        .n = n, .name = calloc((size_t)n + 1, sizeof *out->name), .wnid = calloc((size_t)n + 1, sizeof *out->wnid)};
     if (!out->name || !out->wnid)
         die(EXIT_FAILED, "out of memory");
     for (int i = 0; i < n; i++) {
@@ -68,7 +70,9 @@ void session_open(session *s)
         snprintf(s->name, sizeof s->name, "%s", s->config.name);
     else if (!(s->checkpoint = mv_checkpoint_open(shared.model, &e))) {
         if (!strchr(shared.model, '/') && !strchr(shared.model, '.') && stat(shared.model, &st))
-            die(EXIT_FAILED, "%s: found neither a file nor a variant of that name; variants are T, T2, S, B, B-21K, L, L-21K, L2, L2-512-21K, L3-256-21K and L3-512-21K",
+            die(EXIT_FAILED,
+                "%s: found neither a file nor a variant of that name; variants are T, T2, S, B, B-21K, L, L-21K, L2, "
+                "L2-512-21K, L3-256-21K and L3-512-21K",
                 shared.model);
         die_of(&e);
     }
@@ -95,7 +99,8 @@ static mv_backend *device(void)
     if (act == MV_F16)
         die(EXIT_FAILED, "-p fp16: the CPU computes in fp32 or bf16; fp16 is for GPUs");
     if (act == MV_BF16 && !mv_cpu_has_bf16())
-        warn("this processor has no bf16 instructions: products are made in fp32 of bf16 values, which is right and no faster than -p fp32");
+        warn("this processor has no bf16 instructions: products are made in fp32 of bf16 values, which is right and no "
+             "faster than -p fp32");
     mv_backend *b = mv_cpu_new(act, shared.threads, &e);
     if (!b)
         die_of(&e);
@@ -106,14 +111,18 @@ void session_load(session *s)
 {
     mv_error e = {0};
     if (!s->checkpoint)
-        die(EXIT_FAILED, "-m %s: a variant's name has no weights, enough for info and sites alone; give -m its checkpoint: a .safetensors file, or a "
-            "folder with model.safetensors and config.json", shared.model);
+        die(EXIT_FAILED,
+            "-m %s: a variant's name has no weights, enough for info and sites alone; give -m its checkpoint: a "
+            ".safetensors file, or a "
+            "folder with model.safetensors and config.json",
+            shared.model);
     s->backend = device();
     s->model = mv_model_new(&s->config, s->backend, mv_checkpoint_source(s->checkpoint), &e);
     if (!s->model)
         die_of(&e);
     if (shared.verbose)
-        warn("%s: %.1f M parameters on %s (%s)", s->name, (double)mv_model_parameters(s->model) * 1e-6, s->backend->name, s->backend->about);
+        warn("%s: %.1f M parameters on %s (%s)", s->name, (double)mv_model_parameters(s->model) * 1e-6,
+             s->backend->name, s->backend->about);
 }
 
 void session_close(session *s)
@@ -166,6 +175,7 @@ const char *session_pipeline(const session *s, char text[64])
 {
     const mv_preprocess *p = &s->config.preprocess;
     bool whole = p->crop_pct == (int)p->crop_pct;
-    snprintf(text, 64, "%d \xc3\x97 %d, %s %.4g%s", p->h, p->w, mv_crop_mode_name(p->mode), p->crop_pct, whole ? ".0" : "");
+    snprintf(text, 64, "%d \xc3\x97 %d, %s %.4g%s", p->h, p->w, mv_crop_mode_name(p->mode), p->crop_pct,
+             whole ? ".0" : "");
     return text;
 }

@@ -8,11 +8,11 @@
 #include "model.h"
 
 typedef struct {
-    mv_checkpoint *checkpoint;  /* NULL: a variant's name, sizes without weights */
-    mv_config config;           /* with --size and the crop options in it */
-    mv_backend *backend;        /* NULL until session_load */
+    mv_checkpoint *checkpoint; /* NULL: a variant's name, sizes without weights */
+    mv_config config;          /* with --size and the crop options in it */
+    mv_backend *backend;       /* NULL until session_load */
     mv_model *model;
-    mv_labels labels;           /* ImageNet's, for a model of 1000 classes that brings none */
+    mv_labels labels; /* ImageNet's, for a model of 1000 classes that brings none */
     char name[80], hash[65];
 } session;
 

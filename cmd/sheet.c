@@ -27,6 +27,13 @@ void sheet_check(bool many)
 {
     mv_error e = {0};
     mv_canvas_kind kind;
+    bool to_stdout = shared.out && strcmp(shared.out, "-") == 0;
+    if (to_stdout && many)
+        die(EXIT_MISUSE, "-o: found '-' for several pages, expected a folder");
+    if (to_stdout && shared.json)
+        die(EXIT_MISUSE, "-o: found '-' with --json, which writes to standard output too");
+    if (shared.out && many && !is_folder(shared.out) && !mv_canvas_kind_of(&kind, shared.out, &e))
+        die(EXIT_MISUSE, "-o: found '%s' for several pages, expected a folder", shared.out);
     if (shared.out && strcmp(shared.out, "-") && !wants_folder(many) && mv_canvas_kind_of(&kind, shared.out, &e))
         die(EXIT_MISUSE, "-o: %s", e.text);
 }
@@ -76,7 +83,8 @@ static const char *date_of(char text[32])
     return text;
 }
 
-bool sheet_open(sheet *s, session *with, const char *path, const char *source, const char *verb, const char *method, double lo, double hi)
+bool sheet_open(sheet *s, session *with, const char *path, const char *source, const char *verb, const char *method,
+                double lo, double hi)
 {
     mv_error e = {0};
     const char *slash = strrchr(source, '/'), *base = slash ? slash + 1 : source, *hash = session_hash(with);
@@ -105,8 +113,9 @@ bool sheet_open(sheet *s, session *with, const char *path, const char *source, c
         if (*s->text[i])
             s->item[s->recipe.count++] = s->text[i];
     s->recipe.items = s->item;
-    const mv_note notes[] = {{"Software", s->text[6]}, {"Command", s->text[0]}, {"Source", base}, {"Model", with->name}, {"Model hash", hash},
-                             {"Method", s->text[2]}, {"Range", s->range}, {"Pre-processing", s->text[3]}, {"Device", s->text[4]}};
+    const mv_note notes[] = {{"Software", s->text[6]}, {"Command", s->text[0]},        {"Source", base},
+                             {"Model", with->name},    {"Model hash", hash},           {"Method", s->text[2]},
+                             {"Range", s->range},      {"Pre-processing", s->text[3]}, {"Device", s->text[4]}};
     for (size_t i = 0; i < sizeof notes / sizeof *notes; i++)
         if (*notes[i].value)
             s->note[s->target.note_count++] = notes[i];

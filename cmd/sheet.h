@@ -11,8 +11,8 @@ enum { SHEET_NOTES = 10, SHEET_ITEMS = 8 };
 typedef struct {
     char path[4096];
     mv_output *file;
-    mv_canvas_target target;  /* for mv_page_ functions */
-    mv_recipe recipe;         /* for the page's foot */
+    mv_canvas_target target; /* for mv_page_ functions */
+    mv_recipe recipe;        /* for the page's foot */
     mv_note note[SHEET_NOTES];
     const char *item[SHEET_ITEMS];
     char text[SHEET_ITEMS][640], date[32], range[96];
@@ -25,9 +25,10 @@ void sheet_check(bool many);
  * where it is not there. */
 void sheet_place(char path[4096], const char *source, const char *suffix, bool many);
 
-/* Opens the file and writes the recipe: the command line, model, `method`, pipeline, precision and device, version; the range of
- * values goes to the notes alone. False after a complaint. */
-bool sheet_open(sheet *s, session *with, const char *path, const char *source, const char *verb, const char *method, double lo, double hi);
+/* Opens the file and writes the recipe: the command line, model, `method`, pipeline, precision and device, version; the
+ * range of values goes to the notes alone. False after a complaint. */
+bool sheet_open(sheet *s, session *with, const char *path, const char *source, const char *verb, const char *method,
+                double lo, double hi);
 
 /* Ends it: the page appears, or, after a failure of drawing (status) or writing, does not. False after a complaint. */
 bool sheet_close(sheet *s, mv_status status, const mv_error *drawing);

@@ -24,16 +24,16 @@
 #include "status.h"
 #include "tensor.h"
 
-enum { MV_STATES = 8, MV_TAPS = 3 };  /* d_state and d_conv of every mixer */
+enum { MV_STATES = 8, MV_TAPS = 3 }; /* d_state and d_conv of every mixer */
 
-typedef enum { MV_ACT_NONE, MV_ACT_RELU, MV_ACT_GELU, MV_ACT_GELU_TANH } mv_act;  /* GELU is the exact (erf) form */
+typedef enum { MV_ACT_NONE, MV_ACT_RELU, MV_ACT_GELU, MV_ACT_GELU_TANH } mv_act; /* GELU is the exact (erf) form */
 
 typedef struct mv_backend mv_backend;
 
 /* A 3x3 convolution, padding 1, with bias; batch norm is folded in before it comes here. */
 typedef struct {
     int in, out, stride;
-    void *w;  /* the device's own form */
+    void *w; /* the device's own form */
 } mv_conv;
 
 /* A product y = x W^T + b. */
@@ -50,17 +50,17 @@ typedef struct {
 
 /* The mixer's weights that belong to the scan. */
 typedef struct {
-    int channels, rank;   /* E, R */
-    mv_vector dt_weight;  /* R*E: dt_proj's weight transposed, a row of channels for each rank */
-    mv_vector dt_bias;    /* E: TWICE the checkpoint's, as the released models count it */
-    mv_vector A;          /* E*S: -exp(A_log) */
-    mv_vector D;          /* E */
+    int channels, rank;  /* E, R */
+    mv_vector dt_weight; /* R*E: dt_proj's weight transposed, a row of channels for each rank */
+    mv_vector dt_bias;   /* E: TWICE the checkpoint's, as the released models count it */
+    mv_vector A;         /* E*S: -exp(A_log) */
+    mv_vector D;         /* E */
 } mv_ssm;
 
 struct mv_backend {
-    const char *name;  /* "cpu", "cuda:0", "null" */
-    char about[160];   /* one line for `devices` and recipes: processor, instruction set, library */
-    mv_dtype act;      /* type of activations: MV_F32, MV_BF16 or MV_F16 */
+    const char *name; /* "cpu", "cuda:0", "null" */
+    char about[160];  /* one line for `devices` and recipes: processor, instruction set, library */
+    mv_dtype act;     /* type of activations: MV_F32, MV_BF16 or MV_F16 */
 
     void (*free)(mv_backend *);
 
@@ -75,9 +75,10 @@ struct mv_backend {
 
     /* ---- weights: converted once. `w` is fp32 on the host, (out, in, 3, 3) or (out, in); bias may be NULL.
      * The result lives until its _free, which takes an empty handle too. The null device takes NULL weights. */
-    mv_status (*conv_new)(mv_backend *, mv_conv *out, int n_in, int n_out, int stride, const float *w, const float *bias,
-                          mv_error *);
-    mv_status (*dense_new)(mv_backend *, mv_dense *out, int n_in, int n_out, const float *w, const float *bias, mv_error *);
+    mv_status (*conv_new)(mv_backend *, mv_conv *out, int n_in, int n_out, int stride, const float *w,
+                          const float *bias, mv_error *);
+    mv_status (*dense_new)(mv_backend *, mv_dense *out, int n_in, int n_out, const float *w, const float *bias,
+                           mv_error *);
     mv_status (*vector_new)(mv_backend *, mv_vector *out, int n, const float *values, mv_error *);
     void (*conv_free)(mv_backend *, mv_conv *);
     void (*dense_free)(mv_backend *, mv_dense *);
@@ -88,28 +89,34 @@ struct mv_backend {
     /* out (B H W C) = planes (B C H W, fp32 on the host), cast to `act` */
     mv_status (*picture)(mv_backend *, mv_tensor out, const float *planes, mv_error *);
     /* out (B H' W' O) = act(conv(x (B H W C)) + bias) + residual (as out, or nd 0); H' = ceil(H / stride) */
-    mv_status (*conv2d)(mv_backend *, mv_tensor out, mv_tensor x, const mv_conv *w, mv_act act, mv_tensor residual, mv_error *);
+    mv_status (*conv2d)(mv_backend *, mv_tensor out, mv_tensor x, const mv_conv *w, mv_act act, mv_tensor residual,
+                        mv_error *);
     /* out (..., O) = residual + gamma * act(x (..., C) W^T + b); gamma and residual may be absent */
     mv_status (*linear)(mv_backend *, mv_tensor out, mv_tensor x, const mv_dense *w, mv_act act, mv_vector gamma,
                         mv_tensor residual, mv_error *);
-    /* out = residual + gamma * x: what `linear` fuses, for when x was watched. Same arithmetic, so fp32 is bit-equal. */
+    /* out = residual + gamma * x: what `linear` fuses, for when x was watched. Same arithmetic, so fp32 is bit-equal.
+     */
     mv_status (*add)(mv_backend *, mv_tensor out, mv_tensor x, mv_vector gamma, mv_tensor residual, mv_error *);
     /* out (..., C): (x - mean) / sqrt(var + eps) * weight + bias over the last dimension */
-    mv_status (*layernorm)(mv_backend *, mv_tensor out, mv_tensor x, mv_vector weight, mv_vector bias, float eps, mv_error *);
+    mv_status (*layernorm)(mv_backend *, mv_tensor out, mv_tensor x, mv_vector weight, mv_vector bias, float eps,
+                           mv_error *);
     /* xz (N T 2E) -> x (N T E) = silu(conv3(left half)), right half of yz (N T 2E) = silu(conv3(right half)).
      * Depthwise along T, zero padding 1 on both sides, no bias; wx, wz: E*3 taps. The left half of yz is left alone. */
-    mv_status (*conv1d_silu)(mv_backend *, mv_tensor x, mv_tensor yz, mv_tensor xz, mv_vector wx, mv_vector wz, mv_error *);
-    /* dt (N T E, fp32) = softplus(first R columns of proj (N T R+16) W^T + 2b): the step size by itself, when it is watched */
+    mv_status (*conv1d_silu)(mv_backend *, mv_tensor x, mv_tensor yz, mv_tensor xz, mv_vector wx, mv_vector wz,
+                             mv_error *);
+    /* dt (N T E, fp32) = softplus(first R columns of proj (N T R+16) W^T + 2b): the step size by itself, when it is
+     * watched */
     mv_status (*step)(mv_backend *, mv_tensor dt, mv_tensor proj, const mv_ssm *w, mv_error *);
     /* h_t = exp(dt_t A) h_{t-1} + dt_t B_t x_t, h before the window 0; left half of yz = C_t . h_t + D x_t.
      * x (N T E); proj (N T R+16) holds [r | B | C]; dt as `step` gives it, or nd 0: made inside;
      * h (N T E S, fp32) receives every state, or nd 0: none is kept. The right half of yz is left alone. */
-    mv_status (*scan)(mv_backend *, mv_tensor yz, mv_tensor x, mv_tensor proj, mv_tensor dt, const mv_ssm *w, mv_tensor h,
-                      mv_error *);
+    mv_status (*scan)(mv_backend *, mv_tensor yz, mv_tensor x, mv_tensor proj, mv_tensor dt, const mv_ssm *w,
+                      mv_tensor h, mv_error *);
     /* left half of yz = C_t . h_t + D x_t from given states: after an edit of h */
-    mv_status (*readout)(mv_backend *, mv_tensor yz, mv_tensor x, mv_tensor proj, mv_tensor h, const mv_ssm *w, mv_error *);
-    /* out (N T C) = softmax(q k^T / sqrt(d)) v; qkv (N T 3C) is packed (3, heads, d). rows (N heads T T, fp32) receives the
-     * softmax, or nd 0: it is never stored. */
+    mv_status (*readout)(mv_backend *, mv_tensor yz, mv_tensor x, mv_tensor proj, mv_tensor h, const mv_ssm *w,
+                         mv_error *);
+    /* out (N T C) = softmax(q k^T / sqrt(d)) v; qkv (N T 3C) is packed (3, heads, d). rows (N heads T T, fp32) receives
+     * the softmax, or nd 0: it is never stored. */
     mv_status (*attention)(mv_backend *, mv_tensor out, mv_tensor qkv, int heads, mv_tensor rows, mv_error *);
     /* out (N T C) = rows v with given rows: after an edit of them */
     mv_status (*attend)(mv_backend *, mv_tensor out, mv_tensor rows, mv_tensor qkv, mv_error *);

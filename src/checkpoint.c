@@ -14,7 +14,7 @@ struct mv_checkpoint {
     mv_safetensors *file;
     mv_config config;
     mv_labels labels;
-    char prefix[64];  /* of tensor names */
+    char prefix[64]; /* of tensor names */
     char name[80];
 };
 
@@ -27,7 +27,8 @@ static bool lookup(const mv_checkpoint *c, const char *name, mv_tensor *out)
     return mv_safetensors_lookup(c->file, full, out);
 }
 
-static mv_status read_tensor(mv_source *source, const char *name, int nd, const int *dim, float *out, bool *found, mv_error *e)
+static mv_status read_tensor(mv_source *source, const char *name, int nd, const int *dim, float *out, bool *found,
+                             mv_error *e)
 {
     mv_checkpoint *c = (mv_checkpoint *)source;
     mv_tensor t, want = {.nd = nd};
@@ -42,10 +43,11 @@ static mv_status read_tensor(mv_source *source, const char *name, int nd, const 
         return MV_OK;
     }
     if (!mv_tensor_same_shape(t, want))
-        return mv_fail(e, MV_EINPUT, "%s: tensor %s is %s, expected %s", source->place, full, mv_shape_text(have, t.nd, t.dim),
-                       mv_shape_text(expected, nd, dim));
+        return mv_fail(e, MV_EINPUT, "%s: tensor %s is %s, expected %s", source->place, full,
+                       mv_shape_text(have, t.nd, t.dim), mv_shape_text(expected, nd, dim));
     if (t.type != MV_F32 && t.type != MV_F16 && t.type != MV_BF16 && t.type != MV_F64)
-        return mv_fail(e, MV_EINPUT, "%s: tensor %s is of type %s, expected F32, F16 or BF16", source->place, full, mv_dtype_name(t.type));
+        return mv_fail(e, MV_EINPUT, "%s: tensor %s is of type %s, expected F32, F16 or BF16", source->place, full,
+                       mv_dtype_name(t.type));
     mv_safetensors_read(out, t);
     mv_safetensors_forget(c->file, t);
     return MV_OK;
@@ -61,11 +63,13 @@ static mv_status find_prefix(mv_checkpoint *c, mv_error *e)
         if (n < k || strcmp(name + n - k, first) || (n > k && name[n - k - 1] != '.'))
             continue;
         if (n - k >= sizeof c->prefix)
-            return mv_fail(e, MV_EINPUT, "%s: tensor %s has a prefix of %zu letters, expected at most %zu", c->source.place, name, n - k, sizeof c->prefix - 1);
+            return mv_fail(e, MV_EINPUT, "%s: tensor %s has a prefix of %zu letters, expected at most %zu",
+                           c->source.place, name, n - k, sizeof c->prefix - 1);
         memcpy(c->prefix, name, n - k);
         return MV_OK;
     }
-    return mv_fail(e, MV_EINPUT, "%s: no MambaVision checkpoint: lacks tensor %s among %d tensors", c->source.place, first, mv_safetensors_count(c->file));
+    return mv_fail(e, MV_EINPUT, "%s: no MambaVision checkpoint: lacks tensor %s among %d tensors", c->source.place,
+                   first, mv_safetensors_count(c->file));
 }
 
 /* ---- the config */
@@ -95,13 +99,15 @@ static void infer_from_shapes(mv_checkpoint *c, unsigned has)
         }
     if (!(has & MV_HAS_GAMMA))
         k->gamma = lookup(c, "levels.2.blocks.0.gamma_1", &t) || lookup(c, "levels.3.blocks.0.gamma_1", &t);
-    if ((lookup(c, "levels.2.blocks.0.mlp.fc1.weight", &t) || lookup(c, "levels.3.blocks.0.mlp.fc1.weight", &t)) && t.nd == 2 && t.dim[1] > 0)
+    if ((lookup(c, "levels.2.blocks.0.mlp.fc1.weight", &t) || lookup(c, "levels.3.blocks.0.mlp.fc1.weight", &t)) &&
+        t.nd == 2 && t.dim[1] > 0)
         k->mlp_ratio = (double)t.dim[0] / t.dim[1];
 }
 
 static bool same_sizes(const mv_config *a, const mv_config *b)
 {
-    return a->dim == b->dim && a->in_dim == b->in_dim && memcmp(a->depth, b->depth, sizeof a->depth) == 0 && a->gamma == b->gamma;
+    return a->dim == b->dim && a->in_dim == b->in_dim && memcmp(a->depth, b->depth, sizeof a->depth) == 0 &&
+           a->gamma == b->gamma;
 }
 
 /* Whether `path` speaks of the variant: "mambavision_L2_512_21k.safetensors" of L2-512-21K. */
@@ -145,12 +151,17 @@ static mv_status infer_from_table(mv_checkpoint *c, unsigned has, mv_error *e)
     bool complete = (has & MV_HAS_HEADS) && (has & MV_HAS_WINDOWS);
     if (!row && !complete)
         return mv_fail(e, MV_EINPUT,
-                       "%s: no published variant has dim %d, in_dim %d, depths %d %d %d %d: its %s cannot be inferred; expected a config.json beside it",
+                       "%s: no published variant has dim %d, in_dim %d, depths %d %d %d %d: its %s cannot be inferred; "
+                       "expected a config.json beside it",
                        c->source.place, k->dim, k->in_dim, k->depth[0], k->depth[1], k->depth[2], k->depth[3],
-                       has & MV_HAS_HEADS ? "window_size" : has & MV_HAS_WINDOWS ? "num_heads" : "num_heads and window_size");
+                       has & MV_HAS_HEADS     ? "window_size"
+                       : has & MV_HAS_WINDOWS ? "num_heads"
+                                              : "num_heads and window_size");
     if (row && !complete && ambiguous && !said && !(has & MV_HAS_SIZE))
-        return mv_fail(e, MV_EINPUT, "%s: fits %s, which differ in windows; expected a config.json beside it, or its variant in the file's name",
-                       c->source.place, names);
+        return mv_fail(
+            e, MV_EINPUT,
+            "%s: fits %s, which differ in windows; expected a config.json beside it, or its variant in the file's name",
+            c->source.place, names);
     if (row && !complete && ambiguous && !said)
         for (int i = 0; (v = mv_config_at(i)); i++) /* the config's resolution decides */
             if (same_sizes(v, k) && v->preprocess.h == k->preprocess.h)
@@ -182,7 +193,8 @@ static mv_status parse_beside(mv_checkpoint *c, const char *path, unsigned *has,
     if (n < 0 || (size_t)n >= sizeof place || stat(place, &st))
         return MV_OK;
     if (st.st_size > 64 << 20)
-        return mv_fail(e, MV_EINPUT, "%s: found %lld bytes, expected a config of at most 64 MB", place, (long long)st.st_size);
+        return mv_fail(e, MV_EINPUT, "%s: found %lld bytes, expected a config of at most 64 MB", place,
+                       (long long)st.st_size);
     mv_mapping map;
     mv_status s = mv_mapping_open(&map, place, e);
     if (s)
@@ -197,7 +209,10 @@ static mv_status find_config(mv_checkpoint *c, const char *path, mv_error *e)
     unsigned has = 0;
     char place[600];
     const char *own = mv_safetensors_metadata(c->file, "config");
-    c->config = (mv_config){.mlp_ratio = 4, .preprocess = {.crop_pct = 1, .mode = MV_CROP_CENTER, .mean = {0.485f, 0.456f, 0.406f}, .std = {0.229f, 0.224f, 0.225f}}};
+    c->config = (mv_config){
+        .mlp_ratio = 4,
+        .preprocess = {
+            .crop_pct = 1, .mode = MV_CROP_CENTER, .mean = {0.485f, 0.456f, 0.406f}, .std = {0.229f, 0.224f, 0.225f}}};
     infer_from_shapes(c, 0); /* a config that names fewer keys leaves these */
     mv_status s = MV_OK;
     if (own) {
@@ -260,12 +275,15 @@ mv_checkpoint *mv_checkpoint_open(const char *path, mv_error *e)
         return NULL;
     }
     if (S_ISDIR(st.st_mode)) {
-        if ((size_t)snprintf(inside, sizeof inside, "%s%smodel.safetensors", path, path[strlen(path) - 1] == '/' ? "" : "/") >= sizeof inside) {
-            mv_fail(e, MV_EINPUT, "%.60s...: found a path of %zu letters, expected at most %zu", path, strlen(path), sizeof inside - 24);
+        if ((size_t)snprintf(inside, sizeof inside, "%s%smodel.safetensors", path,
+                             path[strlen(path) - 1] == '/' ? "" : "/") >= sizeof inside) {
+            mv_fail(e, MV_EINPUT, "%.60s...: found a path of %zu letters, expected at most %zu", path, strlen(path),
+                    sizeof inside - 24);
             return NULL;
         }
         if (stat(inside, &st)) {
-            mv_fail(e, MV_EINPUT, "%s: found a folder without model.safetensors, expected one as Hugging Face lays it out", path);
+            mv_fail(e, MV_EINPUT,
+                    "%s: found a folder without model.safetensors, expected one as Hugging Face lays it out", path);
             return NULL;
         }
         path = inside;

@@ -52,7 +52,8 @@ static bool same_name(const char *a, const char *b)
 bool mv_config_lookup(const char *name, mv_config *out)
 {
     static const char prefix[] = "mambavision";
-    if (strncasecmp(name, prefix, sizeof prefix - 1) == 0 && (name[sizeof prefix - 1] == '-' || name[sizeof prefix - 1] == '_'))
+    if (strncasecmp(name, prefix, sizeof prefix - 1) == 0 &&
+        (name[sizeof prefix - 1] == '-' || name[sizeof prefix - 1] == '_'))
         name += sizeof prefix;
     for (int i = 0; i < VARIANTS; i++)
         if (same_name(name, variants[i].name)) {
@@ -104,7 +105,8 @@ static mv_status integers(const reader *r, const char *key, int lo, int hi, int 
     for (size_t i = 0; i < MV_LEVELS; i++) {
         const json_t *n = json_array_get(v, i);
         if (!json_is_integer(n) || json_integer_value(n) < lo || json_integer_value(n) > hi)
-            return mv_fail(r->e, MV_EINPUT, "%s: \"%s\"[%zu] is not a whole number from %d to %d", r->place, key, i, lo, hi);
+            return mv_fail(r->e, MV_EINPUT, "%s: \"%s\"[%zu] is not a whole number from %d to %d", r->place, key, i, lo,
+                           hi);
         out[i] = (int)json_integer_value(n);
     }
     return MV_OK;
@@ -137,7 +139,8 @@ static mv_status resolution(const reader *r, mv_preprocess *p, bool *found)
     size_t n = json_array_size(v);
     if (json_is_integer(v))
         h = w = json_integer_value(v);
-    else if (json_is_array(v) && (n == 2 || n == 3) && json_is_integer(json_array_get(v, n - 2)) && json_is_integer(json_array_get(v, n - 1)))
+    else if (json_is_array(v) && (n == 2 || n == 3) && json_is_integer(json_array_get(v, n - 2)) &&
+             json_is_integer(json_array_get(v, n - 1)))
         h = json_integer_value(json_array_get(v, n - 2)), w = json_integer_value(json_array_get(v, n - 1));
     else
         return bad(r, "resolution", "a whole number or a list [height, width]");
@@ -183,7 +186,7 @@ static mv_status labels_of(const reader *r, int classes, mv_labels *out)
     const json_t *map = json_object_get(r->root, "id2label"), *list = json_object_get(r->root, "classes");
     const json_t *wnids = json_object_get(r->root, "wnids");
     size_t n = json_is_object(map) ? json_object_size(map) : json_is_array(list) ? json_array_size(list) : 0;
-    if (n == 0 || n != (size_t)classes)  /* 1000 classes with 2 default labels: transformers writes such */
+    if (n == 0 || n != (size_t)classes) /* 1000 classes with 2 default labels: transformers writes such */
         return MV_OK;
     mv_labels l = {.n = (int)n, .name = calloc(n, sizeof *l.name), .wnid = calloc(n, sizeof *l.wnid)};
     bool ok = l.name && l.wnid;
@@ -194,7 +197,8 @@ static mv_status labels_of(const reader *r, int classes, mv_labels *out)
         const char *wnid = json_array_size(wnids) == n ? json_string_value(json_array_get(wnids, i)) : NULL;
         if (!name) {
             mv_labels_free(&l);
-            return mv_fail(r->e, MV_EINPUT, "%s: \"%s\" has no name for class %zu", r->place, json_is_object(map) ? "id2label" : "classes", i);
+            return mv_fail(r->e, MV_EINPUT, "%s: \"%s\" has no name for class %zu", r->place,
+                           json_is_object(map) ? "id2label" : "classes", i);
         }
         ok = (l.name[i] = strdup(name)) && (!wnid || (l.wnid[i] = strdup(wnid)));
     }
@@ -220,8 +224,8 @@ void mv_labels_free(mv_labels *labels)
     *labels = (mv_labels){0};
 }
 
-mv_status mv_config_parse(mv_config *c, mv_labels *labels, unsigned *has, const char *json, size_t size, const char *place,
-                          mv_error *e)
+mv_status mv_config_parse(mv_config *c, mv_labels *labels, unsigned *has, const char *json, size_t size,
+                          const char *place, mv_error *e)
 {
     json_error_t je;
     json_t *root = json_loadb(json, size, JSON_REJECT_DUPLICATES, &je);
@@ -231,7 +235,8 @@ mv_status mv_config_parse(mv_config *c, mv_labels *labels, unsigned *has, const 
         return mv_fail(e, MV_EINPUT, "%s: no JSON: %s at byte %d", place, je.text, je.position);
     }
     reader r = {root, place, e};
-    mv_status s = json_is_object(root) ? MV_OK : mv_fail(e, MV_EINPUT, "%s: found JSON that is no object, expected {...}", place);
+    mv_status s =
+        json_is_object(root) ? MV_OK : mv_fail(e, MV_EINPUT, "%s: found JSON that is no object, expected {...}", place);
     bool found = false;
     unsigned seen = 0;
 #define FIELD(call, bit)                                                                                               \
@@ -259,17 +264,21 @@ mv_status mv_config_parse(mv_config *c, mv_labels *labels, unsigned *has, const 
 mv_status mv_config_check(const mv_config *c, const char *place, mv_error *e)
 {
     if (c->dim < 1 || c->in_dim < 1 || c->classes < 1)
-        return mv_fail(e, MV_EINPUT, "%s: dim %d, in_dim %d, %d classes, expected at least 1 of each", place, c->dim, c->in_dim, c->classes);
+        return mv_fail(e, MV_EINPUT, "%s: dim %d, in_dim %d, %d classes, expected at least 1 of each", place, c->dim,
+                       c->in_dim, c->classes);
     if ((double)(c->dim * 8) * c->mlp_ratio > 1e6 || (int)(c->dim * 4 * c->mlp_ratio) < 1)
         return mv_fail(e, MV_EINPUT, "%s: mlp_ratio %g does not fit dim %d", place, c->mlp_ratio, c->dim);
     for (int i = 2; i < MV_LEVELS; i++) {
         int channels_here = c->dim << i;
         if (c->heads[i] < 1 || channels_here % c->heads[i])
-            return mv_fail(e, MV_EINPUT, "%s: level %d has %d channels and %d heads, expected a divisor", place, i, channels_here, c->heads[i]);
+            return mv_fail(e, MV_EINPUT, "%s: level %d has %d channels and %d heads, expected a divisor", place, i,
+                           channels_here, c->heads[i]);
         if (c->window[i] < 1)
-            return mv_fail(e, MV_EINPUT, "%s: level %d has a window of %d, expected at least 1", place, i, c->window[i]);
+            return mv_fail(e, MV_EINPUT, "%s: level %d has a window of %d, expected at least 1", place, i,
+                           c->window[i]);
     }
     if (c->preprocess.h < 32 || c->preprocess.w < 32 || c->preprocess.h > MV_SIZE_MAX || c->preprocess.w > MV_SIZE_MAX)
-        return mv_fail(e, MV_EINPUT, "%s: a picture of %dx%d, expected 32 to %d pixels a side", place, c->preprocess.h, c->preprocess.w, MV_SIZE_MAX);
+        return mv_fail(e, MV_EINPUT, "%s: a picture of %dx%d, expected 32 to %d pixels a side", place, c->preprocess.h,
+                       c->preprocess.w, MV_SIZE_MAX);
     return MV_OK;
 }

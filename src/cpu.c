@@ -1,6 +1,6 @@
-/* The CPU device: every op is cut into pieces that the pool's workers take; a piece of a convolution is a picture or a band
- * of its rows, of a product a block of rows that stays in cache for its epilogue, of the mixer a window or some of its
- * channels, of attention some rows of a head.
+/* The CPU device: every op is cut into pieces that the pool's workers take; a piece of a convolution is a picture or a
+ * band of its rows, of a product a block of rows that stays in cache for its epilogue, of the mixer a window or some of
+ * its channels, of attention some rows of a head.
  */
 #include "cpu.h"
 
@@ -18,7 +18,7 @@
 /* A worker's own memory, grown as needed: a product before its epilogue, a head's keys and values. */
 typedef struct {
     float *data;
-    size_t size;  /* floats */
+    size_t size; /* floats */
 } bench;
 
 typedef struct {
@@ -26,10 +26,10 @@ typedef struct {
     mv_pool *pool;
     mv_dnnl *dnnl;
     const mv_kernels *k;
-    bool widens;   /* bf16 without bf16 instructions: products are made in fp32 */
+    bool widens; /* bf16 without bf16 instructions: products are made in fp32 */
     int threads;
-    bench *bench;  /* 2 a worker */
-    mv_error *error;  /* one a worker, for the job at hand */
+    bench *bench;    /* 2 a worker */
+    mv_error *error; /* one a worker, for the job at hand */
 } cpu;
 
 static cpu *of(mv_backend *b)
@@ -194,17 +194,32 @@ static mv_status weights_of(cpu *c, mv_dnnl_shape shape, const float *w, const f
     return s;
 }
 
-static mv_status cpu_conv_new(mv_backend *b, mv_conv *out, int n_in, int n_out, int stride, const float *w, const float *bias, mv_error *e)
+static mv_status cpu_conv_new(mv_backend *b, mv_conv *out, int n_in, int n_out, int stride, const float *w,
+                              const float *bias, mv_error *e)
 {
     *out = (mv_conv){.in = n_in, .out = n_out, .stride = stride};
-    return weights_of(of(b), (mv_dnnl_shape){.pictures = 1, .h = 28, .w = 28, .in = n_in, .out = n_out, .kernel = MV_TAPS, .stride = stride,
-                      .top = 1, .left = 1, .bottom = 1, .right = 1}, w, bias, &out->w, e);
+    return weights_of(of(b),
+                      (mv_dnnl_shape){.pictures = 1,
+                                      .h = 28,
+                                      .w = 28,
+                                      .in = n_in,
+                                      .out = n_out,
+                                      .kernel = MV_TAPS,
+                                      .stride = stride,
+                                      .top = 1,
+                                      .left = 1,
+                                      .bottom = 1,
+                                      .right = 1},
+                      w, bias, &out->w, e);
 }
 
-static mv_status cpu_dense_new(mv_backend *b, mv_dense *out, int n_in, int n_out, const float *w, const float *bias, mv_error *e)
+static mv_status cpu_dense_new(mv_backend *b, mv_dense *out, int n_in, int n_out, const float *w, const float *bias,
+                               mv_error *e)
 {
     *out = (mv_dense){.in = n_in, .out = n_out};
-    return weights_of(of(b), (mv_dnnl_shape){.pictures = 1, .h = 98, .w = 1, .in = n_in, .out = n_out, .kernel = 1, .stride = 1}, w, bias, &out->w, e);
+    return weights_of(
+        of(b), (mv_dnnl_shape){.pictures = 1, .h = 98, .w = 1, .in = n_in, .out = n_out, .kernel = 1, .stride = 1}, w,
+        bias, &out->w, e);
 }
 
 static mv_status cpu_vector_new(mv_backend *b, mv_vector *out, int n, const float *values, mv_error *e)
@@ -246,7 +261,7 @@ typedef struct {
     const mv_conv *w;
     const float *planes;
     mv_act act;
-    int bands;  /* pieces of one picture */
+    int bands; /* pieces of one picture */
 } picture_job;
 
 static void picture_piece(void *job, int i, int worker)
@@ -258,7 +273,8 @@ static void picture_piece(void *job, int i, int worker)
     char *to = at(j->out, (size_t)i * (size_t)w * 3);
     for (int x = 0; x < w; x++)
         for (int p = 0; p < 3; p++)
-            mv_from_f32(to + (size_t)(3 * x + p) * size_of(j->out.type), j->out.type, from + (size_t)p * (size_t)h * (size_t)w + x, 1);
+            mv_from_f32(to + (size_t)(3 * x + p) * size_of(j->out.type), j->out.type,
+                        from + (size_t)p * (size_t)h * (size_t)w + x, 1);
 }
 
 static mv_status cpu_picture(mv_backend *b, mv_tensor out, const float *planes, mv_error *e)
@@ -278,14 +294,23 @@ static void conv_piece(void *job, int i, int worker)
         return;
     int first = from * s - 1, last = (to - 1) * s + 1; /* input rows that the band sees */
     int right = (j->out.dim[2] - 1) * s + MV_TAPS - w - 1;
-    mv_dnnl_shape shape = {.pictures = 1, .w = w, .in = j->w->in, .out = j->w->out, .kernel = MV_TAPS, .stride = s,
-        .top = first < 0, .bottom = last >= h, .left = 1, .right = right, .act = j->act, .onto = j->residual.nd > 0,
-        .from_type = product_type(c), .to_type = product_type(c)};
+    mv_dnnl_shape shape = {
+        .pictures = 1,
+        .w = w,
+        .in = j->w->in,
+        .out = j->w->out,
+        .kernel = MV_TAPS,
+        .stride = s,
+        .top = first<0, .bottom = last >= h, .left = 1, .right = right, .act = j->act, .onto = j->residual.nd> 0,
+        .from_type = product_type(c),
+        .to_type = product_type(c)};
     first += shape.top;
     last -= shape.bottom;
     shape.h = last - first + 1;
-    size_t begin = ((size_t)picture * (size_t)h + (size_t)first) * (size_t)w * (size_t)j->w->in, n = (size_t)shape.h * (size_t)w * (size_t)j->w->in;
-    size_t row = (size_t)j->out.dim[2] * (size_t)j->w->out, put = ((size_t)picture * (size_t)j->out.dim[1] + (size_t)from) * row;
+    size_t begin = ((size_t)picture * (size_t)h + (size_t)first) * (size_t)w * (size_t)j->w->in,
+           n = (size_t)shape.h * (size_t)w * (size_t)j->w->in;
+    size_t row = (size_t)j->out.dim[2] * (size_t)j->w->out,
+           put = ((size_t)picture * (size_t)j->out.dim[1] + (size_t)from) * row;
     size_t m = (size_t)(to - from) * row;
     if (!c->widens) {
         mv_dnnl_conv(c->dnnl, worker, &shape, j->w->w, at(j->x, begin), at(j->out, put), &c->error[worker]);
@@ -301,7 +326,8 @@ static void conv_piece(void *job, int i, int worker)
         c->k->narrow(at(j->out, put), j->out.type, out, m);
 }
 
-static mv_status cpu_conv2d(mv_backend *b, mv_tensor out, mv_tensor x, const mv_conv *w, mv_act act, mv_tensor residual, mv_error *e)
+static mv_status cpu_conv2d(mv_backend *b, mv_tensor out, mv_tensor x, const mv_conv *w, mv_act act, mv_tensor residual,
+                            mv_error *e)
 {
     picture_job j = {.c = of(b), .out = out, .x = x, .residual = residual, .w = w, .act = act, .bands = 1};
     if (residual.nd && residual.data != out.data)
@@ -323,7 +349,7 @@ typedef struct {
     int rows, pieces;
 } rows_job;
 
-enum { BLOCK = 112 };  /* rows of a product whose result stays in a core's cache for the epilogue */
+enum { BLOCK = 112 }; /* rows of a product whose result stays in a core's cache for the epilogue */
 
 static void linear_piece(void *job, int i, int worker)
 {
@@ -334,8 +360,15 @@ static void linear_piece(void *job, int i, int worker)
     size_t n = (size_t)j->w->out, k = (size_t)j->w->in, m = (size_t)(to - from);
     bool after = j->act != MV_ACT_NONE || j->gamma.data || j->residual.nd;
     mv_dtype result = after ? MV_F32 : j->out.type;
-    mv_dnnl_shape shape = {.pictures = 1, .h = to - from, .w = 1, .in = j->w->in, .out = j->w->out, .kernel = 1, .stride = 1,
-        .from_type = product_type(c), .to_type = c->widens ? MV_F32 : result};
+    mv_dnnl_shape shape = {.pictures = 1,
+                           .h = to - from,
+                           .w = 1,
+                           .in = j->w->in,
+                           .out = j->w->out,
+                           .kernel = 1,
+                           .stride = 1,
+                           .from_type = product_type(c),
+                           .to_type = c->widens ? MV_F32 : result};
     const void *x = at(j->x, (size_t)from * k);
     void *out = at(j->out, (size_t)from * n);
     if (c->widens) {
@@ -351,7 +384,8 @@ static void linear_piece(void *job, int i, int worker)
     if (!acc || mv_dnnl_conv(c->dnnl, worker, &shape, j->w->w, x, acc, &c->error[worker]))
         return;
     if (after)
-        c->k->epilogue(out, j->out.type, acc, j->gamma.data, j->residual.nd ? at(j->residual, (size_t)from * n) : NULL, j->residual.type, j->act, m, j->w->out);
+        c->k->epilogue(out, j->out.type, acc, j->gamma.data, j->residual.nd ? at(j->residual, (size_t)from * n) : NULL,
+                       j->residual.type, j->act, m, j->w->out);
     else if (apart)
         c->k->narrow(out, j->out.type, acc, m * n);
 }
@@ -368,9 +402,11 @@ static int pieces_of(const cpu *c, int rows, int block)
     return least(rows, rounds * c->threads);
 }
 
-static mv_status cpu_linear(mv_backend *b, mv_tensor out, mv_tensor x, const mv_dense *w, mv_act act, mv_vector gamma, mv_tensor residual, mv_error *e)
+static mv_status cpu_linear(mv_backend *b, mv_tensor out, mv_tensor x, const mv_dense *w, mv_act act, mv_vector gamma,
+                            mv_tensor residual, mv_error *e)
 {
-    rows_job j = {.c = of(b), .out = out, .x = x, .residual = residual, .w = w, .act = act, .gamma = gamma, .rows = rows_in(x)};
+    rows_job j = {
+        .c = of(b), .out = out, .x = x, .residual = residual, .w = w, .act = act, .gamma = gamma, .rows = rows_in(x)};
     j.pieces = pieces_of(j.c, j.rows, BLOCK);
     return run(j.c, linear_piece, &j, j.pieces, e);
 }
@@ -390,7 +426,8 @@ static void add_piece(void *job, int i, int worker)
         j->c->k->widen(wide, at(j->x, first), j->x.type, n);
         x = wide;
     }
-    j->c->k->epilogue(at(j->out, first), j->out.type, x, j->gamma.data, at(j->residual, first), j->residual.type, MV_ACT_NONE, (size_t)(to - from), c);
+    j->c->k->epilogue(at(j->out, first), j->out.type, x, j->gamma.data, at(j->residual, first), j->residual.type,
+                      MV_ACT_NONE, (size_t)(to - from), c);
 }
 
 static mv_status cpu_add(mv_backend *b, mv_tensor out, mv_tensor x, mv_vector gamma, mv_tensor residual, mv_error *e)
@@ -407,10 +444,12 @@ static void layernorm_piece(void *job, int i, int worker)
     int from, to, c = j->x.dim[j->x.nd - 1];
     share(j->rows, j->pieces, i, &from, &to);
     size_t first = (size_t)from * (size_t)c;
-    j->c->k->layernorm(at(j->out, first), at(j->x, first), j->weight.data, j->bias.data, j->eps, (size_t)(to - from), c, j->x.type);
+    j->c->k->layernorm(at(j->out, first), at(j->x, first), j->weight.data, j->bias.data, j->eps, (size_t)(to - from), c,
+                       j->x.type);
 }
 
-static mv_status cpu_layernorm(mv_backend *b, mv_tensor out, mv_tensor x, mv_vector weight, mv_vector bias, float eps, mv_error *e)
+static mv_status cpu_layernorm(mv_backend *b, mv_tensor out, mv_tensor x, mv_vector weight, mv_vector bias, float eps,
+                               mv_error *e)
 {
     rows_job j = {.c = of(b), .out = out, .x = x, .weight = weight, .bias = bias, .eps = eps, .rows = rows_in(x)};
     j.pieces = pieces_of(j.c, j.rows, BLOCK);
@@ -425,7 +464,7 @@ typedef struct {
     mv_vector wx, wz;
     const mv_ssm *w;
     int pieces, heads;
-    bool given;  /* rows are read, not made */
+    bool given; /* rows are read, not made */
 } tokens_job;
 
 static void conv1d_piece(void *job, int i, int worker)
@@ -436,7 +475,8 @@ static void conv1d_piece(void *job, int i, int worker)
     share(tokens, j->pieces, i % j->pieces, &from, &to);
     size_t first = (size_t)(i / j->pieces) * (size_t)tokens * (size_t)e;
     if (from < to)
-        j->c->k->conv1d_silu(at(j->x, first), at(j->yz, 2 * first), at(j->xz, 2 * first), j->wx.data, j->wz.data, tokens, e, from, to, j->x.type);
+        j->c->k->conv1d_silu(at(j->x, first), at(j->yz, 2 * first), at(j->xz, 2 * first), j->wx.data, j->wz.data,
+                             tokens, e, from, to, j->x.type);
 }
 
 /* Pieces of one window: 1 when there are windows enough to go round */
@@ -445,7 +485,8 @@ static int pieces_of_window(const cpu *c, int windows, int most)
     return windows % c->threads == 0 || windows > 8 * c->threads ? 1 : least(c->threads, most);
 }
 
-static mv_status cpu_conv1d_silu(mv_backend *b, mv_tensor x, mv_tensor yz, mv_tensor xz, mv_vector wx, mv_vector wz, mv_error *e)
+static mv_status cpu_conv1d_silu(mv_backend *b, mv_tensor x, mv_tensor yz, mv_tensor xz, mv_vector wx, mv_vector wz,
+                                 mv_error *e)
 {
     tokens_job j = {.c = of(b), .x = x, .yz = yz, .xz = xz, .wx = wx, .wz = wz};
     j.pieces = pieces_of_window(j.c, x.dim[0], x.dim[1]);
@@ -458,8 +499,8 @@ static void step_piece(void *job, int i, int worker)
     const tokens_job *j = job;
     int from, to, e = j->w->channels, width = j->w->rank + 2 * MV_STATES;
     share(rows_in(j->dt), j->pieces, i, &from, &to);
-    j->c->k->step((float *)j->dt.data + (size_t)from * (size_t)e, at(j->proj, (size_t)from * (size_t)width), j->w->dt_weight.data, j->w->dt_bias.data,
-                  (size_t)(to - from), e, j->w->rank, j->proj.type);
+    j->c->k->step((float *)j->dt.data + (size_t)from * (size_t)e, at(j->proj, (size_t)from * (size_t)width),
+                  j->w->dt_weight.data, j->w->dt_bias.data, (size_t)(to - from), e, j->w->rank, j->proj.type);
 }
 
 static mv_status cpu_step(mv_backend *b, mv_tensor dt, mv_tensor proj, const mv_ssm *w, mv_error *e)
@@ -469,7 +510,7 @@ static mv_status cpu_step(mv_backend *b, mv_tensor dt, mv_tensor proj, const mv_
     return run(j.c, step_piece, &j, j.pieces, e);
 }
 
-enum { CHANNELS = 32 };  /* the least that a piece of a scan takes: whole vectors of any instruction set */
+enum { CHANNELS = 32 }; /* the least that a piece of a scan takes: whole vectors of any instruction set */
 
 static void scan_piece(void *job, int i, int worker)
 {
@@ -478,21 +519,34 @@ static void scan_piece(void *job, int i, int worker)
     int tokens = j->x.dim[1], e = j->w->channels, groups = (e + CHANNELS - 1) / CHANNELS, from, to;
     share(groups, j->pieces, i % j->pieces, &from, &to);
     size_t token = (size_t)(i / j->pieces) * (size_t)tokens, first = token * (size_t)e;
-    mv_scan_job s = {.tokens = tokens, .channels = e, .rank = j->w->rank, .from = from * CHANNELS, .to = least(to * CHANNELS, e), .type = j->x.type,
-        .x = at(j->x, first), .proj = at(j->proj, token * (size_t)(j->w->rank + 2 * MV_STATES)), .dt = j->dt.nd ? (float *)j->dt.data + first : NULL,
-        .dt_weight = j->w->dt_weight.data, .dt_bias = j->w->dt_bias.data, .A = j->w->A.data, .D = j->w->D.data, .yz = at(j->yz, 2 * first),
-        .h = j->h.nd ? (float *)j->h.data + first * MV_STATES : NULL};
+    mv_scan_job s = {.tokens = tokens,
+                     .channels = e,
+                     .rank = j->w->rank,
+                     .from = from * CHANNELS,
+                     .to = least(to * CHANNELS, e),
+                     .type = j->x.type,
+                     .x = at(j->x, first),
+                     .proj = at(j->proj, token * (size_t)(j->w->rank + 2 * MV_STATES)),
+                     .dt = j->dt.nd ? (float *)j->dt.data + first : NULL,
+                     .dt_weight = j->w->dt_weight.data,
+                     .dt_bias = j->w->dt_bias.data,
+                     .A = j->w->A.data,
+                     .D = j->w->D.data,
+                     .yz = at(j->yz, 2 * first),
+                     .h = j->h.nd ? (float *)j->h.data + first * MV_STATES : NULL};
     j->c->k->scan(&s);
 }
 
-static mv_status cpu_scan(mv_backend *b, mv_tensor yz, mv_tensor x, mv_tensor proj, mv_tensor dt, const mv_ssm *w, mv_tensor h, mv_error *e)
+static mv_status cpu_scan(mv_backend *b, mv_tensor yz, mv_tensor x, mv_tensor proj, mv_tensor dt, const mv_ssm *w,
+                          mv_tensor h, mv_error *e)
 {
     tokens_job j = {.c = of(b), .x = x, .yz = yz, .proj = proj, .dt = dt, .h = h, .w = w};
     j.pieces = pieces_of_window(j.c, x.dim[0], (w->channels + CHANNELS - 1) / CHANNELS);
     return run(j.c, scan_piece, &j, x.dim[0] * j.pieces, e);
 }
 
-static mv_status cpu_readout(mv_backend *b, mv_tensor yz, mv_tensor x, mv_tensor proj, mv_tensor h, const mv_ssm *w, mv_error *e)
+static mv_status cpu_readout(mv_backend *b, mv_tensor yz, mv_tensor x, mv_tensor proj, mv_tensor h, const mv_ssm *w,
+                             mv_error *e)
 {
     (void)e;
     of(b)->k->readout(yz.data, x.data, proj.data, h.data, w->D.data, (size_t)rows_in(x), w->channels, w->rank, x.type);
@@ -505,15 +559,28 @@ static void attention_piece(void *job, int i, int worker)
 {
     const tokens_job *j = job;
     cpu *c = j->c;
-    int tokens = j->out.dim[1], channels = j->out.dim[2], d = channels / j->heads, part = i % j->pieces, head = i / j->pieces % j->heads;
-    size_t window = (size_t)(i / j->pieces / j->heads), qkv = window * (size_t)tokens * 3 * (size_t)channels + (size_t)(head * d);
-    size_t packed = c->k->packed(tokens, d), rows = (window * (size_t)j->heads + (size_t)head) * (size_t)tokens * (size_t)tokens;
+    int tokens = j->out.dim[1], channels = j->out.dim[2], d = channels / j->heads, part = i % j->pieces,
+        head = i / j->pieces % j->heads;
+    size_t window = (size_t)(i / j->pieces / j->heads),
+           qkv = window * (size_t)tokens * 3 * (size_t)channels + (size_t)(head * d);
+    size_t packed = c->k->packed(tokens, d),
+           rows = (window * (size_t)j->heads + (size_t)head) * (size_t)tokens * (size_t)tokens;
     float *memory = bench_of(c, worker, 0, packed + c->k->scores(tokens));
     if (!memory)
         return;
-    mv_attention_job a = {.tokens = tokens, .d = d, .stride = 3 * channels, .type = j->xz.type, .q = at(j->xz, qkv), .k = at(j->xz, qkv + (size_t)channels),
-        .v = at(j->xz, qkv + 2 * (size_t)channels), .out = at(j->out, window * (size_t)tokens * (size_t)channels + (size_t)(head * d)), .out_stride = channels,
-        .scale = 1 / sqrtf((float)d), .rows = j->rows.nd ? (float *)j->rows.data + rows : NULL, .packed = memory, .scores = memory + packed};
+    mv_attention_job a = {.tokens = tokens,
+                          .d = d,
+                          .stride = 3 * channels,
+                          .type = j->xz.type,
+                          .q = at(j->xz, qkv),
+                          .k = at(j->xz, qkv + (size_t)channels),
+                          .v = at(j->xz, qkv + 2 * (size_t)channels),
+                          .out = at(j->out, window * (size_t)tokens * (size_t)channels + (size_t)(head * d)),
+                          .out_stride = channels,
+                          .scale = 1 / sqrtf((float)d),
+                          .rows = j->rows.nd ? (float *)j->rows.data + rows : NULL,
+                          .packed = memory,
+                          .scores = memory + packed};
     share(tokens, j->pieces, part, &a.from, &a.to);
     c->k->pack(&a);
     if (j->given)
@@ -548,10 +615,13 @@ static void move_windows(mv_tensor tokens, mv_tensor picture, int window, bool m
     size_t cell = (size_t)picture.dim[3] * size_of(picture.type);
     for (int i = 0; i < picture.dim[0] * down * window * across; i++) { /* one row of one window */
         int column = i % across, row = i / across % (down * window), b = i / across / (down * window);
-        size_t token = (((size_t)b * (size_t)down + (size_t)(row / window)) * (size_t)across + (size_t)column) * (size_t)window + (size_t)(row % window);
+        size_t token =
+            (((size_t)b * (size_t)down + (size_t)(row / window)) * (size_t)across + (size_t)column) * (size_t)window +
+            (size_t)(row % window);
         char *t = (char *)tokens.data + token * (size_t)window * cell;
         int real = row < h ? least(window, w - column * window) : 0;
-        char *p = (char *)picture.data + (((size_t)b * (size_t)h + (size_t)row) * (size_t)w + (size_t)(column * window)) * cell;
+        char *p = (char *)picture.data +
+                  (((size_t)b * (size_t)h + (size_t)row) * (size_t)w + (size_t)(column * window)) * cell;
         if (merge && real > 0)
             memcpy(p, t, (size_t)real * cell);
         else if (!merge) {
@@ -658,7 +728,8 @@ static int cores(void)
 mv_backend *mv_cpu_new(mv_dtype act, int threads, mv_error *e)
 {
     if (act != MV_F32 && act != MV_BF16) {
-        mv_fail(e, MV_EDEVICE, "cpu: found precision %s, expected fp32 or bf16", act == MV_F16 ? "fp16" : mv_dtype_name(act));
+        mv_fail(e, MV_EDEVICE, "cpu: found precision %s, expected fp32 or bf16",
+                act == MV_F16 ? "fp16" : mv_dtype_name(act));
         return NULL;
     }
     if (threads < 0 || threads > 1024) {
@@ -671,12 +742,35 @@ mv_backend *mv_cpu_new(mv_dtype act, int threads, mv_error *e)
         return NULL;
     }
     c->base = (mv_backend){
-        .name = "cpu", .act = act, .free = cpu_free, .alloc = cpu_alloc, .release = cpu_release, .read = cpu_read, .write = cpu_write, .finish = cpu_finish,
-        .conv_new = cpu_conv_new, .dense_new = cpu_dense_new, .vector_new = cpu_vector_new,
-        .conv_free = cpu_conv_free, .dense_free = cpu_dense_free, .vector_free = cpu_vector_free,
-        .picture = cpu_picture, .conv2d = cpu_conv2d, .linear = cpu_linear, .add = cpu_add, .layernorm = cpu_layernorm, .conv1d_silu = cpu_conv1d_silu,
-        .step = cpu_step, .scan = cpu_scan, .readout = cpu_readout, .attention = cpu_attention, .attend = cpu_attend, .split = cpu_split,
-        .merge = cpu_merge, .affine = cpu_affine, .pool = cpu_pool,
+        .name = "cpu",
+        .act = act,
+        .free = cpu_free,
+        .alloc = cpu_alloc,
+        .release = cpu_release,
+        .read = cpu_read,
+        .write = cpu_write,
+        .finish = cpu_finish,
+        .conv_new = cpu_conv_new,
+        .dense_new = cpu_dense_new,
+        .vector_new = cpu_vector_new,
+        .conv_free = cpu_conv_free,
+        .dense_free = cpu_dense_free,
+        .vector_free = cpu_vector_free,
+        .picture = cpu_picture,
+        .conv2d = cpu_conv2d,
+        .linear = cpu_linear,
+        .add = cpu_add,
+        .layernorm = cpu_layernorm,
+        .conv1d_silu = cpu_conv1d_silu,
+        .step = cpu_step,
+        .scan = cpu_scan,
+        .readout = cpu_readout,
+        .attention = cpu_attention,
+        .attend = cpu_attend,
+        .split = cpu_split,
+        .merge = cpu_merge,
+        .affine = cpu_affine,
+        .pool = cpu_pool,
     };
     c->threads = threads ? threads : least(cores(), 1024);
     c->k = mv_kernels_best();
@@ -692,7 +786,7 @@ mv_backend *mv_cpu_new(mv_dtype act, int threads, mv_error *e)
         return NULL;
     }
     char version[48];
-    snprintf(c->base.about, sizeof c->base.about, "%s, %d threads, %s%s", mv_cpu_isa(), c->threads, mv_dnnl_version(version),
-             c->widens ? ", bf16 widened to fp32" : "");
+    snprintf(c->base.about, sizeof c->base.about, "%s, %d threads, %s%s", mv_cpu_isa(), c->threads,
+             mv_dnnl_version(version), c->widens ? ", bf16 widened to fp32" : "");
     return &c->base;
 }

@@ -9,10 +9,11 @@
 /* ---- what differs between the versions of the API: descriptors are values in 2, objects in 3 */
 
 #if DNNL_VERSION_MAJOR >= 3
-typedef dnnl_memory_desc_t descriptor;        /* ours to free */
+typedef dnnl_memory_desc_t descriptor; /* ours to free */
 typedef const_dnnl_memory_desc_t borrowed;
 
-static dnnl_status_t descriptor_new(descriptor *out, int nd, const dnnl_dims_t dims, dnnl_data_type_t type, dnnl_format_tag_t tag)
+static dnnl_status_t descriptor_new(descriptor *out, int nd, const dnnl_dims_t dims, dnnl_data_type_t type,
+                                    dnnl_format_tag_t tag)
 {
     return dnnl_memory_desc_create_with_tag(out, nd, dims, type, tag);
 }
@@ -38,18 +39,20 @@ static dnnl_status_t append_eltwise(dnnl_post_ops_t ops, dnnl_alg_kind_t alg)
     return dnnl_post_ops_append_eltwise(ops, alg, 0, 0);
 }
 
-static dnnl_status_t convolution(dnnl_primitive_desc_t *out, dnnl_engine_t engine, borrowed src, borrowed w, borrowed bias, borrowed dst,
-                                 const dnnl_dims_t stride, const dnnl_dims_t before, const dnnl_dims_t after, dnnl_primitive_attr_t attr)
+static dnnl_status_t convolution(dnnl_primitive_desc_t *out, dnnl_engine_t engine, borrowed src, borrowed w,
+                                 borrowed bias, borrowed dst, const dnnl_dims_t stride, const dnnl_dims_t before,
+                                 const dnnl_dims_t after, dnnl_primitive_attr_t attr)
 {
     const dnnl_dims_t dense = {0};
-    return dnnl_convolution_forward_primitive_desc_create(out, engine, dnnl_forward_inference, dnnl_convolution_direct, src, w, bias, dst, stride,
-                                                          dense, before, after, attr);
+    return dnnl_convolution_forward_primitive_desc_create(out, engine, dnnl_forward_inference, dnnl_convolution_direct,
+                                                          src, w, bias, dst, stride, dense, before, after, attr);
 }
 #else
 typedef dnnl_memory_desc_t *descriptor;
 typedef const dnnl_memory_desc_t *borrowed;
 
-static dnnl_status_t descriptor_new(descriptor *out, int nd, const dnnl_dims_t dims, dnnl_data_type_t type, dnnl_format_tag_t tag)
+static dnnl_status_t descriptor_new(descriptor *out, int nd, const dnnl_dims_t dims, dnnl_data_type_t type,
+                                    dnnl_format_tag_t tag)
 {
     *out = malloc(sizeof **out);
     return *out ? dnnl_memory_desc_init_by_tag(*out, nd, dims, type, tag) : dnnl_out_of_memory;
@@ -76,11 +79,13 @@ static dnnl_status_t append_eltwise(dnnl_post_ops_t ops, dnnl_alg_kind_t alg)
     return dnnl_post_ops_append_eltwise(ops, 1, alg, 0, 0);
 }
 
-static dnnl_status_t convolution(dnnl_primitive_desc_t *out, dnnl_engine_t engine, borrowed src, borrowed w, borrowed bias, borrowed dst,
-                                 const dnnl_dims_t stride, const dnnl_dims_t before, const dnnl_dims_t after, dnnl_primitive_attr_t attr)
+static dnnl_status_t convolution(dnnl_primitive_desc_t *out, dnnl_engine_t engine, borrowed src, borrowed w,
+                                 borrowed bias, borrowed dst, const dnnl_dims_t stride, const dnnl_dims_t before,
+                                 const dnnl_dims_t after, dnnl_primitive_attr_t attr)
 {
     dnnl_convolution_desc_t c;
-    dnnl_status_t s = dnnl_convolution_forward_desc_init(&c, dnnl_forward_inference, dnnl_convolution_direct, src, w, bias, dst, stride, before, after);
+    dnnl_status_t s = dnnl_convolution_forward_desc_init(&c, dnnl_forward_inference, dnnl_convolution_direct, src, w,
+                                                         bias, dst, stride, before, after);
     return s ? s : dnnl_primitive_desc_create(out, &c, attr, engine, NULL);
 }
 #endif
@@ -91,8 +96,8 @@ static dnnl_status_t convolution(dnnl_primitive_desc_t *out, dnnl_engine_t engin
 typedef struct plan {
     mv_dnnl_shape shape;
     dnnl_primitive_t primitive;
-    size_t scratch;         /* bytes a worker needs besides */
-    dnnl_memory_t *memory;  /* per worker: from, to, scratch */
+    size_t scratch;        /* bytes a worker needs besides */
+    dnnl_memory_t *memory; /* per worker: from, to, scratch */
     struct plan *next;
 } plan;
 
@@ -100,15 +105,15 @@ enum { BUCKETS = 256, PER_WORKER = 3 };
 
 struct mv_dnnl {
     dnnl_engine_t engine;
-    dnnl_stream_t *stream;  /* one a worker */
+    dnnl_stream_t *stream; /* one a worker */
     int workers;
     bool half;
-    pthread_mutex_t lock;   /* of the table, and of growing scratch */
+    pthread_mutex_t lock; /* of the table, and of growing scratch */
     plan *table[BUCKETS];
     struct {
         void *data;
         size_t size;
-    } *scratch;             /* one a worker */
+    } * scratch; /* one a worker */
 };
 
 struct mv_dnnl_weights {
@@ -121,7 +126,8 @@ static mv_status told(dnnl_status_t s, const char *what, mv_error *e)
         return MV_OK;
     if (s == dnnl_out_of_memory)
         return mv_fail(e, MV_ENOMEM, "cpu: out of memory: oneDNN %s", what);
-    return mv_fail(e, MV_EDEVICE, "cpu: oneDNN refuses %s (status %d%s)", what, (int)s, s == dnnl_unimplemented ? ", not implemented on this processor" : "");
+    return mv_fail(e, MV_EDEVICE, "cpu: oneDNN refuses %s (status %d%s)", what, (int)s,
+                   s == dnnl_unimplemented ? ", not implemented on this processor" : "");
 }
 
 const char *mv_dnnl_version(char text[48])
@@ -203,7 +209,8 @@ static int out_side(int n, int before, int after, int kernel, int stride)
 }
 
 /* A primitive descriptor; the weights' layout is oneDNN's choice where `weights` is NULL. */
-static mv_status describe(const mv_dnnl *d, const mv_dnnl_shape *c, borrowed weights, dnnl_primitive_desc_t *out, mv_error *e)
+static mv_status describe(const mv_dnnl *d, const mv_dnnl_shape *c, borrowed weights, dnnl_primitive_desc_t *out,
+                          mv_error *e)
 {
     const dnnl_dims_t from = {c->pictures, c->in, c->h, c->w}, bias = {c->out};
     const dnnl_dims_t w = {c->out, c->in, c->kernel, c->kernel};
@@ -233,7 +240,8 @@ static mv_status describe(const mv_dnnl *d, const mv_dnnl_shape *c, borrowed wei
     if (!s)
         s = dnnl_primitive_attr_set_post_ops(attr, ops);
     if (!s)
-        s = convolution(out, d->engine, borrow(md[0]), weights ? weights : borrow(md[1]), borrow(md[2]), borrow(md[3]), stride, before, after, attr);
+        s = convolution(out, d->engine, borrow(md[0]), weights ? weights : borrow(md[1]), borrow(md[2]), borrow(md[3]),
+                        stride, before, after, attr);
     if (ops)
         dnnl_post_ops_destroy(ops);
     if (attr)
@@ -241,14 +249,16 @@ static mv_status describe(const mv_dnnl *d, const mv_dnnl_shape *c, borrowed wei
     for (int i = 0; i < 4; i++)
         descriptor_free(md[i]);
     char what[96];
-    snprintf(what, sizeof what, "a %dx%d convolution of %dx%dx%d to %d channels", c->kernel, c->kernel, c->h, c->w, c->in, c->out);
+    snprintf(what, sizeof what, "a %dx%d convolution of %dx%dx%d to %d channels", c->kernel, c->kernel, c->h, c->w,
+             c->in, c->out);
     return told(s, what, e);
 }
 
 static dnnl_status_t new_plan(mv_dnnl *d, plan *p, dnnl_primitive_desc_t pd)
 {
     dnnl_status_t s = dnnl_primitive_create(&p->primitive, pd);
-    borrowed from = dnnl_primitive_desc_query_md(pd, dnnl_query_src_md, 0), to = dnnl_primitive_desc_query_md(pd, dnnl_query_dst_md, 0);
+    borrowed from = dnnl_primitive_desc_query_md(pd, dnnl_query_src_md, 0),
+             to = dnnl_primitive_desc_query_md(pd, dnnl_query_dst_md, 0);
     borrowed scratch = dnnl_primitive_desc_query_md(pd, dnnl_query_scratchpad_md, 0);
     p->scratch = dnnl_memory_desc_get_size(scratch);
     for (int i = 0; !s && i < d->workers; i++) {
@@ -264,7 +274,8 @@ static dnnl_status_t new_plan(mv_dnnl *d, plan *p, dnnl_primitive_desc_t pd)
 
 static unsigned hash(const mv_dnnl_shape *c)
 {
-    const int v[] = {c->pictures, c->h, c->w, c->in, c->out, c->kernel, c->stride, c->top, c->bottom, (int)c->act, c->onto, (int)c->to_type};
+    const int v[] = {c->pictures, c->h,   c->w,      c->in,       c->out,  c->kernel,
+                     c->stride,   c->top, c->bottom, (int)c->act, c->onto, (int)c->to_type};
     unsigned h = 2166136261u;
     for (size_t i = 0; i < sizeof v / sizeof *v; i++)
         h = (h ^ (unsigned)v[i]) * 16777619u;
@@ -273,13 +284,14 @@ static unsigned hash(const mv_dnnl_shape *c)
 
 static bool same(const mv_dnnl_shape *a, const mv_dnnl_shape *b)
 {
-    return a->pictures == b->pictures && a->h == b->h && a->w == b->w && a->in == b->in && a->out == b->out && a->kernel == b->kernel &&
-           a->stride == b->stride && a->top == b->top && a->bottom == b->bottom && a->left == b->left && a->right == b->right && a->act == b->act &&
-           a->onto == b->onto && a->from_type == b->from_type && a->to_type == b->to_type;
+    return a->pictures == b->pictures && a->h == b->h && a->w == b->w && a->in == b->in && a->out == b->out &&
+           a->kernel == b->kernel && a->stride == b->stride && a->top == b->top && a->bottom == b->bottom &&
+           a->left == b->left && a->right == b->right && a->act == b->act && a->onto == b->onto &&
+           a->from_type == b->from_type && a->to_type == b->to_type;
 }
 
-/* The plan for a shape, made when it is first met. All weights of one (in, out, kernel) share a layout, so it is no part of
- * the key. Called under the lock. */
+/* The plan for a shape, made when it is first met. All weights of one (in, out, kernel) share a layout, so it is no
+ * part of the key. Called under the lock. */
 static plan *plan_of(mv_dnnl *d, const mv_dnnl_shape *c, const mv_dnnl_weights *w, mv_error *e)
 {
     plan **slot = &d->table[hash(c)];
@@ -354,7 +366,8 @@ static dnnl_status_t fill_bias(mv_dnnl *d, mv_dnnl_weights *w, int n, const floa
     return s;
 }
 
-mv_dnnl_weights *mv_dnnl_weights_new(mv_dnnl *d, const mv_dnnl_shape *c, const float *values, const float *bias, mv_error *e)
+mv_dnnl_weights *mv_dnnl_weights_new(mv_dnnl *d, const mv_dnnl_shape *c, const float *values, const float *bias,
+                                     mv_error *e)
 {
     mv_dnnl_weights *w = calloc(1, sizeof *w);
     if (!w) {
@@ -377,7 +390,8 @@ mv_dnnl_weights *mv_dnnl_weights_new(mv_dnnl *d, const mv_dnnl_shape *c, const f
     if (!s)
         s = dnnl_memory_create(&given, borrow(md), d->engine, unconst.out);
     if (!s)
-        s = dnnl_memory_create(&w->weight, dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0), d->engine, DNNL_MEMORY_ALLOCATE);
+        s = dnnl_memory_create(&w->weight, dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0), d->engine,
+                               DNNL_MEMORY_ALLOCATE);
     if (!s)
         s = reorder(d, given, w->weight);
     if (!s)
@@ -406,7 +420,8 @@ void mv_dnnl_weights_free(mv_dnnl_weights *w)
 
 /* ---- execution */
 
-mv_status mv_dnnl_conv(mv_dnnl *d, int worker, const mv_dnnl_shape *shape, const mv_dnnl_weights *w, const void *from, void *to, mv_error *e)
+mv_status mv_dnnl_conv(mv_dnnl *d, int worker, const mv_dnnl_shape *shape, const mv_dnnl_weights *w, const void *from,
+                       void *to, mv_error *e)
 {
     pthread_mutex_lock(&d->lock);
     plan *p = plan_of(d, shape, w, e);
@@ -432,7 +447,11 @@ mv_status mv_dnnl_conv(mv_dnnl *d, int worker, const mv_dnnl_shape *shape, const
     if (!s && m[2])
         s = dnnl_memory_set_data_handle(m[2], d->scratch[worker].data);
     if (!s) {
-        const dnnl_exec_arg_t args[] = {{DNNL_ARG_SRC, m[0]}, {DNNL_ARG_WEIGHTS, w->weight}, {DNNL_ARG_BIAS, w->bias}, {DNNL_ARG_DST, m[1]}, {DNNL_ARG_SCRATCHPAD, m[2]}};
+        const dnnl_exec_arg_t args[] = {{DNNL_ARG_SRC, m[0]},
+                                        {DNNL_ARG_WEIGHTS, w->weight},
+                                        {DNNL_ARG_BIAS, w->bias},
+                                        {DNNL_ARG_DST, m[1]},
+                                        {DNNL_ARG_SCRATCHPAD, m[2]}};
         s = dnnl_primitive_execute(p->primitive, d->stream[worker], m[2] ? 5 : 4, args);
     }
     if (!s)

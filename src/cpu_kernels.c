@@ -40,7 +40,8 @@ INLINE void *row_to(void *p, size_t row, int c, mv_dtype type)
 }
 
 /* Two passes over a row that sits in cache: the mean first, then the spread around it. */
-INLINE void layernorm_typed(void *out, const void *x, const float *weight, const float *bias, float eps, size_t rows, int c, mv_dtype type)
+INLINE void layernorm_typed(void *out, const void *x, const float *weight, const float *bias, float eps, size_t rows,
+                            int c, mv_dtype type)
 {
     for (size_t r = 0; r < rows; r++) {
         const void *in = row_of(x, r, c, type);
@@ -57,13 +58,15 @@ INLINE void layernorm_typed(void *out, const void *x, const float *weight, const
         });
         const float scale = 1 / sqrtf(v_sum(square) / (float)c + eps);
         OVER(c, {
-            vf v = (GET(in, (size_t)i, type) - mean) * scale * GET(weight, (size_t)i, MV_F32) + GET(bias, (size_t)i, MV_F32);
+            vf v = (GET(in, (size_t)i, type) - mean) * scale * GET(weight, (size_t)i, MV_F32) +
+                   GET(bias, (size_t)i, MV_F32);
             PUT(to, (size_t)i, type, v);
         });
     }
 }
 
-static void layernorm(void *out, const void *x, const float *weight, const float *bias, float eps, size_t rows, int c, mv_dtype type)
+static void layernorm(void *out, const void *x, const float *weight, const float *bias, float eps, size_t rows, int c,
+                      mv_dtype type)
 {
     if (type == MV_F32)
         layernorm_typed(out, x, weight, bias, eps, rows, c, MV_F32);
@@ -71,8 +74,8 @@ static void layernorm(void *out, const void *x, const float *weight, const float
         layernorm_typed(out, x, weight, bias, eps, rows, c, MV_BF16);
 }
 
-INLINE void epilogue_typed(void *out, mv_dtype out_type, const float *acc, const float *gamma, const void *residual, mv_dtype residual_type, mv_act act,
-                           size_t rows, int c)
+INLINE void epilogue_typed(void *out, mv_dtype out_type, const float *acc, const float *gamma, const void *residual,
+                           mv_dtype residual_type, mv_act act, size_t rows, int c)
 {
     for (size_t r = 0; r < rows; r++) {
         const float *in = acc + r * (size_t)c;
@@ -91,8 +94,8 @@ INLINE void epilogue_typed(void *out, mv_dtype out_type, const float *acc, const
     }
 }
 
-static void epilogue(void *out, mv_dtype out_type, const float *acc, const float *gamma, const void *residual, mv_dtype residual_type, mv_act act,
-                     size_t rows, int c)
+static void epilogue(void *out, mv_dtype out_type, const float *acc, const float *gamma, const void *residual,
+                     mv_dtype residual_type, mv_act act, size_t rows, int c)
 {
     if (out_type == MV_F32 && residual_type == MV_F32)
         epilogue_typed(out, MV_F32, acc, gamma, residual, MV_F32, act, rows, c);
@@ -139,7 +142,8 @@ INLINE vf tap_of(const float *w, int channel, int tap, int count)
     return v;
 }
 
-INLINE void conv1d_typed(void *x, void *yz, const void *xz, const float *wx, const float *wz, int tokens, int e, int from, int to, mv_dtype type)
+INLINE void conv1d_typed(void *x, void *yz, const void *xz, const float *wx, const float *wz, int tokens, int e,
+                         int from, int to, mv_dtype type)
 {
     for (int half = 0; half < 2; half++) {
         const float *w = half ? wz : wx;
@@ -162,7 +166,8 @@ INLINE void conv1d_typed(void *x, void *yz, const void *xz, const float *wx, con
     }
 }
 
-static void conv1d_silu(void *x, void *yz, const void *xz, const float *wx, const float *wz, int tokens, int e, int from, int to, mv_dtype type)
+static void conv1d_silu(void *x, void *yz, const void *xz, const float *wx, const float *wz, int tokens, int e,
+                        int from, int to, mv_dtype type)
 {
     if (type == MV_F32)
         conv1d_typed(x, yz, xz, wx, wz, tokens, e, from, to, MV_F32);
@@ -176,7 +181,8 @@ INLINE float scalar(const void *p, size_t i, mv_dtype type)
 }
 
 /* softplus(W r + 2b) for the channels from i on of one token; proj is its row */
-INLINE vf step_at(const void *proj, size_t row, const float *weight, const float *bias, int e, int rank, int i, bool whole, int count, mv_dtype type)
+INLINE vf step_at(const void *proj, size_t row, const float *weight, const float *bias, int e, int rank, int i,
+                  bool whole, int count, mv_dtype type)
 {
     vf sum = GET(bias, (size_t)i, MV_F32);
     for (int k = 0; k < rank; k++)
@@ -184,14 +190,19 @@ INLINE vf step_at(const void *proj, size_t row, const float *weight, const float
     return v_softplus(sum);
 }
 
-INLINE void step_typed(float *dt, const void *proj, const float *weight, const float *bias, size_t tokens, int e, int rank, mv_dtype type)
+INLINE void step_typed(float *dt, const void *proj, const float *weight, const float *bias, size_t tokens, int e,
+                       int rank, mv_dtype type)
 {
     size_t width = (size_t)rank + 2 * MV_STATES;
     for (size_t t = 0; t < tokens; t++)
-        OVER(e, { PUT(dt, t * (size_t)e + (size_t)i, MV_F32, step_at(proj, t * width, weight, bias, e, rank, i, whole, count, type)); });
+        OVER(e, {
+            PUT(dt, t * (size_t)e + (size_t)i, MV_F32,
+                step_at(proj, t * width, weight, bias, e, rank, i, whole, count, type));
+        });
 }
 
-static void step(float *dt, const void *proj, const float *weight, const float *bias, size_t tokens, int e, int rank, mv_dtype type)
+static void step(float *dt, const void *proj, const float *weight, const float *bias, size_t tokens, int e, int rank,
+                 mv_dtype type)
 {
     if (type == MV_F32)
         step_typed(dt, proj, weight, bias, tokens, e, rank, MV_F32);
@@ -224,8 +235,9 @@ INLINE void scan_lanes(const mv_scan_job *j, int i, bool whole, int count, mv_dt
             b[n] = scalar(j->proj, t * width + (size_t)(j->rank + n), type);
             c[n] = scalar(j->proj, t * width + (size_t)(j->rank + MV_STATES + n), type);
         }
-        vf dt = j->dt ? GET(j->dt, t * e + at, MV_F32)
-                      : step_at(j->proj, t * width, j->dt_weight, j->dt_bias, j->channels, j->rank, i, whole, count, type);
+        vf dt =
+            j->dt ? GET(j->dt, t * e + at, MV_F32)
+                  : step_at(j->proj, t * width, j->dt_weight, j->dt_bias, j->channels, j->rank, i, whole, count, type);
         vf x = GET(j->x, t * e + at, type), u = dt * x;
         for (int n = 0; n < MV_STATES; n++)
             h[n] = v_exp2(dt * a[n]) * h[n] + u * b[n];
@@ -262,7 +274,8 @@ INLINE vf state_of(const float *h, int count)
     return v;
 }
 
-static void readout(void *yz, const void *x, const void *proj, const float *h, const float *D, size_t tokens, int e, int rank, mv_dtype type)
+static void readout(void *yz, const void *x, const void *proj, const float *h, const float *D, size_t tokens, int e,
+                    int rank, mv_dtype type)
 {
     size_t width = (size_t)rank + 2 * MV_STATES;
     for (size_t t = 0; t < tokens; t++) {
@@ -279,7 +292,8 @@ static void readout(void *yz, const void *x, const void *proj, const float *h, c
     }
 }
 
-/* ---- attention: k transposed and v side by side, both zero-padded to whole vectors, then products of ROWS x 2 vectors */
+/* ---- attention: k transposed and v side by side, both zero-padded to whole vectors, then products of ROWS x 2 vectors
+ */
 
 enum { ROWS = 6 };
 
@@ -315,7 +329,8 @@ static void pack(const mv_attention_job *j)
 }
 
 /* out[r][0..16) += sum_k a[r][k] b[k][0..) for `rows` rows and one or two vectors of b: sums stay in registers */
-INLINE void product(float *out, size_t out_step, const float *a, size_t a_step, const float *b, size_t b_step, int k, int rows, int vectors)
+INLINE void product(float *out, size_t out_step, const float *a, size_t a_step, const float *b, size_t b_step, int k,
+                    int rows, int vectors)
 {
     vf sum[ROWS][2] = {{{0}}};
     for (int i = 0; i < k; i++) {
@@ -337,14 +352,15 @@ INLINE void product(float *out, size_t out_step, const float *a, size_t a_step, 
 }
 
 /* rows x (vectors of n columns): `rows` is made constant so that the sums stay in registers */
-INLINE void product_rows(float *out, size_t out_step, const float *a, size_t a_step, const float *b, size_t b_step, int k, int rows, size_t columns)
+INLINE void product_rows(float *out, size_t out_step, const float *a, size_t a_step, const float *b, size_t b_step,
+                         int k, int rows, size_t columns)
 {
     size_t c = 0;
 #define COLUMNS(R)                                                                                                     \
     for (; c + 2 * LANES <= columns; c += 2 * LANES)                                                                   \
         product(out + c, out_step, a, a_step, b + c, b_step, k, R, 2);                                                 \
     if (c < columns)                                                                                                   \
-        product(out + c, out_step, a, a_step, b + c, b_step, k, R, 1)
+    product(out + c, out_step, a, a_step, b + c, b_step, k, R, 1)
     if (rows == ROWS) {
         COLUMNS(ROWS);
         return;
@@ -435,7 +451,8 @@ static void attention(const mv_attention_job *j)
         for (int r = 0; r < rows; r++) {
             softmax(s + (size_t)r * wide, j->tokens, j->scale);
             if (j->rows)
-                memcpy(j->rows + (size_t)(from + r) * (size_t)j->tokens, s + (size_t)r * wide, (size_t)j->tokens * sizeof *s);
+                memcpy(j->rows + (size_t)(from + r) * (size_t)j->tokens, s + (size_t)r * wide,
+                       (size_t)j->tokens * sizeof *s);
         }
         gather_values(j, s, wide, from, rows, s + ROWS * wide);
     }
@@ -452,6 +469,18 @@ static void attend(const mv_attention_job *j)
 extern const mv_kernels TABLE(MV_ISA);
 
 const mv_kernels TABLE(MV_ISA) = {
-    .name = TEXT(MV_ISA), .layernorm = layernorm, .epilogue = epilogue, .widen = widen, .narrow = narrow, .conv1d_silu = conv1d_silu, .step = step,
-    .scan = scan, .readout = readout, .packed = packed, .scores = scores, .pack = pack, .attention = attention, .attend = attend,
+    .name = TEXT(MV_ISA),
+    .layernorm = layernorm,
+    .epilogue = epilogue,
+    .widen = widen,
+    .narrow = narrow,
+    .conv1d_silu = conv1d_silu,
+    .step = step,
+    .scan = scan,
+    .readout = readout,
+    .packed = packed,
+    .scores = scores,
+    .pack = pack,
+    .attention = attention,
+    .attend = attend,
 };

@@ -12,10 +12,10 @@
 /* One window's scan over channels [from, to). */
 typedef struct {
     int tokens, channels, rank, from, to;
-    mv_dtype type;      /* of x, proj, yz */
-    const void *x;      /* T E */
-    const void *proj;   /* T R+2S: [r | B | C] */
-    const float *dt;    /* T E; NULL: made here from dt_weight and dt_bias */
+    mv_dtype type;    /* of x, proj, yz */
+    const void *x;    /* T E */
+    const void *proj; /* T R+2S: [r | B | C] */
+    const float *dt;  /* T E; NULL: made here from dt_weight and dt_bias */
     const float *dt_weight, *dt_bias;
     const float *A, *D; /* E S; E */
     void *yz;           /* T 2E: the left half is written */
@@ -24,37 +24,41 @@ typedef struct {
 
 /* Rows [from, to) of one head's softmax(q k^T scale) v. */
 typedef struct {
-    int tokens, d, stride, from, to;  /* stride: elements from one token's q to the next one's, and of k and v */
+    int tokens, d, stride, from, to; /* stride: elements from one token's q to the next one's, and of k and v */
     mv_dtype type;
-    const void *q, *k, *v;            /* this head's, of token 0 */
-    void *out;                        /* this head's, of token 0; out_stride elements from token to token */
+    const void *q, *k, *v; /* this head's, of token 0 */
+    void *out;             /* this head's, of token 0; out_stride elements from token to token */
     int out_stride;
     float scale;
-    float *rows;                      /* T T: receives the softmax, or NULL */
-    float *packed;                    /* mv_kernels.packed(T, d) floats, filled by `pack` */
-    float *scores;                    /* mv_kernels.scores(T) floats of this call's own */
+    float *rows;   /* T T: receives the softmax, or NULL */
+    float *packed; /* mv_kernels.packed(T, d) floats, filled by `pack` */
+    float *scores; /* mv_kernels.scores(T) floats of this call's own */
 } mv_attention_job;
 
 typedef struct {
     const char *name;
 
-    void (*layernorm)(void *out, const void *x, const float *weight, const float *bias, float eps, size_t rows, int c, mv_dtype type);
+    void (*layernorm)(void *out, const void *x, const float *weight, const float *bias, float eps, size_t rows, int c,
+                      mv_dtype type);
     /* out = residual + gamma * act(acc); residual and gamma may be NULL; act NONE or GELU (erf) */
-    void (*epilogue)(void *out, mv_dtype out_type, const float *acc, const float *gamma, const void *residual, mv_dtype residual_type, mv_act act,
-                     size_t rows, int c);
+    void (*epilogue)(void *out, mv_dtype out_type, const float *acc, const float *gamma, const void *residual,
+                     mv_dtype residual_type, mv_act act, size_t rows, int c);
     void (*widen)(float *out, const void *in, mv_dtype type, size_t n);
     void (*narrow)(void *out, mv_dtype type, const float *in, size_t n);
     /* Tokens [from, to) of one window; see backend.h's conv1d_silu. wx and wz are E*3. */
-    void (*conv1d_silu)(void *x, void *yz, const void *xz, const float *wx, const float *wz, int tokens, int e, int from, int to, mv_dtype type);
-    void (*step)(float *dt, const void *proj, const float *weight, const float *bias, size_t tokens, int e, int rank, mv_dtype type);
+    void (*conv1d_silu)(void *x, void *yz, const void *xz, const float *wx, const float *wz, int tokens, int e,
+                        int from, int to, mv_dtype type);
+    void (*step)(float *dt, const void *proj, const float *weight, const float *bias, size_t tokens, int e, int rank,
+                 mv_dtype type);
     void (*scan)(const mv_scan_job *job);
-    void (*readout)(void *yz, const void *x, const void *proj, const float *h, const float *D, size_t tokens, int e, int rank, mv_dtype type);
+    void (*readout)(void *yz, const void *x, const void *proj, const float *h, const float *D, size_t tokens, int e,
+                    int rank, mv_dtype type);
 
     size_t (*packed)(int tokens, int d);
     size_t (*scores)(int tokens);
-    void (*pack)(const mv_attention_job *job);       /* k and v of the head into job->packed */
-    void (*attention)(const mv_attention_job *job);  /* pack has been called */
-    void (*attend)(const mv_attention_job *job);     /* out = rows v from given rows (job->rows); pack has been called */
+    void (*pack)(const mv_attention_job *job);      /* k and v of the head into job->packed */
+    void (*attention)(const mv_attention_job *job); /* pack has been called */
+    void (*attend)(const mv_attention_job *job);    /* out = rows v from given rows (job->rows); pack has been called */
 } mv_kernels;
 
 /* The best table for this processor; and all that it can run, best first, for tests: NULL past the last. */

@@ -6,22 +6,22 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
-/* oneDNN's own threads: every worker multiplies alone, so that the split of the work is ours. The setting is the calling
- * thread's, and the caller's is put back after each job. */
+/* oneDNN's own threads: every worker multiplies alone, so that the split of the work is ours. The setting is the
+ * calling thread's, and the caller's is put back after each job. */
 extern void omp_set_num_threads(int n);
 extern int omp_get_max_threads(void);
 
-enum { SPINS = 4000 };  /* some tens of microseconds: the gap between two ops of one pass */
+enum { SPINS = 4000 }; /* some tens of microseconds: the gap between two ops of one pass */
 
 struct mv_pool {
     int threads;
     pthread_t *thread;
     pthread_mutex_t lock;
     pthread_cond_t wake, idle;
-    atomic_uint job_number;      /* rises with each job */
-    atomic_int next, busy;       /* the next piece; workers that have not finished this job */
-    int sleeping;                /* under lock */
-    bool waiting;                /* the caller sleeps until busy is 0; under lock */
+    atomic_uint job_number; /* rises with each job */
+    atomic_int next, busy;  /* the next piece; workers that have not finished this job */
+    int sleeping;           /* under lock */
+    bool waiting;           /* the caller sleeps until busy is 0; under lock */
     atomic_bool stop;
     mv_pool_task *task;
     void *job;

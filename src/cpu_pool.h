@@ -13,7 +13,7 @@ typedef void mv_pool_task(void *job, int i, int worker);
 
 /* `threads` workers, the caller of mv_pool_run among them. NULL when threads cannot be had. */
 mv_pool *mv_pool_new(int threads, mv_error *e);
-void mv_pool_free(mv_pool *p);  /* fine on NULL */
+void mv_pool_free(mv_pool *p); /* fine on NULL */
 int mv_pool_threads(const mv_pool *p);
 
 /* Runs task(job, i, worker) for all i below n and returns when all are done. One caller at a time. */

@@ -67,7 +67,8 @@ INLINE vf v_get_part(const void *p, size_t i, mv_dtype type, int n)
 {
     vf v = {0};
     for (int k = 0; k < n; k++)
-        v[k] = type == MV_F32 ? ((const float *)p)[i + (size_t)k] : mv_bf16_to_f32(((const uint16_t *)p)[i + (size_t)k]);
+        v[k] =
+            type == MV_F32 ? ((const float *)p)[i + (size_t)k] : mv_bf16_to_f32(((const uint16_t *)p)[i + (size_t)k]);
     return v;
 }
 

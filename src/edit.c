@@ -8,19 +8,19 @@
 typedef enum { WHOLE, HEAD, CHANNEL } axis;
 
 typedef struct {
-    char *text;      /* as given, for errors */
+    char *text; /* as given, for errors */
     char *patterns;
     mv_edit_kind kind;
     axis along;
     int index;
-    mv_tensor values;  /* owns data */
+    mv_tensor values; /* owns data */
 } edit;
 
 struct mv_edits {
     mv_probe probe;
     int n;
     edit *edit;
-    float *value;  /* the site's, on the host */
+    float *value; /* the site's, on the host */
     size_t room;
 };
 
@@ -33,7 +33,8 @@ static bool wants(mv_probe *p, const char *site)
     return false;
 }
 
-/* Whether the site has heads: (N, heads, T, d or T); the other sites of 4 dimensions are pictures (B C H W) and states (N T E S). */
+/* Whether the site has heads: (N, heads, T, d or T); the other sites of 4 dimensions are pictures (B C H W) and states
+ * (N T E S). */
 static bool has_heads(const char *site)
 {
     static const char *const leaves[] = {".q", ".k", ".v", ".attn"};
@@ -71,7 +72,7 @@ static bool token_dims(const char *site, int nd, int *from, int *to)
 }
 
 typedef struct {
-    size_t outer, tokens, inner;  /* the value as outer x tokens x inner */
+    size_t outer, tokens, inner; /* the value as outer x tokens x inner */
 } spans;
 
 static spans spans_of(const int *dim, int nd, int from, int to)
@@ -237,16 +238,19 @@ static mv_status check_site(const edit *t, const mv_site *site, mv_error *e)
     if (t->along == CHANNEL && strlen(site->name) > 5 && strcmp(site->name + strlen(site->name) - 5, ".attn") == 0)
         return mv_fail(e, MV_EINPUT, "%s: %s has no channels", t->text, site->name);
     if (t->along != WHOLE && t->index >= dim[d])
-        return mv_fail(e, MV_EINPUT, "%s: %s is %s: found index %d, expected below %d", t->text, site->name, mv_shape_text(have, site->nd, dim), t->index, dim[d]);
+        return mv_fail(e, MV_EINPUT, "%s: %s is %s: found index %d, expected below %d", t->text, site->name,
+                       mv_shape_text(have, site->nd, dim), t->index, dim[d]);
     if (t->kind == MV_EDIT_MEAN && !token_dims(site->name, site->nd, &from, &to))
-        return mv_fail(e, MV_EINPUT, "%s: %s is %s and has no tokens to average over", t->text, site->name, mv_shape_text(have, site->nd, dim));
+        return mv_fail(e, MV_EINPUT, "%s: %s is %s and has no tokens to average over", t->text, site->name,
+                       mv_shape_text(have, site->nd, dim));
     if (t->kind != MV_EDIT_VALUES)
         return MV_OK;
     bool fits = t->values.nd == site->nd && dim[0] % t->values.dim[0] == 0;
     for (int i = 1; fits && i < site->nd; i++)
         fits = t->values.dim[i] == dim[i];
     if (!fits)
-        return mv_fail(e, MV_EINPUT, "%s: values are %s, expected %s", t->text, mv_shape_text(have, t->values.nd, t->values.dim), mv_shape_text(want, site->nd, dim));
+        return mv_fail(e, MV_EINPUT, "%s: values are %s, expected %s", t->text,
+                       mv_shape_text(have, t->values.nd, t->values.dim), mv_shape_text(want, site->nd, dim));
     return MV_OK;
 }
 

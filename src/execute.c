@@ -26,18 +26,21 @@ static bool shadow_sees(mv_probe *p, mv_run *r, const char *site, mv_view value)
     return false;
 }
 
-static mv_run *run_with(const mv_model *model, int h, int w, int capacity, mv_probe *probes, size_t scratch, mv_error *e)
+static mv_run *run_with(const mv_model *model, int h, int w, int capacity, mv_probe *probes, size_t scratch,
+                        mv_error *e)
 {
     mv_run *r = calloc(1, sizeof *r);
     if (!r) {
         mv_fail_memory(e, "run");
         return NULL;
     }
-    *r = (mv_run){.model = model, .b = model->backend, .probes = probes, .h = h, .w = w, .capacity = capacity, .size = scratch};
+    *r = (mv_run){
+        .model = model, .b = model->backend, .probes = probes, .h = h, .w = w, .capacity = capacity, .size = scratch};
     r->base = r->b->alloc(r->b, scratch);
     if (!r->base) {
         free(r);
-        mv_fail(e, MV_ENOMEM, "%s: out of memory: %.1f MB of scratch for %d pictures of %dx%d; fewer at a time need less",
+        mv_fail(e, MV_ENOMEM,
+                "%s: out of memory: %.1f MB of scratch for %d pictures of %dx%d; fewer at a time need less",
                 model->backend->name, (double)scratch * 1e-6, capacity, h, w);
         return NULL;
     }
@@ -45,7 +48,8 @@ static mv_run *run_with(const mv_model *model, int h, int w, int capacity, mv_pr
 }
 
 /* Bytes of scratch that one pass needs, from a dry run of the same network with the same wants. */
-static mv_status scratch_size(const mv_model *model, int h, int w, int capacity, mv_probe *probes, size_t *bytes, mv_error *e)
+static mv_status scratch_size(const mv_model *model, int h, int w, int capacity, mv_probe *probes, size_t *bytes,
+                              mv_error *e)
 {
     mv_status s = MV_ENOMEM;
     mv_backend *null = mv_null_new(model->backend->act, e);
@@ -70,7 +74,8 @@ mv_run *mv_run_new(const mv_model *model, int h, int w, int capacity, mv_probe *
     if (!e)
         e = &mine;
     if (h < MV_SIZE_MIN || w < MV_SIZE_MIN || h > MV_SIZE_MAX || w > MV_SIZE_MAX || capacity < 1) {
-        mv_fail(e, MV_EINPUT, "run: %d pictures of %dx%d pixels, expected at least one of %d to %d a side", capacity, h, w, MV_SIZE_MIN, MV_SIZE_MAX);
+        mv_fail(e, MV_EINPUT, "run: %d pictures of %dx%d pixels, expected at least one of %d to %d a side", capacity, h,
+                w, MV_SIZE_MIN, MV_SIZE_MAX);
         return NULL;
     }
     size_t bytes = 0;

@@ -8,10 +8,10 @@
 
 #include "run.h"
 
-/* Pictures of h x w pixels (at least 32 a side), at most `capacity` a pass. The probes are borrowed; the chain and what it
- * wants must stay as they are while the run lives. NULL on failure. */
+/* Pictures of h x w pixels (at least 32 a side), at most `capacity` a pass. The probes are borrowed; the chain and what
+ * it wants must stay as they are while the run lives. NULL on failure. */
 mv_run *mv_run_new(const mv_model *model, int h, int w, int capacity, mv_probe *probes, mv_error *e);
-void mv_run_free(mv_run *r);  /* fine on NULL */
+void mv_run_free(mv_run *r); /* fine on NULL */
 
 /* planes (pictures, 3, h, w), normalised fp32, any number of pictures: split into passes. logits (pictures, classes)
  * may be NULL. */

@@ -24,7 +24,8 @@ static void conv_block(mv_run *r, const mv_conv_block *b, mv_tensor x)
     mv_tap(r, NULL, mv_view_planes(x));
 }
 
-/* Two branches of half width: both are convolved, one is scanned, and they are joined, not multiplied: [y | z] (N T C) */
+/* Two branches of half width: both are convolved, one is scanned, and they are joined, not multiplied: [y | z] (N T C)
+ */
 static mv_tensor mixer(mv_run *r, const mv_mixer *w, mv_tensor u)
 {
     int n = u.dim[0], t = u.dim[1], e = w->ssm.channels, rank = w->ssm.rank;

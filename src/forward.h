@@ -4,8 +4,8 @@
 
 #include "run.h"
 
-/* One pass over r->pictures pictures; planes (pictures, 3, h, w) normalised. Returns the logits (pictures, classes) in fp32 on
- * the device; after a failure r->error says why. Named values are told to the run's probes. */
+/* One pass over r->pictures pictures; planes (pictures, 3, h, w) normalised. Returns the logits (pictures, classes) in
+ * fp32 on the device; after a failure r->error says why. Named values are told to the run's probes. */
 mv_tensor mv_forward(mv_run *r, const float *planes);
 
 #endif

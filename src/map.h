@@ -9,12 +9,12 @@
 #include "status.h"
 
 typedef struct {
-    int h, w;         /* cells */
-    float *v;         /* h * w values, row by row */
-    float lo, hi;     /* least and greatest finite value */
-    bool diverging;   /* signed evidence: 0 is the middle */
-    char title[96];   /* "For parachute" */
-    char unit[32];    /* "logit per cell", "x even" */
+    int h, w;       /* cells */
+    float *v;       /* h * w values, row by row */
+    float lo, hi;   /* least and greatest finite value */
+    bool diverging; /* signed evidence: 0 is the middle */
+    char title[96]; /* "For parachute" */
+    char unit[32];  /* "logit per cell", "x even" */
 } mv_map;
 
 /* h x w zeros. The map is the caller's to mv_map_free. */

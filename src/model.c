@@ -70,7 +70,8 @@ static void take(walk *w, float *out, bool trainable, const char *leaf, int nd, 
     if (w->status)
         return;
     if (!found) {
-        w->status = mv_fail(w->e, MV_EINPUT, "%s: lacks tensor %s, expected of shape %s", w->source->place, name, mv_shape_text(shape, nd, dim));
+        w->status = mv_fail(w->e, MV_EINPUT, "%s: lacks tensor %s, expected of shape %s", w->source->place, name,
+                            mv_shape_text(shape, nd, dim));
         return;
     }
     float bad = 0; /* x * 0 is 0 for finite x and NaN for all others: one pass without a branch */
@@ -78,7 +79,8 @@ static void take(walk *w, float *out, bool trainable, const char *leaf, int nd, 
         bad += out[i] * 0;
     for (size_t i = 0; bad != 0 && i < n; i++)
         if (!isfinite(out[i])) {
-            w->status = mv_fail(w->e, MV_EINPUT, "%s: tensor %s holds %f at element %zu, expected finite numbers", w->source->place, name, (double)out[i], i);
+            w->status = mv_fail(w->e, MV_EINPUT, "%s: tensor %s holds %f at element %zu, expected finite numbers",
+                                w->source->place, name, (double)out[i], i);
             return;
         }
 }
@@ -106,8 +108,8 @@ static float *take_batch_norm(walk *w, const char *name, int n, double eps)
     for (int i = 0; i < n; i++) {
         double variance = (double)x[3 * n + i] + eps;
         if (!(variance > 0)) {
-            w->status = mv_fail(w->e, MV_EINPUT, "%s: %s%s%s.running_var is %g at channel %d, expected at least 0", w->source->place, w->prefix,
-                                *w->prefix ? "." : "", name, (double)x[3 * n + i], i);
+            w->status = mv_fail(w->e, MV_EINPUT, "%s: %s%s%s.running_var is %g at channel %d, expected at least 0",
+                                w->source->place, w->prefix, *w->prefix ? "." : "", name, (double)x[3 * n + i], i);
             return x;
         }
         double s = (double)x[i] / sqrt(variance);
@@ -118,7 +120,8 @@ static float *take_batch_norm(walk *w, const char *name, int n, double eps)
 }
 
 /* A convolution and the batch norm behind it (norm may be NULL): w' = w s, b' = b s + t */
-static void take_conv(walk *w, mv_conv *out, const char *name, const char *norm, double eps, int in, int n, int stride, bool has_bias)
+static void take_conv(walk *w, mv_conv *out, const char *name, const char *norm, double eps, int in, int n, int stride,
+                      bool has_bias)
 {
     char leaf[64];
     int dim[4] = {n, in, MV_TAPS, MV_TAPS};
@@ -171,12 +174,14 @@ static void take_taps(walk *w, mv_vector *v, const char *leaf, int e)
         w->status = w->b->vector_new(w->b, v, e * MV_TAPS, x, w->e);
 }
 
-/* dt_proj, its weight transposed. The bias counts twice: softplus(W r + 2 b) is what the released models were trained with. */
+/* dt_proj, its weight transposed. The bias counts twice: softplus(W r + 2 b) is what the released models were trained
+ * with. */
 static void take_step(walk *w, mv_ssm *s)
 {
     int e = s->channels, rank = s->rank, dim[2] = {e, rank};
     size_t n = (size_t)e * (size_t)rank;
-    float *weight = w->source ? room(w, &w->weight, &w->weight_room, 2 * n) : NULL, *across = weight ? weight + n : NULL;
+    float *weight = w->source ? room(w, &w->weight, &w->weight_room, 2 * n) : NULL,
+          *across = weight ? weight + n : NULL;
     float *bias = w->source ? room(w, &w->bias, &w->bias_room, (size_t)e) : NULL;
     if (w->status)
         return;

@@ -41,14 +41,16 @@ static void null_free(mv_backend *b)
 
 /* ---- weights: only their sizes are kept */
 
-static mv_status null_conv_new(mv_backend *b, mv_conv *out, int n_in, int n_out, int stride, const float *w, const float *bias, mv_error *e)
+static mv_status null_conv_new(mv_backend *b, mv_conv *out, int n_in, int n_out, int stride, const float *w,
+                               const float *bias, mv_error *e)
 {
     (void)b, (void)w, (void)bias, (void)e;
     *out = (mv_conv){.in = n_in, .out = n_out, .stride = stride};
     return MV_OK;
 }
 
-static mv_status null_dense_new(mv_backend *b, mv_dense *out, int n_in, int n_out, const float *w, const float *bias, mv_error *e)
+static mv_status null_dense_new(mv_backend *b, mv_dense *out, int n_in, int n_out, const float *w, const float *bias,
+                                mv_error *e)
 {
     (void)b, (void)w, (void)bias, (void)e;
     *out = (mv_dense){.in = n_in, .out = n_out};
@@ -85,14 +87,15 @@ static mv_status null_picture(mv_backend *b, mv_tensor out, const float *planes,
     return MV_OK;
 }
 
-static mv_status null_conv2d(mv_backend *b, mv_tensor out, mv_tensor x, const mv_conv *w, mv_act act, mv_tensor residual, mv_error *e)
+static mv_status null_conv2d(mv_backend *b, mv_tensor out, mv_tensor x, const mv_conv *w, mv_act act,
+                             mv_tensor residual, mv_error *e)
 {
     (void)b, (void)out, (void)x, (void)w, (void)act, (void)residual, (void)e;
     return MV_OK;
 }
 
-static mv_status null_linear(mv_backend *b, mv_tensor out, mv_tensor x, const mv_dense *w, mv_act act, mv_vector gamma, mv_tensor residual,
-                             mv_error *e)
+static mv_status null_linear(mv_backend *b, mv_tensor out, mv_tensor x, const mv_dense *w, mv_act act, mv_vector gamma,
+                             mv_tensor residual, mv_error *e)
 {
     (void)b, (void)out, (void)x, (void)w, (void)act, (void)gamma, (void)residual, (void)e;
     return MV_OK;
@@ -104,13 +107,15 @@ static mv_status null_add(mv_backend *b, mv_tensor out, mv_tensor x, mv_vector g
     return MV_OK;
 }
 
-static mv_status null_layernorm(mv_backend *b, mv_tensor out, mv_tensor x, mv_vector weight, mv_vector bias, float eps, mv_error *e)
+static mv_status null_layernorm(mv_backend *b, mv_tensor out, mv_tensor x, mv_vector weight, mv_vector bias, float eps,
+                                mv_error *e)
 {
     (void)b, (void)out, (void)x, (void)weight, (void)bias, (void)eps, (void)e;
     return MV_OK;
 }
 
-static mv_status null_conv1d_silu(mv_backend *b, mv_tensor x, mv_tensor yz, mv_tensor xz, mv_vector wx, mv_vector wz, mv_error *e)
+static mv_status null_conv1d_silu(mv_backend *b, mv_tensor x, mv_tensor yz, mv_tensor xz, mv_vector wx, mv_vector wz,
+                                  mv_error *e)
 {
     (void)b, (void)x, (void)yz, (void)xz, (void)wx, (void)wz, (void)e;
     return MV_OK;
@@ -122,13 +127,15 @@ static mv_status null_step(mv_backend *b, mv_tensor dt, mv_tensor proj, const mv
     return MV_OK;
 }
 
-static mv_status null_scan(mv_backend *b, mv_tensor yz, mv_tensor x, mv_tensor proj, mv_tensor dt, const mv_ssm *w, mv_tensor h, mv_error *e)
+static mv_status null_scan(mv_backend *b, mv_tensor yz, mv_tensor x, mv_tensor proj, mv_tensor dt, const mv_ssm *w,
+                           mv_tensor h, mv_error *e)
 {
     (void)b, (void)yz, (void)x, (void)proj, (void)dt, (void)w, (void)h, (void)e;
     return MV_OK;
 }
 
-static mv_status null_readout(mv_backend *b, mv_tensor yz, mv_tensor x, mv_tensor proj, mv_tensor h, const mv_ssm *w, mv_error *e)
+static mv_status null_readout(mv_backend *b, mv_tensor yz, mv_tensor x, mv_tensor proj, mv_tensor h, const mv_ssm *w,
+                              mv_error *e)
 {
     (void)b, (void)yz, (void)x, (void)proj, (void)h, (void)w, (void)e;
     return MV_OK;
@@ -166,14 +173,36 @@ mv_backend *mv_null_new(mv_dtype act, mv_error *e)
         return NULL;
     }
     *b = (mv_backend){
-        .name = "null", .about = "computes nothing: shapes and costs", .act = act, .free = null_free,
-        .alloc = null_alloc, .release = null_release, .read = null_read, .write = null_write, .finish = null_finish,
-        .conv_new = null_conv_new, .dense_new = null_dense_new, .vector_new = null_vector_new,
-        .conv_free = null_conv_free, .dense_free = null_dense_free, .vector_free = null_vector_free,
-        .picture = null_picture, .conv2d = null_conv2d, .linear = null_linear, .add = null_add, .layernorm = null_layernorm,
-        .conv1d_silu = null_conv1d_silu, .step = null_step, .scan = null_scan, .readout = null_readout,
-        .attention = null_attention, .attend = null_attend, .split = null_windows, .merge = null_windows,
-        .affine = null_affine, .pool = null_affine,
+        .name = "null",
+        .about = "computes nothing: shapes and costs",
+        .act = act,
+        .free = null_free,
+        .alloc = null_alloc,
+        .release = null_release,
+        .read = null_read,
+        .write = null_write,
+        .finish = null_finish,
+        .conv_new = null_conv_new,
+        .dense_new = null_dense_new,
+        .vector_new = null_vector_new,
+        .conv_free = null_conv_free,
+        .dense_free = null_dense_free,
+        .vector_free = null_vector_free,
+        .picture = null_picture,
+        .conv2d = null_conv2d,
+        .linear = null_linear,
+        .add = null_add,
+        .layernorm = null_layernorm,
+        .conv1d_silu = null_conv1d_silu,
+        .step = null_step,
+        .scan = null_scan,
+        .readout = null_readout,
+        .attention = null_attention,
+        .attend = null_attend,
+        .split = null_windows,
+        .merge = null_windows,
+        .affine = null_affine,
+        .pool = null_affine,
     };
     return b;
 }

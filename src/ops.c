@@ -30,7 +30,8 @@ mv_tensor mv_new(mv_run *r, mv_dtype type, int nd, ...)
     va_end(dims);
     size_t bytes = (mv_tensor_bytes(t) + ALIGN - 1) / ALIGN * ALIGN;
     if (bytes > r->size - r->used && !r->error.code)
-        mv_run_fail(r, MV_EMISUSE, "%s: scratch of %zu bytes is full, expected the dry run's size to be enough", r->path, r->size);
+        mv_run_fail(r, MV_EMISUSE, "%s: scratch of %zu bytes is full, expected the dry run's size to be enough",
+                    r->path, r->size);
     if (r->error.code)
         return t;
     t.data = r->base + r->used;
@@ -85,7 +86,10 @@ bool mv_tap(mv_run *r, const char *leaf, mv_view v)
 mv_view mv_view_planes(mv_tensor x)
 {
     int h = x.dim[1], w = x.dim[2], c = x.dim[3];
-    return (mv_view){.data = x.data, .type = x.type, .nd = 4, .dim = {x.dim[0], c, h, w},
+    return (mv_view){.data = x.data,
+                     .type = x.type,
+                     .nd = 4,
+                     .dim = {x.dim[0], c, h, w},
                      .stride = {(ptrdiff_t)h * w * c, 1, (ptrdiff_t)w * c, c}};
 }
 
@@ -106,7 +110,10 @@ mv_view mv_view_columns(mv_tensor x, int from, int n)
 mv_view mv_view_heads(mv_tensor qkv, int which, int heads)
 {
     int t = qkv.dim[1], c = qkv.dim[2] / 3, d = c / heads;
-    return (mv_view){.data = advance(qkv, which * c), .type = qkv.type, .nd = 4, .dim = {qkv.dim[0], heads, t, d},
+    return (mv_view){.data = advance(qkv, which * c),
+                     .type = qkv.type,
+                     .nd = 4,
+                     .dim = {qkv.dim[0], heads, t, d},
                      .stride = {(ptrdiff_t)t * 3 * c, d, 3 * (ptrdiff_t)c, 1}};
 }
 
@@ -122,7 +129,8 @@ static bool expect(mv_run *r, bool holds, const char *op, mv_tensor a, mv_tensor
 {
     char sa[64], sb[64];
     if (ready(r) && !holds)
-        mv_run_fail(r, MV_EMISUSE, "%s: %s was given %s and %s", r->path, op, mv_shape_text(sa, a.nd, a.dim), mv_shape_text(sb, b.nd, b.dim));
+        mv_run_fail(r, MV_EMISUSE, "%s: %s was given %s and %s", r->path, op, mv_shape_text(sa, a.nd, a.dim),
+                    mv_shape_text(sb, b.nd, b.dim));
     return ready(r);
 }
 
@@ -165,7 +173,8 @@ mv_tensor mv_conv2d(mv_run *r, mv_tensor x, const mv_conv *w, mv_act act)
 
 void mv_conv2d_onto(mv_run *r, mv_tensor x, mv_tensor y, const mv_conv *w)
 {
-    if (!expect(r, mv_tensor_same_shape(x, y) && y.dim[3] == w->in && w->in == w->out && w->stride == 1, "conv2d_onto", x, y))
+    if (!expect(r, mv_tensor_same_shape(x, y) && y.dim[3] == w->in && w->in == w->out && w->stride == 1, "conv2d_onto",
+                x, y))
         return;
     done(r, r->b->conv2d(r->b, x, y, w, MV_ACT_NONE, x, &r->error));
     count_conv(r, x, w);
@@ -188,7 +197,8 @@ mv_tensor mv_linear(mv_run *r, mv_tensor x, const mv_dense *w, mv_act act, mv_dt
 
 void mv_linear_onto(mv_run *r, mv_tensor x, mv_tensor y, const mv_dense *w, mv_vector gamma)
 {
-    if (!expect(r, y.dim[y.nd - 1] == w->in && x.dim[x.nd - 1] == w->out && rows_of(x) == rows_of(y), "linear_onto", x, y))
+    if (!expect(r, y.dim[y.nd - 1] == w->in && x.dim[x.nd - 1] == w->out && rows_of(x) == rows_of(y), "linear_onto", x,
+                y))
         return;
     done(r, r->b->linear(r->b, x, y, w, MV_ACT_NONE, gamma, x, &r->error));
     r->macs[r->part] += rows_of(y) * (uint64_t)w->in * (uint64_t)w->out;
@@ -210,7 +220,9 @@ mv_tensor mv_layernorm(mv_run *r, mv_tensor x, const mv_vector norm[2])
 
 void mv_conv1d_silu(mv_run *r, mv_tensor x, mv_tensor yz, mv_tensor xz, mv_vector wx, mv_vector wz)
 {
-    if (!expect(r, mv_tensor_same_shape(yz, xz) && 2 * x.dim[2] == xz.dim[2] && wx.n == MV_TAPS * x.dim[2] && wz.n == wx.n, "conv1d_silu", x, xz))
+    if (!expect(r,
+                mv_tensor_same_shape(yz, xz) && 2 * x.dim[2] == xz.dim[2] && wx.n == MV_TAPS * x.dim[2] && wz.n == wx.n,
+                "conv1d_silu", x, xz))
         return;
     done(r, r->b->conv1d_silu(r->b, x, yz, xz, wx, wz, &r->error));
     r->macs[r->part] += mv_tensor_count(xz) * MV_TAPS;
@@ -226,7 +238,8 @@ mv_tensor mv_step(mv_run *r, mv_tensor proj, const mv_ssm *w)
 
 void mv_scan(mv_run *r, mv_tensor yz, mv_tensor x, mv_tensor proj, mv_tensor dt, const mv_ssm *w, mv_tensor h)
 {
-    if (!expect(r, x.dim[2] == w->channels && yz.dim[2] == 2 * w->channels && proj.dim[2] == w->rank + 2 * MV_STATES, "scan", x, proj))
+    if (!expect(r, x.dim[2] == w->channels && yz.dim[2] == 2 * w->channels && proj.dim[2] == w->rank + 2 * MV_STATES,
+                "scan", x, proj))
         return;
     done(r, r->b->scan(r->b, yz, x, proj, dt, w, h, &r->error));
     /* the step size's product; h = a h + u, y = C h; D x */

@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "config.h"
-#include "null.h"
 #include "execute.h"
+#include "null.h"
 
 /* ---- patterns */
 
@@ -30,13 +30,13 @@ static bool unit_has(const char *p, size_t n, char c)
     if (*p != '[' || n < 3)
         return *p == c;
     bool not = p[1] == '!', in = false;
-    for (const char *q = p + 1 + not; q < p + n - 1; q++)
+    for (const char *q = p + 1 + not ; q < p + n - 1; q++)
         if (q + 2 < p + n - 1 && q[1] == '-') {
             in |= q[0] <= c && c <= q[2];
             q += 2;
         } else
             in |= *q == c;
-    return in != not;
+    return in != not ;
 }
 
 /* reach[i]: the pattern so far matches the first i letters of the site. One row a unit: no backtracking. */
@@ -97,7 +97,8 @@ static int distance(const char *p, size_t pn, const char *site)
         row[0] += star ? 0 : 1;
         for (size_t i = 1; i <= n; i++) {
             int above = row[i], change = diagonal + (p[k] != site[i - 1]);
-            int best = above + (star ? 0 : 1) < row[i - 1] + (star ? 0 : 1) ? above + (star ? 0 : 1) : row[i - 1] + (star ? 0 : 1);
+            int best = above + (star ? 0 : 1) < row[i - 1] + (star ? 0 : 1) ? above + (star ? 0 : 1)
+                                                                            : row[i - 1] + (star ? 0 : 1);
             row[i] = best < change ? best : change;
             diagonal = above;
         }
@@ -131,11 +132,14 @@ mv_status mv_pattern_check(const char *patterns, int n, const char *const sites[
     for (const char *p = patterns;;) {
         const char *end = pattern_end(p), *open = memchr(p, '[', (size_t)(end - p));
         if (p == end)
-            return mv_fail(e, MV_EINPUT, "%s: found an empty pattern, expected a site such as levels.3 or **.attn", place);
+            return mv_fail(e, MV_EINPUT, "%s: found an empty pattern, expected a site such as levels.3 or **.attn",
+                           place);
         if (end - p > 1000)
-            return mv_fail(e, MV_EINPUT, "%s: found a pattern of %zu letters, expected at most 1000", place, (size_t)(end - p));
+            return mv_fail(e, MV_EINPUT, "%s: found a pattern of %zu letters, expected at most 1000", place,
+                           (size_t)(end - p));
         if (open && !memchr(open, ']', (size_t)(end - open)))
-            return mv_fail(e, MV_EINPUT, "%s: '%.*s' opens a set with [, expected a closing ]", place, (int)(end - p), p);
+            return mv_fail(e, MV_EINPUT, "%s: '%.*s' opens a set with [, expected a closing ]", place, (int)(end - p),
+                           p);
         bool any = false;
         for (int i = 0; i < n && !any; i++)
             any = match_one(p, end, sites[i]);

@@ -20,7 +20,7 @@ struct mv_probe {
      * dimension counts the pictures of this pass, or their windows, picture-major; mv_run_first says which picture is
      * the first. Returns true if it changed the value. Trouble is told by mv_run_fail. */
     bool (*sees)(mv_probe *, mv_run *, const char *site, mv_view value);
-    mv_probe *next;  /* asked after this one; NULL ends the chain */
+    mv_probe *next; /* asked after this one; NULL ends the chain */
 };
 
 /* ---- patterns: `*` within a dot-separated segment, `**` across segments, `?` one letter, `[23]` sets, commas join:
@@ -29,8 +29,8 @@ struct mv_probe {
 /* Whether `site` fits any of the comma-separated patterns. Time is bounded by the product of the lengths. */
 bool mv_pattern_match(const char *patterns, const char *site);
 
-/* MV_EINPUT, naming the nearest sites, for the first pattern of a comma-separated list that fits none of the n sites; also for
- * an empty pattern and a set that does not close. `place` stands in errors ("--site"). */
+/* MV_EINPUT, naming the nearest sites, for the first pattern of a comma-separated list that fits none of the n sites;
+ * also for an empty pattern and a set that does not close. `place` stands in errors ("--site"). */
 mv_status mv_pattern_check(const char *patterns, int n, const char *const sites[], const char *place, mv_error *e);
 
 /* ---- the list: every site's name and shape, without values */
@@ -42,15 +42,15 @@ typedef struct {
 
 typedef struct {
     int n, room;
-    mv_site *site;       /* in the order of the run */
-    const char **name;   /* the same names, for mv_pattern_check; NULL until mv_sites_list is done */
+    mv_site *site;     /* in the order of the run */
+    const char **name; /* the same names, for mv_pattern_check; NULL until mv_sites_list is done */
 } mv_sites;
 
 struct mv_config;
 
 /* All sites of a network for `pictures` of h x w pixels, by a dry run on the null device. */
 mv_status mv_sites_list(mv_sites *out, const struct mv_config *config, int pictures, int h, int w, mv_error *e);
-const mv_site *mv_sites_lookup(const mv_sites *s, const char *name);  /* NULL when there is none */
+const mv_site *mv_sites_lookup(const mv_sites *s, const char *name); /* NULL when there is none */
 void mv_sites_free(mv_sites *s);
 
 #endif

@@ -9,15 +9,15 @@
 
 typedef enum {
     MV_OK = 0,
-    MV_EINPUT,   /* a file, option value or name is not what it must be */
-    MV_EIO,      /* the system refused: open, read, write, rename */
-    MV_ENOMEM,   /* out of memory */
-    MV_EDEVICE,  /* the device cannot do it, or failed */
-    MV_EMISUSE   /* the caller broke the contract of a function */
+    MV_EINPUT,  /* a file, option value or name is not what it must be */
+    MV_EIO,     /* the system refused: open, read, write, rename */
+    MV_ENOMEM,  /* out of memory */
+    MV_EDEVICE, /* the device cannot do it, or failed */
+    MV_EMISUSE  /* the caller broke the contract of a function */
 } mv_status;
 
 typedef struct {
-    mv_status code;  /* MV_OK: nothing has failed yet */
+    mv_status code; /* MV_OK: nothing has failed yet */
     char text[512];
 } mv_error;
 
@@ -25,7 +25,8 @@ typedef struct {
 #if defined(__GNUC__)
 __attribute__((format(printf, 3, 4)))
 #endif
-mv_status mv_fail(mv_error *e, mv_status code, const char *format, ...);
+mv_status
+mv_fail(mv_error *e, mv_status code, const char *format, ...);
 
 /* mv_fail with errno's text: "PLACE: WHAT: No space left on device". Returns MV_EIO, or MV_ENOMEM for ENOMEM. */
 mv_status mv_fail_errno(mv_error *e, const char *place, const char *what);

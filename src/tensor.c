@@ -108,7 +108,8 @@ static float float_of(uint32_t u)
 static inline float widen_f16(uint16_t h)
 {
     uint32_t a = (uint32_t)(h & 0x7fff) << 13, special = (h & 0x7c00) == 0x7c00 ? 0x7f800000 : 0;
-    return float_of((bits_of(float_of(a) * 0x1p112f) & (special ? 0x007fffff : 0xffffffff)) | special | (uint32_t)(h & 0x8000) << 16);
+    return float_of((bits_of(float_of(a) * 0x1p112f) & (special ? 0x007fffff : 0xffffffff)) | special |
+                    (uint32_t)(h & 0x8000) << 16);
 }
 
 float mv_f16_to_f32(uint16_t h)
@@ -121,7 +122,7 @@ uint16_t mv_f32_to_f16(float f)
     uint32_t u = bits_of(f), sign = u >> 16 & 0x8000, a = u & 0x7fffffff;
     if (a > 0x7f800000)
         return (uint16_t)(sign | 0x7e00);
-    if (a >= 0x477ff000)  /* 65520 and above round to infinity */
+    if (a >= 0x477ff000) /* 65520 and above round to infinity */
         return (uint16_t)(sign | 0x7c00);
     if (a < 0x38800000) { /* subnormal: adding 0.5 lets the FPU round at the right bit */
         float r = float_of(a) + 0.5f;
@@ -149,12 +150,30 @@ void mv_to_f32(float *out, const void *in, mv_dtype type, size_t n)
     const uint16_t *half = in;
     switch (type) {
     case MV_F32: memcpy(out, in, n * sizeof *out); break;
-    case MV_F16: for (size_t i = 0; i < n; i++) out[i] = widen_f16(half[i]); break;
-    case MV_BF16: for (size_t i = 0; i < n; i++) out[i] = mv_bf16_to_f32(half[i]); break;
-    case MV_F64: for (size_t i = 0; i < n; i++) out[i] = (float)((const double *)in)[i]; break;
-    case MV_I64: for (size_t i = 0; i < n; i++) out[i] = (float)((const int64_t *)in)[i]; break;
-    case MV_I32: for (size_t i = 0; i < n; i++) out[i] = (float)((const int32_t *)in)[i]; break;
-    case MV_U8: for (size_t i = 0; i < n; i++) out[i] = ((const uint8_t *)in)[i]; break;
+    case MV_F16:
+        for (size_t i = 0; i < n; i++)
+            out[i] = widen_f16(half[i]);
+        break;
+    case MV_BF16:
+        for (size_t i = 0; i < n; i++)
+            out[i] = mv_bf16_to_f32(half[i]);
+        break;
+    case MV_F64:
+        for (size_t i = 0; i < n; i++)
+            out[i] = (float)((const double *)in)[i];
+        break;
+    case MV_I64:
+        for (size_t i = 0; i < n; i++)
+            out[i] = (float)((const int64_t *)in)[i];
+        break;
+    case MV_I32:
+        for (size_t i = 0; i < n; i++)
+            out[i] = (float)((const int32_t *)in)[i];
+        break;
+    case MV_U8:
+        for (size_t i = 0; i < n; i++)
+            out[i] = ((const uint8_t *)in)[i];
+        break;
     case MV_DTYPES: break;
     }
 }
@@ -164,12 +183,30 @@ void mv_from_f32(void *out, mv_dtype type, const float *in, size_t n)
     uint16_t *half = out;
     switch (type) {
     case MV_F32: memcpy(out, in, n * sizeof *in); break;
-    case MV_F16: for (size_t i = 0; i < n; i++) half[i] = mv_f32_to_f16(in[i]); break;
-    case MV_BF16: for (size_t i = 0; i < n; i++) half[i] = mv_f32_to_bf16(in[i]); break;
-    case MV_F64: for (size_t i = 0; i < n; i++) ((double *)out)[i] = in[i]; break;
-    case MV_I64: for (size_t i = 0; i < n; i++) ((int64_t *)out)[i] = (int64_t)in[i]; break;
-    case MV_I32: for (size_t i = 0; i < n; i++) ((int32_t *)out)[i] = (int32_t)in[i]; break;
-    case MV_U8: for (size_t i = 0; i < n; i++) ((uint8_t *)out)[i] = (uint8_t)in[i]; break;
+    case MV_F16:
+        for (size_t i = 0; i < n; i++)
+            half[i] = mv_f32_to_f16(in[i]);
+        break;
+    case MV_BF16:
+        for (size_t i = 0; i < n; i++)
+            half[i] = mv_f32_to_bf16(in[i]);
+        break;
+    case MV_F64:
+        for (size_t i = 0; i < n; i++)
+            ((double *)out)[i] = in[i];
+        break;
+    case MV_I64:
+        for (size_t i = 0; i < n; i++)
+            ((int64_t *)out)[i] = (int64_t)in[i];
+        break;
+    case MV_I32:
+        for (size_t i = 0; i < n; i++)
+            ((int32_t *)out)[i] = (int32_t)in[i];
+        break;
+    case MV_U8:
+        for (size_t i = 0; i < n; i++)
+            ((uint8_t *)out)[i] = (uint8_t)in[i];
+        break;
     case MV_DTYPES: break;
     }
 }

@@ -26,19 +26,19 @@ typedef struct {
     mv_dtype type;
     int nd;
     int dim[MV_MAX_DIMS];
-    ptrdiff_t stride[MV_MAX_DIMS];  /* in elements */
+    ptrdiff_t stride[MV_MAX_DIMS]; /* in elements */
 } mv_view;
 
-size_t mv_dtype_size(mv_dtype type);       /* bytes of one element */
-const char *mv_dtype_name(mv_dtype type);  /* "F32", "BF16": safetensors' names */
+size_t mv_dtype_size(mv_dtype type);      /* bytes of one element */
+const char *mv_dtype_name(mv_dtype type); /* "F32", "BF16": safetensors' names */
 
 /* mv_tensor_of(data, MV_F32, 2, rows, columns) */
 mv_tensor mv_tensor_of(void *data, mv_dtype type, int nd, ...);
-size_t mv_tensor_count(mv_tensor t);  /* elements; 1 for nd 0 of a scalar, so ask nd first */
+size_t mv_tensor_count(mv_tensor t); /* elements; 1 for nd 0 of a scalar, so ask nd first */
 size_t mv_tensor_bytes(mv_tensor t);
 bool mv_tensor_same_shape(mv_tensor a, mv_tensor b);
 
-mv_view mv_view_of(mv_tensor t);  /* the whole tensor, dense strides */
+mv_view mv_view_of(mv_tensor t); /* the whole tensor, dense strides */
 size_t mv_view_count(mv_view v);
 
 /* "2x3x224x224" into text (at least 64 bytes); returns text. */

@@ -7,8 +7,8 @@
 
 typedef struct {
     char *name;
-    mv_tensor value;  /* owns data */
-    size_t room;      /* bytes */
+    mv_tensor value; /* owns data */
+    size_t room;     /* bytes */
 } kept;
 
 struct mv_trace {
@@ -18,7 +18,7 @@ struct mv_trace {
     void *context;
     int n, room;
     kept *value;
-    float *piece;  /* one pass's value on its way to the sink */
+    float *piece; /* one pass's value on its way to the sink */
     size_t piece_room;
 };
 
@@ -51,7 +51,8 @@ static kept *entry(mv_trace *t, const char *site)
 /* Room for one more pass behind what is kept; NULL without memory. */
 static float *extend(kept *k, mv_view v)
 {
-    size_t old = k->value.nd ? mv_tensor_count(k->value) : 0, more = mv_view_count(v), bytes = (old + more) * sizeof(float);
+    size_t old = k->value.nd ? mv_tensor_count(k->value) : 0, more = mv_view_count(v),
+           bytes = (old + more) * sizeof(float);
     if (bytes > k->room) {
         size_t room = k->room ? bytes + bytes / 2 : bytes;
         float *grown = realloc(k->value.data, room);

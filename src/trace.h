@@ -13,11 +13,11 @@ typedef mv_status mv_trace_sink(void *context, const char *site, mv_tensor value
 
 /* Patterns as in probe.h, copied. sink NULL: values are kept, for mv_trace_lookup. NULL on failure. */
 mv_trace *mv_trace_new(const char *patterns, mv_trace_sink *sink, void *context, mv_error *e);
-void mv_trace_free(mv_trace *t);  /* fine on NULL; not before the run that has its probe */
+void mv_trace_free(mv_trace *t); /* fine on NULL; not before the run that has its probe */
 
-mv_probe *mv_trace_probe(mv_trace *t);  /* borrowed; its `next` is the caller's to set */
+mv_probe *mv_trace_probe(mv_trace *t); /* borrowed; its `next` is the caller's to set */
 
-void mv_trace_clear(mv_trace *t);  /* forgets the values, keeps the patterns: for the next forward */
+void mv_trace_clear(mv_trace *t); /* forgets the values, keeps the patterns: for the next forward */
 
 /* Kept values in the order of the run; the tensors live until the next clear, forward or free. */
 int mv_trace_count(const mv_trace *t);

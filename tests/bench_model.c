@@ -128,12 +128,16 @@ static void measure(const mv_config *config, mv_dtype act, int threads, int batc
     struct rusage u;
     getrusage(RUSAGE_SELF, &u);
     const char *name = act == MV_F32 ? "fp32" : "bf16";
-    printf("%-12s %-5s %6d %8d %10.2f %10.2f %8.2f %10.1f %9.0f\n", config->name, name, batch, threads, ms, floor_ms, ms / floor_ms, rate * 1e-9, (double)u.ru_maxrss / 1024);
+    printf("%-12s %-5s %6d %8d %10.2f %10.2f %8.2f %10.1f %9.0f\n", config->name, name, batch, threads, ms, floor_ms,
+           ms / floor_ms, rate * 1e-9, (double)u.ru_maxrss / 1024);
     const char *json = getenv("MVSCOPE_BENCH_JSON");
     FILE *f = json ? fopen(json, "a") : NULL;
     if (f) {
-        fprintf(f, "{\"model\":\"%s\",\"precision\":\"%s\",\"batch\":%d,\"threads\":%d,\"ms_per_image\":%.4f,\"floor_ms\":%.4f,\"ratio\":%.4f,\"cube_gflops\":%.2f,\"peak_mb\":%.1f}\n",
-                config->name, name, batch, threads, ms, floor_ms, ms / floor_ms, rate * 1e-9, (double)u.ru_maxrss / 1024);
+        fprintf(f,
+                "{\"model\":\"%s\",\"precision\":\"%s\",\"batch\":%d,\"threads\":%d,\"ms_per_image\":%.4f,\"floor_ms\":"
+                "%.4f,\"ratio\":%.4f,\"cube_gflops\":%.2f,\"peak_mb\":%.1f}\n",
+                config->name, name, batch, threads, ms, floor_ms, ms / floor_ms, rate * 1e-9,
+                (double)u.ru_maxrss / 1024);
         fclose(f);
     }
     cube_free(&c);
@@ -154,8 +158,10 @@ int main(int argc, char **argv)
         fprintf(stderr, "bench_model: no variant '%s'\n", name);
         return 2;
     }
-    printf("loops: %s; bf16 products: %s\n", mv_cpu_isa(), mv_cpu_has_bf16() ? "by the processor" : "widened to fp32 (no bf16 instructions here)");
-    printf("%-12s %-5s %6s %8s %10s %10s %8s %10s %9s\n", "variant", "", "batch", "threads", "ms/image", "floor ms", "ratio", "cube GF/s", "peak MB");
+    printf("loops: %s; bf16 products: %s\n", mv_cpu_isa(),
+           mv_cpu_has_bf16() ? "by the processor" : "widened to fp32 (no bf16 instructions here)");
+    printf("%-12s %-5s %6s %8s %10s %10s %8s %10s %9s\n", "variant", "", "batch", "threads", "ms/image", "floor ms",
+           "ratio", "cube GF/s", "peak MB");
     for (int act = 0; act < 2; act++)
         for (int batch = 1; batch <= 32; batch += 31)
             measure(&config, act ? MV_BF16 : MV_F32, threads, batch, seconds);

@@ -1,4 +1,5 @@
-/* Any bytes as a pattern: what matches a site is accepted, what fits none is refused with a sentence, and both agree. */
+/* Any bytes as a pattern: what matches a site is accepted, what fits none is refused with a sentence, and both agree.
+ */
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -10,7 +11,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const char *const sites[] = {"input", "levels.2", "levels.2.blocks.10.mixer.attn", "levels.3.blocks.0.mixer.B", "norm", "avgpool", "head"};
+    static const char *const sites[] = {
+        "input", "levels.2", "levels.2.blocks.10.mixer.attn", "levels.3.blocks.0.mixer.B", "norm", "avgpool", "head"};
     enum { N = sizeof sites / sizeof *sites };
     char text[512];
     if (size >= sizeof text)

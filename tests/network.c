@@ -75,6 +75,13 @@ double relative_l2(const float *a, const float *b, size_t n)
 
 mv_config small_config(void)
 {
-    return (mv_config){.dim = 16, .in_dim = 8, .depth = {1, 1, 3, 2}, .heads = {1, 1, 2, 4}, .window = {8, 8, 7, 4}, .mlp_ratio = 4,
-                       .gamma = true, .classes = 10, .preprocess = {.h = 64, .w = 64, .crop_pct = 1, .std = {1, 1, 1}}};
+    return (mv_config){.dim = 16,
+                       .in_dim = 8,
+                       .depth = {1, 1, 3, 2},
+                       .heads = {1, 1, 2, 4},
+                       .window = {8, 8, 7, 4},
+                       .mlp_ratio = 4,
+                       .gamma = true,
+                       .classes = 10,
+                       .preprocess = {.h = 64, .w = 64, .crop_pct = 1, .std = {1, 1, 1}}};
 }

@@ -2,8 +2,8 @@
 #ifndef NETWORK_H
 #define NETWORK_H
 
-#include "model.h"
 #include "execute.h"
+#include "model.h"
 #include "safetensors.h"
 #include "weights.h"
 

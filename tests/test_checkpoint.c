@@ -18,9 +18,12 @@
 #include "null.h"
 #include "safetensors.h"
 
-static const char config_json[] = "{\"dim\": 16, \"in_dim\": 8, \"depths\": [1, 1, 3, 2], \"num_heads\": [1, 1, 2, 4], \"window_size\": [8, 8, 7, 4], "
-                                  "\"mlp_ratio\": 4, \"layer_scale\": 1e-5, \"resolution\": 64, \"crop_pct\": 0.9, \"crop_mode\": \"squash\", "
-                                  "\"id2label\": {\"0\": \"a\", \"1\": \"b\", \"2\": \"c\", \"3\": \"d\", \"4\": \"e\", \"5\": \"f\", \"6\": \"g\", \"7\": \"h\", \"8\": \"i\", \"9\": \"j\"}}";
+static const char config_json[] =
+    "{\"dim\": 16, \"in_dim\": 8, \"depths\": [1, 1, 3, 2], \"num_heads\": [1, 1, 2, 4], \"window_size\": [8, 8, 7, "
+    "4], "
+    "\"mlp_ratio\": 4, \"layer_scale\": 1e-5, \"resolution\": 64, \"crop_pct\": 0.9, \"crop_mode\": \"squash\", "
+    "\"id2label\": {\"0\": \"a\", \"1\": \"b\", \"2\": \"c\", \"3\": \"d\", \"4\": \"e\", \"5\": \"f\", \"6\": \"g\", "
+    "\"7\": \"h\", \"8\": \"i\", \"9\": \"j\"}}";
 
 static char folder[64];
 
@@ -254,14 +257,25 @@ static void broken_configs_are_told_by_key(void **s)
     static const struct {
         const char *json, *says;
     } cases[] = {
-        {"{", "no JSON"}, {"[]", "no object"}, {"{\"dim\": \"x\"}", "\"dim\" is not a whole number"}, {"{\"dim\": -1}", "\"dim\" is not a whole number"},
-        {"{\"depths\": [1, 2]}", "\"depths\" is not a list of 4"}, {"{\"num_heads\": [1, 1, 3, 4], \"window_size\": [8,8,7,4]}", "64 channels and 3 heads"},
-        {"{\"resolution\": 8}", "\"resolution\" is not from 32"}, {"{\"resolution\": [3, 64, 64], \"crop_pct\": 7}", "\"crop_pct\""},
-        {"{\"crop_mode\": \"fit\"}", "\"crop_mode\""}, {"{\"mean\": [1, 2]}", "\"mean\""}, {"{\"std\": [0, 1, 1]}", "\"std\""},
-        {"{\"mlp_ratio\": -2}", "\"mlp_ratio\""}, {"{\"layer_scale\": \"yes\"}", "\"layer_scale\""},
+        {"{", "no JSON"},
+        {"[]", "no object"},
+        {"{\"dim\": \"x\"}", "\"dim\" is not a whole number"},
+        {"{\"dim\": -1}", "\"dim\" is not a whole number"},
+        {"{\"depths\": [1, 2]}", "\"depths\" is not a list of 4"},
+        {"{\"num_heads\": [1, 1, 3, 4], \"window_size\": [8,8,7,4]}", "64 channels and 3 heads"},
+        {"{\"resolution\": 8}", "\"resolution\" is not from 32"},
+        {"{\"resolution\": [3, 64, 64], \"crop_pct\": 7}", "\"crop_pct\""},
+        {"{\"crop_mode\": \"fit\"}", "\"crop_mode\""},
+        {"{\"mean\": [1, 2]}", "\"mean\""},
+        {"{\"std\": [0, 1, 1]}", "\"std\""},
+        {"{\"mlp_ratio\": -2}", "\"mlp_ratio\""},
+        {"{\"layer_scale\": \"yes\"}", "\"layer_scale\""},
         {"{\"num_classes\": 2, \"id2label\": {\"0\": \"a\", \"5\": \"b\"}}", "no name for class 1"},
-        {"{\"dim\": 16, \"dim\": 17}", "no JSON"}, {"{\"dim\": 32, \"num_heads\": [1,1,2,4], \"window_size\": [8,8,7,4]}", "conv_down.3.weight is 16x8x3x3, expected 32x8x3x3"},
-        {"{\"depths\": [1, 1, 4, 2], \"num_heads\": [1,1,2,4], \"window_size\": [8,8,7,4]}", "lacks tensor levels.2.blocks.3"},
+        {"{\"dim\": 16, \"dim\": 17}", "no JSON"},
+        {"{\"dim\": 32, \"num_heads\": [1,1,2,4], \"window_size\": [8,8,7,4]}",
+         "conv_down.3.weight is 16x8x3x3, expected 32x8x3x3"},
+        {"{\"depths\": [1, 1, 4, 2], \"num_heads\": [1,1,2,4], \"window_size\": [8,8,7,4]}",
+         "lacks tensor levels.2.blocks.3"},
     };
     collector c = collect_of("", MV_F32);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -280,7 +294,8 @@ static void other_files_are_no_checkpoints(void **s)
     mv_tensor t = mv_tensor_of(&one, MV_F32, 1, 1);
     mv_safetensors_write(path_of("other.safetensors"), 1, names, &t, 0, NULL, NULL, &e);
     expect_ok(&e);
-    expect_refusal(path_of("other.safetensors"), "no MambaVision checkpoint: lacks tensor patch_embed.conv_down.0.weight among 1 tensors");
+    expect_refusal(path_of("other.safetensors"),
+                   "no MambaVision checkpoint: lacks tensor patch_embed.conv_down.0.weight among 1 tensors");
     mkdir(path_of("empty"), 0777);
     expect_refusal(path_of("empty"), "without model.safetensors");
     e = (mv_error){0};
@@ -327,8 +342,9 @@ static int make_folder(void **s)
 static int remove_folder(void **s)
 {
     (void)s;
-    static const char *const names[] = {"plain.safetensors", "half.safetensors", "bare.safetensors", "broken.safetensors", "config.safetensors",
-                                        "other.safetensors", "hub/model.safetensors", "hub/config.json"};
+    static const char *const names[] = {"plain.safetensors",     "half.safetensors",   "bare.safetensors",
+                                        "broken.safetensors",    "config.safetensors", "other.safetensors",
+                                        "hub/model.safetensors", "hub/config.json"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         unlink(path_of(names[i]));
     rmdir(path_of("hub"));
@@ -340,8 +356,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(files_folders_prefixes_and_types), cmocka_unit_test(what_no_config_says_is_inferred),
-        cmocka_unit_test(broken_tensors_are_named), cmocka_unit_test(broken_configs_are_told_by_key),
-        cmocka_unit_test(other_files_are_no_checkpoints), cmocka_unit_test(variants_are_found_by_name),
+        cmocka_unit_test(broken_tensors_are_named),         cmocka_unit_test(broken_configs_are_told_by_key),
+        cmocka_unit_test(other_files_are_no_checkpoints),   cmocka_unit_test(variants_are_found_by_name),
     };
     return cmocka_run_group_tests_name("checkpoint", tests, make_folder, remove_folder);
 }

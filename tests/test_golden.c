@@ -45,7 +45,8 @@ static void every_site(const char *name, mv_dtype act, double bound)
             fail_msg("%s: the oracle has no site %s", name, site);
         if (!mv_tensor_same_shape(got, want)) {
             char a[64], b[64];
-            fail_msg("%s: %s is %s, expected %s", name, site, mv_shape_text(a, got.nd, got.dim), mv_shape_text(b, want.nd, want.dim));
+            fail_msg("%s: %s is %s, expected %s", name, site, mv_shape_text(a, got.nd, got.dim),
+                     mv_shape_text(b, want.nd, want.dim));
         }
         float *w = malloc(mv_tensor_bytes(want));
         assert_non_null(w);
@@ -133,7 +134,8 @@ static void variant(void **state)
         skip();
     }
     snprintf(path, sizeof path, "tests/data/golden/input-%d.safetensors", config.preprocess.h);
-    mv_safetensors *input = mv_safetensors_open(path, &e), *golden = mv_safetensors_open("tests/data/golden/variants.safetensors", &e);
+    mv_safetensors *input = mv_safetensors_open(path, &e),
+                   *golden = mv_safetensors_open("tests/data/golden/variants.safetensors", &e);
     expect_ok(&e);
     mv_tensor in, head;
     assert_true(mv_safetensors_lookup(input, "input", &in));
@@ -158,15 +160,29 @@ static void variant(void **state)
     mv_safetensors_close(golden);
 }
 
-#define VARIANT(NAME) {"variant_" NAME, variant, NULL, NULL, (void *)(intptr_t)(NAME)}
+#define VARIANT(NAME)                                                                                                  \
+    {                                                                                                                  \
+        "variant_" NAME, variant, NULL, NULL, (void *)(intptr_t)(NAME)                                                 \
+    }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(plain_fp32), cmocka_unit_test(odd_fp32), cmocka_unit_test(shallow_fp32),
-        cmocka_unit_test(plain_bf16), cmocka_unit_test(odd_bf16), cmocka_unit_test(shallow_bf16),
-        VARIANT("T"), VARIANT("T2"), VARIANT("S"), VARIANT("B"), VARIANT("L"), VARIANT("L2"), VARIANT("L2-512-21K"),
-        VARIANT("L3-256-21K"), VARIANT("L3-512-21K"),
+        cmocka_unit_test(plain_fp32),
+        cmocka_unit_test(odd_fp32),
+        cmocka_unit_test(shallow_fp32),
+        cmocka_unit_test(plain_bf16),
+        cmocka_unit_test(odd_bf16),
+        cmocka_unit_test(shallow_bf16),
+        VARIANT("T"),
+        VARIANT("T2"),
+        VARIANT("S"),
+        VARIANT("B"),
+        VARIANT("L"),
+        VARIANT("L2"),
+        VARIANT("L2-512-21K"),
+        VARIANT("L3-256-21K"),
+        VARIANT("L3-512-21K"),
     };
     return cmocka_run_group_tests_name("golden", tests, NULL, NULL);
 }

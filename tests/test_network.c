@@ -93,8 +93,8 @@ static void a_run_repeats_itself(void **s)
     free(x);
 }
 
-/* Watching a value takes other routes through fused ops: the values must not move. Only the final norm, which fuses into the
- * mean when nobody looks, may round otherwise. */
+/* Watching a value takes other routes through fused ops: the values must not move. Only the final norm, which fuses
+ * into the mean when nobody looks, may round otherwise. */
 static void watched_equals_unwatched(void **s)
 {
     (void)s;
@@ -209,8 +209,16 @@ static void published_sizes(void **s)
     static const struct {
         const char *name;
         double parameters, macs;
-    } published[] = {{"T", 31.8, 4.46}, {"T2", 35.1, 5.11}, {"S", 50.1, 7.48}, {"B", 97.7, 14.96}, {"B-21K", 97.7, 14.96}, {"L", 227.9, 34.85},
-                     {"L-21K", 227.9, 34.85}, {"L2", 241.5, 37.5}, {"L2-512-21K", 241.5, 195.9}, {"L3-256-21K", 739.6, 122.1},
+    } published[] = {{"T", 31.8, 4.46},
+                     {"T2", 35.1, 5.11},
+                     {"S", 50.1, 7.48},
+                     {"B", 97.7, 14.96},
+                     {"B-21K", 97.7, 14.96},
+                     {"L", 227.9, 34.85},
+                     {"L-21K", 227.9, 34.85},
+                     {"L2", 241.5, 37.5},
+                     {"L2-512-21K", 241.5, 195.9},
+                     {"L3-256-21K", 739.6, 122.1},
                      {"L3-512-21K", 739.6, 488.5}};
     for (size_t i = 0; i < sizeof published / sizeof *published; i++) {
         mv_error e = {0};
@@ -222,11 +230,14 @@ static void published_sizes(void **s)
         expect_ok(&e);
         mv_run_forward(r, NULL, 1, NULL, &e);
         expect_ok(&e);
-        double millions = floor((double)mv_model_parameters(m) * 1e-5 + (c.dim == 196 ? 0 : 0.5)) / 10, giga = 0; /* L's 227.96 and L2's 241.55 are printed cut, not rounded */
+        double millions = floor((double)mv_model_parameters(m) * 1e-5 + (c.dim == 196 ? 0 : 0.5)) / 10,
+               giga = 0; /* L's 227.96 and L2's 241.55 are printed cut, not rounded */
         for (int p = 0; p < MV_PARTS; p++)
             giga += (double)r->macs[p] * 1e-9;
-        if (fabs(millions - published[i].parameters) > 1e-9 || fabs(giga - published[i].macs) > 0.002 * published[i].macs)
-            fail_msg("%s: %.1f M parameters, %.3f GMAC, expected %.1f and %.2f", published[i].name, millions, giga, published[i].parameters, published[i].macs);
+        if (fabs(millions - published[i].parameters) > 1e-9 ||
+            fabs(giga - published[i].macs) > 0.002 * published[i].macs)
+            fail_msg("%s: %.1f M parameters, %.3f GMAC, expected %.1f and %.2f", published[i].name, millions, giga,
+                     published[i].parameters, published[i].macs);
         mv_run_free(r);
         mv_model_free(m);
         null->free(null);
@@ -242,13 +253,29 @@ static void patterns_match(void **s)
         const char *pattern, *site;
         bool fits;
     } cases[] = {
-        {"**", "head", true}, {"**", "levels.2.blocks.0.mixer.h", true}, {"*", "head", true}, {"*", "levels.2", false},
-        {"levels.*", "levels.2", true}, {"levels.*", "levels.2.blocks.0", false}, {"levels.3.**.attn", "levels.3.blocks.1.mixer.attn", true},
-        {"levels.3.**.attn", "levels.2.blocks.1.mixer.attn", false}, {"**.dt,head", "head", true}, {"**.dt,head", "levels.2.blocks.0.mixer.dt", true},
-        {"levels.[23]", "levels.2", true}, {"levels.[23]", "levels.1", false}, {"levels.[0-2]", "levels.1", true}, {"levels.[!3]", "levels.3", false},
-        {"levels.?", "levels.1", true}, {"head", "heads", false}, {"", "head", false}, {"h*d", "head", true}, {"**a**", "head", true},
-        {"levels.*.blocks.*", "levels.2.blocks.10", true}, {"levels.*.blocks.*", "levels.2.blocks.10.norm1", false},
-        {"[", "[", true}, {"***", "a.b", true},
+        {"**", "head", true},
+        {"**", "levels.2.blocks.0.mixer.h", true},
+        {"*", "head", true},
+        {"*", "levels.2", false},
+        {"levels.*", "levels.2", true},
+        {"levels.*", "levels.2.blocks.0", false},
+        {"levels.3.**.attn", "levels.3.blocks.1.mixer.attn", true},
+        {"levels.3.**.attn", "levels.2.blocks.1.mixer.attn", false},
+        {"**.dt,head", "head", true},
+        {"**.dt,head", "levels.2.blocks.0.mixer.dt", true},
+        {"levels.[23]", "levels.2", true},
+        {"levels.[23]", "levels.1", false},
+        {"levels.[0-2]", "levels.1", true},
+        {"levels.[!3]", "levels.3", false},
+        {"levels.?", "levels.1", true},
+        {"head", "heads", false},
+        {"", "head", false},
+        {"h*d", "head", true},
+        {"**a**", "head", true},
+        {"levels.*.blocks.*", "levels.2.blocks.10", true},
+        {"levels.*.blocks.*", "levels.2.blocks.10.norm1", false},
+        {"[", "[", true},
+        {"***", "a.b", true},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         if (mv_pattern_match(cases[i].pattern, cases[i].site) != cases[i].fits)
@@ -282,7 +309,8 @@ static void unmatched_patterns_name_the_nearest(void **s)
 
 /* ---- edits */
 
-static void edited(const char *text, mv_edit_kind kind, mv_tensor values, mv_trace *t, const float *x, int pictures, float *logits)
+static void edited(const char *text, mv_edit_kind kind, mv_tensor values, mv_trace *t, const float *x, int pictures,
+                   float *logits)
 {
     mv_error e = {0};
     mv_sites list;
@@ -310,7 +338,8 @@ static void an_edit_that_changes_nothing_changes_nothing(void **s)
         edited(site, MV_EDIT_VALUES, mv_trace_at(t, i), NULL, x, 2, after);
         double d = relative_l2(after, plain, 2 * CLASSES);
         size_t n = strlen(site);
-        bool exact = strcmp(site, "norm") && strcmp(site, "avgpool") && strcmp(site, "head") && strcmp(site + n - 2, ".h") && (n < 5 || strcmp(site + n - 5, ".attn"));
+        bool exact = strcmp(site, "norm") && strcmp(site, "avgpool") && strcmp(site, "head") &&
+                     strcmp(site + n - 2, ".h") && (n < 5 || strcmp(site + n - 5, ".attn"));
         if (d > (exact ? 0 : 1e-6))
             fail_msg("%s replaced by itself moves the logits by %.3g", site, d);
     }
@@ -325,10 +354,27 @@ static void edits_reach_what_follows(void **s)
     const mv_tensor no = {0};
     float *x = network_input(1, H, W, 9), plain[CLASSES], after[CLASSES];
     forward(NULL, x, 1, 1, plain);
-    static const char *const sites[] = {"input", "patch_embed", "levels.0", "levels.1.downsample", "levels.2.blocks.0.norm1", "levels.2.blocks.0.mixer.x",
-        "levels.2.blocks.0.mixer.z", "levels.2.blocks.0.mixer.dt", "levels.2.blocks.0.mixer.B", "levels.2.blocks.0.mixer.C", "levels.2.blocks.0.mixer.h",
-        "levels.2.blocks.0.mixer.y", "levels.2.blocks.2.mixer.q", "levels.2.blocks.2.mixer.k", "levels.2.blocks.2.mixer.v", "levels.2.blocks.2.mixer.attn",
-        "levels.2.blocks.2.mixer", "levels.2.blocks.2.mlp", "levels.3.blocks.1", "norm", "avgpool"};
+    static const char *const sites[] = {"input",
+                                        "patch_embed",
+                                        "levels.0",
+                                        "levels.1.downsample",
+                                        "levels.2.blocks.0.norm1",
+                                        "levels.2.blocks.0.mixer.x",
+                                        "levels.2.blocks.0.mixer.z",
+                                        "levels.2.blocks.0.mixer.dt",
+                                        "levels.2.blocks.0.mixer.B",
+                                        "levels.2.blocks.0.mixer.C",
+                                        "levels.2.blocks.0.mixer.h",
+                                        "levels.2.blocks.0.mixer.y",
+                                        "levels.2.blocks.2.mixer.q",
+                                        "levels.2.blocks.2.mixer.k",
+                                        "levels.2.blocks.2.mixer.v",
+                                        "levels.2.blocks.2.mixer.attn",
+                                        "levels.2.blocks.2.mixer",
+                                        "levels.2.blocks.2.mlp",
+                                        "levels.3.blocks.1",
+                                        "norm",
+                                        "avgpool"};
     for (size_t i = 0; i < sizeof sites / sizeof *sites; i++) {
         mv_trace *t = mv_trace_new(sites[i], NULL, NULL, &e);
         edited(sites[i], MV_EDIT_ZERO, no, t, x, 1, after);
@@ -389,9 +435,12 @@ static void edits_that_do_not_fit_are_told_before_the_run(void **s)
         mv_edit_kind kind;
         const char *says;
     } cases[] = {
-        {"levels.7", MV_EDIT_ZERO, "no site fits 'levels.7'"}, {"levels.3[head=0]", MV_EDIT_ZERO, "has no heads"},
-        {"levels.3.blocks.1.mixer.q[head=4]", MV_EDIT_ZERO, "expected below 4"}, {"levels.0[channel=16]", MV_EDIT_ZERO, "expected below 16"},
-        {"head", MV_EDIT_MEAN, "no tokens"}, {"avgpool", MV_EDIT_VALUES, "values are 1x8, expected 2x128"},
+        {"levels.7", MV_EDIT_ZERO, "no site fits 'levels.7'"},
+        {"levels.3[head=0]", MV_EDIT_ZERO, "has no heads"},
+        {"levels.3.blocks.1.mixer.q[head=4]", MV_EDIT_ZERO, "expected below 4"},
+        {"levels.0[channel=16]", MV_EDIT_ZERO, "expected below 16"},
+        {"head", MV_EDIT_MEAN, "no tokens"},
+        {"avgpool", MV_EDIT_VALUES, "values are 1x8, expected 2x128"},
         {"levels.3.blocks.1.mixer.attn[channel=1]", MV_EDIT_ZERO, "has no channels"},
     };
     mv_error e = {0};
@@ -454,12 +503,21 @@ static void runs_refuse_sizes(void **s)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_batch_equals_its_pictures), cmocka_unit_test(a_run_repeats_itself), cmocka_unit_test(watched_equals_unwatched),
-        cmocka_unit_test(rows_sum_to_one), cmocka_unit_test(states_give_the_output), cmocka_unit_test(sites_have_the_shapes_of_values),
-        cmocka_unit_test(published_sizes), cmocka_unit_test(patterns_match), cmocka_unit_test(unmatched_patterns_name_the_nearest),
-        cmocka_unit_test(an_edit_that_changes_nothing_changes_nothing), cmocka_unit_test(edits_reach_what_follows),
-        cmocka_unit_test(edits_of_one_head_or_channel), cmocka_unit_test(edits_that_do_not_fit_are_told_before_the_run),
-        cmocka_unit_test(patching_from_another_picture), cmocka_unit_test(runs_refuse_sizes),
+        cmocka_unit_test(a_batch_equals_its_pictures),
+        cmocka_unit_test(a_run_repeats_itself),
+        cmocka_unit_test(watched_equals_unwatched),
+        cmocka_unit_test(rows_sum_to_one),
+        cmocka_unit_test(states_give_the_output),
+        cmocka_unit_test(sites_have_the_shapes_of_values),
+        cmocka_unit_test(published_sizes),
+        cmocka_unit_test(patterns_match),
+        cmocka_unit_test(unmatched_patterns_name_the_nearest),
+        cmocka_unit_test(an_edit_that_changes_nothing_changes_nothing),
+        cmocka_unit_test(edits_reach_what_follows),
+        cmocka_unit_test(edits_of_one_head_or_channel),
+        cmocka_unit_test(edits_that_do_not_fit_are_told_before_the_run),
+        cmocka_unit_test(patching_from_another_picture),
+        cmocka_unit_test(runs_refuse_sizes),
     };
     return cmocka_run_group_tests_name("network", tests, setup, teardown);
 }
