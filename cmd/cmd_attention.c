@@ -443,8 +443,7 @@ static int run(int n, const char **words_given)
     operands all = operands_of(n, words_given);
     if (all.n != 1)
         die(EXIT_MISUSE, "attention: found %d pictures in %s, expected one picture", all.n, words_given[0]);
-    if (!picture_size(&s, all.path[0], &pictures, &h, &width))
-        return EXIT_FAILED;
+    picture_size(&s, all.path[0], &pictures, &h, &width);
     if (pictures != 1)
         die(EXIT_FAILED, "%s: found %d pictures, expected one", all.path[0], pictures);
     w.maps = mv_attention_maps_new(&o, &s.config, h, width, &e);

@@ -185,11 +185,10 @@ static void draw(work *w, const picture *p, int at, const char *name)
         mv_status status = mv_page_classify(&page, &w->style, w->fonts, &to.target, &e);
         if (!sheet_close(&to, status, &e))
             w->status = EXIT_FAILED;
-        else if (!shared.json) {
+        else if (!shared.json && strcmp(path, "/dev/stdout")) { /* "-o -": stdout is the page's */
             for (int i = 0; i < maps; i++)
                 printf("  %s: %s\n", titles[i], proofs[i]);
-            if (strcmp(path, "/dev/stdout"))
-                printf("  %s\n", path);
+            printf("  %s\n", path);
         }
     }
     for (int i = 0; i < 3; i++)
@@ -241,11 +240,8 @@ static int run(int n, const char **words)
     session_open(&s);
     operands o = operands_of(n, words);
     int pictures = o.n, height, width;
-    if (explain && o.n == 1 && !picture_size(&s, o.path[0], &pictures, &height, &width)) {
-        operands_free(&o);
-        session_close(&s);
-        return EXIT_FAILED;
-    }
+    if (explain && o.n == 1)
+        picture_size(&s, o.path[0], &pictures, &height, &width);
     w.many = pictures > 1;
     if (explain)
         sheet_check(w.many);

@@ -113,8 +113,7 @@ static int run(int n, const char **words)
         die(EXIT_FAILED, "out of memory");
     for (int i = 0; i < o.n; i++) { /* all of one size, as they are stacked */
         int ih, iw;
-        if (!picture_size(&s, o.path[i], &pictures[i], &ih, &iw))
-            return EXIT_FAILED;
+        picture_size(&s, o.path[i], &pictures[i], &ih, &iw);
         if (i && (ih != h || iw != w))
             die(EXIT_FAILED, "%s: found an input of %dx%d, expected %dx%d as those before: a dump stacks its pictures",
                 o.path[i], ih, iw, h, w);

@@ -211,20 +211,17 @@ static mv_status input_load(const session *s, const char *path, input *in, mv_er
     return status;
 }
 
-bool picture_size(const session *s, const char *path, int *pictures, int *h, int *w)
+void picture_size(const session *s, const char *path, int *pictures, int *h, int *w)
 {
     *pictures = 1, *h = s->config.preprocess.h, *w = s->config.preprocess.w;
     if (!is_ready(path))
-        return true;
+        return;
     mv_error e = {0};
     input in;
-    if (input_load(s, path, &in, &e)) {
-        complain("%s", e.text);
-        return false;
-    }
+    if (input_load(s, path, &in, &e))
+        die_of(&e);
     *pictures = in.pictures, *h = in.h, *w = in.w;
     input_free(&in);
-    return true;
 }
 
 int pictures_a_pass(const operands *o, int batch)

@@ -37,8 +37,9 @@ int pictures_run(session *s, const operands *o, int batch, mv_probe *probes, boo
 /* No more pictures a pass than there are, so that scratch is not made for none. */
 int pictures_a_pass(const operands *o, int batch);
 
-/* Sizes of the input that an operand makes: the pipeline's, or a ready input's own. False after a complaint. */
-bool picture_size(const session *s, const char *path, int *pictures, int *h, int *w);
+/* Sizes of the input that an operand makes: the pipeline's, or a ready input's own. Ends the program where it cannot be
+ * read. */
+void picture_size(const session *s, const char *path, int *pictures, int *h, int *w);
 
 /* "parachute" of "photos/parachute.jpg" */
 const char *picture_stem(const char *path, char *text, size_t size);

@@ -363,7 +363,7 @@ static dnnl_status_t fill_bias(mv_dnnl *d, mv_dnnl_weights *w, int n, const floa
         memcpy(data, bias, (size_t)n * sizeof *bias);
     else
         memset(data, 0, (size_t)n * sizeof *bias);
-    return s;
+    return dnnl_success;
 }
 
 mv_dnnl_weights *mv_dnnl_weights_new(mv_dnnl *d, const mv_dnnl_shape *c, const float *values, const float *bias,
