@@ -1,0 +1,88 @@
+#!/bin/bash
+# Memory that runs out at every n-th request (fault_malloc.c), on the plain build PLAIN and the sanitized build SANITIZED.
+# Whatever n is, the program ends: with status 1, a sentence that says so and no file left behind, or with status 0 and
+# its whole work done, where a library can do without. It never crashes or hangs, and it forgets nothing.
+set -uo pipefail
+plain=$PWD/$1 sanitized=$PWD/$2
+cd "$(dirname "$0")/.." || exit 1
+folder=$(mktemp -d) || exit 1
+trap 'rm -rf "$folder"' EXIT
+
+# What libraries written in C++ or over glib do when memory runs out is to end the process, by design: std::bad_alloc
+# passes through oneDNN's C functions and its code generator, libgomp and g_malloc abort, popt exits; fontconfig and
+# jansson assert. Their own requests are spared. The program's are not, nor those of libpng, zlib, libzip, libexif, nettle
+# and the C library (except where it works for the others: fontconfig copies names by strdup, pango starts threads).
+spare=libdnnl:libgomp:libstdc++:libgcc_s:libOpenCL:libpopt:libjansson:libglib:libgobject:libgio:libpango:libharfbuzz
+spare+=:libfontconfig:libfreetype:libcairo:libpixman:libfribidi:libthai:libexpat
+
+# Runs COMMAND in folder HERE with the n-th request refused, or with "N+" that and all that follow; says what is wrong.
+# OUT in an argument stands for a folder for outputs.
+wrong() { # HERE N COMMAND...
+    local here=$1 status at=$2
+    shift 2
+    rm -rf "$here"
+    mkdir -p "$here/out"
+    MVSCOPE_FAULT_AT=$at MVSCOPE_FAULT_COUNT=$here/count timeout 60 "${@/#OUT/$here/out}" >"$here/stdout" 2>"$here/stderr"
+    status=$?
+    case $status in
+    0) [[ $* != *OUT/page.png* || -s $here/out/page.png ]] || echo "status 0, but no page" ;;
+    1) # a thread cannot be started without memory, but the system does not say why
+        grep -aqE '^mvscope: .*(memory|cannot start thread)' "$here/stderr" ||
+            echo "status 1, but says: $(head -c 300 "$here/stderr")"
+        [ -z "$(ls -A "$here/out")" ] || echo "left behind: $(ls -A "$here/out")" ;;
+    99) echo "sanitizer: $(grep -aE 'ERROR|SUMMARY|^    #[1-6] ' "$here/stderr" | head -n 14 | tr '\n' ' ')" ;;
+    *) echo "status $status: $(tail -c 300 "$here/stderr")" ;;
+    esac
+}
+
+# Every n if there are at most RUNS requests, else the first half of RUNS and then ever wider steps to the last.
+numbers() { # REQUESTS RUNS
+    awk -v last="$1" -v runs="$2" 'BEGIN {
+        near = last <= runs ? last : int(runs / 2)
+        for (n = 1; n <= near; n++) print n
+        if (near == last) exit
+        k = exp(log(last / near) / (runs - near))
+        for (x = near * k; x < last; x *= k) if (int(x) > n - 1) { n = int(x) + 1; print int(x) }
+        print last
+    }'
+}
+
+try() { # NAME RUNS COMMAND...
+    local name=$1 runs=$2 requests tried bad what verdict=ok workers w n
+    shift 2
+    what=$(wrong "$folder/0" 0 "$@")
+    requests=$(cat "$folder/0/count" 2>/dev/null)
+    if [ -n "$what" ] || [ -z "$requests" ]; then
+        echo "without a fault: $what"
+        echo "not ok - $name"
+        return
+    fi
+    { numbers "$requests" "$runs"; numbers "$requests" $((runs / 8)) | sed 's/$/+/'; } >"$folder/numbers"
+    workers=$(nproc)
+    for ((w = 0; w < workers; w++)); do
+        awk "NR % $workers == $w" "$folder/numbers" | while read -r n; do
+            what=$(wrong "$folder/$w" "$n" "$@")
+            [ -z "$what" ] || echo "request $n of $requests: ${what//$'\n'/ }"
+        done >"$folder/wrong-$w" &
+    done
+    wait
+    tried=$(wc -l <"$folder/numbers")
+    bad=$(cat "$folder"/wrong-* | wc -l)
+    if ((bad)); then
+        verdict="not ok"
+        cat "$folder"/wrong-* | head -n 12
+        echo "$bad of $tried runs went wrong"
+    fi
+    echo "$verdict - $name ($tried runs over $requests requests)"
+    rm -f "$folder"/wrong-*
+}
+
+picture=assets/samples/church.jpg
+preload=(env LD_PRELOAD="$plain/fault_malloc.so")
+export ASAN_OPTIONS=${ASAN_OPTIONS-}:exitcode=99
+echo 1..4
+try "classify" 300 "${preload[@]}" MVSCOPE_FAULT_SPARE=$spare "$plain/mvscope" classify $picture
+try "classify with a page" 150 "${preload[@]}" MVSCOPE_FAULT_SPARE=$spare:libc.so:ld-linux "$plain/mvscope" \
+    classify --explain -o OUT/page.png $picture
+try "classify forgets nothing" 1000 "$sanitized/mvscope-fault" classify $picture
+try "attention with a page forgets nothing" 100 "$sanitized/mvscope-fault" attention -o OUT/page.png $picture

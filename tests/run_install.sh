@@ -1,0 +1,45 @@
+#!/bin/bash
+# make install into an empty folder: the program, its manuals and completions are there, it needs nothing else of this
+# tree, and make uninstall leaves nothing behind.
+set -uo pipefail
+cd "$(dirname "$0")/.." || exit 1
+folder=$(mktemp -d) || exit 1
+trap 'rm -rf "$folder"' EXIT
+
+case_of() { # NAME COMMAND...
+    local name=$1
+    shift
+    if "$@" >"$folder/said" 2>&1; then
+        echo "ok - $name"
+    else
+        sed 's/^/# /' "$folder/said"
+        echo "not ok - $name"
+    fi
+}
+
+installed() {
+    make --no-print-directory install DESTDIR="$folder/to" PREFIX=/usr || return
+    local f m
+    for f in bin/mvscope share/bash-completion/completions/mvscope share/zsh/site-functions/_mvscope \
+        share/doc/mvscope/LICENSE share/doc/mvscope/README.md; do
+        [ -s "$folder/to/usr/$f" ] || { echo "$f is missing"; return 1; }
+    done
+    for m in man/*.[1-8]; do
+        cmp "$m" "$folder/to/usr/share/man/man${m##*.}/${m##*/}" || return
+    done
+}
+
+runs_alone() (
+    cp assets/samples/church.jpg "$folder/" && cd "$folder" || return
+    env -i ./to/usr/bin/mvscope classify --explain -o church.png church.jpg && [ -s church.png ]
+)
+
+gone() {
+    make --no-print-directory uninstall DESTDIR="$folder/to" PREFIX=/usr || return
+    [ -z "$(find "$folder/to" -type f)" ] || { find "$folder/to" -type f; return 1; }
+}
+
+echo 1..3
+case_of "install puts all in place" installed
+case_of "the installed program runs alone, in another folder" runs_alone
+case_of "uninstall leaves nothing behind" gone
