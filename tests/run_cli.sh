@@ -1,0 +1,279 @@
+#!/bin/bash
+# The command line, held against plain files: tests/cli/*.cli, and the manuals in man/. Speaks TAP.
+#
+#   MVSCOPE=PROGRAM tests/run_cli.sh [NAME...]      only these files of tests/cli (and "manuals")
+#   MVSCOPE_BARE=PROGRAM                            a build without an embedded model, for what it says
+#
+# A case runs in a fresh folder that holds photo.jpg, photos/, input.safetensors and input.npy; $MODEL is the small model's
+# file and $DATA is tests/data. `mvscope` is the program. A line of a case is one of
+#
+#   == NAME         a case begins
+#   needs CONDITION else the case is skipped; "WHY: CONDITION" says why
+#   $ COMMAND       bash; the lines below it, up to the next $, say what must come of it
+#   > TEXT          the next line of stdout, as it stands
+#   ~ REGEX         the next line of stdout, the whole of it
+#   ...             any lines of stdout
+#   = FILTER        jq -e FILTER is true of all of stdout
+#   ! REGEX         the next line of stderr, the whole of it
+#   + GLOB          a file or folder that is new after the command
+#   ? STATUS        the exit status, 0 if left out
+#   # TEXT          nothing
+#
+# What is not told must not be: no more output, no other status, no file left behind.
+set -uo pipefail
+shopt -s nullglob dotglob
+cd "$(dirname "$0")/.." || exit 1
+
+: "${MVSCOPE:=$PWD/mvscope}"
+MVSCOPE=$(realpath -- "$MVSCOPE") || exit 1
+[ -x "$MVSCOPE" ] || { echo "Bail out! $MVSCOPE is no program"; exit 1; }
+root=$PWD
+export LC_ALL=C.UTF-8 MODEL=$root/assets/nano.safetensors DATA=$root/tests/data MVSCOPE MVSCOPE_BARE=${MVSCOPE_BARE-}
+unset SOURCE_DATE_EPOCH NO_COLOR
+tmp=$(mktemp -d) || exit 1
+trap 'rm -rf "$tmp"' EXIT
+trap 'exit 130' INT TERM
+mkdir "$tmp/bin" "$tmp/fixture" "$tmp/case" "$tmp/home"
+ln -s "$MVSCOPE" "$tmp/bin/mvscope"
+export PATH=$tmp/bin:$PATH HOME=$tmp/home
+have_jq=$(command -v jq) have_mandoc=$(command -v mandoc)
+
+number=0 failed=0 filters=0
+ok() { echo "ok $((++number)) - $1"; }
+skip() { echo "ok $((++number)) - $1 # SKIP $2"; }
+not_ok() { # NAME WHAT
+    ((failed++))
+    echo "not ok $((++number)) - $1"
+    printf '%s\n' "$2" | sed 's/^/# /'
+}
+
+make_fixture() (
+    cd "$tmp/fixture" || exit
+    mkdir photos && cp "$root"/assets/samples/*.jpg photos && cp photos/church.jpg photo.jpg && chmod -R u+w .
+    mvscope dump -q --site input -o input.safetensors photo.jpg && mvscope dump -q --site input -o input.npy photo.jpg
+)
+
+fresh() { # a folder like the fixture
+    rm -rf "$tmp/case" && cp -r "$tmp/fixture" "$tmp/case"
+}
+
+listing() { (cd "$tmp/case" && find . -mindepth 1 | LC_ALL=C sort); }
+
+# Lines of a file against "kind text" expectations; says what is wrong.
+compare() { # WHAT FILE EXPECTATION...
+    local what=$1 any='' e kind text line i=0 lines
+    mapfile -t lines <"$2"
+    shift 2
+    for e; do
+        kind=${e%% *} text=${e#* }
+        if [ "$kind" = ... ]; then
+            any=1
+            continue
+        fi
+        while :; do
+            if ((i >= ${#lines[@]})); then
+                echo "$what ends where expected: $text"
+                return
+            fi
+            line=${lines[i++]}
+            if [ "$kind" = '>' ]; then
+                [ "$line" = "$text" ] && break
+            elif [[ $line =~ ^($text)$ ]]; then
+                break
+            fi
+            if [ -z "$any" ]; then
+                echo "$what, line $i: $line"
+                echo "expected: $text"
+                return
+            fi
+        done
+        any=
+    done
+    [ -n "$any" ] || ((i >= ${#lines[@]})) || echo "$what, line $((i + 1)), not expected: ${lines[i]}"
+}
+
+# One command and its expectations, in $tmp/case; says what is wrong.
+check_command() { # COMMAND EXPECTATION...
+    local command=$1 e status=0 want=0 out=() err=() new=() jq=() before after path glob known
+    shift
+    for e; do
+        case $e in
+        '> '* | '~ '* | ...) out+=("$e") ;;
+        '>') out+=('> ') ;;
+        '! '*) err+=("$e") ;;
+        '+ '*) new+=("${e#+ }") ;;
+        '= '*) jq+=("${e#= }") ;;
+        '? '*) want=${e#? } ;;
+        *) echo "no such line in a case: $e" ;;
+        esac
+    done
+    before=$(listing)
+    (cd "$tmp/case" && exec timeout 120 bash -c "$command") </dev/null >"$tmp/out" 2>"$tmp/err" || status=$?
+    after=$(listing)
+    {
+        [ "$status" = "$want" ] || echo "exit status $status, expected $want"
+        ((${#jq[@]} && ! ${#out[@]})) && out=(...)
+        compare stdout "$tmp/out" "${out[@]}"
+        compare stderr "$tmp/err" "${err[@]}"
+        for e in "${jq[@]}"; do
+            [ -z "$have_jq" ] || jq -e -s "if length == 1 then .[0] else . end | $e" "$tmp/out" >"$tmp/jq" 2>&1 ||
+                { echo "not true of stdout: $e"; head -c 300 "$tmp/jq"; }
+        done
+        for glob in "${new[@]}"; do
+            known=
+            while read -r path; do
+                # shellcheck disable=SC2053  # a pattern is meant
+                [[ ${path#./} == $glob ]] && known=1 && break
+            done < <(comm -13 <(printf '%s\n' "$before") <(printf '%s\n' "$after"))
+            [ -n "$known" ] || echo "no new file $glob"
+        done
+        while read -r path; do
+            known=
+            for glob in "${new[@]}"; do
+                # shellcheck disable=SC2053
+                [[ ${path#./} == $glob ]] && known=1
+            done
+            [ -n "$known" ] || echo "left behind: $path"
+        done < <(comm -13 <(printf '%s\n' "$before") <(printf '%s\n' "$after"))
+        comm -23 <(printf '%s\n' "$before") <(printf '%s\n' "$after") | sed 's/^/gone: /'
+    } >"$tmp/wrong"
+    if [ -s "$tmp/wrong" ]; then
+        echo "\$ $command"
+        cat "$tmp/wrong"
+        echo "stderr: $(head -c 500 "$tmp/err")"
+        return 1
+    fi
+}
+
+run_file() { # FILE
+    local line name='' why='' condition command='' expectations=() wrong='' group
+    group=$(basename "$1" .cli)
+    end_command() {
+        [ -z "$command" ] || [ -n "$why" ] || [ -n "$wrong" ] || wrong=$(check_command "$command" "${expectations[@]}")
+        command='' expectations=()
+    }
+    end_case() {
+        end_command
+        if [ -n "$name" ]; then
+            if [ -n "$why" ]; then skip "$group: $name" "$why"
+            elif [ -n "$wrong" ]; then not_ok "$group: $name" "$wrong"
+            else ok "$group: $name"
+            fi
+        fi
+        name='' why='' wrong=''
+    }
+    while IFS= read -r line || [ -n "$line" ]; do
+        case $line in
+        '' | '#'*) ;;
+        '== '*) end_case; name=${line#== }; fresh ;;
+        'needs '*)
+            condition=${line#needs }
+            (cd "$tmp/case" && eval "${condition#*: }") >/dev/null 2>&1 || why=${condition%%: *} ;;
+        '$ '*) end_command; command=${line#$ } ;;
+        *) expectations+=("$line") ;;
+        esac
+    done <"$1"
+    end_case
+}
+
+# ---- the manuals
+
+commands() { mvscope --help | sed -n '/^Commands/,/^$/s/^  \([a-z]*\) .*/\1/p'; }
+
+# The page as plain text, a section of it
+man_text() { # PAGE
+    mandoc -T utf8 -O width=1000 "$1" 2>/dev/null | sed $'s/.\b//g'
+}
+man_section() { # SECTION, of stdin
+    awk -v want="$1" '/^[A-Z]/ { in_it = ($0 == want); next } in_it'
+}
+# The tagged lines of a section, as the reader sees them: "-k, --top N"
+man_tags() { # SECTION PAGE
+    awk -v want=".SH $1" '/^\.SH / { in_it = ($0 == want); next } in_it && tag { print } { tag = /^\.TP/ }' "$2" |
+        sed -E 's/^\.[BIR]+ //; s/\\f[BIRP]//g; s/\\-/-/g; s/\\\(aq/'\''/g; s/\\&//g; s/"//g'
+}
+# Options of --help, in the same form
+help_options() { sed -nE 's/^  (-[A-Za-z], |    )(--[a-z-]+( [^ ]+)?)  .*/\1\2/p' | sed 's/^ *//'; }
+
+check_page() { # COMMAND
+    local page=$root/man/mvscope-$1.1 usage synopsis
+    mvscope "$1" --help >"$tmp/help"
+    man_text "$page" >"$tmp/page"
+    usage=$(sed -n '1s/^usage: //p' "$tmp/help")
+    synopsis=$(man_section SYNOPSIS <"$tmp/page" | sed 's/^ *//;/^$/d')
+    {
+        [ "$usage" = "$synopsis" ] || printf 'usage: %s\nSYNOPSIS: %s\n' "$usage" "$synopsis"
+        diff <(help_options <"$tmp/help") <(man_tags OPTIONS "$page") | sed -n 's/^</only in --help:/p; s/^>/only in OPTIONS:/p'
+        sed -n '/^Examples/,/^$/s/^  //p' "$tmp/help" | while IFS= read -r line; do
+            man_tags EXAMPLES "$page" | grep -qxF -- "$line" || echo "not among EXAMPLES: $line"
+        done
+        (($(help_options <"$tmp/help" | wc -l) >= 5)) || echo "no options found in --help"
+    } >"$tmp/wrong"
+    if [ -s "$tmp/wrong" ]; then not_ok "manuals: $1 --help and its page agree" "$(<"$tmp/wrong")"
+    else ok "manuals: $1 --help and its page agree"
+    fi
+}
+
+check_examples() { # PAGE: every indented command, all in one folder, in their order
+    local name line status n=0
+    name=$(basename "$1")
+    man_tags EXAMPLES "$1" >"$tmp/examples"
+    fresh
+    mkdir -p "$tmp/case/home/.zfunc" "$tmp/case/home/.local/share/bash-completion/completions"
+    while IFS= read -r line; do
+        ((n++))
+        status=0
+        (cd "$tmp/case" && HOME=$tmp/case/home exec timeout 120 bash -c "$line") </dev/null >"$tmp/out" 2>"$tmp/err" || status=$?
+        if [ "$status" != 0 ] || [ -s "$tmp/err" ]; then
+            not_ok "manuals: examples of $name" "\$ $line"$'\n'"exit status $status: $(head -c 500 "$tmp/err")"
+            return
+        fi
+    done <"$tmp/examples"
+    ok "manuals: $n examples of $name run"
+}
+
+run_manuals() {
+    local page c
+    if [ -z "$have_mandoc" ]; then
+        skip "manuals: pages against --help, and their examples" "mandoc is not installed"
+        return
+    fi
+    for c in $(commands); do
+        if [ -f "$root/man/mvscope-$c.1" ]; then check_page "$c"
+        else not_ok "manuals: $c has a page" "man/mvscope-$c.1 is missing"
+        fi
+    done
+    for page in "$root"/man/*.[1-8]; do
+        if mandoc -T lint -W warning "$page" >"$tmp/lint" 2>&1; then ok "manuals: $(basename "$page") is well formed"
+        else not_ok "manuals: $(basename "$page") is well formed" "$(<"$tmp/lint")"
+        fi
+        if man_text "$page" | grep -q '^EXAMPLES$'; then check_examples "$page"; fi
+    done
+}
+
+if ! make_fixture; then
+    echo "Bail out! the program makes no input.safetensors"
+    exit 1
+fi
+names=("$@")
+((${#names[@]})) || names=($(basename -s .cli "$root"/tests/cli/*.cli) manuals)
+plan=0
+for file in "${names[@]}"; do
+    if [ "$file" != manuals ]; then
+        ((plan += $(grep -c '^== ' "$root/tests/cli/$file.cli")))
+        [ -n "$have_jq" ] || filters=$((filters + $(grep -c '^= ' "$root/tests/cli/$file.cli")))
+    elif [ -n "$have_mandoc" ]; then
+        pages=("$root"/man/*.[1-8])
+        ((plan += $(commands | wc -w) + ${#pages[@]} + $(grep -l '^\.SH EXAMPLES' "${pages[@]}" | wc -l)))
+    else
+        ((plan++))
+    fi
+done
+echo "1..$((plan + (filters > 0)))"
+for file in "${names[@]}"; do
+    if [ "$file" = manuals ]; then run_manuals
+    else run_file "$root/tests/cli/$file.cli"
+    fi
+done
+if ((filters)); then skip "json: $filters filters" "jq is not installed"; fi
+((failed == 0))
