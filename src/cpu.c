@@ -62,7 +62,7 @@ static void cpu_release(mv_backend *b, void *p)
 static void walk(const mv_cpu *c, mv_view v, float *host, const float *given)
 {
     size_t n = (size_t)v.dim[v.nd - 1], rows = n ? mv_view_count(v) / n : 0;
-    ptrdiff_t step = v.stride[v.nd - 1];
+    ptrdiff_t step = v.stride[v.nd - 1], size = (ptrdiff_t)mv_dtype_size(v.type);
     for (size_t r = 0; r < rows; r++) {
         ptrdiff_t offset = 0;
         size_t left = r;
@@ -70,13 +70,13 @@ static void walk(const mv_cpu *c, mv_view v, float *host, const float *given)
             offset += (ptrdiff_t)(left % (size_t)v.dim[d]) * v.stride[d];
             left /= (size_t)v.dim[d];
         }
-        char *p = (char *)v.data + offset * (ptrdiff_t)mv_size_of(v.type);
+        char *p = (char *)v.data + offset * size;
         if (step == 1 && given)
             c->k->narrow(p, v.type, given + r * n, n);
         else if (step == 1)
             c->k->widen(host + r * n, p, v.type, n);
         else
-            for (size_t i = 0; i < n; i++, p += step * (ptrdiff_t)mv_size_of(v.type)) {
+            for (size_t i = 0; i < n; i++, p += step * size) {
                 if (given)
                     mv_from_f32(p, v.type, &given[r * n + i], 1);
                 else

@@ -68,14 +68,9 @@ static inline void mv_share(int n, int pieces, int i, int *from, int *to)
     *to = (int)((long)n * (i + 1) / pieces);
 }
 
-static inline size_t mv_size_of(mv_dtype type)
-{
-    return type == MV_F32 ? 4 : 2;
-}
-
 static inline char *mv_at(mv_tensor t, size_t element)
 {
-    return (char *)t.data + element * mv_size_of(t.type);
+    return (char *)t.data + element * mv_dtype_size(t.type);
 }
 
 /* Rows of a value, as its last dimension cuts it */

@@ -17,15 +17,18 @@ typedef struct {
 
 static void picture_piece(void *job, int i, int worker)
 {
-    (void)worker;
     const picture_job *j = job;
-    int h = j->out.dim[1], w = j->out.dim[2], picture = i / h, y = i % h;
-    const float *from = j->planes + ((size_t)picture * 3 * (size_t)h + (size_t)y) * (size_t)w;
-    char *to = mv_at(j->out, (size_t)i * (size_t)w * 3);
-    for (int x = 0; x < w; x++)
-        for (int p = 0; p < 3; p++)
-            mv_from_f32(to + (size_t)(3 * x + p) * mv_size_of(j->out.type), j->out.type,
-                        from + (size_t)p * (size_t)h * (size_t)w + x, 1);
+    size_t h = (size_t)j->out.dim[1], w = (size_t)j->out.dim[2];
+    const float *red = j->planes + ((size_t)i / h * 3 * h + (size_t)i % h) * w, *green = red + h * w,
+                *blue = green + h * w;
+    char *to = mv_at(j->out, (size_t)i * w * 3);
+    float *row = j->out.type == MV_F32 ? (float *)(void *)to : mv_cpu_bench(j->c, worker, 0, 3 * w);
+    if (!row)
+        return;
+    for (size_t x = 0; x < w; x++)
+        row[3 * x] = red[x], row[3 * x + 1] = green[x], row[3 * x + 2] = blue[x];
+    if (j->out.type != MV_F32)
+        j->c->k->narrow(to, j->out.type, row, 3 * w);
 }
 
 static mv_status cpu_picture(mv_backend *b, mv_tensor out, const float *planes, mv_error *e)

@@ -184,7 +184,7 @@ static mv_status cpu_attend(mv_backend *b, mv_tensor out, mv_tensor rows, mv_ten
 static void move_windows(mv_tensor tokens, mv_tensor picture, int window, bool merge)
 {
     int h = picture.dim[1], w = picture.dim[2], down = (h + window - 1) / window, across = (w + window - 1) / window;
-    size_t cell = (size_t)picture.dim[3] * mv_size_of(picture.type);
+    size_t cell = (size_t)picture.dim[3] * mv_dtype_size(picture.type);
     for (int i = 0; i < picture.dim[0] * down * window * across; i++) { /* one row of one window */
         int column = i % across, row = i / across % (down * window), b = i / across / (down * window);
         size_t token =
