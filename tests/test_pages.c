@@ -156,7 +156,7 @@ static mv_status heads(buffer *b, mv_canvas_kind kind, const mv_page_style *styl
         {.title = "Level 3", .note = "7 × 7 cells of 32 px", .window = 3}};
     mv_heads_block list[2][20];
     mv_map *map = calloc(64, sizeof *map);
-    char title[20][16];
+    char title[20][24];
     for (int i = 0; i < 64; i++)
         map[i] = attention_map(i < 32 ? 14 : 7, i < 32 ? 14 : 7, i);
     for (int l = 0; l < 2; l++) {
