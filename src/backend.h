@@ -9,8 +9,8 @@
  * Pictures are channels last (B H W C), tokens N T C. Activations have the device's type `act`; vectors (norms,
  * gamma, A, D) and the states are fp32. An output aliases no input but the residual, which may be the output itself.
  *
- * Values told to be fp32 (dt, h, rows) and any `out` whose type is MV_F32 are written as fp32 whatever `act` is: the
- * logits are asked for so.
+ * Values told to be fp32 (dt, h, rows) are written as fp32 whatever `act` is, and so is an `out` of `linear` that
+ * asks for it, as the logits do. NaN that comes in is NaN that goes out.
  *
  * Every function that can fail returns its code and writes the sentence into *e. A GPU may run behind the caller:
  * then a late failure is told by `finish`, `read` or the next call.
@@ -88,10 +88,11 @@ struct mv_backend {
 
     /* out (B H W C) = planes (B C H W, fp32 on the host), cast to `act` */
     mv_status (*picture)(mv_backend *, mv_tensor out, const float *planes, mv_error *);
-    /* out (B H' W' O) = act(conv(x (B H W C)) + bias) + residual (as out, or nd 0); H' = ceil(H / stride) */
+    /* out (B H' W' O) = act(conv(x (B H W C)) + bias) + residual (as out, or nd 0); H' = ceil(H / stride); any act */
     mv_status (*conv2d)(mv_backend *, mv_tensor out, mv_tensor x, const mv_conv *w, mv_act act, mv_tensor residual,
                         mv_error *);
-    /* out (..., O) = residual + gamma * act(x (..., C) W^T + b); gamma and residual may be absent */
+    /* out (..., O) = residual + gamma * act(x (..., C) W^T + b); gamma and residual may be absent; act is NONE or GELU
+     */
     mv_status (*linear)(mv_backend *, mv_tensor out, mv_tensor x, const mv_dense *w, mv_act act, mv_vector gamma,
                         mv_tensor residual, mv_error *);
     /* out = residual + gamma * x: what `linear` fuses, for when x was watched. Same arithmetic, so fp32 is bit-equal.

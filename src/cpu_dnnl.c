@@ -234,7 +234,9 @@ static mv_status describe(const mv_dnnl *d, const mv_dnnl_shape *c, borrowed wei
     if (!s)
         s = dnnl_post_ops_create(&ops);
     if (!s && c->act != MV_ACT_NONE)
-        s = append_eltwise(ops, c->act == MV_ACT_RELU ? dnnl_eltwise_relu : dnnl_eltwise_gelu_tanh);
+        s = append_eltwise(ops, c->act == MV_ACT_RELU   ? dnnl_eltwise_relu
+                                : c->act == MV_ACT_GELU ? dnnl_eltwise_gelu_erf
+                                                        : dnnl_eltwise_gelu_tanh);
     if (!s && c->onto)
         s = append_sum(ops, type_of(c->to_type));
     if (!s)

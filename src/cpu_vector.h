@@ -57,8 +57,9 @@ INLINE void v_put(void *p, size_t i, mv_dtype type, vf v)
         v_store((float *)p + i, v);
         return;
     }
-    vu u = (vu)v; /* to nearest, ties to even */
-    vh h = __builtin_convertvector((u + 0x7fff + (u >> 16 & 1)) >> 16, vh);
+    vu u = (vu)v, nan = (vu)(v != v); /* to nearest, ties to even; a carry must not end a NaN */
+    vu rounded = (u + 0x7fff + (u >> 16 & 1)) >> 16;
+    vh h = __builtin_convertvector((rounded & ~nan) | ((u >> 16 | 0x40) & nan), vh);
     memcpy((uint16_t *)p + i, &h, sizeof h);
 }
 
@@ -89,6 +90,7 @@ INLINE float v_sum(vf v)
     return v[0];
 }
 
+/* Of a NaN and a number, b. */
 INLINE vf v_max(vf a, vf b)
 {
     vi m = a > b;
@@ -106,10 +108,12 @@ INLINE vf v_abs(vf a)
     return (vf)((vi)a & 0x7fffffff);
 }
 
-/* 2^x for x in [-126, 127]; below, 2^-126. Minimax polynomial of degree 6 on [-0.5, 0.5]: within 1.5 ulp. */
+/* 2^x for x in [-126, 127]; below, 2^-126; NaN stays NaN. Minimax polynomial of degree 6 on [-0.5, 0.5]: within 1.5
+ * ulp. */
 INLINE vf v_exp2(vf x)
 {
     const vf magic = v_all(12582912.0f); /* 1.5 * 2^23: adding it rounds to a whole number */
+    vi nan = x != x;
     x = v_max(v_min(x, v_all(127.0f)), v_all(-126.0f));
     vf t = x + magic;
     vi n = (vi)t - (vi)magic;
@@ -121,13 +125,14 @@ INLINE vf v_exp2(vf x)
     p = p * f + 2.402264791363012e-1f;
     p = p * f + 6.931472028550421e-1f;
     p = p * f + 1.0f;
-    return (vf)((vi)p + (n << 23));
+    return (vf)(((vi)p + (n << 23)) | nan);
 }
 
 /* e^x: the argument is reduced by ln 2 in two parts, so that large |x| keep their digits */
 INLINE vf v_exp(vf x)
 {
     const vf magic = v_all(12582912.0f);
+    vi nan = x != x;
     x = v_max(v_min(x, v_all(88.0f)), v_all(-87.0f));
     vf t = x * 1.44269504f + magic;
     vf n = t - magic;
@@ -140,7 +145,7 @@ INLINE vf v_exp(vf x)
     p = p * f + 1.6666665459e-1f;
     p = p * f + 5.0000001201e-1f;
     p = p * f * f + f + 1.0f;
-    return (vf)((vi)p + (((vi)t - (vi)magic) << 23));
+    return (vf)(((vi)p + (((vi)t - (vi)magic) << 23)) | nan);
 }
 
 INLINE vf v_silu(vf x)
@@ -160,13 +165,13 @@ INLINE vf v_softplus(vf x)
     p = p * z + 1.0f / 5;
     p = p * z + 1.0f / 3;
     p = p * z * s + s;
-    return v_max(x, v_all(0)) + 2.0f * p;
+    return v_max(v_all(0), x) + 2.0f * p;
 }
 
 /* erf as an odd rational function on [-4, 4], 1 beyond: within 3e-7 */
 INLINE vf v_erf(vf x)
 {
-    x = v_max(v_min(x, v_all(4.0f)), v_all(-4.0f));
+    x = v_max(v_all(-4.0f), v_min(v_all(4.0f), x)); /* in this order NaN stays */
     vf z = x * x;
     vf p = v_all(-2.72614225801306e-10f);
     p = p * z + 2.77068142495902e-08f;

@@ -1,0 +1,482 @@
+#include "op_cases.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "op_reference.h"
+#include "op_stage.h"
+
+enum {
+    RESIDUAL = 1,
+    ONTO = 2, /* the residual is the output itself */
+    GAMMA = 4,
+    FP32 = 8, /* the output, whatever the device's type */
+    NOBIAS = 16,
+    GIVEN = 32,  /* dt */
+    KEPT = 64,   /* h, rows */
+    SCALED = 128 /* by a scale and a shift */
+};
+
+typedef enum {
+    PICTURE,
+    CONV2D,
+    LINEAR,
+    ADD,
+    LAYERNORM,
+    CONV1D,
+    STEP,
+    SCAN,
+    READOUT,
+    ATTENTION,
+    ATTEND,
+    SPLIT,
+    MERGE,
+    AFFINE,
+    POOL
+} kind;
+
+typedef struct {
+    kind op;
+    int d[6]; /* as the op's letters say */
+    mv_act act;
+    unsigned flags;
+} op_case;
+
+/* ---- products */
+
+static void run_picture(stage *s, const op_case *c)
+{
+    int b = c->d[0], h = c->d[1], w = c->d[2];
+    size_t n = (size_t)b * (size_t)h * (size_t)w * 3;
+    const float *planes = stage_random(s, "planes", n, MV_F32, 0.2f, 2);
+    const float *rounded = stage_random(s, "planes", n, s->b->act, 0.2f, 2);
+    stage_value *out = stage_out(s, "out", s->b->act, DIMS(b, h, w, 3));
+    double *want = stage_doubles(n);
+    for (size_t i = 0, cells = (size_t)h * (size_t)w; i < n; i++)
+        want[i] = (double)rounded[(i / 3 / cells * 3 + i % 3) * cells + i / 3 % cells];
+    stage_expect(s, out, want, true);
+    s->b->picture(s->b, out->t, planes, &s->e);
+}
+
+/* The output of an op that may add a residual, and the residual: apart, the output itself, or none. */
+static stage_value *out_of(stage *s, const op_case *c, mv_dtype type, int nd, const int *dim, stage_value *residual)
+{
+    *residual = (stage_value){0};
+    if (c->flags & ONTO) {
+        stage_value *out = stage_in(s, "out", type, 0, 1.7f, nd, dim);
+        out->changes = true;
+        *residual = *out;
+        return out;
+    }
+    if (c->flags & RESIDUAL)
+        *residual = *stage_in(s, "residual", s->b->act, 0, 1.7f, nd, dim);
+    return stage_out(s, "out", type, nd, dim);
+}
+
+static const float *bias_of(stage *s, const op_case *c, int n)
+{
+    return c->flags & NOBIAS ? NULL : stage_random(s, "bias", (size_t)n, MV_F32, 0, 0.5f);
+}
+
+static void run_conv2d(stage *s, const op_case *c)
+{
+    int b = c->d[0], h = c->d[1], w = c->d[2], in = c->d[3], o = c->d[4], stride = c->d[5];
+    stage_value residual, *x = stage_in(s, "x", s->b->act, 0, 1.7f, DIMS(b, h, w, in));
+    stage_value *out =
+        out_of(s, c, s->b->act, DIMS(b, (h + stride - 1) / stride, (w + stride - 1) / stride, o), &residual);
+    const float *bias = bias_of(s, c, o), *weight = stage_conv(s, in, o, stride, bias);
+    double *want = stage_doubles(out->n);
+    ref_conv2d(want, x->host, b, h, w, in, o, stride, weight, bias, c->act, residual.host);
+    stage_expect(s, out, want, false);
+    s->b->conv2d(s->b, out->t, x->t, &s->conv, c->act, residual.t, &s->e);
+}
+
+static void run_linear(stage *s, const op_case *c)
+{
+    int n = c->d[0], t = c->d[1], in = c->d[2], o = c->d[3];
+    stage_value residual, *x = stage_in(s, "x", s->b->act, 0, 1.7f, DIMS(n, t, in));
+    stage_value *out = out_of(s, c, c->flags & FP32 ? MV_F32 : s->b->act, DIMS(n, t, o), &residual);
+    stage_vector gamma = {0};
+    if (c->flags & GAMMA)
+        gamma = stage_vector_of(s, "gamma", (size_t)o, 0.5f, 1);
+    const float *bias = bias_of(s, c, o), *weight = stage_dense(s, in, o, bias);
+    double *want = stage_doubles(out->n);
+    ref_linear(want, x->host, (size_t)n * (size_t)t, in, o, weight, bias, c->act, gamma.host, residual.host);
+    stage_expect(s, out, want, false);
+    s->b->linear(s->b, out->t, x->t, &s->dense, c->act, gamma.v, residual.t, &s->e);
+}
+
+static void run_add(stage *s, const op_case *c)
+{
+    stage_value residual, *x = stage_in(s, "x", s->b->act, 0, 1.7f, 3, c->d);
+    stage_value *out = out_of(s, c, s->b->act, 3, c->d, &residual);
+    stage_vector gamma = {0};
+    if (c->flags & GAMMA)
+        gamma = stage_vector_of(s, "gamma", (size_t)c->d[2], 0.5f, 1);
+    double *want = stage_doubles(out->n);
+    ref_add(want, x->host, gamma.host, residual.host, MV_ACT_NONE, (size_t)c->d[0] * (size_t)c->d[1], c->d[2]);
+    stage_expect(s, out, want, false);
+    s->b->add(s->b, out->t, x->t, gamma.v, residual.t, &s->e);
+}
+
+static void run_layernorm(stage *s, const op_case *c)
+{
+    const float eps = 1e-5f;
+    stage_value *x = stage_in(s, "x", s->b->act, 3, 1.7f, 3, c->d); /* a mean that the spread must not drown in */
+    stage_value *out = stage_out(s, "out", s->b->act, 3, c->d);
+    stage_vector weight = stage_vector_of(s, "norm", (size_t)c->d[2], 1, 0.5f),
+                 bias = stage_vector_of(s, "shift", (size_t)c->d[2], 0, 0.5f);
+    double *want = stage_doubles(out->n);
+    ref_layernorm(want, x->host, weight.host, bias.host, (double)eps, (size_t)c->d[0] * (size_t)c->d[1], c->d[2]);
+    stage_expect(s, out, want, false);
+    s->b->layernorm(s->b, out->t, x->t, weight.v, bias.v, eps, &s->e);
+}
+
+/* ---- the mixer */
+
+static void run_conv1d(stage *s, const op_case *c)
+{
+    int n = c->d[0], t = c->d[1], e = c->d[2];
+    stage_value *xz = stage_in(s, "xz", s->b->act, 0, 3, DIMS(n, t, 2 * e));
+    stage_value *x = stage_out(s, "x", s->b->act, 3, c->d), *yz = stage_out(s, "yz", s->b->act, DIMS(n, t, 2 * e));
+    stage_keep(s, yz, 0, e);
+    stage_vector wx = stage_vector_of(s, "wx", (size_t)e * MV_TAPS, 0, 1),
+                 wz = stage_vector_of(s, "wz", (size_t)e * MV_TAPS, 0, 1);
+    double *want_x = stage_doubles(x->n), *want_z = stage_doubles(x->n);
+    ref_conv1d_silu(want_x, xz->host, 0, wx.host, n, t, e);
+    ref_conv1d_silu(want_z, xz->host, e, wz.host, n, t, e);
+    stage_expect(s, x, want_x, false);
+    stage_expect(s, yz, want_z, false);
+    s->b->conv1d_silu(s->b, x->t, yz->t, xz->t, wx.v, wz.v, &s->e);
+}
+
+static void run_step(stage *s, const op_case *c)
+{
+    int n = c->d[0], t = c->d[1], e = c->d[2], rank = c->d[3];
+    stage_value *proj = stage_in(s, "proj", s->b->act, 0, 1.7f, DIMS(n, t, rank + 2 * MV_STATES));
+    stage_value *dt = stage_out(s, "dt", MV_F32, 3, c->d);
+    stage_ssm m = stage_ssm_of(s, e, rank);
+    double *want = stage_doubles(dt->n);
+    ref_step(want, proj->host, m.dt_weight.host, m.dt_bias.host, (size_t)n * (size_t)t, e, rank);
+    stage_expect(s, dt, want, false);
+    s->b->step(s->b, dt->t, proj->t, &m.w, &s->e);
+}
+
+static void run_scan(stage *s, const op_case *c)
+{
+    int n = c->d[0], t = c->d[1], e = c->d[2], rank = c->d[3];
+    stage_value *x = stage_in(s, "x", s->b->act, 0, 1.7f, 3, c->d);
+    stage_value *proj = stage_in(s, "proj", s->b->act, 0, 1.7f, DIMS(n, t, rank + 2 * MV_STATES));
+    stage_value *yz = stage_out(s, "yz", s->b->act, DIMS(n, t, 2 * e)), *given = NULL, *kept = NULL;
+    stage_keep(s, yz, e, 2 * e);
+    stage_ssm m = stage_ssm_of(s, e, rank);
+    if (c->flags & GIVEN)
+        given = stage_in(s, "dt", MV_F32, 1, 0.99f, 3, c->d);
+    if (c->flags & KEPT)
+        kept = stage_out(s, "h", MV_F32, DIMS(n, t, e, MV_STATES));
+    double *dt = given ? stage_widened(given->host, x->n) : stage_doubles(x->n), *want = stage_doubles(x->n),
+           *h = stage_doubles(x->n * MV_STATES);
+    if (!given)
+        ref_step(dt, proj->host, m.dt_weight.host, m.dt_bias.host, (size_t)n * (size_t)t, e, rank);
+    ref_states(h, x->host, proj->host, dt, m.A.host, n, t, e, rank);
+    ref_readout(want, x->host, proj->host, h, m.D.host, (size_t)n * (size_t)t, e, rank);
+    stage_expect(s, yz, want, false);
+    if (kept)
+        stage_expect(s, kept, h, false);
+    else
+        free(h);
+    free(dt);
+    const mv_tensor none = {0};
+    s->b->scan(s->b, yz->t, x->t, proj->t, given ? given->t : none, &m.w, kept ? kept->t : none, &s->e);
+}
+
+static void run_readout(stage *s, const op_case *c)
+{
+    int n = c->d[0], t = c->d[1], e = c->d[2], rank = c->d[3];
+    stage_value *x = stage_in(s, "x", s->b->act, 0, 1.7f, 3, c->d);
+    stage_value *proj = stage_in(s, "proj", s->b->act, 0, 1.7f, DIMS(n, t, rank + 2 * MV_STATES));
+    stage_value *h = stage_in(s, "h", MV_F32, 0, 2, DIMS(n, t, e, MV_STATES));
+    stage_value *yz = stage_out(s, "yz", s->b->act, DIMS(n, t, 2 * e));
+    stage_keep(s, yz, e, 2 * e);
+    stage_ssm m = stage_ssm_of(s, e, rank);
+    double *states = stage_widened(h->host, h->n), *want = stage_doubles(x->n);
+    ref_readout(want, x->host, proj->host, states, m.D.host, (size_t)n * (size_t)t, e, rank);
+    free(states);
+    stage_expect(s, yz, want, false);
+    s->b->readout(s->b, yz->t, x->t, proj->t, h->t, &m.w, &s->e);
+}
+
+/* ---- attention */
+
+static void run_attention(stage *s, const op_case *c)
+{
+    int n = c->d[0], t = c->d[1], heads = c->d[2], d = c->d[3];
+    stage_value *qkv = stage_in(s, "qkv", s->b->act, 0, 2, DIMS(n, t, 3 * heads * d)), *kept = NULL;
+    stage_value *out = stage_out(s, "out", s->b->act, DIMS(n, t, heads * d));
+    if (c->flags & KEPT)
+        kept = stage_out(s, "rows", MV_F32, DIMS(n, heads, t, t));
+    double *want = stage_doubles(out->n), *rows = stage_doubles((size_t)(n * heads) * (size_t)t * (size_t)t);
+    ref_rows(rows, qkv->host, n, t, heads, d);
+    ref_attend(want, rows, qkv->host, n, t, heads, d);
+    stage_expect(s, out, want, false);
+    if (kept)
+        stage_expect(s, kept, rows, false);
+    else
+        free(rows);
+    const mv_tensor none = {0};
+    s->b->attention(s->b, out->t, qkv->t, heads, kept ? kept->t : none, &s->e);
+}
+
+static void run_attend(stage *s, const op_case *c)
+{
+    int n = c->d[0], t = c->d[1], heads = c->d[2], d = c->d[3];
+    stage_value *qkv = stage_in(s, "qkv", s->b->act, 0, 2, DIMS(n, t, 3 * heads * d));
+    stage_value *rows =
+        stage_in(s, "rows", MV_F32, 0.1f, 0.3f, DIMS(n, heads, t, t)); /* edited ones need not sum to 1 */
+    stage_value *out = stage_out(s, "out", s->b->act, DIMS(n, t, heads * d));
+    double *given = stage_widened(rows->host, rows->n), *want = stage_doubles(out->n);
+    ref_attend(want, given, qkv->host, n, t, heads, d);
+    free(given);
+    stage_expect(s, out, want, false);
+    s->b->attend(s->b, out->t, rows->t, qkv->t, &s->e);
+}
+
+/* ---- windows and the head */
+
+static void run_windows(stage *s, const op_case *c)
+{
+    int b = c->d[0], h = c->d[1], w = c->d[2], channels = c->d[3], window = c->d[4];
+    int windows = (h + window - 1) / window * ((w + window - 1) / window);
+    const int picture[] = {b, h, w, channels}, tokens[] = {b * windows, window * window, channels};
+    stage_value *x, *out;
+    if (c->op == SPLIT) {
+        x = stage_in(s, "x", s->b->act, 0, 2, 4, picture);
+        out = stage_out(s, "out", s->b->act, 3, tokens);
+    } else {
+        x = stage_in(s, "x", s->b->act, 0, 2, 3, tokens);
+        out = stage_out(s, "out", s->b->act, 4, picture);
+    }
+    double *want = stage_doubles(out->n);
+    (c->op == SPLIT ? ref_split : ref_merge)(want, x->host, b, h, w, channels, window);
+    stage_expect(s, out, want, true);
+    (c->op == SPLIT ? s->b->split : s->b->merge)(s->b, out->t, x->t, window, &s->e);
+}
+
+static void run_affine(stage *s, const op_case *c)
+{
+    stage_value *x = stage_in(s, "x", s->b->act, 0, 2, 4, c->d), *out = stage_out(s, "out", s->b->act, 4, c->d);
+    size_t n = (size_t)c->d[3];
+    stage_vector scale = stage_vector_of(s, "scale", n, 1, 0.5f), shift = stage_vector_of(s, "shift", n, 0, 1);
+    double *want = stage_doubles(out->n);
+    ref_affine(want, x->host, scale.host, shift.host, x->n / n, c->d[3]);
+    stage_expect(s, out, want, false);
+    s->b->affine(s->b, out->t, x->t, scale.v, shift.v, &s->e);
+}
+
+static void run_pool(stage *s, const op_case *c)
+{
+    int b = c->d[0], channels = c->d[3];
+    stage_value *x = stage_in(s, "x", s->b->act, 0.5f, 2, 4, c->d),
+                *out = stage_out(s, "out", s->b->act, DIMS(b, channels));
+    stage_vector scale = {0}, shift = {0};
+    if (c->flags & SCALED) {
+        scale = stage_vector_of(s, "scale", (size_t)channels, 1, 0.5f);
+        shift = stage_vector_of(s, "shift", (size_t)channels, 0, 1);
+    }
+    double *want = stage_doubles(out->n);
+    ref_pool(want, x->host, b, (size_t)c->d[1] * (size_t)c->d[2], channels, scale.host, shift.host);
+    stage_expect(s, out, want, false);
+    s->b->pool(s->b, out->t, x->t, scale.v, shift.v, &s->e);
+}
+
+/* ---- the table */
+
+static const struct {
+    const char *name, *letters;
+    void (*run)(stage *, const op_case *);
+} ops[] = {
+    [PICTURE] = {"picture", "BHW", run_picture},
+    [CONV2D] = {"conv2d", "BHWCOs", run_conv2d},
+    [LINEAR] = {"linear", "NTCO", run_linear},
+    [ADD] = {"add", "NTC", run_add},
+    [LAYERNORM] = {"layernorm", "NTC", run_layernorm},
+    [CONV1D] = {"conv1d_silu", "NTE", run_conv1d},
+    [STEP] = {"step", "NTER", run_step},
+    [SCAN] = {"scan", "NTER", run_scan},
+    [READOUT] = {"readout", "NTER", run_readout},
+    [ATTENTION] = {"attention", "NThd", run_attention},
+    [ATTEND] = {"attend", "NThd", run_attend},
+    [SPLIT] = {"split", "BHWCw", run_windows},
+    [MERGE] = {"merge", "BHWCw", run_windows},
+    [AFFINE] = {"affine", "BHWC", run_affine},
+    [POOL] = {"pool", "BHWC", run_pool},
+};
+
+/* Tiny, odd (nothing divides by a vector's width), batched, and a few real ones, from the levels of the T variant */
+static const op_case table[] = {
+    {PICTURE, .d = {1, 1, 1}},
+    {PICTURE, .d = {3, 5, 7}},
+    {PICTURE, .d = {1, 33, 50}},
+    {CONV2D, .d = {1, 1, 1, 1, 1, 1}},
+    {CONV2D, .d = {1, 1, 1, 1, 1, 2}, .flags = NOBIAS},
+    {CONV2D, .d = {2, 1, 9, 5, 4, 2}, MV_ACT_RELU},
+    {CONV2D, .d = {4, 6, 1, 2, 3, 1}, MV_ACT_GELU, RESIDUAL},
+    {CONV2D, .d = {3, 9, 11, 8, 33, 1}, MV_ACT_GELU_TANH},
+    {CONV2D, .d = {3, 10, 12, 16, 17, 2}, .flags = NOBIAS},
+    {CONV2D, .d = {1, 56, 56, 3, 32, 2}, MV_ACT_RELU},
+    {CONV2D, .d = {1, 28, 28, 32, 80, 2}, MV_ACT_RELU},
+    {CONV2D, .d = {1, 14, 14, 160, 160, 1}, MV_ACT_GELU_TANH},
+    {CONV2D, .d = {1, 14, 14, 160, 160, 1}, MV_ACT_NONE, ONTO},
+    {LINEAR, .d = {1, 1, 1, 1}},
+    {LINEAR, .d = {1, 1, 1, 1}, MV_ACT_GELU, ONTO | GAMMA},
+    {LINEAR, .d = {3, 113, 20, 33}, MV_ACT_GELU},
+    {LINEAR, .d = {1, 49, 320, 56}, .flags = NOBIAS},
+    {LINEAR, .d = {1, 49, 640, 640}, MV_ACT_NONE, ONTO | GAMMA},
+    {LINEAR, .d = {1, 49, 640, 2560}, MV_ACT_GELU},
+    {LINEAR, .d = {4, 1, 640, 1000}, .flags = FP32},
+    {ADD, .d = {1, 1, 1}, .flags = RESIDUAL},
+    {ADD, .d = {3, 7, 17}, .flags = RESIDUAL},
+    {ADD, .d = {3, 7, 17}, .flags = RESIDUAL | GAMMA},
+    {ADD, .d = {2, 50, 33}, .flags = ONTO},
+    {ADD, .d = {1, 49, 640}, .flags = ONTO | GAMMA},
+    {LAYERNORM, .d = {1, 1, 1}},
+    {LAYERNORM, .d = {1, 1, 3}},
+    {LAYERNORM, .d = {3, 5, 17}},
+    {LAYERNORM, .d = {2, 50, 33}},
+    {LAYERNORM, .d = {1, 49, 640}},
+    {LAYERNORM, .d = {1, 196, 320}},
+    {CONV1D, .d = {1, 1, 1}},
+    {CONV1D, .d = {3, 2, 5}},
+    {CONV1D, .d = {3, 7, 17}},
+    {CONV1D, .d = {2, 50, 33}},
+    {CONV1D, .d = {1, 49, 320}},
+    {CONV1D, .d = {4, 196, 160}},
+    {STEP, .d = {1, 1, 1, 1}},
+    {STEP, .d = {3, 7, 17, 3}},
+    {STEP, .d = {2, 50, 33, 3}},
+    {STEP, .d = {1, 49, 320, 40}},
+    {SCAN, .d = {1, 1, 1, 1}},
+    {SCAN, .d = {1, 1, 1, 1}, .flags = GIVEN | KEPT},
+    {SCAN, .d = {3, 7, 17, 3}},
+    {SCAN, .d = {3, 7, 17, 3}, .flags = GIVEN},
+    {SCAN, .d = {3, 7, 17, 3}, .flags = KEPT},
+    {SCAN, .d = {3, 7, 17, 3}, .flags = GIVEN | KEPT},
+    {SCAN, .d = {2, 50, 33, 3}, .flags = KEPT},
+    {SCAN, .d = {1, 49, 320, 40}},
+    {SCAN, .d = {4, 196, 160, 20}},
+    {READOUT, .d = {1, 1, 1, 1}},
+    {READOUT, .d = {3, 7, 17, 3}},
+    {READOUT, .d = {2, 50, 33, 3}},
+    {READOUT, .d = {1, 49, 320, 40}},
+    {ATTENTION, .d = {1, 1, 1, 1}},
+    {ATTENTION, .d = {1, 1, 1, 20}, .flags = KEPT},
+    {ATTENTION, .d = {3, 7, 1, 33}},
+    {ATTENTION, .d = {3, 49, 2, 20}},
+    {ATTENTION, .d = {3, 49, 2, 20}, .flags = KEPT},
+    {ATTENTION, .d = {1, 50, 3, 33}},
+    {ATTENTION, .d = {1, 50, 3, 33}, .flags = KEPT},
+    {ATTENTION, .d = {2, 50, 2, 64}},
+    {ATTENTION, .d = {1, 49, 16, 40}, .flags = KEPT},
+    {ATTENTION, .d = {1, 196, 8, 40}},
+    {ATTEND, .d = {1, 1, 1, 1}},
+    {ATTEND, .d = {3, 49, 2, 20}},
+    {ATTEND, .d = {1, 50, 3, 33}},
+    {ATTEND, .d = {2, 50, 2, 64}},
+    {ATTEND, .d = {1, 49, 16, 40}},
+    {SPLIT, .d = {1, 1, 1, 1, 1}},
+    {SPLIT, .d = {1, 5, 7, 3, 4}},
+    {SPLIT, .d = {1, 3, 2, 4, 7}},
+    {SPLIT, .d = {3, 9, 13, 17, 7}},
+    {SPLIT, .d = {4, 14, 14, 33, 7}},
+    {SPLIT, .d = {1, 14, 16, 320, 14}},
+    {MERGE, .d = {1, 1, 1, 1, 1}},
+    {MERGE, .d = {1, 5, 7, 3, 4}},
+    {MERGE, .d = {1, 3, 2, 4, 7}},
+    {MERGE, .d = {3, 9, 13, 17, 7}},
+    {MERGE, .d = {4, 14, 14, 33, 7}},
+    {MERGE, .d = {1, 14, 16, 320, 14}},
+    {AFFINE, .d = {1, 1, 1, 1}},
+    {AFFINE, .d = {3, 5, 7, 17}},
+    {AFFINE, .d = {1, 7, 7, 640}},
+    {POOL, .d = {1, 1, 1, 1}},
+    {POOL, .d = {3, 5, 7, 17}},
+    {POOL, .d = {3, 5, 7, 17}, .flags = SCALED},
+    {POOL, .d = {4, 7, 7, 640}, .flags = SCALED},
+};
+
+/* Behind the table: every way to end a convolution and a product, on odd sizes. */
+enum { TABLE = sizeof table / sizeof *table, CONVS = 2 * 4 * 3, PRODUCTS = 2 * 2 * 3 * 2 };
+
+static op_case case_at(int i)
+{
+    static const unsigned residuals[] = {0, RESIDUAL, ONTO};
+    if (i < TABLE)
+        return table[i];
+    i -= TABLE;
+    if (i < CONVS)
+        return (op_case){CONV2D, {1, 5, 7, 3, 17, 1 + i / 12}, (mv_act)(i / 3 % 4), residuals[i % 3]};
+    i -= CONVS;
+    return (op_case){LINEAR,
+                     {2, 25, 33, 17},
+                     i / 12 ? MV_ACT_GELU : MV_ACT_NONE,
+                     residuals[i % 3] | (i / 3 % 2 ? GAMMA : 0) | (i / 6 % 2 ? FP32 : 0)};
+}
+
+int op_cases(void)
+{
+    return TABLE + CONVS + PRODUCTS;
+}
+
+const char *op_case_name(int i)
+{
+    static const char *const acts[] = {"", " relu", " gelu", " gelu_tanh"};
+    static const char *const flags[] = {" residual", " onto", " gamma", " fp32", " nobias", " dt", " kept", " scaled"};
+    static char names[TABLE + CONVS + PRODUCTS][96];
+    op_case c = case_at(i);
+    size_t at = (size_t)snprintf(names[i], sizeof names[i], "%s", ops[c.op].name);
+    for (int k = 0; ops[c.op].letters[k]; k++)
+        at += (size_t)snprintf(names[i] + at, sizeof names[i] - at, " %c%d", ops[c.op].letters[k], c.d[k]);
+    at += (size_t)snprintf(names[i] + at, sizeof names[i] - at, "%s", acts[c.act]);
+    for (unsigned k = 0; k < sizeof flags / sizeof *flags; k++)
+        if (c.flags >> k & 1)
+            at += (size_t)snprintf(names[i] + at, sizeof names[i] - at, "%s", flags[k]);
+    return names[i];
+}
+
+void op_case_run(int i, mv_backend *b, uint64_t seed, op_result *r)
+{
+    op_case c = case_at(i);
+    stage s;
+    stage_open(&s, b, seed + (uint64_t)i * 0x9E3779B97F4A7C15u);
+    ops[c.op].run(&s, &c);
+    stage_close(&s, r);
+}
+
+void op_result_free(op_result *r)
+{
+    for (int i = 0; i < OP_OUTPUTS; i++) {
+        free(r->output[i].got);
+        free(r->output[i].want);
+        r->output[i] = (op_output){0};
+    }
+}
+
+op_distance op_output_distance(const op_output *o, double absolute, double relative)
+{
+    op_distance d = {.excess = -1};
+    double error = 0, power = 0;
+    for (size_t i = 0; i < o->n; i++) {
+        double by = fabs((double)o->got[i] - o->want[i]), excess = by / (absolute + relative * fabs(o->want[i]));
+        if (isnan(excess)) /* NaN, or nothing off where nothing is allowed */
+            excess = by == 0 ? 0 : INFINITY;
+        if (excess > d.excess) {
+            d.excess = excess;
+            d.at = i;
+        }
+        error += by * by;
+        power += o->want[i] * o->want[i];
+    }
+    d.nmse = error == 0 ? 0 : isnan(error) ? INFINITY : error / power;
+    return d;
+}

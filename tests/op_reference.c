@@ -1,0 +1,216 @@
+#include "op_reference.h"
+
+#include <math.h>
+
+double ref_act(double x, mv_act act)
+{
+    switch (act) {
+    case MV_ACT_RELU: return x > 0 ? x : 0;
+    case MV_ACT_GELU: return 0.5 * x * erfc(-x * M_SQRT1_2);
+    case MV_ACT_GELU_TANH: return 0.5 * x * (1 + tanh(sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
+    case MV_ACT_NONE: break;
+    }
+    return x;
+}
+
+/* One output cell before its bias */
+static double convolved(const float *x, int h, int w, int c, const float *weight, int top, int left)
+{
+    double sum = 0;
+    for (int ky = 0; ky < MV_TAPS; ky++)
+        for (int kx = 0; kx < MV_TAPS; kx++) {
+            int y = top + ky, column = left + kx;
+            if (y < 0 || y >= h || column < 0 || column >= w)
+                continue;
+            const float *cell = x + ((size_t)y * (size_t)w + (size_t)column) * (size_t)c;
+            for (int k = 0; k < c; k++)
+                sum += (double)cell[k] * (double)weight[(k * MV_TAPS + ky) * MV_TAPS + kx];
+        }
+    return sum;
+}
+
+void ref_conv2d(double *out, const float *x, int b, int h, int w, int c, int o, int stride, const float *weight,
+                const float *bias, mv_act act, const float *residual)
+{
+    int down = (h + stride - 1) / stride, across = (w + stride - 1) / stride;
+    size_t at = 0;
+    for (int p = 0; p < b; p++, x += (size_t)h * (size_t)w * (size_t)c)
+        for (int y = 0; y < down; y++)
+            for (int column = 0; column < across; column++)
+                for (int k = 0; k < o; k++, at++) {
+                    double v = convolved(x, h, w, c, weight + (size_t)k * (size_t)c * MV_TAPS * MV_TAPS, y * stride - 1,
+                                         column * stride - 1);
+                    out[at] = ref_act(v + (bias ? (double)bias[k] : 0), act) + (residual ? (double)residual[at] : 0);
+                }
+}
+
+void ref_linear(double *out, const float *x, size_t rows, int in, int o, const float *weight, const float *bias,
+                mv_act act, const float *gamma, const float *residual)
+{
+    for (size_t r = 0; r < rows; r++, x += in)
+        for (int k = 0; k < o; k++) {
+            double sum = bias ? (double)bias[k] : 0;
+            for (int i = 0; i < in; i++)
+                sum += (double)x[i] * (double)weight[(size_t)k * (size_t)in + (size_t)i];
+            size_t at = r * (size_t)o + (size_t)k;
+            out[at] = ref_act(sum, act) * (gamma ? (double)gamma[k] : 1) + (residual ? (double)residual[at] : 0);
+        }
+}
+
+void ref_add(double *out, const float *x, const float *gamma, const float *residual, mv_act act, size_t rows, int c)
+{
+    for (size_t i = 0; i < rows * (size_t)c; i++)
+        out[i] = ref_act((double)x[i], act) * (gamma ? (double)gamma[i % (size_t)c] : 1) +
+                 (residual ? (double)residual[i] : 0);
+}
+
+void ref_layernorm(double *out, const float *x, const float *weight, const float *bias, double eps, size_t rows, int c)
+{
+    for (size_t r = 0; r < rows; r++, x += c, out += c) {
+        double mean = 0, var = 0;
+        for (int i = 0; i < c; i++)
+            mean += (double)x[i] / c;
+        for (int i = 0; i < c; i++)
+            var += ((double)x[i] - mean) * ((double)x[i] - mean) / c;
+        for (int i = 0; i < c; i++)
+            out[i] = ((double)x[i] - mean) / sqrt(var + eps) * (double)weight[i] + (double)bias[i];
+    }
+}
+
+void ref_conv1d_silu(double *out, const float *xz, int from, const float *taps, int n, int tokens, int e)
+{
+    for (int w = 0; w < n; w++, xz += (size_t)tokens * 2 * (size_t)e)
+        for (int t = 0; t < tokens; t++)
+            for (int i = 0; i < e; i++) {
+                double v = 0;
+                for (int k = 0; k < MV_TAPS; k++)
+                    if (t + k - 1 >= 0 && t + k - 1 < tokens)
+                        v += (double)taps[i * MV_TAPS + k] *
+                             (double)xz[(size_t)(t + k - 1) * 2 * (size_t)e + (size_t)(from + i)];
+                *out++ = v / (1 + exp(-v));
+            }
+}
+
+void ref_step(double *dt, const float *proj, const float *weight, const float *bias, size_t tokens, int e, int rank)
+{
+    for (size_t t = 0; t < tokens; t++, proj += rank + 2 * MV_STATES)
+        for (int i = 0; i < e; i++) {
+            double v = (double)bias[i];
+            for (int k = 0; k < rank; k++)
+                v += (double)proj[k] * (double)weight[(size_t)k * (size_t)e + (size_t)i];
+            *dt++ = fmax(v, 0) + log1p(exp(-fabs(v)));
+        }
+}
+
+void ref_states(double *h, const float *x, const float *proj, const double *dt, const float *A, int n, int tokens,
+                int e, int rank)
+{
+    size_t step = (size_t)e * MV_STATES; /* from a token's states to the next one's */
+    for (int w = 0; w < n; w++)
+        for (int t = 0; t < tokens; t++, proj += rank + 2 * MV_STATES, x += e, dt += e, h += step)
+            for (size_t i = 0; i < step; i++) {
+                double before = t ? (h - step)[i] : 0, d = dt[i / MV_STATES];
+                h[i] = exp(d * (double)A[i]) * before +
+                       d * (double)proj[rank + (int)(i % MV_STATES)] * (double)x[i / MV_STATES];
+            }
+}
+
+void ref_readout(double *y, const float *x, const float *proj, const double *h, const float *D, size_t tokens, int e,
+                 int rank)
+{
+    for (size_t t = 0; t < tokens; t++, proj += rank + 2 * MV_STATES)
+        for (int i = 0; i < e; i++, h += MV_STATES) {
+            double v = (double)D[i] * (double)*x++;
+            for (int s = 0; s < MV_STATES; s++)
+                v += h[s] * (double)proj[rank + MV_STATES + s];
+            *y++ = v;
+        }
+}
+
+void ref_rows(double *rows, const float *qkv, int n, int tokens, int heads, int d)
+{
+    size_t c = (size_t)heads * (size_t)d;
+    for (int i = 0; i < n * heads * tokens; i++, rows += tokens) {
+        size_t window = (size_t)(i / tokens / heads), head = (size_t)(i / tokens % heads);
+        const float *first = qkv + window * (size_t)tokens * 3 * c + head * (size_t)d;
+        const float *q = first + (size_t)(i % tokens) * 3 * c;
+        double most = -INFINITY, sum = 0;
+        for (int t = 0; t < tokens; t++) {
+            const float *k = first + (size_t)t * 3 * c + c;
+            rows[t] = 0;
+            for (int j = 0; j < d; j++)
+                rows[t] += (double)q[j] * (double)k[j];
+            rows[t] /= sqrt(d);
+            most = fmax(most, rows[t]);
+        }
+        for (int t = 0; t < tokens; t++)
+            sum += rows[t] = exp(rows[t] - most);
+        for (int t = 0; t < tokens; t++)
+            rows[t] /= sum;
+    }
+}
+
+void ref_attend(double *out, const double *rows, const float *qkv, int n, int tokens, int heads, int d)
+{
+    size_t c = (size_t)heads * (size_t)d, T = (size_t)tokens;
+    for (size_t w = 0; w < (size_t)n; w++)
+        for (size_t t = 0; t < T; t++)
+            for (size_t i = 0; i < c; i++) {
+                const double *row = rows + ((w * (size_t)heads + i / (size_t)d) * T + t) * T;
+                double v = 0;
+                for (size_t u = 0; u < T; u++)
+                    v += row[u] * (double)qkv[(w * T + u) * 3 * c + 2 * c + i];
+                *out++ = v;
+            }
+}
+
+/* Where cell i's token lies among the windows' tokens; cells are counted row by row in a picture of whole windows. */
+static size_t token_of(int y, int x, int across, int window)
+{
+    size_t side = (size_t)window;
+    return ((size_t)(y / window) * (size_t)across + (size_t)(x / window)) * side * side + (size_t)(y % window) * side +
+           (size_t)(x % window);
+}
+
+void ref_split(double *out, const float *x, int b, int h, int w, int c, int window)
+{
+    int down = (h + window - 1) / window, across = (w + window - 1) / window;
+    for (int p = 0; p < b; p++, x += (size_t)h * (size_t)w * (size_t)c)
+        for (int y = 0; y < down * window; y++)
+            for (int column = 0; column < across * window; column++) {
+                size_t all = (size_t)(down * across) * (size_t)(window * window);
+                double *to = out + ((size_t)p * all + token_of(y, column, across, window)) * (size_t)c;
+                for (int k = 0; k < c; k++)
+                    to[k] = y < h && column < w
+                                ? (double)x[((size_t)y * (size_t)w + (size_t)column) * (size_t)c + (size_t)k]
+                                : 0;
+            }
+}
+
+void ref_merge(double *out, const float *x, int b, int h, int w, int c, int window)
+{
+    int down = (h + window - 1) / window, across = (w + window - 1) / window;
+    size_t all = (size_t)(down * across) * (size_t)(window * window);
+    for (int p = 0; p < b; p++, x += all * (size_t)c)
+        for (int y = 0; y < h; y++)
+            for (int column = 0; column < w; column++)
+                for (int k = 0; k < c; k++)
+                    *out++ = (double)x[token_of(y, column, across, window) * (size_t)c + (size_t)k];
+}
+
+void ref_affine(double *out, const float *x, const float *scale, const float *shift, size_t rows, int c)
+{
+    for (size_t i = 0; i < rows * (size_t)c; i++)
+        out[i] = (double)x[i] * (double)scale[i % (size_t)c] + (double)shift[i % (size_t)c];
+}
+
+void ref_pool(double *out, const float *x, int b, size_t cells, int c, const float *scale, const float *shift)
+{
+    for (int p = 0; p < b; p++)
+        for (int k = 0; k < c; k++) {
+            double sum = 0;
+            for (size_t i = 0; i < cells; i++)
+                sum += (double)x[((size_t)p * cells + i) * (size_t)c + (size_t)k];
+            *out++ = sum / (double)cells * (scale ? (double)scale[k] : 1) + (shift ? (double)shift[k] : 0);
+        }
+}

@@ -1,0 +1,35 @@
+/* The operations once more, as plain loops in double over fp32 values: slow, and short enough to be seen right.
+ * Letters and layouts as in backend.h. An absent vector or residual is NULL.
+ */
+#ifndef OP_REFERENCE_H
+#define OP_REFERENCE_H
+
+#include "backend.h"
+
+double ref_act(double x, mv_act act);
+
+/* x (B H W C), w (O C 3 3) -> out (B H' W' O) */
+void ref_conv2d(double *out, const float *x, int b, int h, int w, int c, int o, int stride, const float *weight,
+                const float *bias, mv_act act, const float *residual);
+void ref_linear(double *out, const float *x, size_t rows, int in, int o, const float *weight, const float *bias,
+                mv_act act, const float *gamma, const float *residual);
+/* residual + gamma * act(x) */
+void ref_add(double *out, const float *x, const float *gamma, const float *residual, mv_act act, size_t rows, int c);
+void ref_layernorm(double *out, const float *x, const float *weight, const float *bias, double eps, size_t rows, int c);
+/* One half of xz, from column `from` on, to (N T E) */
+void ref_conv1d_silu(double *out, const float *xz, int from, const float *taps, int n, int tokens, int e);
+void ref_step(double *dt, const float *proj, const float *weight, const float *bias, size_t tokens, int e, int rank);
+/* Every state, (N T E S) */
+void ref_states(double *h, const float *x, const float *proj, const double *dt, const float *A, int n, int tokens,
+                int e, int rank);
+void ref_readout(double *y, const float *x, const float *proj, const double *h, const float *D, size_t tokens, int e,
+                 int rank);
+/* softmax(q k^T / sqrt(d)), (N heads T T); and rows v, (N T C) */
+void ref_rows(double *rows, const float *qkv, int n, int tokens, int heads, int d);
+void ref_attend(double *out, const double *rows, const float *qkv, int n, int tokens, int heads, int d);
+void ref_split(double *out, const float *x, int b, int h, int w, int c, int window);
+void ref_merge(double *out, const float *x, int b, int h, int w, int c, int window);
+void ref_affine(double *out, const float *x, const float *scale, const float *shift, size_t rows, int c);
+void ref_pool(double *out, const float *x, int b, size_t cells, int c, const float *scale, const float *shift);
+
+#endif

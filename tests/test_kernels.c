@@ -1,0 +1,502 @@
+/* The CPU device's loops, in every instruction set that this processor runs, against doubles. Sizes are odd, so that
+ * whole vectors and the rest of a row both have their turn; answers lie between guards and are NaN before. All tables
+ * are held to the same tight bounds of the same reference, and so to each other.
+ */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "cpu_kernels.h"
+#include "op_reference.h"
+#include "weights.h"
+
+enum { GUARD = 64, OWNED = 64 };
+
+static const mv_dtype types[] = {MV_F32, MV_BF16};
+
+static void *owned[OWNED];
+static int n_owned;
+
+static void *own(size_t bytes)
+{
+    void *p = malloc(bytes ? bytes : 1);
+    assert_non_null(p);
+    assert_true(n_owned < OWNED);
+    return owned[n_owned++] = p;
+}
+
+static void forget(void)
+{
+    while (n_owned)
+        free(owned[--n_owned]);
+}
+
+/* ---- inputs: of exactly their size, so that a sanitizer sees a read too far */
+
+static float *random_of(const char *name, size_t n, mv_dtype type, float centre, float spread)
+{
+    float *x = own(n * sizeof *x);
+    weights_uniform(x, name, n, 3);
+    for (size_t i = 0; i < n; i++) {
+        x[i] = centre + spread * x[i];
+        if (type == MV_BF16)
+            x[i] = mv_bf16_to_f32(mv_f32_to_bf16(x[i]));
+    }
+    return x;
+}
+
+static void *typed(const float *x, size_t n, mv_dtype type)
+{
+    void *p = own(n * mv_dtype_size(type));
+    mv_from_f32(p, type, x, n);
+    return p;
+}
+
+/* ---- answers: bytes of 0xff, which are NaN in either type */
+
+static void *answer(size_t n, mv_dtype type)
+{
+    size_t bytes = n * mv_dtype_size(type) + 2 * GUARD;
+    unsigned char *p = own(bytes);
+    memset(p, 0xff, bytes);
+    return p + GUARD;
+}
+
+static void whole_guards(const char *what, const mv_kernels *k, const void *answer, size_t n, mv_dtype type)
+{
+    const unsigned char *p = answer, *end = p + n * mv_dtype_size(type);
+    for (int i = 0; i < GUARD; i++)
+        if (p[i - GUARD] != 0xff || end[i] != 0xff)
+            fail_msg("%s: %s wrote outside its %zu values", k->name, what, n);
+}
+
+/* Every value within `by` times 1 + its size, about four times what is reached, and the rounding of its type; where NaN
+ * is wanted, it must not have been touched. */
+static void check(const char *what, const mv_kernels *k, const void *answer, const double *want, size_t n,
+                  mv_dtype type, double by)
+{
+    float *got = own(n * sizeof *got);
+    mv_to_f32(got, answer, type, n);
+    for (size_t i = 0; i < n; i++) {
+        double off = fabs((double)got[i] - want[i]),
+               most = by * (1 + fabs(want[i])) + (type == MV_F32 ? 0 : fabs(want[i]) / 256);
+        if (isnan(want[i]) ? !isnan(got[i]) : !(off <= most))
+            fail_msg("%s: %s[%zu] of %zu %s is %.9g, expected %.9g", k->name, what, i, n, mv_dtype_name(type),
+                     (double)got[i], want[i]);
+    }
+    whole_guards(what, k, answer, n, type);
+}
+
+static double *room(size_t n)
+{
+    double *x = own(n * sizeof *x);
+    for (size_t i = 0; i < n; i++)
+        x[i] = NAN;
+    return x;
+}
+
+/* Each table of loops in turn, with each type. */
+static void every(void (*test)(const mv_kernels *, mv_dtype))
+{
+    int tables = 0;
+    for (const mv_kernels *k; (k = mv_kernels_at(tables)); tables++)
+        for (int i = 0; i < 2; i++) {
+            test(k, types[i]);
+            forget();
+        }
+    assert_true(tables >= 1);
+}
+
+/* ---- rows */
+
+static void layernorm_of(const mv_kernels *k, mv_dtype type)
+{
+    static const int sizes[][2] = {{1, 1}, {3, 3}, {2, 17}, {5, 33}, {1, 64}, {2, 167}};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++, forget()) {
+        int rows = sizes[i][0], c = sizes[i][1];
+        size_t n = (size_t)rows * (size_t)c;
+        float *x = random_of("x", n, type, 3, 2), *weight = random_of("weight", (size_t)c, MV_F32, 1, 0.5f),
+              *bias = random_of("bias", (size_t)c, MV_F32, 0, 1);
+        void *out = answer(n, type);
+        double *want = room(n);
+        k->layernorm(out, typed(x, n, type), weight, bias, 1e-5f, (size_t)rows, c, type);
+        ref_layernorm(want, x, weight, bias, (double)1e-5f, (size_t)rows, c);
+        check("layernorm", k, out, want, n, type, 1e-6);
+    }
+}
+
+static void layernorms(void **s)
+{
+    (void)s;
+    every(layernorm_of);
+}
+
+static void epilogue_of(const mv_kernels *k, mv_dtype type)
+{
+    for (int i = 0; i < 3 * 16; i++, forget()) {
+        bool has_gamma = i & 1, has_residual = i & 2, wide_residual = i & 4 && type == MV_F32;
+        mv_act act = i & 8 ? MV_ACT_GELU : MV_ACT_NONE;
+        int c = (const int[]){1, 17, 35}[i / 16];
+        size_t rows = 3, n = rows * (size_t)c;
+        mv_dtype residual_type = wide_residual ? MV_F32 : MV_BF16;
+        float *acc = random_of("acc", n, MV_F32, 0, 8), *gamma = random_of("gamma", (size_t)c, MV_F32, 0, 1),
+              *residual = random_of("residual", n, residual_type, 0, 2);
+        void *out = answer(n, type);
+        double *want = room(n);
+        k->epilogue(out, type, acc, has_gamma ? gamma : NULL, has_residual ? typed(residual, n, residual_type) : NULL,
+                    residual_type, act, rows, c);
+        ref_add(want, acc, has_gamma ? gamma : NULL, has_residual ? residual : NULL, act, rows, c);
+        check("epilogue", k, out, want, n, type, 1.5e-6);
+        if (has_residual || type != MV_F32)
+            continue;
+        void *own_block = answer(n, MV_F32); /* a product rewritten where it lies */
+        memcpy(own_block, acc, n * sizeof *acc);
+        k->epilogue(own_block, type, own_block, has_gamma ? gamma : NULL, NULL, MV_F32, act, rows, c);
+        assert_memory_equal(own_block, out, n * sizeof *acc);
+    }
+}
+
+static void epilogues(void **s)
+{
+    (void)s;
+    every(epilogue_of);
+}
+
+/* ---- types */
+
+static float float_of(uint32_t u)
+{
+    float f;
+    memcpy(&f, &u, sizeof f);
+    return f;
+}
+
+static uint32_t bits_of(float f)
+{
+    uint32_t u;
+    memcpy(&u, &f, sizeof u);
+    return u;
+}
+
+enum { HALVES = 1 << 16 };
+
+/* Every pattern widened; and narrowed from just below, at and just above the middle to the next one: ties to even. */
+static void conversion_of(const mv_kernels *k, mv_dtype type)
+{
+    if (type == MV_F32)
+        return;
+    uint16_t *half = own(HALVES * sizeof *half), *back = answer(HALVES, MV_BF16);
+    float *wide = answer(HALVES, MV_F32);
+    for (uint32_t i = 0; i < HALVES; i++)
+        half[i] = (uint16_t)i;
+    k->widen(wide, half, MV_BF16, HALVES);
+    for (uint32_t i = 0; i < HALVES; i++)
+        if (bits_of(wide[i]) != i << 16)
+            fail_msg("%s: bf16 %04x widens to %a", k->name, i, (double)wide[i]);
+    whole_guards("widen", k, wide, HALVES, MV_F32);
+    static const uint32_t low[] = {0, 1, 0x7fff, 0x8000, 0x8001, 0xffff};
+    for (size_t j = 0; j < sizeof low / sizeof *low; j++) {
+        for (uint32_t i = 0; i < HALVES; i++)
+            wide[i] = float_of(i << 16 | low[j]);
+        k->narrow(back, MV_BF16, wide, HALVES);
+        for (uint32_t i = 0; i < HALVES; i++) {
+            if (isnan(wide[i]))
+                continue;
+            uint32_t want = i + (low[j] > 0x8000 || (low[j] == 0x8000 && i % 2));
+            if (back[i] != want)
+                fail_msg("%s: %a narrows to bf16 %04x, expected %04x", k->name, (double)wide[i], back[i], want);
+        }
+        whole_guards("narrow", k, back, HALVES, MV_BF16);
+    }
+}
+
+static void conversions(void **s)
+{
+    (void)s;
+    every(conversion_of);
+}
+
+/* Lengths around the vectors' own, and nothing beyond them; fp32 is copied. */
+static void length_of(const mv_kernels *k, mv_dtype type)
+{
+    for (size_t n = 0; n <= 37; n++, forget()) {
+        float *x = random_of("x", n, type, 0, 2), *wide = answer(n, MV_F32);
+        void *in = typed(x, n, type), *narrow = answer(n, type);
+        k->widen(wide, in, type, n);
+        k->narrow(narrow, type, x, n);
+        assert_memory_equal(wide, x, n * sizeof *x);
+        assert_memory_equal(narrow, in, n * mv_dtype_size(type));
+        whole_guards("widen", k, wide, n, MV_F32);
+        whole_guards("narrow", k, narrow, n, type);
+    }
+}
+
+static void lengths(void **s)
+{
+    (void)s;
+    every(length_of);
+}
+
+/* Whatever bits a NaN has, rounding them must not carry it to infinity or zero. */
+static void special_of(const mv_kernels *k, mv_dtype type)
+{
+    static const uint32_t bits[] = {0x7f800000, 0xff800000, 0x7fc00000, 0xffc00000, 0x7f800001,
+                                    0xff800001, 0x7fffffff, 0xffffffff, 0x7f80ffff, 0x7fbfffff};
+    enum { N = 37 };
+    for (size_t i = 0; i < sizeof bits / sizeof *bits; i++, forget()) {
+        float *x = own(N * sizeof *x), *back = own(N * sizeof *back), in = float_of(bits[i]);
+        for (int j = 0; j < N; j++)
+            memcpy(&x[j], &bits[i], sizeof *x);
+        void *out = own(N * mv_dtype_size(type));
+        k->narrow(out, type, x, N);
+        k->widen(back, out, type, N);
+        for (int j = 0; j < N; j++)
+            if (isnan(in) ? !isnan(back[j]) : back[j] != in)
+                fail_msg("%s: %08x, element %d of %d, becomes %g as %s", k->name, bits[i], j, N, (double)back[j],
+                         mv_dtype_name(type));
+    }
+}
+
+static void specials(void **s)
+{
+    (void)s;
+    every(special_of);
+}
+
+/* ---- the mixer */
+
+static void conv1d_of(const mv_kernels *k, mv_dtype type)
+{
+    static const int sizes[][4] = {{1, 1, 0, 1},  {2, 5, 0, 2},  {7, 17, 0, 7},
+                                   {7, 17, 3, 7}, {7, 17, 0, 4}, {49, 35, 11, 12}};
+    for (size_t i = 0; i < 2 * sizeof sizes / sizeof *sizes; i++, forget()) {
+        const int *d = sizes[i / 2];
+        int tokens = d[0], e = d[1], from = d[2], to = d[3];
+        size_t n = (size_t)tokens * (size_t)e;
+        float *xz = random_of("xz", 2 * n, type, 0, i % 2 ? 100 : 3); /* so far that e^-x leaves fp32 */
+        float *wx = random_of("wx", (size_t)e * MV_TAPS, MV_F32, 0, 1),
+              *wz = random_of("wz", (size_t)e * MV_TAPS, MV_F32, 0, 1);
+        void *x = answer(n, type), *yz = answer(2 * n, type);
+        double *half = room(n), *want_x = room(n), *want_yz = room(2 * n);
+        k->conv1d_silu(x, yz, typed(xz, 2 * n, type), wx, wz, tokens, e, from, to, type);
+        for (int side = 0; side < 2; side++) {
+            ref_conv1d_silu(half, xz, side * e, side ? wz : wx, 1, tokens, e);
+            for (int t = from; t < to; t++)
+                memcpy(side ? want_yz + (2 * t + 1) * e : want_x + t * e, half + t * e, (size_t)e * sizeof *half);
+        }
+        check("conv1d_silu's x", k, x, want_x, n, type, 4e-6);
+        check("conv1d_silu's yz", k, yz, want_yz, 2 * n, type, 4e-6);
+    }
+}
+
+static void conv1ds(void **s)
+{
+    (void)s;
+    every(conv1d_of);
+}
+
+static void step_of(const mv_kernels *k, mv_dtype type)
+{
+    static const int sizes[][3] = {{1, 1, 1}, {7, 17, 3}, {3, 35, 20}, {2, 64, 40}};
+    for (size_t i = 0; i < 2 * sizeof sizes / sizeof *sizes; i++, forget()) {
+        size_t tokens = (size_t)sizes[i / 2][0], e = (size_t)sizes[i / 2][1], rank = (size_t)sizes[i / 2][2];
+        size_t width = rank + 2 * MV_STATES;
+        float *proj = random_of("proj", tokens * width, type, 0, i % 2 ? 60 : 1.7f),
+              *weight = random_of("weight", rank * e, MV_F32, 0, 1), *bias = random_of("bias", e, MV_F32, -2, 3);
+        float *dt = answer(tokens * e, MV_F32);
+        double *want = room(tokens * e);
+        k->step(dt, typed(proj, tokens * width, type), weight, bias, tokens, (int)e, (int)rank, type);
+        ref_step(want, proj, weight, bias, tokens, (int)e, (int)rank);
+        check("step", k, dt, want, tokens * e, MV_F32, 1e-5);
+    }
+}
+
+static void steps(void **s)
+{
+    (void)s;
+    every(step_of);
+}
+
+/* dt made or given, states kept or not, some channels of all or all; and readout of the states kept */
+static void scan_of(const mv_kernels *k, mv_dtype type)
+{
+    static const int sizes[][5] = {
+        {1, 1, 1, 0, 1}, {7, 17, 3, 0, 17}, {50, 67, 3, 0, 67}, {7, 67, 3, 32, 67}, {7, 67, 3, 0, 32}};
+    for (size_t i = 0; i < 4 * sizeof sizes / sizeof *sizes; i++, forget()) {
+        const int *d = sizes[i / 4];
+        bool given = i & 1, kept = i & 2;
+        int tokens = d[0], e = d[1], rank = d[2], from = d[3], to = d[4];
+        size_t n = (size_t)tokens * (size_t)e, width = (size_t)rank + 2 * MV_STATES;
+        float *x = random_of("x", n, type, 0, 2), *proj = random_of("proj", (size_t)tokens * width, type, 0, 1.7f);
+        float *dt = random_of("dt", n, MV_F32, 15, 15); /* up to where a state is forgotten at once */
+        mv_scan_job j = {.tokens = tokens, .channels = e, .rank = rank, .from = from, .to = to, .type = type};
+        j.x = typed(x, n, type);
+        j.proj = typed(proj, (size_t)tokens * width, type);
+        j.dt = given ? dt : NULL;
+        j.dt_weight = random_of("dt_weight", (size_t)(rank * e), MV_F32, 0, 1);
+        j.dt_bias = random_of("dt_bias", (size_t)e, MV_F32, -2, 3);
+        j.A = random_of("A", (size_t)e * MV_STATES, MV_F32, -4, 3.9f);
+        j.D = random_of("D", (size_t)e, MV_F32, 1, 0.5f);
+        j.yz = answer(2 * n, type);
+        j.h = kept ? answer(n * MV_STATES, MV_F32) : NULL;
+        k->scan(&j);
+        double *step = room(n), *h = room(n * MV_STATES), *y = room(n), *want = room(2 * n);
+        for (size_t c = 0; given && c < n; c++)
+            step[c] = (double)dt[c];
+        if (!given)
+            ref_step(step, proj, j.dt_weight, j.dt_bias, (size_t)tokens, e, rank);
+        ref_states(h, x, proj, step, j.A, 1, tokens, e, rank);
+        ref_readout(y, x, proj, h, j.D, (size_t)tokens, e, rank);
+        for (int t = 0; t < tokens; t++)
+            for (int c = from; c < to; c++)
+                want[2 * t * e + c] = y[t * e + c];
+        check("scan", k, j.yz, want, 2 * n, type, 1.5e-5);
+        if (!kept)
+            continue;
+        for (size_t c = 0; c < n * MV_STATES; c++)
+            if ((int)(c / MV_STATES % (size_t)e) < from || (int)(c / MV_STATES % (size_t)e) >= to)
+                h[c] = NAN;
+        check("scan's h", k, j.h, h, n * MV_STATES, MV_F32, 1.5e-5);
+        if (to - from < e)
+            continue;
+        void *yz = answer(2 * n, type);
+        k->readout(yz, j.x, j.proj, j.h, j.D, (size_t)tokens, e, rank, type);
+        check("readout", k, yz, want, 2 * n, type, 1.5e-5);
+    }
+}
+
+static void scans(void **s)
+{
+    (void)s;
+    every(scan_of);
+}
+
+/* ---- attention */
+
+/* The second of two heads: the first one's columns must stay. 300 channels are more than one piece of q. */
+static void attention_of(const mv_kernels *k, mv_dtype type)
+{
+    static const int sizes[][3] = {{1, 1, 0}, {2, 20, 1}, {7, 33, 0}, {49, 40, 16}, {50, 64, 0}, {13, 300, 5}};
+    for (size_t i = 0; i < 2 * sizeof sizes / sizeof *sizes; i++, forget()) {
+        int tokens = sizes[i / 2][0], d = sizes[i / 2][1], from = sizes[i / 2][2], c = 2 * d;
+        bool kept = i & 1;
+        size_t n = (size_t)(tokens * c), square = (size_t)(tokens * tokens), size = mv_dtype_size(type);
+        float *qkv = random_of("qkv", 3 * n, type, 0, 2);
+        char *data = typed(qkv, 3 * n, type), *out = answer(n, type), *again = answer(n, type);
+        size_t packed = k->packed(tokens, d), scores = k->scores(tokens);
+        mv_attention_job j = {.tokens = tokens, .d = d, .stride = 3 * c, .from = from, .to = tokens, .type = type};
+        j.q = data + (size_t)d * size;
+        j.k = data + (size_t)(c + d) * size;
+        j.v = data + (size_t)(2 * c + d) * size;
+        j.out = out + (size_t)d * size;
+        j.out_stride = c;
+        j.scale = 1 / sqrtf((float)d);
+        j.rows = kept ? answer(square, MV_F32) : NULL;
+        j.packed = answer(packed, MV_F32);
+        j.scores = answer(scores, MV_F32);
+        k->pack(&j);
+        k->attention(&j);
+        double *rows = room(2 * square), *want = room(n);
+        ref_rows(rows, qkv, 1, tokens, 2, d);
+        ref_attend(want, rows, qkv, 1, tokens, 2, d);
+        for (int t = 0; t < tokens; t++)
+            for (int at = 0; at < c; at++)
+                if (t < from || at < d)
+                    want[t * c + at] = NAN;
+        check("attention", k, out, want, n, type, 4e-6);
+        whole_guards("pack", k, j.packed, packed, MV_F32);
+        whole_guards("attention's scores", k, j.scores, scores, MV_F32);
+        if (!kept)
+            continue;
+        for (int t = 0; t < from * tokens; t++)
+            rows[square + (size_t)t] = NAN;
+        check("attention's rows", k, j.rows, rows + square, square, MV_F32, 4e-6);
+        j.out = again + (size_t)d * size;
+        memset(j.scores, 0xff, scores * sizeof *j.scores); /* attend must not live on what attention left there */
+        k->attend(&j);
+        check("attend", k, again, want, n, type, 4e-6);
+        check("attend's rows", k, j.rows, rows + square, square, MV_F32, 4e-6);
+        whole_guards("attend's scores", k, j.scores, scores, MV_F32);
+    }
+}
+
+static void attentions(void **s)
+{
+    (void)s;
+    every(attention_of);
+}
+
+/* A NaN among the inputs reaches the answer: no clamp on the way makes a number of it. */
+static void nan_of(const mv_kernels *k, mv_dtype type)
+{
+    enum { E = 35, WIDTH = 1 + 2 * MV_STATES, T = 9, D = 20 };
+    float bad[3 * T * D] = {0}, ones[3 * E];
+    for (size_t i = 0; i < sizeof ones / sizeof *ones; i++)
+        ones[i] = 1;
+    bad[0] = NAN;
+    float *dt = answer(E, MV_F32);
+    k->step(dt, typed(bad, WIDTH, type), ones, ones, 1, E, 1, type);
+    float *rows = answer(T * T, MV_F32);
+    mv_attention_job a = {.tokens = T, .d = D, .stride = 3 * D, .to = T, .type = type, .out_stride = D, .scale = 1};
+    char *qkv = typed(bad, sizeof bad / sizeof *bad, type);
+    a.q = qkv, a.k = qkv + D * mv_dtype_size(type), a.v = qkv + 2 * D * mv_dtype_size(type);
+    a.out = answer(T * D, type);
+    a.rows = rows;
+    a.packed = own(k->packed(T, D) * sizeof(float));
+    a.scores = own(k->scores(T) * sizeof(float));
+    k->pack(&a);
+    k->attention(&a);
+    float out[T * D];
+    mv_to_f32(out, a.out, type, T * D);
+    void *erf = answer(E, type);
+    float x[E] = {NAN}, gelu[E];
+    k->epilogue(erf, type, x, NULL, NULL, type, MV_ACT_GELU, 1, E);
+    mv_to_f32(gelu, erf, type, E);
+    if (!isnan(dt[0]) || !isnan(dt[E - 1]) || !isnan(rows[0]) || !isnan(out[0]) || !isnan(gelu[0]) || isnan(gelu[1]) ||
+        isnan(rows[T]))
+        fail_msg("%s: NaN became dt %g %g, row %g, out %g, GELU %g; numbers became GELU %g, row %g", k->name, dt[0],
+                 dt[E - 1], rows[0], out[0], gelu[0], gelu[1], rows[T]);
+    forget();
+}
+
+static void nans(void **s)
+{
+    (void)s;
+    every(nan_of);
+}
+
+static void the_best_comes_first(void **s)
+{
+    (void)s;
+    assert_ptr_equal(mv_kernels_best(), mv_kernels_at(0));
+    int n = 0;
+    while (mv_kernels_at(n))
+        n++;
+    assert_string_equal(mv_kernels_at(n - 1)->name, "plain");
+    assert_null(mv_kernels_at(-1));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_best_comes_first),
+        cmocka_unit_test(layernorms),
+        cmocka_unit_test(epilogues),
+        cmocka_unit_test(conversions),
+        cmocka_unit_test(lengths),
+        cmocka_unit_test(specials),
+        cmocka_unit_test(conv1ds),
+        cmocka_unit_test(steps),
+        cmocka_unit_test(scans),
+        cmocka_unit_test(attentions),
+        cmocka_unit_test(nans),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
