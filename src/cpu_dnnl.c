@@ -1,107 +1,30 @@
 #include "cpu_dnnl.h"
 
-#include <oneapi/dnnl/dnnl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- what differs between the versions of the API: descriptors are values in 2, objects in 3 */
-
-#if DNNL_VERSION_MAJOR >= 3
-typedef dnnl_memory_desc_t descriptor; /* ours to free */
-typedef const_dnnl_memory_desc_t borrowed;
-
-static dnnl_status_t descriptor_new(descriptor *out, int nd, const dnnl_dims_t dims, dnnl_data_type_t type,
-                                    dnnl_format_tag_t tag)
-{
-    return dnnl_memory_desc_create_with_tag(out, nd, dims, type, tag);
-}
-
-static void descriptor_free(descriptor d)
-{
-    if (d)
-        dnnl_memory_desc_destroy(d);
-}
-
-static borrowed borrow(descriptor d)
-{
-    return d;
-}
-
-static dnnl_status_t append_sum(dnnl_post_ops_t ops, dnnl_data_type_t type)
-{
-    return dnnl_post_ops_append_sum(ops, 1, 0, type);
-}
-
-static dnnl_status_t append_eltwise(dnnl_post_ops_t ops, dnnl_alg_kind_t alg)
-{
-    return dnnl_post_ops_append_eltwise(ops, alg, 0, 0);
-}
-
-static dnnl_status_t convolution(dnnl_primitive_desc_t *out, dnnl_engine_t engine, borrowed src, borrowed w,
-                                 borrowed bias, borrowed dst, const dnnl_dims_t stride, const dnnl_dims_t before,
-                                 const dnnl_dims_t after, dnnl_primitive_attr_t attr)
-{
-    const dnnl_dims_t dense = {0};
-    return dnnl_convolution_forward_primitive_desc_create(out, engine, dnnl_forward_inference, dnnl_convolution_direct,
-                                                          src, w, bias, dst, stride, dense, before, after, attr);
-}
-#else
-typedef dnnl_memory_desc_t *descriptor;
-typedef const dnnl_memory_desc_t *borrowed;
-
-static dnnl_status_t descriptor_new(descriptor *out, int nd, const dnnl_dims_t dims, dnnl_data_type_t type,
-                                    dnnl_format_tag_t tag)
-{
-    *out = malloc(sizeof **out);
-    return *out ? dnnl_memory_desc_init_by_tag(*out, nd, dims, type, tag) : dnnl_out_of_memory;
-}
-
-static void descriptor_free(descriptor d)
-{
-    free(d);
-}
-
-static borrowed borrow(descriptor d)
-{
-    return d;
-}
-
-static dnnl_status_t append_sum(dnnl_post_ops_t ops, dnnl_data_type_t type)
-{
-    (void)type;
-    return dnnl_post_ops_append_sum(ops, 1);
-}
-
-static dnnl_status_t append_eltwise(dnnl_post_ops_t ops, dnnl_alg_kind_t alg)
-{
-    return dnnl_post_ops_append_eltwise(ops, 1, alg, 0, 0);
-}
-
-static dnnl_status_t convolution(dnnl_primitive_desc_t *out, dnnl_engine_t engine, borrowed src, borrowed w,
-                                 borrowed bias, borrowed dst, const dnnl_dims_t stride, const dnnl_dims_t before,
-                                 const dnnl_dims_t after, dnnl_primitive_attr_t attr)
-{
-    dnnl_convolution_desc_t c;
-    dnnl_status_t s = dnnl_convolution_forward_desc_init(&c, dnnl_forward_inference, dnnl_convolution_direct, src, w,
-                                                         bias, dst, stride, before, after);
-    return s ? s : dnnl_primitive_desc_create(out, &c, attr, engine, NULL);
-}
-#endif
+#include "cpu_dnnl_api.h"
 
 /* ---- state */
 
 /* One compiled convolution, and what each worker calls it with. */
 typedef struct plan {
     mv_dnnl_shape shape;
+    dnnl_primitive_desc_t about; /* knows the layout of the weights */
     dnnl_primitive_t primitive;
     size_t scratch;        /* bytes a worker needs besides */
     dnnl_memory_t *memory; /* per worker: from, to, scratch */
     struct plan *next;
 } plan;
 
-enum { BUCKETS = 256, PER_WORKER = 3 };
+enum { BUCKETS = 256, PER_WORKER = 3, WIDTHS = 64 };
+
+/* Layouts of a product's weights, tried in this order. What oneDNN chooses for one number of rows it may refuse for
+ * another (3.x does), and then falls back on its plain loops; blocks of 8 or 16 serve any number. */
+static const dnnl_format_tag_t layouts[] = {dnnl_format_tag_any, dnnl_OIhw8i8o, dnnl_OIhw16i16o, dnnl_OIhw8i16o2i};
+enum { LAYOUTS = sizeof layouts / sizeof *layouts };
 
 struct mv_dnnl {
     dnnl_engine_t engine;
@@ -111,13 +34,19 @@ struct mv_dnnl {
     pthread_mutex_t lock; /* of the table, and of growing scratch */
     plan *table[BUCKETS];
     struct {
+        int in, out, layout;
+    } width[WIDTHS]; /* which of the layouts products of this width have */
+    int widths;
+    struct {
         void *data;
         size_t size;
     } * scratch; /* one a worker */
 };
 
 struct mv_dnnl_weights {
-    dnnl_memory_t weight, bias;
+    dnnl_memory_t *weight; /* the same values in one layout or, where plans differ, in several */
+    int layouts;
+    dnnl_memory_t bias;
 };
 
 static mv_status told(dnnl_status_t s, const char *what, mv_error *e)
@@ -171,6 +100,8 @@ static void plan_free(mv_dnnl *d, plan *p)
     free(p->memory);
     if (p->primitive)
         dnnl_primitive_destroy(p->primitive);
+    if (p->about)
+        dnnl_primitive_desc_destroy(p->about);
     free(p);
 }
 
@@ -208,9 +139,9 @@ static int out_side(int n, int before, int after, int kernel, int stride)
     return (n + before + after - kernel) / stride + 1;
 }
 
-/* A primitive descriptor; the weights' layout is oneDNN's choice where `weights` is NULL. */
-static mv_status describe(const mv_dnnl *d, const mv_dnnl_shape *c, borrowed weights, dnnl_primitive_desc_t *out,
-                          mv_error *e)
+/* A primitive descriptor for weights that are there, or where `weights` is NULL for this layout. */
+static mv_status describe(const mv_dnnl *d, const mv_dnnl_shape *c, borrowed weights, dnnl_format_tag_t layout,
+                          dnnl_primitive_desc_t *out, mv_error *e)
 {
     const dnnl_dims_t from = {c->pictures, c->in, c->h, c->w}, bias = {c->out};
     const dnnl_dims_t w = {c->out, c->in, c->kernel, c->kernel};
@@ -222,7 +153,7 @@ static mv_status describe(const mv_dnnl *d, const mv_dnnl_shape *c, borrowed wei
     dnnl_post_ops_t ops = NULL;
     dnnl_status_t s = descriptor_new(&md[0], 4, from, type_of(c->from_type), dnnl_nhwc);
     if (!s && !weights)
-        s = descriptor_new(&md[1], 4, w, d->half ? dnnl_bf16 : dnnl_f32, dnnl_format_tag_any);
+        s = descriptor_new(&md[1], 4, w, d->half ? dnnl_bf16 : dnnl_f32, layout);
     if (!s)
         s = descriptor_new(&md[2], 1, bias, dnnl_f32, dnnl_x);
     if (!s)
@@ -256,8 +187,16 @@ static mv_status describe(const mv_dnnl *d, const mv_dnnl_shape *c, borrowed wei
     return told(s, what, e);
 }
 
-static dnnl_status_t new_plan(mv_dnnl *d, plan *p, dnnl_primitive_desc_t pd)
+/* Whether it is one of oneDNN's plain loops, a hundred times slower than the rest. */
+static bool is_plain(dnnl_primitive_desc_t pd)
 {
+    const char *name = "";
+    return !dnnl_primitive_desc_query(pd, dnnl_query_impl_info_str, 0, &name) && strncmp(name, "ref", 3) == 0;
+}
+
+static dnnl_status_t new_plan(mv_dnnl *d, plan *p)
+{
+    dnnl_primitive_desc_t pd = p->about;
     dnnl_status_t s = dnnl_primitive_create(&p->primitive, pd);
     borrowed from = dnnl_primitive_desc_query_md(pd, dnnl_query_src_md, 0),
              to = dnnl_primitive_desc_query_md(pd, dnnl_query_dst_md, 0);
@@ -292,27 +231,44 @@ static bool same(const mv_dnnl_shape *a, const mv_dnnl_shape *b)
            a->from_type == b->from_type && a->to_type == b->to_type;
 }
 
-/* The plan for a shape, made when it is first met. All weights of one (in, out, kernel) share a layout, so it is no
- * part of the key. Called under the lock. */
+/* The descriptor for a shape and weights: for a layout that they have, or where that would be slow, for a better one.
+ */
+static mv_status best(const mv_dnnl *d, const mv_dnnl_shape *c, const mv_dnnl_weights *w, dnnl_primitive_desc_t *out,
+                      mv_error *e)
+{
+    borrowed layout;
+    mv_status s = told(dnnl_memory_get_memory_desc(w->weight[0], &layout), "a layout", e);
+    if (!s)
+        s = describe(d, c, layout, dnnl_format_tag_any, out, e);
+    if (s || !is_plain(*out))
+        return s;
+    dnnl_primitive_desc_t other = NULL;
+    if (describe(d, c, NULL, dnnl_format_tag_any, &other, NULL))
+        return MV_OK;
+    dnnl_primitive_desc_t worse = is_plain(other) ? other : *out;
+    *out = worse == other ? *out : other;
+    dnnl_primitive_desc_destroy(worse);
+    return MV_OK;
+}
+
+/* The plan for a shape, made when it is first met. All weights of one (in, out, kernel) have their first layout in
+ * common, so it is no part of the key. Called under the lock. */
 static plan *plan_of(mv_dnnl *d, const mv_dnnl_shape *c, const mv_dnnl_weights *w, mv_error *e)
 {
     plan **slot = &d->table[hash(c)];
     for (plan *p = *slot; p; p = p->next)
         if (same(&p->shape, c))
             return p;
-    borrowed layout;
-    dnnl_primitive_desc_t pd = NULL;
-    dnnl_status_t s = dnnl_memory_get_memory_desc(w->weight, &layout);
-    if (told(s, "a layout", e) || describe(d, c, layout, &pd, e))
-        return NULL;
     plan *p = calloc(1, sizeof *p);
     if (p)
         p->memory = calloc((size_t)d->workers * PER_WORKER, sizeof *p->memory);
-    s = p && p->memory ? new_plan(d, p, pd) : dnnl_out_of_memory;
-    dnnl_primitive_desc_destroy(pd);
-    if (told(s, "a plan", e)) {
-        if (p)
-            plan_free(d, p);
+    if (!p || !p->memory) {
+        free(p);
+        mv_fail_memory(e, "cpu");
+        return NULL;
+    }
+    if (best(d, c, w, &p->about, e) || told(new_plan(d, p), "a plan", e)) {
+        plan_free(d, p);
         return NULL;
     }
     p->shape = *c;
@@ -323,7 +279,7 @@ static plan *plan_of(mv_dnnl *d, const mv_dnnl_shape *c, const mv_dnnl_weights *
 
 /* ---- weights */
 
-static dnnl_status_t reorder(mv_dnnl *d, dnnl_memory_t from, dnnl_memory_t to)
+static dnnl_status_t reorder(mv_dnnl *d, int worker, dnnl_memory_t from, dnnl_memory_t to)
 {
     borrowed a, b;
     dnnl_primitive_desc_t pd = NULL;
@@ -337,15 +293,83 @@ static dnnl_status_t reorder(mv_dnnl *d, dnnl_memory_t from, dnnl_memory_t to)
         s = dnnl_primitive_create(&p, pd);
     if (!s) {
         const dnnl_exec_arg_t args[] = {{DNNL_ARG_FROM, from}, {DNNL_ARG_TO, to}};
-        s = dnnl_primitive_execute(p, d->stream[0], 2, args);
+        s = dnnl_primitive_execute(p, d->stream[worker], 2, args);
     }
     if (!s)
-        s = dnnl_stream_wait(d->stream[0]);
+        s = dnnl_stream_wait(d->stream[worker]);
     if (p)
         dnnl_primitive_destroy(p);
     if (pd)
         dnnl_primitive_desc_destroy(pd);
     return s;
+}
+
+/* One more layout of the weights, from values in another. */
+static dnnl_status_t add_layout(mv_dnnl *d, int worker, mv_dnnl_weights *w, borrowed layout, dnnl_memory_t from)
+{
+    dnnl_memory_t made, *more = realloc(w->weight, (size_t)(w->layouts + 1) * sizeof *more);
+    if (!more)
+        return dnnl_out_of_memory;
+    w->weight = more;
+    dnnl_status_t s = dnnl_memory_create(&made, layout, d->engine, DNNL_MEMORY_ALLOCATE);
+    if (s)
+        return s;
+    s = reorder(d, worker, from, made);
+    if (s)
+        dnnl_memory_destroy(made);
+    else
+        w->weight[w->layouts++] = made;
+    return s;
+}
+
+/* The weights as a plan wants them. Called under the lock. */
+static dnnl_memory_t weight_for(mv_dnnl *d, int worker, const plan *p, mv_dnnl_weights *w, mv_error *e)
+{
+    borrowed wanted = dnnl_primitive_desc_query_md(p->about, dnnl_query_weights_md, 0), has;
+    for (int i = 0; i < w->layouts; i++)
+        if (!dnnl_memory_get_memory_desc(w->weight[i], &has) && dnnl_memory_desc_equal(has, wanted))
+            return w->weight[i];
+    if (told(add_layout(d, worker, w, wanted, w->weight[0]), "weights", e))
+        return NULL;
+    return w->weight[w->layouts - 1];
+}
+
+/* Which layout serves products of this width for any number of rows. */
+static int layout_of(mv_dnnl *d, const mv_dnnl_shape *c)
+{
+    static const int rows[] = {1, 7, 24, 25, 49, 56, 98, 112};
+    if (c->kernel != 1)
+        return 0;
+    for (int i = 0; i < d->widths; i++)
+        if (d->width[i].in == c->in && d->width[i].out == c->out)
+            return d->width[i].layout;
+    int serves = 0;
+    for (int l = 0; l < LAYOUTS; l++) {
+        dnnl_primitive_desc_t first = NULL, pd = NULL;
+        bool all = !describe(d, c, NULL, layouts[l], &first, NULL);
+        for (size_t i = 0; i < sizeof rows / sizeof *rows && all; i++) {
+            mv_dnnl_shape other = *c;
+            other.h = rows[i];
+            all = !describe(d, &other, dnnl_primitive_desc_query_md(first, dnnl_query_weights_md, 0), layouts[l], &pd,
+                            NULL) &&
+                  !is_plain(pd);
+            if (pd)
+                dnnl_primitive_desc_destroy(pd);
+            pd = NULL;
+        }
+        if (first)
+            dnnl_primitive_desc_destroy(first);
+        if (all) {
+            serves = l;
+            break;
+        }
+    }
+    if (d->widths < WIDTHS) {
+        d->width[d->widths].in = c->in;
+        d->width[d->widths].out = c->out;
+        d->width[d->widths++].layout = serves;
+    }
+    return serves;
 }
 
 static dnnl_status_t fill_bias(mv_dnnl *d, mv_dnnl_weights *w, int n, const float *bias)
@@ -377,7 +401,7 @@ mv_dnnl_weights *mv_dnnl_weights_new(mv_dnnl *d, const mv_dnnl_shape *c, const f
         return NULL;
     }
     dnnl_primitive_desc_t pd = NULL;
-    if (describe(d, c, NULL, &pd, e)) {
+    if (describe(d, c, NULL, layouts[layout_of(d, c)], &pd, e)) {
         free(w);
         return NULL;
     }
@@ -392,10 +416,7 @@ mv_dnnl_weights *mv_dnnl_weights_new(mv_dnnl *d, const mv_dnnl_shape *c, const f
     if (!s)
         s = dnnl_memory_create(&given, borrow(md), d->engine, unconst.out);
     if (!s)
-        s = dnnl_memory_create(&w->weight, dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0), d->engine,
-                               DNNL_MEMORY_ALLOCATE);
-    if (!s)
-        s = reorder(d, given, w->weight);
+        s = add_layout(d, 0, w, dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0), given);
     if (!s)
         s = fill_bias(d, w, c->out, bias);
     if (given)
@@ -413,8 +434,9 @@ void mv_dnnl_weights_free(mv_dnnl_weights *w)
 {
     if (!w)
         return;
-    if (w->weight)
-        dnnl_memory_destroy(w->weight);
+    for (int i = 0; i < w->layouts; i++)
+        dnnl_memory_destroy(w->weight[i]);
+    free(w->weight);
     if (w->bias)
         dnnl_memory_destroy(w->bias);
     free(w);
@@ -422,13 +444,14 @@ void mv_dnnl_weights_free(mv_dnnl_weights *w)
 
 /* ---- execution */
 
-mv_status mv_dnnl_conv(mv_dnnl *d, int worker, const mv_dnnl_shape *shape, const mv_dnnl_weights *w, const void *from,
+mv_status mv_dnnl_conv(mv_dnnl *d, int worker, const mv_dnnl_shape *shape, mv_dnnl_weights *w, const void *from,
                        void *to, mv_error *e)
 {
     pthread_mutex_lock(&d->lock);
     plan *p = plan_of(d, shape, w, e);
+    dnnl_memory_t weight = p ? weight_for(d, worker, p, w, e) : NULL;
     pthread_mutex_unlock(&d->lock);
-    if (!p)
+    if (!weight)
         return e ? e->code : MV_EDEVICE;
     if (p->scratch > d->scratch[worker].size) {
         free(d->scratch[worker].data);
@@ -450,7 +473,7 @@ mv_status mv_dnnl_conv(mv_dnnl *d, int worker, const mv_dnnl_shape *shape, const
         s = dnnl_memory_set_data_handle(m[2], d->scratch[worker].data);
     if (!s) {
         const dnnl_exec_arg_t args[] = {{DNNL_ARG_SRC, m[0]},
-                                        {DNNL_ARG_WEIGHTS, w->weight},
+                                        {DNNL_ARG_WEIGHTS, weight},
                                         {DNNL_ARG_BIAS, w->bias},
                                         {DNNL_ARG_DST, m[1]},
                                         {DNNL_ARG_SCRATCHPAD, m[2]}};

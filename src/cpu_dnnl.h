@@ -17,7 +17,7 @@ typedef struct mv_dnnl_weights mv_dnnl_weights;
 typedef struct {
     int pictures, h, w, in, out, kernel, stride;
     int top, bottom, left, right;
-    mv_act act; /* NONE, RELU or GELU_TANH, applied to conv + bias */
+    mv_act act; /* applied to conv + bias */
     bool onto;  /* then added to what `to` holds */
     mv_dtype from_type, to_type;
 } mv_dnnl_shape;
@@ -36,8 +36,9 @@ mv_dnnl_weights *mv_dnnl_weights_new(mv_dnnl *d, const mv_dnnl_shape *typical, c
                                      mv_error *e);
 void mv_dnnl_weights_free(mv_dnnl_weights *w); /* fine on NULL */
 
-/* to = [to +] act(conv(from) + bias), on the calling thread. */
-mv_status mv_dnnl_conv(mv_dnnl *d, int worker, const mv_dnnl_shape *shape, const mv_dnnl_weights *w, const void *from,
+/* to = [to +] act(conv(from) + bias), on the calling thread. A shape that oneDNN serves well in another layout alone
+ * gets a copy of the weights in it. */
+mv_status mv_dnnl_conv(mv_dnnl *d, int worker, const mv_dnnl_shape *shape, mv_dnnl_weights *w, const void *from,
                        void *to, mv_error *e);
 
 #endif

@@ -51,13 +51,19 @@ INLINE vf v_get(const void *p, size_t i, mv_dtype type)
     return (vf)(__builtin_convertvector(h, vu) << 16);
 }
 
+/* All bits of a lane that is NaN */
+INLINE vi v_nan(vf x)
+{
+    return ((vi)x & 0x7fffffff) > 0x7f800000;
+}
+
 INLINE void v_put(void *p, size_t i, mv_dtype type, vf v)
 {
     if (type == MV_F32) {
         v_store((float *)p + i, v);
         return;
     }
-    vu u = (vu)v, nan = (vu)(v != v); /* to nearest, ties to even; a carry must not end a NaN */
+    vu u = (vu)v, nan = (vu)v_nan(v); /* to nearest, ties to even; a carry must not end a NaN */
     vu rounded = (u + 0x7fff + (u >> 16 & 1)) >> 16;
     vh h = __builtin_convertvector((rounded & ~nan) | ((u >> 16 | 0x40) & nan), vh);
     memcpy((uint16_t *)p + i, &h, sizeof h);
@@ -113,7 +119,7 @@ INLINE vf v_abs(vf a)
 INLINE vf v_exp2(vf x)
 {
     const vf magic = v_all(12582912.0f); /* 1.5 * 2^23: adding it rounds to a whole number */
-    vi nan = x != x;
+    vi nan = v_nan(x);
     x = v_max(v_min(x, v_all(127.0f)), v_all(-126.0f));
     vf t = x + magic;
     vi n = (vi)t - (vi)magic;
@@ -132,7 +138,7 @@ INLINE vf v_exp2(vf x)
 INLINE vf v_exp(vf x)
 {
     const vf magic = v_all(12582912.0f);
-    vi nan = x != x;
+    vi nan = v_nan(x);
     x = v_max(v_min(x, v_all(88.0f)), v_all(-87.0f));
     vf t = x * 1.44269504f + magic;
     vf n = t - magic;
