@@ -295,7 +295,7 @@ static void readout(void *yz, const void *x, const void *proj, const float *h, c
 /* ---- attention: k transposed and v side by side, both zero-padded to whole vectors, then products of ROWS x 2 vectors
  */
 
-enum { ROWS = 6 };
+enum { ROWS = MV_ATTENTION_ROWS };
 
 INLINE size_t up(int n)
 {

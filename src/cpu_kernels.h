@@ -22,6 +22,10 @@ typedef struct {
     float *h;           /* T E S, or NULL */
 } mv_scan_job;
 
+/* Rows of a head that are worked on together. Pieces begin at multiples of it, so that a row's arithmetic is the same,
+ * to the last bit, however many threads share the head. */
+enum { MV_ATTENTION_ROWS = 6 };
+
 /* Rows [from, to) of one head's softmax(q k^T scale) v. */
 typedef struct {
     int tokens, d, stride, from, to; /* stride: elements from one token's q to the next one's, and of k and v */

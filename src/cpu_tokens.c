@@ -153,7 +153,9 @@ static void attention_piece(void *job, int i, int worker)
                           .rows = j->rows.nd ? (float *)j->rows.data + rows : NULL,
                           .packed = memory,
                           .scores = memory + packed};
-    mv_share(tokens, j->pieces, part, &a.from, &a.to);
+    mv_share((tokens + MV_ATTENTION_ROWS - 1) / MV_ATTENTION_ROWS, j->pieces, part, &a.from, &a.to);
+    a.from *= MV_ATTENTION_ROWS;
+    a.to = mv_least(a.to * MV_ATTENTION_ROWS, tokens);
     c->k->pack(&a);
     if (j->given)
         c->k->attend(&a);
