@@ -148,7 +148,7 @@ static int run(int n, const char **words)
         status = EXIT_FAILED;
     } else if (!status && shared.json)
         print_json(sites_written, seen);
-    else if (!status && !shared.quiet)
+    else if (!status && !talk_quiet)
         printf("%s: %d site%s of %d picture%s\n", shared.out, sites_written, sites_written == 1 ? "" : "s", seen,
                seen == 1 ? "" : "s");
     free(text);

@@ -25,7 +25,7 @@ struct poptOption options_output[] = {{"output", 'o', POPT_ARG_STRING, &shared.o
                                       POPT_TABLEEND};
 
 struct poptOption options_talk[] = {{"json", 0, POPT_ARG_NONE, &shared.json, 0, "results as JSON", NULL},
-                                    {"quiet", 'q', POPT_ARG_NONE, &shared.quiet, 0, "no warnings, no progress", NULL},
+                                    {"quiet", 'q', POPT_ARG_NONE, &talk_quiet, 0, "no warnings, no progress", NULL},
                                     {"verbose", 'v', POPT_ARG_NONE, &shared.verbose, 0, "say what is being done", NULL},
                                     {"help", 'h', POPT_ARG_NONE, &want_help, 0, "this text", NULL},
                                     {"version", 'V', POPT_ARG_NONE, &want_version, 0, "the version", NULL},

@@ -16,7 +16,7 @@
 /* What every command understands. */
 typedef struct {
     const char *model, *device, *precision, *out;
-    int threads, json, quiet, verbose;
+    int threads, json, verbose;
 } shared_options;
 
 /* How a picture becomes an input. */

@@ -303,7 +303,7 @@ static void progress(int done, int all, bool end)
 {
     enum { WIDTH = 32 };
     char bar[WIDTH + 1];
-    if (shared.quiet || all < 2 || !isatty(STDERR_FILENO))
+    if (talk_quiet || all < 2 || !isatty(STDERR_FILENO))
         return;
     memset(bar, ' ', WIDTH);
     memset(bar, '#', (size_t)(WIDTH * (long)done / all));

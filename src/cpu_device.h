@@ -1,5 +1,5 @@
-/* Inside the CPU device: what its rooms share. cpu.c makes the device, its memory and weights; cpu_products.c the
- * convolutions and products; cpu_tokens.c the mixer, attention, windows and the head.
+/* Inside the CPU device: what its rooms share. cpu.c makes the device, its memory and weights; cpu_products.c does
+ * convolutions and products; cpu_tokens.c the mixer, attention, windows and the head; cpu_jobs.c hands pieces out.
  *
  * Every op is cut into pieces that the pool's workers take: a piece of a convolution is a picture or a band of its
  * rows, of a product a block of rows that stays in cache for its epilogue, of the mixer a window or some of its

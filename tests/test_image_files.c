@@ -19,33 +19,9 @@
 
 #include "image.h"
 #include "reference_png.h"
+#include "scratch.h"
 
 #define SMALL "tests/data/image/small.png" /* 20 x 14 */
-
-static char folder[64];
-
-static int enter(void **state)
-{
-    (void)state;
-    signal(SIGPIPE, SIG_IGN);
-    strcpy(folder, "/tmp/mvscope-image-XXXXXX");
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int leave(void **state)
-{
-    (void)state;
-    char command[128];
-    snprintf(command, sizeof command, "rm -rf %s", folder);
-    return system(command);
-}
-
-static const char *in_folder(const char *name)
-{
-    static _Thread_local char path[128];
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    return path;
-}
 
 static void written(const char *path, const void *bytes, size_t n)
 {
@@ -71,7 +47,7 @@ static void test_no_pictures(void **state)
 {
     (void)state;
     not_loaded(in_folder("none.png"), NULL, MV_EIO, "cannot be opened: No such file or directory");
-    not_loaded(folder, NULL, MV_EINPUT, "is a directory, expected a picture");
+    not_loaded(scratch_folder(), NULL, MV_EINPUT, "is a directory, expected a picture");
     not_loaded("/dev/zero", NULL, MV_EINPUT, "is a device, expected a picture");
     const char *path = in_folder("pic.jpg");
     written(path, "", 0);
@@ -182,6 +158,12 @@ static void test_a_named_pipe(void **state)
     free(png);
 }
 
+static int enter(void **state)
+{
+    signal(SIGPIPE, SIG_IGN);
+    return scratch_enter(state);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -190,5 +172,5 @@ int main(void)
         cmocka_unit_test(test_standard_input),
         cmocka_unit_test(test_a_named_pipe),
     };
-    return cmocka_run_group_tests_name("image files", tests, enter, leave);
+    return cmocka_run_group_tests_name("image files", tests, enter, scratch_leave);
 }

@@ -15,30 +15,7 @@
 #include <unistd.h>
 
 #include "npy.h"
-
-static char folder[64];
-
-static int enter(void **state)
-{
-    (void)state;
-    strcpy(folder, "/tmp/mvscope-npy-XXXXXX");
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int leave(void **state)
-{
-    (void)state;
-    char command[128];
-    snprintf(command, sizeof command, "rm -rf %s", folder);
-    return system(command);
-}
-
-static const char *in_folder(const char *name)
-{
-    static char path[128];
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    return path;
-}
+#include "scratch.h"
 
 typedef struct {
     unsigned char *bytes; /* exactly `size`, so that a sanitizer sees a read beyond */
@@ -283,7 +260,7 @@ static void files_that_cannot_be(void **state)
     mv_error missing = {0}, directory = {0}, full = {0}, nowhere = {0};
     assert_int_equal(mv_npy_load(&t, in_folder("absent.npy"), &missing), MV_EIO);
     assert_non_null(strstr(missing.text, "absent.npy: cannot be read: No such file"));
-    assert_int_equal(mv_npy_load(&t, folder, &directory), MV_EINPUT);
+    assert_int_equal(mv_npy_load(&t, scratch_folder(), &directory), MV_EINPUT);
     assert_int_equal(mv_npy_write("/dev/full", one, &full), MV_EIO);
     assert_non_null(strstr(full.text, "No space left on device"));
     assert_int_equal(mv_npy_write(in_folder("no/x.npy"), one, &nowhere), MV_EIO);
@@ -293,14 +270,14 @@ static void files_that_cannot_be(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(written_bytes_are_numpys, enter, leave),
+        cmocka_unit_test_setup_teardown(written_bytes_are_numpys, scratch_enter, scratch_leave),
         cmocka_unit_test(reads_what_the_format_allows),
         cmocka_unit_test(hostile_headers),
         cmocka_unit_test(every_truncation_and_change_is_survived),
-        cmocka_unit_test_setup_teardown(round_trip, enter, leave),
-        cmocka_unit_test_setup_teardown(bf16_becomes_f4, enter, leave),
+        cmocka_unit_test_setup_teardown(round_trip, scratch_enter, scratch_leave),
+        cmocka_unit_test_setup_teardown(bf16_becomes_f4, scratch_enter, scratch_leave),
         cmocka_unit_test(largest_header_fits),
-        cmocka_unit_test_setup_teardown(files_that_cannot_be, enter, leave),
+        cmocka_unit_test_setup_teardown(files_that_cannot_be, scratch_enter, scratch_leave),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

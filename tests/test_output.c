@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "output.h"
+#include "scratch.h"
 
 /* The system's calls, made to fail on demand: these take the place of libc's. */
 static bool no_tmpfile, no_sync;
@@ -48,44 +49,6 @@ int fsync(int fd)
     return (int)syscall(SYS_fsync, fd);
 }
 
-static char folder[64];
-
-static int enter(void **state)
-{
-    (void)state;
-    no_tmpfile = no_sync = false;
-    strcpy(folder, "/tmp/mvscope-output-XXXXXX");
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int leave(void **state)
-{
-    (void)state;
-    char command[128];
-    snprintf(command, sizeof command, "rm -rf %s", folder);
-    return system(command);
-}
-
-static const char *in_folder(const char *name)
-{
-    static char paths[4][512];
-    static int turn;
-    turn = (turn + 1) % 4;
-    snprintf(paths[turn], sizeof paths[turn], "%s/%s", folder, name);
-    return paths[turn];
-}
-
-static int files_in(const char *path)
-{
-    DIR *d = opendir(path);
-    assert_non_null(d);
-    int n = 0;
-    while (readdir(d))
-        n++;
-    closedir(d);
-    return n - 2;
-}
-
 static void assert_holds(const char *path, const char *expected)
 {
     char text[256];
@@ -95,15 +58,6 @@ static void assert_holds(const char *path, const char *expected)
     fclose(f);
     text[n] = 0;
     assert_string_equal(text, expected);
-}
-
-static void put_file(const char *path, const char *text, mode_t mode)
-{
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-    assert_true(fd >= 0);
-    assert_int_equal(write(fd, text, strlen(text)), strlen(text));
-    assert_int_equal(fchmod(fd, mode), 0);
-    close(fd);
 }
 
 static mode_t mode_of(const char *path)
@@ -144,10 +98,10 @@ static void appears_at_commit(void **state)
         assert_int_equal(mv_output_pwrite(o, "world", 5, 6), MV_OK);
         assert_int_equal(mv_output_pwrite(o, "J", 1, 0), MV_OK);
         assert_int_equal(access(path, F_OK), -1);
-        assert_int_equal(files_in(folder), 2 * named);
+        assert_int_equal(files_in(scratch_folder()), 2 * named);
         assert_int_equal(mv_output_commit(o, &e), MV_OK);
         assert_holds(path, "Jello world");
-        assert_int_equal(files_in(folder), 1 + named);
+        assert_int_equal(files_in(scratch_folder()), 1 + named);
     }
 }
 
@@ -161,7 +115,7 @@ static void discard_leaves_nothing(void **state)
         mv_output_write(o, "new", 3);
         mv_output_discard(o);
         assert_holds(in_folder("old"), "old");
-        assert_int_equal(files_in(folder), 1);
+        assert_int_equal(files_in(scratch_folder()), 1);
     }
     mv_output_discard(NULL);
 }
@@ -210,7 +164,7 @@ static void relative_path_survives_chdir(void **state)
     (void)state;
     char before[4096];
     assert_non_null(getcwd(before, sizeof before));
-    assert_int_equal(chdir(folder), 0);
+    assert_int_equal(chdir(scratch_folder()), 0);
     mv_error e = {0};
     mv_output *o = mv_output_open("here", &e);
     assert_int_equal(chdir(before), 0);
@@ -278,14 +232,14 @@ static void refusals(void **state)
     struct statfs kind;
     if (!statfs("/proc", &kind) && kind.f_type == PROC_SUPER_MAGIC)
         expect_refused("/proc/mvscope.png", "cannot be"); /* even root makes no file there */
-    assert_int_equal(files_in(folder), 2);
+    assert_int_equal(files_in(scratch_folder()), 2);
 }
 
 static void read_only_places(void **state)
 {
     (void)state;
     uid_t self = geteuid(), nobody = 65534; /* root may write anywhere, so be somebody else for a while */
-    if (self == 0 && (chown(folder, nobody, (gid_t)-1) != 0 || seteuid(nobody) != 0))
+    if (self == 0 && (chown(scratch_folder(), nobody, (gid_t)-1) != 0 || seteuid(nobody) != 0))
         skip();
     put_file(in_folder("locked"), "old", 0444);
     expect_refused(in_folder("locked"), "Permission denied");
@@ -332,7 +286,7 @@ static void full_disk(void **state)
     assert_int_equal(end, MV_EIO);
     assert_non_null(strstr(cut.text, "File too large"));
     assert_holds(in_folder("old"), "old");
-    assert_int_equal(files_in(folder), 1);
+    assert_int_equal(files_in(scratch_folder()), 1);
 }
 
 static void failing_sync(void **state)
@@ -344,7 +298,7 @@ static void failing_sync(void **state)
         mv_error e = {0};
         assert_int_equal(write_text(in_folder("file"), "x", &e), MV_EIO);
         assert_non_null(strstr(e.text, "to the disk: Input/output error"));
-        assert_int_equal(files_in(folder), 0);
+        assert_int_equal(files_in(scratch_folder()), 0);
     }
 }
 
@@ -357,24 +311,30 @@ static void target_becomes_a_folder(void **state)
     mv_output_write(o, "x", 1);
     assert_int_equal(mkdir(in_folder("file"), 0777), 0);
     assert_int_equal(mv_output_commit(o, &e), MV_EIO);
-    assert_int_equal(files_in(folder), 1);
+    assert_int_equal(files_in(scratch_folder()), 1);
+}
+
+static int enter(void **state)
+{
+    no_tmpfile = no_sync = false;
+    return scratch_enter(state);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(appears_at_commit, enter, leave),
-        cmocka_unit_test_setup_teardown(discard_leaves_nothing, enter, leave),
-        cmocka_unit_test_setup_teardown(modes, enter, leave),
-        cmocka_unit_test_setup_teardown(links_are_followed, enter, leave),
-        cmocka_unit_test_setup_teardown(relative_path_survives_chdir, enter, leave),
-        cmocka_unit_test_setup_teardown(pipes_are_written_directly, enter, leave),
-        cmocka_unit_test_setup_teardown(descriptors_are_appended_to, enter, leave),
-        cmocka_unit_test_setup_teardown(refusals, enter, leave),
-        cmocka_unit_test_setup_teardown(read_only_places, enter, leave),
-        cmocka_unit_test_setup_teardown(full_disk, enter, leave),
-        cmocka_unit_test_setup_teardown(failing_sync, enter, leave),
-        cmocka_unit_test_setup_teardown(target_becomes_a_folder, enter, leave),
+        cmocka_unit_test_setup_teardown(appears_at_commit, enter, scratch_leave),
+        cmocka_unit_test_setup_teardown(discard_leaves_nothing, enter, scratch_leave),
+        cmocka_unit_test_setup_teardown(modes, enter, scratch_leave),
+        cmocka_unit_test_setup_teardown(links_are_followed, enter, scratch_leave),
+        cmocka_unit_test_setup_teardown(relative_path_survives_chdir, enter, scratch_leave),
+        cmocka_unit_test_setup_teardown(pipes_are_written_directly, enter, scratch_leave),
+        cmocka_unit_test_setup_teardown(descriptors_are_appended_to, enter, scratch_leave),
+        cmocka_unit_test_setup_teardown(refusals, enter, scratch_leave),
+        cmocka_unit_test_setup_teardown(read_only_places, enter, scratch_leave),
+        cmocka_unit_test_setup_teardown(full_disk, enter, scratch_leave),
+        cmocka_unit_test_setup_teardown(failing_sync, enter, scratch_leave),
+        cmocka_unit_test_setup_teardown(target_becomes_a_folder, enter, scratch_leave),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -24,6 +24,7 @@
 #include "npy.h"
 #include "npz.h"
 #include "safetensors.h"
+#include "scratch.h"
 #include "store.h"
 
 /* A file system without exchange of names: this takes the place of libc's. */
@@ -36,52 +37,6 @@ int renameat2(int from_folder, const char *from, int to_folder, const char *to, 
         return -1;
     }
     return (int)syscall(SYS_renameat2, from_folder, from, to_folder, to, flags);
-}
-
-static char folder[64];
-
-static int enter(void **state)
-{
-    (void)state;
-    no_exchange = false;
-    strcpy(folder, "/tmp/mvscope-store-XXXXXX");
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int leave(void **state)
-{
-    (void)state;
-    char command[128];
-    snprintf(command, sizeof command, "rm -rf %s", folder);
-    return system(command);
-}
-
-static const char *in_folder(const char *name)
-{
-    static char paths[4][512];
-    static int turn;
-    turn = (turn + 1) % 4;
-    snprintf(paths[turn], sizeof paths[turn], "%s/%s", folder, name);
-    return paths[turn];
-}
-
-static int files_in(const char *path)
-{
-    DIR *d = opendir(path);
-    assert_non_null(d);
-    int n = 0;
-    while (readdir(d))
-        n++;
-    closedir(d);
-    return n - 2;
-}
-
-static void put_file(const char *path, const char *text)
-{
-    FILE *f = fopen(path, "w");
-    assert_non_null(f);
-    fputs(text, f);
-    fclose(f);
 }
 
 static bool holds(const char *path, const char *expected)
@@ -177,7 +132,7 @@ static void as_safetensors(void **state)
     assert_string_equal(mv_safetensors_metadata(st, "manifest"), "{\"model\": \"nano\"}");
     assert_string_equal(mv_safetensors_metadata(st, "note"), "h\xc3\xa9");
     mv_safetensors_close(st);
-    assert_int_equal(files_in(folder), 1);
+    assert_int_equal(files_in(scratch_folder()), 1);
 }
 
 static void *entry_of(zip_t *z, const char *name, size_t *size)
@@ -221,7 +176,7 @@ static void as_npz(void **state)
     expect_manifest(manifest, size);
     free(manifest);
     zip_discard(z);
-    assert_int_equal(files_in(folder), 1);
+    assert_int_equal(files_in(scratch_folder()), 1);
 }
 
 static void as_npy(void **state)
@@ -236,7 +191,7 @@ static void as_npy(void **state)
     assert_int_equal(store_all(in_folder("y.npy"), 2, &two), MV_EMISUSE);
     assert_non_null(strstr(two.text, "'head' is declared as a second array"));
     assert_int_equal(store_all(in_folder("y.npy"), 0, &none), MV_EMISUSE);
-    assert_int_equal(files_in(folder), 1);
+    assert_int_equal(files_in(scratch_folder()), 1);
 }
 
 static void expect_dump(const char *path)
@@ -279,7 +234,7 @@ static void as_folder(void **state)
     expect_dump(in_folder("empty"));
     assert_int_equal(stat(in_folder("empty"), &st), 0);
     assert_int_equal(st.st_mode & 07777, 0711);
-    assert_int_equal(files_in(folder), 4);
+    assert_int_equal(files_in(scratch_folder()), 4);
 }
 
 static void an_earlier_dump_is_replaced(void **state)
@@ -297,7 +252,7 @@ static void an_earlier_dump_is_replaced(void **state)
         struct stat st;
         assert_int_equal(stat(in_folder("x"), &st), 0);
         assert_int_equal(st.st_mode & 07777, 0705);
-        assert_int_equal(files_in(folder), 1);
+        assert_int_equal(files_in(scratch_folder()), 1);
     }
 }
 
@@ -314,11 +269,11 @@ static void anything_else_is_left_alone(void **state)
     (void)state;
     mv_error e = {0};
     assert_int_equal(mkdir(in_folder("x"), 0777), 0);
-    put_file(in_folder("x/letter.txt"), "dear");
+    put_file(in_folder("x/letter.txt"), "dear", 0644);
     expect_refused(in_folder("x"), "holds 'letter.txt'");
 
     assert_int_equal(store_all(in_folder("dump"), 2, &e), MV_OK);
-    put_file(in_folder("dump/mine.npy"), "mine"); /* in our folder, but not by us */
+    put_file(in_folder("dump/mine.npy"), "mine", 0644); /* in our folder, but not by us */
     expect_refused(in_folder("dump"), "holds 'mine.npy'");
     assert_true(holds(in_folder("dump/mine.npy"), "mine"));
 
@@ -330,10 +285,10 @@ static void anything_else_is_left_alone(void **state)
                                             "{\"format\": 1, \"files\": [\"a.npy\"]}"};
     assert_int_equal(mkdir(in_folder("m"), 0777), 0);
     for (size_t i = 0; i < sizeof manifests / sizeof *manifests; i++) {
-        put_file(in_folder("m/manifest.json"), manifests[i]);
+        put_file(in_folder("m/manifest.json"), manifests[i], 0644);
         expect_refused(in_folder("m"), "holds 'manifest.json'");
     }
-    put_file(in_folder("plain"), "x");
+    put_file(in_folder("plain"), "x", 0644);
     expect_refused(in_folder("plain"), "is a file, a folder was expected");
     expect_refused(in_folder("plain/x"), "Not a directory");
     expect_refused(in_folder("missing/x"), "No such file or directory");
@@ -344,22 +299,22 @@ static void anything_else_is_left_alone(void **state)
     expect_refused("", "the name of a folder was expected");
     assert_int_equal(mkdir(in_folder("f.npz"), 0777), 0);
     expect_refused(in_folder("f.npz"), "is a folder");
-    assert_int_equal(files_in(folder), 5);
+    assert_int_equal(files_in(scratch_folder()), 5);
 }
 
 /* A manifest that lists files elsewhere does not get them removed. */
 static void a_forged_manifest_removes_nothing(void **state)
 {
     (void)state;
-    put_file(in_folder("victim"), "alive");
+    put_file(in_folder("victim"), "alive", 0644);
     assert_int_equal(mkdir(in_folder("x"), 0777), 0);
     put_file(in_folder("x/manifest.json"),
-             "{\"format\": \"mvscope-dump\", \"files\": [\"../victim\", \"sub\", 7, \"sub/file\"]}");
+             "{\"format\": \"mvscope-dump\", \"files\": [\"../victim\", \"sub\", 7, \"sub/file\"]}", 0644);
     mv_error e = {0};
     assert_int_equal(store_all(in_folder("x"), ARRAYS, &e), MV_OK);
     expect_dump(in_folder("x"));
     assert_true(holds(in_folder("victim"), "alive"));
-    assert_int_equal(files_in(folder), 2);
+    assert_int_equal(files_in(scratch_folder()), 2);
 }
 
 static void what_comes_meanwhile_is_kept(void **state)
@@ -369,11 +324,11 @@ static void what_comes_meanwhile_is_kept(void **state)
     assert_int_equal(store_all(in_folder("x"), 2, &e), MV_OK);
     mv_store *s = mv_store_open(in_folder("x"), &e);
     assert_non_null(s);
-    put_file(in_folder("x/letter.txt"), "dear");
+    put_file(in_folder("x/letter.txt"), "dear", 0644);
     assert_int_equal(mv_store_commit(s, &e), MV_EINPUT);
     assert_true(holds(in_folder("x/letter.txt"), "dear"));
     assert_int_equal(files_in(in_folder("x")), 4);
-    assert_int_equal(files_in(folder), 1);
+    assert_int_equal(files_in(scratch_folder()), 1);
 }
 
 static const char *const containers[] = {"x.safetensors", "x.npz", "x.npy", "x"};
@@ -389,7 +344,7 @@ static void discard_leaves_nothing(void **state)
         assert_int_equal(mv_store_declare(s, "a", 1, (int[]){2}, &e), MV_OK);
         assert_int_equal(mv_store_append(s, "a", (float[]){1, 2}, 2, &e), MV_OK);
         mv_store_discard(s);
-        assert_int_equal(files_in(folder), 0);
+        assert_int_equal(files_in(scratch_folder()), 0);
     }
     mv_store_discard(NULL);
 }
@@ -404,7 +359,7 @@ static void unfilled_arrays_are_named(void **state)
         mv_store_append(s, "site.a", (float[]){1, 2, 3, 4}, 2, &e);
         assert_int_equal(mv_store_commit(s, &e), MV_EMISUSE);
         assert_non_null(strstr(e.text, "'site.a' has 2 of its 3 rows"));
-        assert_int_equal(files_in(folder), 0);
+        assert_int_equal(files_in(scratch_folder()), 0);
     }
 }
 
@@ -454,7 +409,7 @@ static void misuse_is_told_and_sticks(void **state)
             assert_int_equal(mv_store_append(s, "a", (float[4]){0}, 2, &later), code);
             assert_int_equal(mv_store_commit(s, &later), code);
             assert_string_equal(later.text, e.text);
-            assert_int_equal(files_in(folder), 0);
+            assert_int_equal(files_in(scratch_folder()), 0);
         }
 }
 
@@ -464,10 +419,10 @@ static void full_disk(void **state)
     static float big[4096];
     for (int c = 0; c < CONTAINERS; c++) {
         mv_error e = {0};
-        put_file(in_folder("y"), "x");
+        put_file(in_folder("y"), "x", 0644);
         bool is_folder = c == 3;
         if (!is_folder)
-            put_file(in_folder(containers[c]), "old");
+            put_file(in_folder(containers[c]), "old", 0644);
         mv_store *s = mv_store_open(in_folder(containers[c]), &e);
         assert_non_null(s);
         mv_store_declare(s, "a", 2, (int[]){2, 4096}, &e);
@@ -486,7 +441,7 @@ static void full_disk(void **state)
             fail_msg("%s", e.text);
         assert_true(is_folder || holds(in_folder(containers[c]), "old"));
         unlink(in_folder(containers[c]));
-        assert_int_equal(files_in(folder), 1);
+        assert_int_equal(files_in(scratch_folder()), 1);
     }
     for (int c = 0; c < 3; c++) {
         mv_error e = {0};
@@ -542,22 +497,28 @@ static void npz_beyond_four_gigabytes(void **state)
     zip_discard(z);
 }
 
+static int enter(void **state)
+{
+    no_exchange = false;
+    return scratch_enter(state);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(as_safetensors, enter, leave),
-        cmocka_unit_test_setup_teardown(as_npz, enter, leave),
-        cmocka_unit_test_setup_teardown(as_npy, enter, leave),
-        cmocka_unit_test_setup_teardown(as_folder, enter, leave),
-        cmocka_unit_test_setup_teardown(an_earlier_dump_is_replaced, enter, leave),
-        cmocka_unit_test_setup_teardown(anything_else_is_left_alone, enter, leave),
-        cmocka_unit_test_setup_teardown(a_forged_manifest_removes_nothing, enter, leave),
-        cmocka_unit_test_setup_teardown(what_comes_meanwhile_is_kept, enter, leave),
-        cmocka_unit_test_setup_teardown(discard_leaves_nothing, enter, leave),
-        cmocka_unit_test_setup_teardown(unfilled_arrays_are_named, enter, leave),
-        cmocka_unit_test_setup_teardown(misuse_is_told_and_sticks, enter, leave),
-        cmocka_unit_test_setup_teardown(full_disk, enter, leave),
-        cmocka_unit_test_setup_teardown(npz_beyond_four_gigabytes, enter, leave),
+        cmocka_unit_test_setup_teardown(as_safetensors, enter, scratch_leave),
+        cmocka_unit_test_setup_teardown(as_npz, enter, scratch_leave),
+        cmocka_unit_test_setup_teardown(as_npy, enter, scratch_leave),
+        cmocka_unit_test_setup_teardown(as_folder, enter, scratch_leave),
+        cmocka_unit_test_setup_teardown(an_earlier_dump_is_replaced, enter, scratch_leave),
+        cmocka_unit_test_setup_teardown(anything_else_is_left_alone, enter, scratch_leave),
+        cmocka_unit_test_setup_teardown(a_forged_manifest_removes_nothing, enter, scratch_leave),
+        cmocka_unit_test_setup_teardown(what_comes_meanwhile_is_kept, enter, scratch_leave),
+        cmocka_unit_test_setup_teardown(discard_leaves_nothing, enter, scratch_leave),
+        cmocka_unit_test_setup_teardown(unfilled_arrays_are_named, enter, scratch_leave),
+        cmocka_unit_test_setup_teardown(misuse_is_told_and_sticks, enter, scratch_leave),
+        cmocka_unit_test_setup_teardown(full_disk, enter, scratch_leave),
+        cmocka_unit_test_setup_teardown(npz_beyond_four_gigabytes, enter, scratch_leave),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
