@@ -24,7 +24,7 @@ static void describe(part *p, const session *s, const mv_model *m, const mv_run 
 {
     static const char *const names[MV_PARTS] = {"stem", "level 0", "level 1", "level 2", "level 3", "head"};
     const mv_config *c = &s->config;
-    size_t wide = mv_dtype_size(option_precision(shared.precision));
+    size_t wide = mv_dtype_size(option_precision(MV_F32));
     for (int i = 0; i < MV_PARTS; i++) {
         p[i] = (part){
             .name = names[i], .parameters = m->parameters[i], .macs = r->macs[i], .attention = r->attention_macs[i]};
@@ -51,7 +51,7 @@ static void print_table(const session *s, const part *p, size_t scratch)
     char pipeline[64];
     const mv_config *c = &s->config;
     part sum = {0};
-    size_t wide = mv_dtype_size(option_precision(shared.precision));
+    size_t wide = mv_dtype_size(option_precision(MV_F32));
     printf("%s: dim %d, depths %d %d %d %d, heads %d %d, windows %d %d%s, %d classes\n", s->name, c->dim, c->depth[0],
            c->depth[1], c->depth[2], c->depth[3], c->heads[2], c->heads[3], c->window[2], c->window[3],
            c->gamma ? ", layer scale" : "", c->classes);
@@ -76,7 +76,7 @@ static void print_json(session *s, const part *p, size_t scratch)
 {
     const mv_config *c = &s->config;
     json_t *levels = json_array();
-    size_t parameters = 0, wide = mv_dtype_size(option_precision(shared.precision));
+    size_t parameters = 0, wide = mv_dtype_size(option_precision(MV_F32));
     uint64_t macs = 0, attention = 0;
     for (int i = 0; i < MV_PARTS; i++) {
         json_array_append_new(levels,
@@ -111,7 +111,7 @@ static int run(int n, const char **words)
     mv_error e = {0};
     part parts[MV_PARTS];
     session_open(&s);
-    mv_backend *null = mv_null_new(option_precision(shared.precision), &e);
+    mv_backend *null = mv_null_new(option_precision(MV_F32), &e);
     mv_model *checked = null && s.checkpoint ? mv_model_new(&s.config, null, mv_checkpoint_source(s.checkpoint), &e)
                                              : NULL; /* every tensor is looked at */
     mv_model *m = null && !e.code ? mv_model_new(&s.config, null, NULL, &e) : NULL;

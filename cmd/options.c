@@ -251,9 +251,12 @@ void option_size(const char *option, const char *text, int *h, int *w)
             MV_SIZE_MAX);
 }
 
-mv_dtype option_precision(const char *text)
+mv_dtype option_precision(mv_dtype otherwise)
 {
-    if (!text || strcmp(text, "fp32") == 0)
+    const char *text = shared.precision;
+    if (!text)
+        return otherwise;
+    if (strcmp(text, "fp32") == 0)
         return MV_F32;
     if (strcmp(text, "bf16") == 0)
         return MV_BF16;

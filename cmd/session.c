@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 
 #include "assets.h"
-#include "cpu.h"
+#include "device.h"
 #include "options.h"
 
 /* ---- the model */
@@ -85,28 +85,6 @@ void session_open(session *s)
         read_labels(&s->labels);
 }
 
-static mv_backend *device(void)
-{
-    mv_error e = {0};
-    const char *d = shared.device ? shared.device : "auto";
-    mv_dtype act = option_precision(shared.precision);
-    if (strncmp(d, "cuda", 4) == 0 && (!d[4] || d[4] == ':'))
-        die(EXIT_FAILED, "-d %s: this version has no GPU device; -d cpu works everywhere", d);
-    if (strcmp(d, "auto") && strcmp(d, "cpu"))
-        die(EXIT_MISUSE, "-d: found '%s', expected auto, cpu or cuda[:N]", d);
-    if (shared.threads < 0)
-        die(EXIT_MISUSE, "-j: found %d, expected 1 or more threads", shared.threads);
-    if (act == MV_F16)
-        die(EXIT_FAILED, "-p fp16: the CPU computes in fp32 or bf16; fp16 is for GPUs");
-    if (act == MV_BF16 && !mv_cpu_has_bf16())
-        warn("this processor has no bf16 instructions: products are made in fp32 of bf16 values, which is right and no "
-             "faster than -p fp32");
-    mv_backend *b = mv_cpu_new(act, shared.threads, &e);
-    if (!b)
-        die_of(&e);
-    return b;
-}
-
 void session_load(session *s)
 {
     mv_error e = {0};
@@ -116,8 +94,16 @@ void session_load(session *s)
             ".safetensors file, or a "
             "folder with model.safetensors and config.json",
             shared.model);
-    s->backend = device();
+    bool may_fall_back;
+    s->backend = device_chosen(&may_fall_back);
     s->model = mv_model_new(&s->config, s->backend, mv_checkpoint_source(s->checkpoint), &e);
+    if (!s->model && may_fall_back && (e.code == MV_ENOMEM || e.code == MV_EDEVICE)) {
+        warn("%s; going on with the CPU", e.text);
+        s->backend->free(s->backend);
+        e = (mv_error){0};
+        s->backend = device_cpu();
+        s->model = mv_model_new(&s->config, s->backend, mv_checkpoint_source(s->checkpoint), &e);
+    }
     if (!s->model)
         die_of(&e);
     if (shared.verbose)

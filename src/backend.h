@@ -86,7 +86,8 @@ struct mv_backend {
 
     /* ---- operations */
 
-    /* out (B H W C) = planes (B C H W, fp32 on the host), cast to `act` */
+    /* out (B H W C) = planes (B C H W, fp32 on the host), cast to `act`. planes NULL, on a GPU: those of the last call,
+     * which are there still */
     mv_status (*picture)(mv_backend *, mv_tensor out, const float *planes, mv_error *);
     /* out (B H' W' O) = act(conv(x (B H W C)) + bias) + residual (as out, or nd 0); H' = ceil(H / stride); any act */
     mv_status (*conv2d)(mv_backend *, mv_tensor out, mv_tensor x, const mv_conv *w, mv_act act, mv_tensor residual,
@@ -128,6 +129,24 @@ struct mv_backend {
     mv_status (*affine)(mv_backend *, mv_tensor out, mv_tensor x, mv_vector scale, mv_vector shift, mv_error *);
     /* out (B C) = mean over H W of x (B H W C), times scale plus shift where given */
     mv_status (*pool)(mv_backend *, mv_tensor out, mv_tensor x, mv_vector scale, mv_vector shift, mv_error *);
+
+    /* ---- passes that repeat; NULL where the device gains nothing by it. Ops between record and recorded are not done
+     * but kept, with their addresses; replay does them all again for a new picture (`values` floats, as `picture` had).
+     * The same pass must have been done once before, so that all memory is at hand. */
+    mv_status (*record)(mv_backend *, mv_error *);
+    mv_status (*recorded)(mv_backend *, void **pass, mv_error *);
+    mv_status (*replay)(mv_backend *, void *pass, const float *planes, size_t values, mv_error *);
+    void (*forget)(mv_backend *, void *pass);
 };
+
+/* What a device's shared object shows, under the name "mv_plugin_cuda". */
+enum { MV_PLUGIN_ABI = 1 }; /* of this file: a plug-in of another is refused */
+
+typedef struct {
+    int abi;
+    mv_status (*count)(int *n, mv_error *);                   /* devices here; why not, when there is none */
+    mv_status (*describe)(int i, char text[160], mv_error *); /* one line: name, capability, memory */
+    mv_backend *(*open)(int i, mv_dtype act, mv_error *);     /* NULL on failure; freed by backend->free */
+} mv_plugin;
 
 #endif
