@@ -78,16 +78,27 @@ mv_run *mv_run_new(const mv_model *model, int h, int w, int capacity, mv_probe *
                 w, MV_SIZE_MIN, MV_SIZE_MAX);
         return NULL;
     }
-    size_t bytes = 0;
-    if (scratch_size(model, h, w, capacity, probes, &bytes, e))
-        return NULL;
-    return run_with(model, h, w, capacity, probes, bytes, e);
+    for (;; capacity = (capacity + 1) / 2) { /* what does not fit at once goes in several passes */
+        size_t bytes = 0;
+        mv_error full = {0};
+        if (scratch_size(model, h, w, capacity, probes, &bytes, e))
+            return NULL;
+        mv_run *r = run_with(model, h, w, capacity, probes, bytes, &full);
+        if (r)
+            return r;
+        if (full.code != MV_ENOMEM || capacity == 1) {
+            mv_fail(e, full.code, "%s", full.text);
+            return NULL;
+        }
+    }
 }
 
 void mv_run_free(mv_run *r)
 {
     if (!r)
         return;
+    if (r->pass)
+        r->b->forget(r->b, r->pass);
     r->b->release(r->b, r->base);
     free(r);
 }
@@ -97,16 +108,40 @@ size_t mv_run_memory(const mv_run *r)
     return r->size;
 }
 
+/* One pass over r->pictures. What nobody watches is the same ops on the same addresses every time: a device that can is
+ * asked at the second time to record them, and from then on to do them all at once. */
+static mv_tensor pass(mv_run *r, const float *planes, size_t values)
+{
+    mv_backend *b = r->b;
+    bool repeats = b->record && !r->probes;
+    if (repeats && r->pass && r->repeats == r->pictures) {
+        b->replay(b, r->pass, planes, values, &r->error);
+        return r->logits;
+    }
+    bool records = repeats && !r->pass && r->done == r->pictures && !b->record(b, &r->error);
+    r->used = 0;
+    memset(r->macs, 0, sizeof r->macs);
+    memset(r->attention_macs, 0, sizeof r->attention_macs);
+    mv_tensor logits = mv_forward(r, planes);
+    r->done = r->error.code ? 0 : r->pictures;
+    if (records) {
+        mv_error e = {0}; /* a recording is ended whatever became of the ops */
+        b->recorded(b, &r->pass, r->error.code ? &e : &r->error);
+        if (!r->error.code)
+            b->replay(b, r->pass, planes, values, &r->error);
+        r->repeats = r->pictures;
+        r->logits = logits;
+    }
+    return logits;
+}
+
 mv_status mv_run_forward(mv_run *r, const float *planes, int pictures, float *logits, mv_error *e)
 {
     size_t picture = (size_t)3 * (size_t)r->h * (size_t)r->w, classes = (size_t)r->model->config.classes;
     r->error = (mv_error){0};
     for (r->first = 0; r->first < pictures && !r->error.code; r->first += r->pictures) {
         r->pictures = pictures - r->first < r->capacity ? pictures - r->first : r->capacity;
-        r->used = 0;
-        memset(r->macs, 0, sizeof r->macs);
-        memset(r->attention_macs, 0, sizeof r->attention_macs);
-        mv_tensor out = mv_forward(r, planes ? planes + (size_t)r->first * picture : NULL);
+        mv_tensor out = pass(r, planes ? planes + (size_t)r->first * picture : NULL, (size_t)r->pictures * picture);
         if (logits)
             mv_run_read(r, mv_view_of(out), logits + (size_t)r->first * classes);
     }

@@ -8,7 +8,8 @@
 
 #include "run.h"
 
-/* Pictures of h x w pixels (at least 32 a side), at most `capacity` a pass. The probes are borrowed; the chain and what
+/* Pictures of h x w pixels (at least 32 a side), at most `capacity` a pass; fewer where the device's memory does not
+ * suffice for so many. The probes are borrowed; the chain and what
  * it wants must stay as they are while the run lives. NULL on failure. */
 mv_run *mv_run_new(const mv_model *model, int h, int w, int capacity, mv_probe *probes, mv_error *e);
 void mv_run_free(mv_run *r); /* fine on NULL */

@@ -139,10 +139,15 @@ static uint64_t rows_of(mv_tensor x)
     return mv_tensor_count(x) / (uint64_t)x.dim[x.nd - 1];
 }
 
+/* The device tells what failed; where is known here. */
 static void done(mv_run *r, mv_status s)
 {
-    if (s && !r->error.code)
-        mv_run_fail(r, s, "%s: the device failed", r->path);
+    if (!s)
+        return;
+    mv_error told = r->error;
+    r->error = (mv_error){0};
+    mv_run_fail(r, s, "%s: %s", *r->path ? r->path : "first or last layers",
+                told.code ? told.text : "the device failed");
 }
 
 /* ---- operations */

@@ -24,6 +24,9 @@ struct mv_run { /* read by probes; written by execute.c and ops.c alone */
     int part;                          /* MV_PART_ that costs go to */
     uint64_t macs[MV_PARTS];           /* multiply-adds of the last pass, without those of the next line */
     uint64_t attention_macs[MV_PARTS]; /* q k^T and rows v: published counts leave them out */
+    void *pass;                        /* the device's recording of a pass of `repeats` pictures, or NULL */
+    int repeats, done;                 /* done: pictures of the last pass that was not a replay */
+    mv_tensor logits;                  /* of that pass */
 };
 
 /* ---- for probes, during `sees` */

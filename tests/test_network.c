@@ -500,6 +500,43 @@ static void runs_refuse_sizes(void **s)
     free(x);
 }
 
+static size_t room;
+static void *(*unbounded)(mv_backend *, size_t);
+
+static void *bounded(mv_backend *b, size_t bytes)
+{
+    return bytes > room ? NULL : unbounded(b, bytes);
+}
+
+/* Pictures for which the memory does not suffice at once go in several passes, and answer the same. */
+static void memory_splits_passes(void **s)
+{
+    (void)s;
+    enum { ALL = 5 };
+    mv_error e = {0};
+    float *x = network_input(ALL, H, W, 1), whole[ALL * CLASSES], split[ALL * CLASSES];
+    mv_run *r = mv_run_new(net.model, H, W, ALL, NULL, &e);
+    expect_ok(&e);
+    mv_run_forward(r, x, ALL, whole, &e);
+    unbounded = net.backend->alloc;
+    net.backend->alloc = bounded;
+    room = mv_run_memory(r) / 2; /* for two pictures, not for three */
+    mv_run_free(r);
+    r = mv_run_new(net.model, H, W, ALL, NULL, &e);
+    expect_ok(&e);
+    assert_in_range(r->capacity, 1, 2);
+    mv_run_forward(r, x, ALL, split, &e);
+    expect_ok(&e);
+    assert_true(relative_l2(split, whole, ALL * CLASSES) <= 1e-6);
+    mv_run_free(r);
+    room = 1000;
+    assert_null(mv_run_new(net.model, H, W, ALL, NULL, &e));
+    assert_int_equal(e.code, MV_ENOMEM);
+    assert_non_null(strstr(e.text, "out of memory"));
+    net.backend->alloc = unbounded;
+    free(x);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -518,6 +555,7 @@ int main(void)
         cmocka_unit_test(edits_that_do_not_fit_are_told_before_the_run),
         cmocka_unit_test(patching_from_another_picture),
         cmocka_unit_test(runs_refuse_sizes),
+        cmocka_unit_test(memory_splits_passes),
     };
     return cmocka_run_group_tests_name("network", tests, setup, teardown);
 }
