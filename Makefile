@@ -7,11 +7,14 @@
 #   make lint       clang-format, clang-tidy, cppcheck
 #   make bench      speed, beside what it is compared with
 #   make fuzz       every fuzzer for FUZZ_SECONDS (600) each; what they find stays in build/fuzz
+#   make cuda       the GPU plug-in, ./mvscope-cuda.so: needs nvcc 13, and takes cuDNN where it is found
+#   make check-cuda the device tests and compute-sanitizer on a GPU; make bench-cuda its speed, beside PyTorch
 #   make golden     make the golden files in tests/data anew from GOLDEN=FOLDER of the oracle's outputs
 #   make deps       install what is missing, only that
 #   make clean      remove build/ and ./mvscope
 #
 #   CC=clang  DEBUG=1  SANITIZE=address,undefined  COVERAGE=1  WERROR=1  CFLAGS=... LDFLAGS=...
+#   CUDA_ARCHS="80 90"  NVCC=/usr/local/cuda/bin/nvcc  CUDNN=: build without it
 #   EMBED_MODEL=FILE.safetensors: another model inside the program; EMBED_MODEL= for none
 #
 #   V=1: show whole commands
@@ -152,7 +155,21 @@ TEST_OBJS := $(filter-out $(BUILD)/tests/test_% $(BUILD)/tests/fuzz_% $(BUILD)/t
 
 $(TESTS) $(BENCHES): $(BUILD)/tests/%: $(BUILD)/tests/%.o $(TEST_OBJS) $(VIZ) $(LIB) $(ASSET_OBJS)
 	@$(call say,link $@)
-	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ -lcmocka $(LIBS)
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ -lcmocka $(if $(filter %/test_backend,$@),-lstdc++) $(LIBS)
+
+# The GPU device's own sources for the CPU: kernels in emulation, plain loops for CUDA's libraries.
+CXX := $(if $(findstring clang,$(CC)),clang++,g++)
+SIMT_OBJS := $(patsubst cuda/%.cu,$(BUILD)/simt/%.o,$(filter-out cuda/library%,$(sort $(wildcard cuda/*.cu)))) \
+	$(BUILD)/simt/library_host.o
+SIMT_FLAGS := -std=c++17 $(if $(DEBUG)$(SANITIZE),-O1,-O2) -g -Wall -Wextra -Wno-unknown-pragmas $(if $(WERROR),-Werror) -Isrc \
+	-Icuda -Itests -fno-omit-frame-pointer $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=all) -MMD -MP
+$(BUILD)/simt/%.o: cuda/%.cu $(BUILD)/flags
+	@mkdir -p $(@D); $(call say,$(CXX) $@)
+	$(Q)$(CXX) -x c++ $(SIMT_FLAGS) -c -o $@ $<
+$(BUILD)/simt/%.o: tests/%.cc $(BUILD)/flags
+	@mkdir -p $(@D); $(call say,$(CXX) $@)
+	$(Q)$(CXX) $(SIMT_FLAGS) -c -o $@ $<
+$(BUILD)/tests/test_backend: $(SIMT_OBJS)
 
 # With CC=clang SANITIZE=fuzzer-no-link,address,undefined: libFuzzer's own main joins only here.
 $(FUZZERS): $(BUILD)/tests/%: $(BUILD)/tests/%.o $(LIB)
@@ -171,6 +188,30 @@ $(BUILD)/fault_malloc.so: tests/fault_malloc.c $(BUILD)/flags
 tests: $(BUILD)/mvscope $(BUILD)/mvscope-bare $(TESTS) $(if $(SANITIZE),,$(BENCHES))
 fuzzers: $(FUZZERS)
 faults: $(BUILD)/mvscope-fault $(if $(SANITIZE),,$(BUILD)/fault_malloc.so)
+
+# --- the GPU plug-in -----------------------------------------------------------------------------
+NVCC       ?= $(or $(shell type -P nvcc),$(wildcard /usr/local/cuda/bin/nvcc))
+CUDA_HOME  := $(patsubst %/bin/nvcc,%,$(realpath $(NVCC)))
+CUDA_ARCHS ?= 80 90
+CUDNN      ?= $(firstword $(wildcard $(addsuffix /cudnn.h,$(CUDA_HOME)/include /usr/include /usr/include/$(shell $(CC) -dumpmachine 2>/dev/null))))
+CUDA_FLAGS := -std=c++17 -O3 -lineinfo $(foreach a,$(CUDA_ARCHS),-gencode arch=compute_$(a)$(comma)code=sm_$(a)) \
+	-gencode arch=compute_$(lastword $(CUDA_ARCHS))$(comma)code=compute_$(lastword $(CUDA_ARCHS)) -Isrc -Icuda \
+	-Xcompiler -fPIC$(comma)-fvisibility=hidden$(comma)-Wall $(if $(WERROR),-Werror all-warnings) $(if $(CUDNN),-DMV_CUDNN)
+CUDA_OBJS  := $(patsubst cuda/%.cu,build/cuda/%.o,$(sort $(wildcard cuda/*.cu))) build/cuda/status.o build/cuda/tensor.o
+
+build/cuda/flags: FORCE
+	@[ -n "$(NVCC)" ] || { echo "the GPU plug-in needs the CUDA Toolkit 13: nvcc was not found; NVCC= names it" >&2; exit 1; }
+	@mkdir -p $(@D); [ "$$(cat $@ 2>/dev/null)" = "$(NVCC) $(CUDA_FLAGS)" ] || echo "$(NVCC) $(CUDA_FLAGS)" >$@
+build/cuda/%.o: cuda/%.cu build/cuda/flags
+	@$(call say,nvcc $@)
+	$(Q)$(NVCC) $(CUDA_FLAGS) -MMD -MP -MF $(@:.o=.d) -c -o $@ $<
+build/cuda/%.o: src/%.c build/cuda/flags
+	@$(call say,$(notdir $(CC)) $@)
+	$(Q)$(CC) -D_GNU_SOURCE -std=c11 -O2 -g -fPIC -fvisibility=hidden $(WARN) -Isrc -MMD -MP -c -o $@ $<
+mvscope-cuda.so: $(CUDA_OBJS)
+	@$(call say,link $@)
+	$(Q)$(NVCC) -shared -o $@ $^ -L$(CUDA_HOME)/lib64 -lcublasLt $(if $(CUDNN),-lcudnn) -Xlinker -rpath$(comma)$(CUDA_HOME)/lib64
+cuda: mvscope-cuda.so
 
 # --- what is typed -----------------------------------------------------------------------------
 # What was installed is seen by the next make only: these three start one.
@@ -195,7 +236,18 @@ check:
 	@.ci/deps build test
 	@+tests/run $(PARTS)
 
-bench: $(BENCHES)
+# On a GPU. The same tests as the emulation's, then the card's own checks of memory and races.
+check-cuda: mvscope-cuda.so $(BUILD)/tests/test_backend
+	MVSCOPE_PLUGIN=$(CURDIR)/mvscope-cuda.so $(BUILD)/tests/test_backend
+	@for tool in memcheck racecheck initcheck; do echo "== compute-sanitizer $$tool"; \
+		MVSCOPE_PLUGIN=$(CURDIR)/mvscope-cuda.so MVSCOPE_TEST_SHORT=1 $(CUDA_HOME)/bin/compute-sanitizer --tool $$tool \
+			--error-exitcode 9 $(BUILD)/tests/test_backend || exit 1; done
+
+bench-cuda: mvscope-cuda.so $(BUILD)/tests/bench_device
+	$(BUILD)/tests/bench_device $(CURDIR)/mvscope-cuda.so
+	@python3 -c 'import torch' 2>/dev/null && python3 tests/bench_torch.py || echo "no PyTorch here: nothing to compare with"
+
+bench: $(filter-out %/bench_device,$(BENCHES))
 	@for b in $^; do echo "== $${b##*/}"; $$b || exit 1; done
 
 golden:
@@ -206,7 +258,7 @@ fuzz:
 	@.ci/deps build test
 	@+FUZZ_SECONDS=$(FUZZ_SECONDS) tests/run fuzz
 
-LINTED := $(sort $(wildcard src/*.[ch] viz/*.[ch] cmd/*.[ch] tests/*.[ch] assets/*.h))
+LINTED := $(sort $(wildcard src/*.[ch] viz/*.[ch] cmd/*.[ch] tests/*.[ch] tests/*.cc assets/*.h cuda/*.cu cuda/*.h))
 lint:
 	@.ci/deps build lint
 	@+$(NEXT) -k lint-format lint-tidy lint-cppcheck
@@ -236,6 +288,7 @@ DOCS    := LICENSE README.md CHANGELOG.md $(wildcard assets/*.md)
 install: mvscope
 	install -d $(BINDIR) $(DATADIR)/bash-completion/completions $(DATADIR)/zsh/site-functions $(DATADIR)/doc/mvscope
 	install -m 755 mvscope $(BINDIR)/mvscope
+	[ ! -e mvscope-cuda.so ] || install -D -m 755 mvscope-cuda.so $(DESTDIR)$(PREFIX)/lib/mvscope/mvscope-cuda.so
 	./mvscope completion bash >$(DATADIR)/bash-completion/completions/mvscope
 	./mvscope completion zsh >$(DATADIR)/zsh/site-functions/_mvscope
 	install -m 644 $(DOCS) $(DATADIR)/doc/mvscope
@@ -244,15 +297,15 @@ install: mvscope
 uninstall:
 	rm -f $(BINDIR)/mvscope $(DATADIR)/bash-completion/completions/mvscope $(DATADIR)/zsh/site-functions/_mvscope
 	rm -f $(foreach f,$(MAN),$(DATADIR)/man/man$(subst .,,$(suffix $(f)))/$(notdir $(f)))
-	rm -rf $(DATADIR)/doc/mvscope
+	rm -rf $(DATADIR)/doc/mvscope $(DESTDIR)$(PREFIX)/lib/mvscope
 
 clean:
-	rm -rf build mvscope
+	rm -rf build mvscope mvscope-cuda.so
 
 help:
 	@sed -n '/^#   make/s/^#   //p; /^#   [A-Z][A-Z_]*=/s/^#   //p' Makefile
 
 FORCE:
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
-.PHONY: all tests fuzzers faults deps demo demo-pages check bench golden fuzz lint lint-format lint-tidy lint-cppcheck install uninstall clean help FORCE
+-include $(shell find $(BUILD) build/cuda -name '*.d' 2>/dev/null)
+.PHONY: all cuda check-cuda bench-cuda tests fuzzers faults deps demo demo-pages check bench golden fuzz lint lint-format lint-tidy lint-cppcheck install uninstall clean help FORCE
 .SECONDARY:

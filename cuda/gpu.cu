@@ -1,0 +1,194 @@
+/* The GPU device: its memory, reading and writing, passes that repeat, and what the plug-in shows. */
+#include <cstdio>
+#include <cstring>
+#include <new>
+
+#include "gpu.h"
+
+device *device_of(mv_backend *b)
+{
+    device *d = reinterpret_cast<device *>(b);
+    library_use(d->lib);
+    return d;
+}
+
+mv_status device_no_memory(device *d, size_t bytes, mv_error *e)
+{
+    return mv_fail(e, MV_ENOMEM, "%s: out of memory for %.1f MB; fewer pictures at a time need less", d->name,
+                   static_cast<double>(bytes) * 1e-6);
+}
+
+/* The device's own scratch, at least so large; it is used and done with inside one op. */
+void *device_scratch(device *d, size_t bytes, mv_error *e)
+{
+    if (bytes > d->scratch_size) {
+        if (library_finish(d->lib, e)) /* what still works in the old one */
+            return nullptr;
+        library_release(d->lib, d->scratch);
+        d->scratch_size = 0;
+        d->scratch = library_alloc(d->lib, bytes);
+        if (!d->scratch) {
+            device_no_memory(d, bytes, e);
+            return nullptr;
+        }
+        d->scratch_size = bytes;
+    }
+    return d->scratch;
+}
+
+mv_status device_stage(device *d, const float *planes, size_t bytes, mv_error *e)
+{
+    void *stage = library_stage(d->lib, bytes);
+    if (!stage)
+        return mv_fail(e, MV_ENOMEM, "%s: out of memory for pictures on their way to the card", d->name);
+    memcpy(stage, planes, bytes);
+    return MV_OK;
+}
+
+namespace
+{
+
+/* ---- memory */
+
+void *device_alloc(mv_backend *b, size_t bytes)
+{
+    return library_alloc(device_of(b)->lib, bytes ? bytes : 1);
+}
+
+void device_release(mv_backend *b, void *p)
+{
+    library_release(device_of(b)->lib, p);
+}
+
+bool is_dense(const mv_view &v)
+{
+    ptrdiff_t stride = 1;
+    for (int i = v.nd - 1; i >= 0; stride *= v.dim[i--])
+        if (v.dim[i] != 1 && v.stride[i] != stride)
+            return false;
+    return v.type == MV_F32;
+}
+
+mv_status device_read(mv_backend *b, float *host, mv_view from, mv_error *e)
+{
+    device *d = device_of(b);
+    size_t bytes = mv_view_count(from) * sizeof(float);
+    if (bytes == 0)
+        return MV_OK;
+    const void *dense = from.data;
+    if (!is_dense(from)) {
+        float *gathered = static_cast<float *>(device_scratch(d, bytes, e));
+        if (!gathered)
+            return MV_ENOMEM;
+        launch_gather(gathered, from, d->stream);
+        mv_status s = launched(d, "read", e);
+        if (s)
+            return s;
+        dense = gathered;
+    }
+    return library_down(d->lib, host, dense, bytes, e);
+}
+
+mv_status device_write(mv_backend *b, mv_view to, const float *host, mv_error *e)
+{
+    device *d = device_of(b);
+    size_t bytes = mv_view_count(to) * sizeof(float);
+    if (bytes == 0)
+        return MV_OK;
+    if (is_dense(to))
+        return library_up(d->lib, to.data, host, bytes, e);
+    float *dense = static_cast<float *>(device_scratch(d, bytes, e));
+    if (!dense)
+        return MV_ENOMEM;
+    mv_status s = library_up(d->lib, dense, host, bytes, e);
+    if (s)
+        return s;
+    launch_scatter(to, dense, d->stream);
+    return launched(d, "write", e);
+}
+
+mv_status device_finish(mv_backend *b, mv_error *e)
+{
+    return library_finish(device_of(b)->lib, e);
+}
+
+/* ---- passes that repeat */
+
+mv_status device_record(mv_backend *b, mv_error *e)
+{
+    return library_record(device_of(b)->lib, e);
+}
+
+mv_status device_recorded(mv_backend *b, void **pass, mv_error *e)
+{
+    return library_recorded(device_of(b)->lib, pass, e);
+}
+
+mv_status device_replay(mv_backend *b, void *pass, const float *planes, size_t values, mv_error *e)
+{
+    device *d = device_of(b);
+    mv_status s = planes ? device_stage(d, planes, values * sizeof(float), e) : MV_OK;
+    return s ? s : library_replay(d->lib, pass, e);
+}
+
+void device_forget(mv_backend *b, void *pass)
+{
+    library_forget(device_of(b)->lib, pass);
+}
+
+/* ---- the device */
+
+void device_free(mv_backend *b)
+{
+    device *d = device_of(b);
+    for (block &k : d->blocks)
+        library_release(d->lib, k.data);
+    library_release(d->lib, d->scratch);
+    library_release(d->lib, d->planes);
+    library_free(d->lib);
+    delete d;
+}
+
+mv_backend *device_open(int card, mv_dtype act, mv_error *e)
+{
+    if (act != MV_F32 && act != MV_F16 && act != MV_BF16) {
+        mv_fail(e, MV_EDEVICE, "cuda: found precision %s, expected fp16, bf16 or fp32", mv_dtype_name(act));
+        return nullptr;
+    }
+    library *lib = library_new(card, e);
+    if (!lib)
+        return nullptr;
+    device *d = new (std::nothrow) device{};
+    if (!d) {
+        library_free(lib);
+        mv_fail_memory(e, "cuda");
+        return nullptr;
+    }
+    d->lib = lib;
+    d->stream = library_stream(lib);
+    snprintf(d->name, sizeof d->name, "cuda:%d", card);
+    mv_backend &t = d->base;
+    t.name = d->name;
+    t.act = act;
+    t.free = device_free;
+    t.alloc = device_alloc;
+    t.release = device_release;
+    t.read = device_read;
+    t.write = device_write;
+    t.finish = device_finish;
+    t.record = device_record;
+    t.recorded = device_recorded;
+    t.replay = device_replay;
+    t.forget = device_forget;
+    device_offer_weights(&t);
+    device_offer_ops(&t);
+    mv_error ignored = {};
+    if (library_describe(card, t.about, &ignored))
+        snprintf(t.about, sizeof t.about, "%s", d->name);
+    return &t;
+}
+
+}  // namespace
+
+extern "C" __attribute__((visibility("default")))
+const mv_plugin mv_plugin_cuda = {MV_PLUGIN_ABI, library_count, library_describe, device_open};

@@ -1,0 +1,341 @@
+/* The GPU device's operations: backend.h over the kernels and the libraries.
+ *
+ *   op          16 bits                                            fp32
+ *   conv2d      cuDNN with bias and ReLU or residual; else         the same, GELU by its own pass
+ *               columns and a product
+ *   linear      one product: bias, tanh GELU, gamma folded into    a product, then one pass for GELU (erf), gamma and
+ *               a copy of the weights, residual added in place     residual, so that watching changes no bit
+ *   the rest    own kernels, as the tables of rows.cu, move.cu, mixer.cu and attention.cu say
+ *
+ * Scratch for columns and for reading strided values grows to what the first pass needs. Accumulators, statistics,
+ * softmax, states and steps are fp32.
+ */
+#include <cstring>
+
+#include "gpu.h"
+
+namespace
+{
+
+constexpr size_t COLUMN_BYTES = size_t(64) << 20; /* of one convolution at a time */
+
+/* ---- pictures and convolutions */
+
+size_t rows_in(mv_tensor x)
+{
+    return mv_tensor_count(x) / static_cast<size_t>(x.dim[x.nd - 1]);
+}
+
+mv_status device_picture(mv_backend *b, mv_tensor out, const float *planes, mv_error *e)
+{
+    device *d = device_of(b);
+    size_t bytes = mv_tensor_count(out) * sizeof(float);
+    if (bytes > d->planes_size) {
+        mv_status s = library_finish(d->lib, e);
+        if (s)
+            return s;
+        library_release(d->lib, d->planes);
+        d->planes_size = 0;
+        d->planes = static_cast<float *>(library_alloc(d->lib, bytes));
+        if (!d->planes)
+            return device_no_memory(d, bytes, e);
+        d->planes_size = bytes;
+    }
+    mv_status s = planes ? device_stage(d, planes, bytes, e) : MV_OK;
+    if (planes && !s)
+        s = library_up_staged(d->lib, d->planes, bytes, e);
+    if (s)
+        return s;
+    launch_picture(d->base.act, out.data, d->planes, out.dim[0], out.dim[1], out.dim[2], d->stream);
+    return launched(d, "picture", e);
+}
+
+/* Columns and a product, as many rows at a time as the scratch for columns holds */
+mv_status convolve_by_columns(device *d, const convolution &c, int oh, int ow, int width, mv_error *e)
+{
+    size_t rows = static_cast<size_t>(c.pictures) * static_cast<size_t>(oh) * static_cast<size_t>(ow),
+           row = static_cast<size_t>(width) * mv_dtype_size(c.type), most = COLUMN_BYTES / row,
+           n = static_cast<size_t>(c.n);
+    void *columns = device_scratch(d, row * (rows < most ? rows : most), e);
+    if (!columns)
+        return MV_ENOMEM;
+    for (size_t first = 0; first < rows; first += most) {
+        size_t count = rows - first < most ? rows - first : most;
+        launch_columns({c.type, columns, c.x, c.h, c.w, c.c, c.stride, oh, ow, width, first, count}, d->stream);
+        mv_status s = launched(d, "conv2d", e);
+        if (s)
+            return s;
+        char *out = static_cast<char *>(c.out) + first * n * mv_dtype_size(c.type);
+        s = library_product(
+            d->lib,
+            {c.type, c.type, count, c.n, width, columns, c.weights, c.bias, c.residual ? out : nullptr, out, c.act}, e);
+        if (s)
+            return s;
+    }
+    return MV_OK;
+}
+
+/* Whether cuDNN does it: it takes no padded rows. */
+bool by_cudnn(device *d, const convolution &c, const conv_weights *w)
+{
+    return w->width == MV_TAPS * MV_TAPS * c.c && library_convolves(d->lib, c);
+}
+
+mv_status convolve(device *d, const convolution &c, const conv_weights *w, mv_tensor out, mv_error *e)
+{
+    return by_cudnn(d, c, w) ? library_convolve(d->lib, c, e)
+                             : convolve_by_columns(d, c, out.dim[1], out.dim[2], w->width, e);
+}
+
+/* Where the activation is no part of the call, or stands under a residual: the convolution by itself, then a pass. */
+mv_status convolve_apart(device *d, convolution c, const conv_weights *w, mv_tensor out, mv_tensor residual,
+                         mv_error *e)
+{
+    mv_act act = c.act;
+    c.act = MV_ACT_NONE;
+    c.residual = nullptr;
+    c.out = residual.nd ? library_alloc(d->lib, mv_tensor_bytes(out)) : out.data;
+    if (!c.out)
+        return device_no_memory(d, mv_tensor_bytes(out), e);
+    mv_status s = convolve(d, c, w, out, e);
+    if (!s) {
+        launch_rows({out.type, out.type, residual.type, out.data, c.out, residual.nd ? residual.data : nullptr, nullptr,
+                     nullptr, act, rows_in(out), out.dim[3]},
+                    d->stream);
+        s = launched(d, "conv2d", e);
+    }
+    if (residual.nd)
+        library_release(d->lib, c.out);
+    return s;
+}
+
+mv_status device_conv2d(mv_backend *b, mv_tensor out, mv_tensor x, const mv_conv *w, mv_act act, mv_tensor residual,
+                        mv_error *e)
+{
+    device *d = device_of(b);
+    const conv_weights *own = static_cast<const conv_weights *>(w->w);
+    bool onto = residual.nd && residual.data == out.data;
+    convolution c = {d->base.act,
+                     x.dim[0],
+                     x.dim[1],
+                     x.dim[2],
+                     w->in,
+                     w->out,
+                     w->stride,
+                     x.data,
+                     own->w,
+                     own->bias,
+                     onto ? out.data : nullptr,
+                     out.data,
+                     act};
+    bool fused = act == MV_ACT_NONE ? !residual.nd || onto : act == MV_ACT_RELU && !residual.nd;
+    if (act == MV_ACT_GELU_TANH && !residual.nd && d->base.act != MV_F32)
+        fused = !by_cudnn(d, c, own); /* the product's own */
+    return fused ? convolve(d, c, own, out, e) : convolve_apart(d, c, own, out, residual, e);
+}
+
+/* ---- products */
+
+/* The weights with gamma folded in, made at the first call. */
+mv_status fold(device *d, dense_weights *w, const mv_dense *shape, mv_vector gamma, mv_error *e)
+{
+    if (w->gamma == gamma.data)
+        return MV_OK;
+    size_t values = static_cast<size_t>(shape->in) * static_cast<size_t>(shape->out), each = mv_dtype_size(d->base.act);
+    if (!w->folded && !(w->folded = device_room(d, values * each, e)))
+        return MV_ENOMEM;
+    if (w->bias && !w->folded_bias && !(w->folded_bias = device_room(d, static_cast<size_t>(shape->out) * each, e)))
+        return MV_ENOMEM;
+    launch_fold(d->base.act, w->folded, w->w, gamma.data, shape->out, shape->in, d->stream);
+    if (w->bias)
+        launch_fold(d->base.act, w->folded_bias, w->bias, gamma.data, shape->out, 1, d->stream);
+    w->gamma = gamma.data;
+    return launched(d, "linear", e);
+}
+
+mv_status device_linear(mv_backend *b, mv_tensor out, mv_tensor x, const mv_dense *w, mv_act act, mv_vector gamma,
+                        mv_tensor residual, mv_error *e)
+{
+    device *d = device_of(b);
+    dense_weights *own = static_cast<dense_weights *>(w->w);
+    size_t rows = rows_in(x);
+    bool narrow = d->base.act != MV_F32, wide = out.type != d->base.act, in_place = residual.data == out.data;
+    product p = {d->base.act, out.type, rows,       w->out, w->in, x.data, own->w, wide ? own->bias_fp32 : own->bias,
+                 nullptr,     out.data, MV_ACT_NONE};
+    bool fused = narrow && !wide && (act == MV_ACT_NONE || (act == MV_ACT_GELU && !gamma.data && !residual.nd)) &&
+                 (!residual.nd || in_place) && (!gamma.data || residual.nd);
+    if (fused) {
+        if (gamma.data) {
+            mv_status s = guarded(d, e, [&] { return fold(d, own, w, gamma, e); });
+            if (s)
+                return s;
+            p.w = own->folded;
+            p.bias = own->folded_bias;
+        }
+        p.act = act == MV_ACT_GELU ? MV_ACT_GELU_TANH : act; /* 4.7e-4 from the erf form: under what 16 bits round */
+        p.residual = residual.nd ? out.data : nullptr;
+        return library_product(d->lib, p, e);
+    }
+    bool after = act != MV_ACT_NONE || gamma.data || residual.nd;
+    if (residual.nd) { /* the product apart: out may be the residual */
+        p.out = device_scratch(d, rows * static_cast<size_t>(w->out) * sizeof(float), e);
+        if (!p.out)
+            return MV_ENOMEM;
+    }
+    mv_status s = library_product(d->lib, p, e);
+    if (s || !after)
+        return s;
+    launch_rows({out.type, out.type, residual.type, out.data, p.out, residual.nd ? residual.data : nullptr, gamma.data,
+                 nullptr, act, rows, w->out},
+                d->stream);
+    return launched(d, "linear", e);
+}
+
+mv_status device_add(mv_backend *b, mv_tensor out, mv_tensor x, mv_vector gamma, mv_tensor residual, mv_error *e)
+{
+    device *d = device_of(b);
+    launch_rows({out.type, x.type, residual.type, out.data, x.data, residual.data, gamma.data, nullptr, MV_ACT_NONE,
+                 rows_in(x), x.dim[x.nd - 1]},
+                d->stream);
+    return launched(d, "add", e);
+}
+
+mv_status device_affine(mv_backend *b, mv_tensor out, mv_tensor x, mv_vector scale, mv_vector shift, mv_error *e)
+{
+    device *d = device_of(b);
+    launch_rows({out.type, x.type, out.type, out.data, x.data, nullptr, scale.data, shift.data, MV_ACT_NONE, rows_in(x),
+                 x.dim[x.nd - 1]},
+                d->stream);
+    return launched(d, "affine", e);
+}
+
+/* ---- tokens */
+
+mv_status device_layernorm(mv_backend *b, mv_tensor out, mv_tensor x, mv_vector weight, mv_vector bias, float eps,
+                           mv_error *e)
+{
+    device *d = device_of(b);
+    launch_layernorm(x.type, out.data, x.data, weight.data, bias.data, eps, static_cast<int>(rows_in(x)),
+                     x.dim[x.nd - 1], d->stream);
+    return launched(d, "layernorm", e);
+}
+
+mv_status device_conv1d_silu(mv_backend *b, mv_tensor x, mv_tensor yz, mv_tensor xz, mv_vector wx, mv_vector wz,
+                             mv_error *e)
+{
+    device *d = device_of(b);
+    launch_conv1d_silu(x.type, x.data, yz.data, xz.data, wx.data, wz.data, x.dim[0], x.dim[1], x.dim[2], d->stream);
+    return launched(d, "conv1d_silu", e);
+}
+
+scan_job job_of(const mv_ssm *w, mv_tensor proj)
+{
+    scan_job j = {};
+    j.type = proj.type;
+    j.proj = proj.data;
+    j.dt_weight = w->dt_weight.data;
+    j.dt_bias = w->dt_bias.data;
+    j.A = w->A.data;
+    j.D = w->D.data;
+    j.windows = proj.dim[0];
+    j.tokens = proj.dim[1];
+    j.channels = w->channels;
+    j.rank = w->rank;
+    return j;
+}
+
+mv_status device_step(mv_backend *b, mv_tensor dt, mv_tensor proj, const mv_ssm *w, mv_error *e)
+{
+    device *d = device_of(b);
+    launch_step(static_cast<float *>(dt.data), job_of(w, proj), d->stream);
+    return launched(d, "step", e);
+}
+
+mv_status device_scan(mv_backend *b, mv_tensor yz, mv_tensor x, mv_tensor proj, mv_tensor dt, const mv_ssm *w,
+                      mv_tensor h, mv_error *e)
+{
+    device *d = device_of(b);
+    scan_job j = job_of(w, proj);
+    j.yz = yz.data;
+    j.x = x.data;
+    j.dt = dt.nd ? static_cast<const float *>(dt.data) : nullptr;
+    j.h = h.nd ? static_cast<float *>(h.data) : nullptr;
+    launch_scan(j, d->stream);
+    return launched(d, "scan", e);
+}
+
+mv_status device_readout(mv_backend *b, mv_tensor yz, mv_tensor x, mv_tensor proj, mv_tensor h, const mv_ssm *w,
+                         mv_error *e)
+{
+    device *d = device_of(b);
+    scan_job j = job_of(w, proj);
+    j.yz = yz.data;
+    j.x = x.data;
+    j.h = static_cast<float *>(h.data);
+    launch_readout(j, d->stream);
+    return launched(d, "readout", e);
+}
+
+mv_status device_attention(mv_backend *b, mv_tensor out, mv_tensor qkv, int heads, mv_tensor rows, mv_error *e)
+{
+    device *d = device_of(b);
+    attention_job j = {qkv.type,   out.data,   qkv.data, rows.nd ? static_cast<float *>(rows.data) : nullptr,
+                       out.dim[0], out.dim[1], heads,    out.dim[2] / heads};
+    if (j.d > MOST_HEAD)
+        return mv_fail(e, MV_EDEVICE, "%s: attention heads of %d values, expected at most %d; -d cpu has no such limit",
+                       d->name, j.d, MOST_HEAD);
+    launch_attention(j, d->stream);
+    return launched(d, "attention", e);
+}
+
+mv_status device_attend(mv_backend *b, mv_tensor out, mv_tensor rows, mv_tensor qkv, mv_error *e)
+{
+    device *d = device_of(b);
+    int heads = rows.dim[1];
+    launch_attend({qkv.type, out.data, qkv.data, static_cast<float *>(rows.data), out.dim[0], out.dim[1], heads,
+                   out.dim[2] / heads},
+                  d->stream);
+    return launched(d, "attend", e);
+}
+
+mv_status device_split(mv_backend *b, mv_tensor out, mv_tensor x, int window, mv_error *e)
+{
+    device *d = device_of(b);
+    launch_windows(x.type, out.data, x.data, x.dim[0], x.dim[1], x.dim[2], x.dim[3], window, false, d->stream);
+    return launched(d, "split", e);
+}
+
+mv_status device_merge(mv_backend *b, mv_tensor out, mv_tensor x, int window, mv_error *e)
+{
+    device *d = device_of(b);
+    launch_windows(x.type, out.data, x.data, out.dim[0], out.dim[1], out.dim[2], out.dim[3], window, true, d->stream);
+    return launched(d, "merge", e);
+}
+
+mv_status device_pool(mv_backend *b, mv_tensor out, mv_tensor x, mv_vector scale, mv_vector shift, mv_error *e)
+{
+    device *d = device_of(b);
+    launch_pool(x.type, out.data, x.data, scale.data, shift.data, x.dim[0], x.dim[1] * x.dim[2], x.dim[3], d->stream);
+    return launched(d, "pool", e);
+}
+
+}  // namespace
+
+void device_offer_ops(mv_backend *b)
+{
+    b->picture = device_picture;
+    b->conv2d = device_conv2d;
+    b->linear = device_linear;
+    b->add = device_add;
+    b->layernorm = device_layernorm;
+    b->conv1d_silu = device_conv1d_silu;
+    b->step = device_step;
+    b->scan = device_scan;
+    b->readout = device_readout;
+    b->attention = device_attention;
+    b->attend = device_attend;
+    b->split = device_split;
+    b->merge = device_merge;
+    b->affine = device_affine;
+    b->pool = device_pool;
+}

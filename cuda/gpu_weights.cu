@@ -1,0 +1,154 @@
+/* Weights on the card: converted on the host, laid into a few large blocks and never moved. */
+#include "gpu.h"
+
+namespace
+{
+
+enum { ALIGN = 256 };
+constexpr size_t FIRST_BYTES = size_t(1) << 20, BLOCK_BYTES = size_t(64) << 20;
+
+size_t rounded_up(size_t n, size_t to)
+{
+    return (n + to - 1) / to * to;
+}
+
+}  // namespace
+
+/* Room in the blocks; NULL without memory. */
+void *device_room(device *d, size_t bytes, mv_error *e)
+{
+    bytes = rounded_up(bytes, ALIGN);
+    if (d->blocks.empty() || d->blocks.back().size - d->blocks.back().used < bytes) {
+        size_t least =
+            d->blocks.empty() ? FIRST_BYTES : d->blocks.back().size * 4; /* few blocks, none much too large */
+        least = least < BLOCK_BYTES ? least : BLOCK_BYTES;
+        size_t size = bytes > least ? bytes : least;
+        char *data = static_cast<char *>(library_alloc(d->lib, size));
+        if (!data) {
+            mv_fail(e, MV_ENOMEM, "%s: out of memory for weights, %.1f MB more", d->name,
+                    static_cast<double>(size) * 1e-6);
+            return nullptr;
+        }
+        d->blocks.push_back({data, size, 0});
+    }
+    block &last = d->blocks.back();
+    void *p = last.data + last.used;
+    last.used += bytes;
+    return p;
+}
+
+namespace
+{
+
+void weights_gone(device *d)
+{
+    if (--d->weights)
+        return;
+    for (block &k : d->blocks)
+        library_release(d->lib, k.data);
+    d->blocks.clear();
+}
+
+/* n values as `type` on the card */
+mv_status laid_up(device *d, void **out, mv_dtype type, const float *values, size_t n, mv_error *e)
+{
+    size_t bytes = n * mv_dtype_size(type);
+    *out = device_room(d, bytes, e);
+    if (!*out)
+        return MV_ENOMEM;
+    if (type == MV_F32)
+        return library_up(d->lib, *out, values, bytes, e);
+    std::vector<char> narrow(bytes);
+    mv_from_f32(narrow.data(), type, values, n);
+    return library_up(d->lib, *out, narrow.data(), bytes, e);
+}
+
+mv_status device_conv_new(mv_backend *b, mv_conv *out, int n_in, int n_out, int stride, const float *w,
+                          const float *bias, mv_error *e)
+{
+    device *d = device_of(b);
+    *out = {n_in, n_out, stride, nullptr};
+    return guarded(d, e, [&] {
+        const size_t in = static_cast<size_t>(n_in), n = static_cast<size_t>(n_out), taps = MV_TAPS * MV_TAPS;
+        const size_t width = rounded_up(taps * in, 16 / mv_dtype_size(d->base.act));
+        std::vector<float> rows(n * width), zeros(n);
+        for (size_t o = 0; o < n; o++) /* (o, c, ky, kx) to (o, ky, kx, c) */
+            for (size_t c = 0; c < in; c++)
+                for (size_t k = 0; k < taps; k++)
+                    rows[o * width + k * in + c] = w[(o * in + c) * taps + k];
+        conv_weights *made = new conv_weights{nullptr, nullptr, static_cast<int>(width)};
+        out->w = made;
+        d->weights++;
+        mv_status s = laid_up(d, &made->w, d->base.act, rows.data(), rows.size(), e);
+        return s ? s : laid_up(d, &made->bias, d->base.act, bias ? bias : zeros.data(), n, e);
+    });
+}
+
+mv_status device_dense_new(mv_backend *b, mv_dense *out, int n_in, int n_out, const float *w, const float *bias,
+                           mv_error *e)
+{
+    device *d = device_of(b);
+    *out = {n_in, n_out, nullptr};
+    return guarded(d, e, [&] {
+        const size_t n = static_cast<size_t>(n_out);
+        dense_weights *made = new dense_weights{};
+        out->w = made;
+        d->weights++;
+        mv_status s = laid_up(d, &made->w, d->base.act, w, n * static_cast<size_t>(n_in), e);
+        if (!s && bias)
+            s = laid_up(d, &made->bias, d->base.act, bias, n, e);
+        made->bias_fp32 = static_cast<float *>(made->bias);
+        if (!s && bias && d->base.act != MV_F32)
+            s = laid_up(d, reinterpret_cast<void **>(&made->bias_fp32), MV_F32, bias, n, e);
+        return s;
+    });
+}
+
+mv_status device_vector_new(mv_backend *b, mv_vector *out, int n, const float *values, mv_error *e)
+{
+    device *d = device_of(b);
+    *out = {n, nullptr};
+    return guarded(d, e, [&] {
+        mv_status s = laid_up(d, reinterpret_cast<void **>(&out->data), MV_F32, values, static_cast<size_t>(n), e);
+        if (out->data)
+            d->weights++;
+        return s;
+    });
+}
+
+void device_conv_free(mv_backend *b, mv_conv *w)
+{
+    if (w->w) {
+        delete static_cast<conv_weights *>(w->w);
+        weights_gone(device_of(b));
+    }
+    w->w = nullptr;
+}
+
+void device_dense_free(mv_backend *b, mv_dense *w)
+{
+    if (w->w) {
+        delete static_cast<dense_weights *>(w->w);
+        weights_gone(device_of(b));
+    }
+    w->w = nullptr;
+}
+
+void device_vector_free(mv_backend *b, mv_vector *v)
+{
+    if (v->data)
+        weights_gone(device_of(b));
+    v->data = nullptr;
+}
+
+}  // namespace
+
+void device_offer_weights(mv_backend *b)
+{
+    b->conv_new = device_conv_new;
+    b->dense_new = device_dense_new;
+    b->vector_new = device_vector_new;
+    b->conv_free = device_conv_free;
+    b->dense_free = device_dense_free;
+    b->vector_free = device_vector_free;
+}

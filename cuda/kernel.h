@@ -1,0 +1,148 @@
+/* What a kernel's source needs, from nvcc or from the emulation that the tests compile it with (tests/simt.h):
+ * launches, shared memory, the 16-bit types as fp32 and back, wide loads, sums over a warp, and the tensor cores'
+ * product.
+ *
+ * Kernels take shared memory by MV_SHARED alone, keep whole warps at shuffles and whole blocks at barriers, and are
+ * launched by mv_launch, so that both builds run the same lines.
+ */
+#pragma once
+
+#ifdef __CUDACC__
+
+#include <cuda_bf16.h>
+#include <cuda_fp16.h>
+
+#define MV_SHARED(T, name)                                                                                             \
+    extern __shared__ __align__(16) unsigned char mv_shared_memory[];                                                  \
+    T *name = reinterpret_cast<T *>(mv_shared_memory)
+
+template <class... P, class... A>
+void mv_launch(void (*kernel)(P...), dim3 grid, dim3 block, size_t shared, cudaStream_t stream, A... a)
+{
+    if (shared > 48 << 10) /* more than every card gives must be asked for */
+        cudaFuncSetAttribute(reinterpret_cast<const void *>(kernel), cudaFuncAttributeMaxDynamicSharedMemorySize,
+                             static_cast<int>(shared));
+    kernel<<<grid, block, shared, stream>>>(static_cast<P>(a)...);
+}
+
+#else
+#include "simt.h"
+#endif
+
+extern "C" {
+#include "backend.h"
+}
+
+using half_t = __half;
+using bf16_t = __nv_bfloat16;
+
+__device__ inline float to_float(float x)
+{
+    return x;
+}
+__device__ inline float to_float(half_t x)
+{
+    return __half2float(x);
+}
+__device__ inline float to_float(bf16_t x)
+{
+    return __bfloat162float(x);
+}
+
+template <class T> __device__ T from_float(float x);
+template <> __device__ inline float from_float<float>(float x)
+{
+    return x;
+}
+template <> __device__ inline half_t from_float<half_t>(float x)
+{
+    return __float2half_rn(x);
+}
+template <> __device__ inline bf16_t from_float<bf16_t>(float x)
+{
+    return __float2bfloat16_rn(x);
+}
+
+/* N values moved at once: 16 bytes where N is 16 / sizeof(T) */
+template <class T, int N> struct alignas(sizeof(T) * N) pack {
+    T v[N];
+};
+
+template <class T, int N> __device__ pack<T, N> load(const T *p)
+{
+    return *reinterpret_cast<const pack<T, N> *>(p);
+}
+template <class T, int N> __device__ void store(T *p, const pack<T, N> &x)
+{
+    *reinterpret_cast<pack<T, N> *>(p) = x;
+}
+
+__device__ inline float warp_sum(float x)
+{
+    for (int d = 16; d; d /= 2)
+        x += __shfl_xor_sync(~0u, x, d);
+    return x;
+}
+
+__device__ inline float warp_max(float x)
+{
+    for (int d = 16; d; d /= 2)
+        x = fmaxf(x, __shfl_xor_sync(~0u, x, d));
+    return x;
+}
+
+/* x / (1 + exp(-x)) */
+__device__ inline float silu(float x)
+{
+    return x / (1.0f + expf(-x));
+}
+
+/* log(1 + exp(x)); PyTorch's is linear from 20 on */
+__device__ inline float softplus(float x)
+{
+    return x > 20.0f ? x : log1pf(expf(x));
+}
+
+__device__ inline float activated(float x, mv_act act)
+{
+    switch (act) {
+    case MV_ACT_RELU: return fmaxf(x, 0.0f);
+    case MV_ACT_GELU: /* Hendrycks & Gimpel 2016: x Phi(x) */ return 0.5f * x * (1.0f + erff(x * 0.70710678118654752f));
+    case MV_ACT_GELU_TANH: return 0.5f * x * (1.0f + tanhf(0.79788456080286536f * (x + 0.044715f * x * x * x)));
+    default: return x;
+    }
+}
+
+/* Two neighbours as the register that the tensor cores take: the first in the low half. */
+template <class T> __device__ unsigned paired(float first, float second)
+{
+    pack<T, 2> p = {{from_float<T>(first), from_float<T>(second)}};
+    unsigned u;
+    memcpy(&u, &p, sizeof u);
+    return u;
+}
+
+/* c (16 x 8, fp32) += a (16 x 16) b (16 x 8) by a warp; fragments as in PTX's mma.m16n8k16: lane 4g + t holds of c rows
+ * g and g + 8, columns 2t and 2t + 1; of a the same rows, columns 2t.. and 2t + 8..; of b rows 2t.. and 2t + 8..,
+ * column g. */
+#ifdef __CUDACC__
+__device__ inline void mma(float (&c)[4], const unsigned (&a)[4], const unsigned (&b)[2], half_t)
+{
+    asm volatile(
+        "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+        : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+}
+__device__ inline void mma(float (&c)[4], const unsigned (&a)[4], const unsigned (&b)[2], bf16_t)
+{
+    asm volatile(
+        "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+        : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+}
+#endif
+
+inline int blocks_for(size_t n, int each)
+{
+    return static_cast<int>((n + static_cast<size_t>(each) - 1) / static_cast<size_t>(each));
+}

@@ -1,0 +1,99 @@
+/* The GPU device's kernels, launched on a stream. Values are the device's type (float, half_t, bf16_t: `type` says
+ * which), vectors and sums fp32; letters and layouts as in backend.h. Launches are not checked here: the device asks
+ * after each.
+ */
+#pragma once
+
+#include "kernel.h"
+
+/* ---- rows.cu */
+
+/* out = act(x) * scale[c] + shift[c] + residual; scale, shift and residual may be NULL. Types are fp32 or one of 16
+ * bits. */
+struct row_job {
+    mv_dtype out_type, x_type, residual_type;
+    void *out;
+    const void *x, *residual;
+    const float *scale, *shift;
+    mv_act act;
+    size_t rows;
+    int c;
+};
+void launch_rows(const row_job &, cudaStream_t);
+void launch_layernorm(mv_dtype, void *out, const void *x, const float *weight, const float *bias, float eps, int rows,
+                      int c, cudaStream_t);
+void launch_pool(mv_dtype, void *out, const void *x, const float *scale, const float *shift, int pictures, int cells,
+                 int c, cudaStream_t);
+
+/* ---- move.cu */
+
+void launch_picture(mv_dtype, void *out, const float *planes, int pictures, int h, int w, cudaStream_t);
+/* windows: merge false: out (tokens) from x (picture), zeros outside; true: the other way, padding dropped */
+void launch_windows(mv_dtype, void *out, const void *x, int pictures, int h, int w, int c, int window, bool merge,
+                    cudaStream_t);
+/* A strided value into dense fp32 and back. */
+void launch_gather(float *out, const mv_view &, cudaStream_t);
+void launch_scatter(const mv_view &, const float *in, cudaStream_t);
+/* Rows [first, first + rows) of the matrix whose row is an output pixel (b, y, x) and whose columns are the 9 c values
+ * that a 3x3 convolution sees there (ky, kx, c), zero-padded to `width` columns. */
+struct columns_job {
+    mv_dtype type;
+    void *out;
+    const void *x;
+    int h, w, c, stride, oh, ow, width;
+    size_t first, rows;
+};
+void launch_columns(const columns_job &, cudaStream_t);
+/* w (n k) times scale[n], and bias times scale: a layer's gamma folded into its product */
+void launch_fold(mv_dtype, void *out, const void *w, const float *scale, int n, int k, cudaStream_t);
+
+/* ---- mixer.cu */
+
+void launch_conv1d_silu(mv_dtype, void *x, void *yz, const void *xz, const float *wx, const float *wz, int windows,
+                        int tokens, int e, cudaStream_t);
+struct scan_job {
+    mv_dtype type;
+    void *yz;
+    const void *x, *proj;
+    const float *dt; /* NULL: made inside */
+    const float *dt_weight, *dt_bias, *A, *D;
+    float *h; /* NULL: not kept */
+    int windows, tokens, channels, rank;
+};
+void launch_scan(const scan_job &, cudaStream_t);
+void launch_step(float *dt, const scan_job &, cudaStream_t); /* of the job: proj, dt_weight, dt_bias and the sizes */
+void launch_readout(const scan_job &, cudaStream_t);         /* of the job: yz, x, proj, h, D and the sizes */
+
+/* ---- attention.cu */
+
+struct attention_job {
+    mv_dtype type;
+    void *out;
+    const void *qkv;
+    float *rows; /* NULL: not stored; for attend they are given */
+    int windows, tokens, heads, d;
+};
+enum { MOST_HEAD = 256 }; /* the widest head that the kernels hold */
+void launch_attention(const attention_job &, cudaStream_t);
+void launch_attend(const attention_job &, cudaStream_t);
+
+/* Calls f with a value of the device's type. */
+template <class F> void of_type(mv_dtype type, F f)
+{
+    if (type == MV_F32)
+        f(0.0f);
+    else if (type == MV_F16)
+        f(half_t{});
+    else
+        f(bf16_t{});
+}
+
+/* Values that a 16-byte access takes, if c and all addresses allow it; else 1. */
+template <class T> int lanes_of(int c, std::initializer_list<const void *> addresses)
+{
+    const int n = static_cast<int>(16 / sizeof(T));
+    bool fits = c % n == 0;
+    for (const void *p : addresses)
+        fits = fits && reinterpret_cast<uintptr_t>(p) % 16 == 0;
+    return fits ? n : 1;
+}

@@ -1,0 +1,285 @@
+/* library.h over cudart: cards, memory, copies and recorded passes.
+ *
+ *   copies        through two pinned halves, so that one is filled while the other goes.
+ *   repeats       a pass captured from the stream into a graph.
+ */
+#include "library_state.h"
+
+namespace
+{
+
+constexpr size_t BOUNCE = size_t(16) << 20;
+
+/* A failure that shows when it is waited for is an earlier op's; CUDA itself can be told to wait after each. */
+constexpr char LATE[] = "an op before this (CUDA_LAUNCH_BLOCKING=1 has it named)";
+
+/* Why there is no card, in a sentence that says what to do. */
+const char *advice(cudaError_t error)
+{
+    switch (error) {
+    case cudaErrorInsufficientDriver: return "the NVIDIA driver is too old for this plug-in: update it";
+    case cudaErrorNoDevice: return "no NVIDIA GPU was found";
+    case cudaErrorNotSupported:
+    case cudaErrorStubLibrary:
+    case cudaErrorSystemDriverMismatch:
+        return "the NVIDIA driver does not fit: install the driver of this system's GPU";
+    default: return nullptr;
+    }
+}
+
+}  // namespace
+
+/* ---- cards */
+
+mv_status library_count(int *n, mv_error *e)
+{
+    *n = 0;
+    cudaError_t error = cudaGetDeviceCount(n);
+    if (error == cudaSuccess && *n > 0)
+        return MV_OK;
+    int driver = 0;
+    cudaDriverGetVersion(&driver);
+    cudaGetLastError();
+    if (driver == 0)
+        return mv_fail(e, MV_EDEVICE, "no NVIDIA driver is installed: install it, or use -d cpu");
+    if (error == cudaErrorInsufficientDriver) {
+        int needs = 0;
+        cudaRuntimeGetVersion(&needs);
+        return mv_fail(e, MV_EDEVICE, "the NVIDIA driver knows CUDA %d.%d, expected %d.%d or later: update the driver",
+                       driver / 1000, driver % 1000 / 10, needs / 1000, needs % 1000 / 10);
+    }
+    const char *why = error == cudaSuccess ? advice(cudaErrorNoDevice) : advice(error);
+    return mv_fail(e, MV_EDEVICE, "%s", why ? why : cudaGetErrorString(error));
+}
+
+mv_status library_describe(int i, char text[160], mv_error *e)
+{
+    int n = 0;
+    mv_status s = library_count(&n, e);
+    if (s)
+        return s;
+    if (i < 0 || i >= n)
+        return mv_fail(e, MV_EDEVICE, "cuda:%d: no such GPU, found %d", i, n);
+    cudaDeviceProp p;
+    cudaError_t error = cudaGetDeviceProperties(&p, i);
+    if (error != cudaSuccess)
+        return mv_fail(e, MV_EDEVICE, "cuda:%d: %s", i, cudaGetErrorString(error));
+    size_t available = 0, all = p.totalGlobalMem;
+    int before = 0;
+    cudaGetDevice(&before);
+    error = cudaSetDevice(i);
+    if (error == cudaSuccess)
+        error = cudaMemGetInfo(&available, &all);
+    cudaSetDevice(before);
+    if (error != cudaSuccess)
+        return mv_fail(e, MV_EDEVICE, "cuda:%d: %s: %s", i, p.name, cudaGetErrorString(error));
+    if (p.major < 8)
+        return mv_fail(e, MV_EDEVICE, "cuda:%d: %s has compute capability %d.%d, expected 8.0 or later", i, p.name,
+                       p.major, p.minor);
+    snprintf(text, 160, "%.80s, compute capability %d.%d, %.1f GiB (%.1f free)", p.name, p.major, p.minor,
+             static_cast<double>(all) / (1 << 30), static_cast<double>(available) / (1 << 30));
+    return MV_OK;
+}
+
+/* ---- life */
+
+library *library_new(int card, mv_error *e)
+{
+    char text[160];
+    if (library_describe(card, text, e))
+        return nullptr;
+    library *l = new (std::nothrow) library{};
+    if (!l) {
+        mv_fail_memory(e, "cuda");
+        return nullptr;
+    }
+    l->card = card;
+    mv_status s = checked(l, "start", cudaSetDevice(card), e);
+    if (!s)
+        s = checked(l, "start", cudaStreamCreateWithFlags(&l->stream, cudaStreamNonBlocking), e);
+    for (int i = 0; i < 2 && !s; i++) {
+        s = checked(l, "start", cudaHostAlloc(reinterpret_cast<void **>(&l->bounce[i]), BOUNCE, cudaHostAllocDefault),
+                    e);
+        if (!s)
+            s = checked(l, "start", cudaEventCreateWithFlags(&l->gone[i], cudaEventDisableTiming), e);
+    }
+    if (!s)
+        s = checked(l, "start", cudaEventCreateWithFlags(&l->staged, cudaEventDisableTiming), e);
+    if (!s)
+        s = library_products_new(l, e);
+    if (!s)
+        s = library_convolutions_new(l, e);
+    if (s) {
+        library_free(l);
+        return nullptr;
+    }
+    return l;
+}
+
+void library_free(library *l)
+{
+    if (!l)
+        return;
+    cudaSetDevice(l->card);
+    if (l->stream)
+        cudaStreamSynchronize(l->stream);
+    library_convolutions_free(l);
+    library_products_free(l);
+    for (int i = 0; i < 2; i++) {
+        cudaFreeHost(l->bounce[i]);
+        if (l->gone[i])
+            cudaEventDestroy(l->gone[i]);
+    }
+    cudaFreeHost(l->stage);
+    if (l->staged)
+        cudaEventDestroy(l->staged);
+    if (l->stream)
+        cudaStreamDestroy(l->stream);
+    delete l;
+}
+
+void library_use(library *l)
+{
+    cudaSetDevice(l->card);
+}
+
+cudaStream_t library_stream(const library *l)
+{
+    return l->stream;
+}
+
+/* ---- memory and copies */
+
+void *library_alloc(library *l, size_t bytes)
+{
+    void *p = nullptr;
+    cudaSetDevice(l->card);
+    if (cudaMalloc(&p, bytes) != cudaSuccess) {
+        cudaGetLastError(); /* it is told by NULL */
+        return nullptr;
+    }
+    return p;
+}
+
+void library_release(library *l, void *p)
+{
+    if (!p)
+        return;
+    cudaStreamSynchronize(l->stream);
+    cudaFree(p);
+}
+
+mv_status library_up(library *l, void *to, const void *from, size_t bytes, mv_error *e)
+{
+    for (size_t at = 0, turn = 0; at < bytes; at += BOUNCE, turn ^= 1) {
+        size_t n = bytes - at < BOUNCE ? bytes - at : BOUNCE;
+        mv_status s = checked(l, "copy to the GPU", cudaEventSynchronize(l->gone[turn]), e);
+        if (s)
+            return s;
+        memcpy(l->bounce[turn], static_cast<const char *>(from) + at, n);
+        s = checked(
+            l, "copy to the GPU",
+            cudaMemcpyAsync(static_cast<char *>(to) + at, l->bounce[turn], n, cudaMemcpyHostToDevice, l->stream), e);
+        if (!s)
+            s = checked(l, "copy to the GPU", cudaEventRecord(l->gone[turn], l->stream), e);
+        if (s)
+            return s;
+    }
+    return MV_OK;
+}
+
+mv_status library_down(library *l, void *to, const void *from, size_t bytes, mv_error *e)
+{
+    size_t pieces = (bytes + BOUNCE - 1) / BOUNCE;
+    auto size = [&](size_t i) { return i + 1 < pieces ? BOUNCE : bytes - i * BOUNCE; };
+    for (size_t i = 0; i <= pieces; i++) { /* piece i is asked for while piece i - 1 is taken */
+        mv_status s = MV_OK;
+        if (i < pieces) {
+            s = checked(l, "copy from the GPU",
+                        cudaMemcpyAsync(l->bounce[i % 2], static_cast<const char *>(from) + i * BOUNCE, size(i),
+                                        cudaMemcpyDeviceToHost, l->stream),
+                        e);
+            if (!s)
+                s = checked(l, "copy from the GPU", cudaEventRecord(l->gone[i % 2], l->stream), e);
+        }
+        if (!s && i > 0) {
+            s = checked(l, LATE, cudaEventSynchronize(l->gone[(i - 1) % 2]), e);
+            if (!s)
+                memcpy(static_cast<char *>(to) + (i - 1) * BOUNCE, l->bounce[(i - 1) % 2], size(i - 1));
+        }
+        if (s)
+            return s;
+    }
+    return MV_OK;
+}
+
+mv_status library_finish(library *l, mv_error *e)
+{
+    return checked(l, LATE, cudaStreamSynchronize(l->stream), e);
+}
+
+mv_status library_launched(library *l, const char *op, mv_error *e)
+{
+    return checked(l, op, cudaGetLastError(), e);
+}
+
+void *library_stage(library *l, size_t bytes)
+{
+    if (cudaEventSynchronize(l->staged) != cudaSuccess)
+        return nullptr;
+    if (bytes > l->stage_size) {
+        cudaFreeHost(l->stage);
+        l->stage = nullptr;
+        l->stage_size = 0;
+        if (cudaHostAlloc(&l->stage, bytes, cudaHostAllocDefault) != cudaSuccess) {
+            cudaGetLastError();
+            return l->stage = nullptr;
+        }
+        l->stage_size = bytes;
+    }
+    return l->stage;
+}
+
+mv_status library_up_staged(library *l, void *to, size_t bytes, mv_error *e)
+{
+    mv_status s = checked(l, "picture", cudaMemcpyAsync(to, l->stage, bytes, cudaMemcpyHostToDevice, l->stream), e);
+    return s || l->recording ? s : checked(l, "picture", cudaEventRecord(l->staged, l->stream), e);
+}
+
+/* ---- passes that repeat */
+
+mv_status library_record(library *l, mv_error *e)
+{
+    mv_status s = checked(l, "record", cudaStreamBeginCapture(l->stream, cudaStreamCaptureModeThreadLocal), e);
+    l->recording = !s;
+    return s;
+}
+
+mv_status library_recorded(library *l, void **graph, mv_error *e)
+{
+    cudaGraph_t kept = nullptr;
+    cudaGraphExec_t made = nullptr;
+    l->recording = false;
+    *graph = nullptr;
+    mv_status s = checked(l, "record", cudaStreamEndCapture(l->stream, &kept), e);
+    if (!s)
+        s = checked(l, "record", cudaGraphInstantiate(&made, kept, 0), e);
+    if (kept)
+        cudaGraphDestroy(kept);
+    *graph = made;
+    return s;
+}
+
+mv_status library_replay(library *l, void *graph, mv_error *e)
+{
+    mv_status s = checked(l, "replay", cudaGraphLaunch(static_cast<cudaGraphExec_t>(graph), l->stream), e);
+    return s ? s : checked(l, "replay", cudaEventRecord(l->staged, l->stream), e);
+}
+
+void library_forget(library *l, void *graph)
+{
+    if (!graph)
+        return;
+    cudaStreamSynchronize(l->stream);
+    cudaGraphExecDestroy(static_cast<cudaGraphExec_t>(graph));
+}

@@ -1,0 +1,76 @@
+/* Inside the library: its state, for library*.cu alone. */
+#pragma once
+
+#include <cstdio>
+#include <cstring>
+#include <map>
+#include <new>
+#include <tuple>
+
+#include <cublasLt.h>
+#include <cuda_runtime.h>
+#ifdef MV_CUDNN
+#include <cudnn.h>
+#endif
+
+#include "library.h"
+
+constexpr size_t LIBRARY_WORKSPACE = size_t(32) << 20; /* of products */
+
+struct algorithm {
+    cublasLtMatmulAlgo_t algo;
+    size_t workspace;
+};
+
+using product_key =
+    std::tuple<int, int, size_t, int, int, int, bool, bool>; /* types, rows, n, k, act, bias, residual */
+
+#ifdef MV_CUDNN
+struct conv_plan {
+    cudnnTensorDescriptor_t x, out, bias;
+    cudnnFilterDescriptor_t w;
+    cudnnConvolutionDescriptor_t conv;
+    cudnnActivationDescriptor_t act;
+    size_t workspace;
+    bool works;
+};
+using conv_key = std::tuple<int, int, int, int, int, int, int, int, bool>;
+#endif
+
+struct library {
+    int card;
+    cudaStream_t stream;
+    cublasLtHandle_t lt;
+    void *workspace;
+    char *bounce[2]; /* pinned */
+    cudaEvent_t gone[2];
+    void *stage; /* pinned */
+    size_t stage_size;
+    cudaEvent_t staged;
+    std::map<product_key, algorithm> algorithms;
+    bool recording;
+#ifdef MV_CUDNN
+    cudnnHandle_t dnn;
+    std::map<conv_key, conv_plan> plans;
+    void *dnn_workspace;
+    size_t dnn_workspace_size;
+#endif
+};
+
+inline mv_status library_failed(const library *l, const char *op, cudaError_t error, mv_error *e)
+{
+    bool memory = error == cudaErrorMemoryAllocation;
+    return mv_fail(e, memory ? MV_ENOMEM : MV_EDEVICE, "cuda:%d: %s: %s%s", l ? l->card : 0, op,
+                   cudaGetErrorString(error), memory ? "; fewer pictures at a time need less" : "");
+}
+
+inline mv_status checked(const library *l, const char *op, cudaError_t error, mv_error *e)
+{
+    return error == cudaSuccess ? MV_OK : library_failed(l, op, error, e);
+}
+
+/* What the two other rooms make and are asked to give back. */
+mv_status library_products_new(library *l, mv_error *e);
+void library_products_free(library *l);
+mv_status library_convolutions_new(library *l, mv_error *e);
+void library_convolutions_free(library *l);
