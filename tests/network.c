@@ -5,12 +5,14 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
 #include "cpu.h"
+#include "trace.h"
 
 void expect_ok(const mv_error *e)
 {
@@ -21,8 +23,15 @@ void expect_ok(const mv_error *e)
 network network_of(const mv_config *config, mv_dtype act, int threads, uint64_t seed)
 {
     mv_error e = {0};
-    network n = {.backend = mv_cpu_new(act, threads, &e)};
+    mv_backend *b = mv_cpu_new(act, threads, &e);
     expect_ok(&e);
+    return network_on(config, b, seed);
+}
+
+network network_on(const mv_config *config, mv_backend *b, uint64_t seed)
+{
+    mv_error e = {0};
+    network n = {.backend = b};
     n.model = mv_model_new(config, n.backend, weights_source(&n.w, seed), &e);
     expect_ok(&e);
     return n;
@@ -46,6 +55,57 @@ mv_config golden_config(const mv_safetensors *file)
     expect_ok(&e);
     mv_labels_free(&labels);
     return c;
+}
+
+void golden_every_site(const char *name, mv_backend *b, double bound)
+{
+    char path[128];
+    mv_error e = {0};
+    snprintf(path, sizeof path, "tests/data/golden/%s.safetensors", name);
+    mv_safetensors *golden = mv_safetensors_open(path, &e);
+    expect_ok(&e);
+    mv_config config = golden_config(golden);
+    network n = network_on(&config, b, 0);
+    mv_tensor in, want, got;
+    assert_true(mv_safetensors_lookup(golden, "input", &in));
+    float *planes = malloc(mv_tensor_bytes(in));
+    assert_non_null(planes);
+    mv_safetensors_read(planes, in);
+
+    mv_trace *t = mv_trace_new("**", NULL, NULL, &e);
+    mv_run *r = mv_run_new(n.model, in.dim[2], in.dim[3], in.dim[0], mv_trace_probe(t), &e);
+    expect_ok(&e);
+    mv_run_forward(r, planes, in.dim[0], NULL, &e);
+    expect_ok(&e);
+    assert_int_equal(mv_trace_count(t), mv_safetensors_count(golden));
+    double worst = 0;
+    const char *at = "";
+    for (int i = 0; i < mv_trace_count(t); i++) { /* in the order of the run: the first that differs is the cause */
+        const char *site = mv_trace_name_at(t, i);
+        got = mv_trace_at(t, i);
+        if (!mv_safetensors_lookup(golden, site, &want))
+            fail_msg("%s: the oracle has no site %s", name, site);
+        if (!mv_tensor_same_shape(got, want)) {
+            char is[64], due[64];
+            fail_msg("%s: %s is %s, expected %s", name, site, mv_shape_text(is, got.nd, got.dim),
+                     mv_shape_text(due, want.nd, want.dim));
+        }
+        float *w = malloc(mv_tensor_bytes(want));
+        assert_non_null(w);
+        mv_safetensors_read(w, want);
+        double d = relative_l2(got.data, w, mv_tensor_count(want));
+        free(w);
+        if (!(d <= bound))
+            fail_msg("%s: %s differs by %.3g relative L2, expected at most %.3g", name, site, d, bound);
+        if (d >= worst)
+            worst = d, at = site;
+    }
+    print_message("           %s: worst of %d sites %.2g, %s\n", name, mv_trace_count(t), worst, at);
+    mv_run_free(r);
+    mv_trace_free(t);
+    network_free(&n);
+    free(planes);
+    mv_safetensors_close(golden);
 }
 
 float *network_input(int pictures, int h, int w, uint64_t seed)

@@ -18,10 +18,16 @@ void expect_ok(const mv_error *e);
 
 /* A model of this config with generated weights of this seed on the CPU. */
 network network_of(const mv_config *config, mv_dtype act, int threads, uint64_t seed);
+/* The same on any device, which is the network's from here on. */
+network network_on(const mv_config *config, mv_backend *b, uint64_t seed);
 void network_free(network *n);
 
 /* The config a golden file carries. */
 mv_config golden_config(const mv_safetensors *file);
+
+/* Every site of tests/data/golden/NAME.safetensors against the oracle's values, on a device that is this function's
+ * from here on: fails the test at the first site that is off by more than `bound` relative L2, else tells the worst. */
+void golden_every_site(const char *name, mv_backend *b, double bound);
 
 /* Deterministic planes (pictures, 3, h, w), smooth plus noise; the caller's to free. */
 float *network_input(int pictures, int h, int w, uint64_t seed);

@@ -43,4 +43,13 @@ typedef struct {
 
 op_distance op_output_distance(const op_output *o, double absolute, double relative);
 
+typedef struct {
+    double nmse, absolute, relative;
+} op_bounds;
+
+/* Tells what is wrong with a result by `who`, and how many faults that is: fp32 outputs are held to `wide`, others to
+ * `narrow`, and what is only moved to every bit. `worst`, where given, keeps the largest NMSE of both kinds. */
+int op_result_faults(const op_result *r, const char *who, const char *name, op_bounds wide, op_bounds narrow,
+                     double worst[2]);
+
 #endif

@@ -265,3 +265,26 @@ void stage_close(stage *s, op_result *r)
     for (int i = 0; i < s->owned; i++)
         free(s->own[i]);
 }
+
+int op_result_faults(const op_result *r, const char *who, const char *name, op_bounds wide, op_bounds narrow,
+                     double worst[2])
+{
+    int faults = 0;
+    if (r->error.code)
+        print_error("%s, %s: %s\n", name, who, r->error.text), faults++;
+    if (*r->damage)
+        print_error("%s, %s: %s\n", name, who, r->damage), faults++;
+    for (int k = 0; k < r->outputs; k++) {
+        const op_output *o = &r->output[k];
+        op_bounds b = o->exact ? (op_bounds){0} : o->type == MV_F32 ? wide : narrow;
+        op_distance d = op_output_distance(o, b.absolute, b.relative);
+        if (worst && d.nmse > worst[o->type != MV_F32])
+            worst[o->type != MV_F32] = d.nmse;
+        if (d.excess <= 1 && d.nmse <= b.nmse)
+            continue;
+        print_error("%s, %s: %s[%zu] of %zu is %.9g, expected %.9g (NMSE %.3g)\n", name, who, o->name, d.at, o->n,
+                    (double)o->got[d.at], o->want[d.at], d.nmse);
+        faults++;
+    }
+    return faults;
+}

@@ -28,7 +28,7 @@ cd "$(dirname "$0")/.." || exit 1
 MVSCOPE=$(realpath -- "$MVSCOPE") || exit 1
 [ -x "$MVSCOPE" ] || { echo "Bail out! $MVSCOPE is no program"; exit 1; }
 root=$PWD
-export LC_ALL=C.UTF-8 MODEL=$root/assets/nano.safetensors DATA=$root/tests/data MVSCOPE MVSCOPE_BARE=${MVSCOPE_BARE-}
+export LC_ALL=C.UTF-8 MODEL=$root/assets/nano.safetensors DATA=$root/tests/data PLUGIN=$root/mvscope-cuda.so MVSCOPE MVSCOPE_BARE=${MVSCOPE_BARE-}
 unset SOURCE_DATE_EPOCH NO_COLOR
 tmp=$(mktemp -d) || exit 1
 trap 'rm -rf "$tmp"' EXIT
@@ -168,7 +168,7 @@ run_file() { # FILE
         '== '*) end_case; name=${line#== }; fresh ;;
         'needs '*)
             condition=${line#needs }
-            (cd "$tmp/case" && eval "${condition#*: }") >/dev/null 2>&1 || why=${condition%%: *} ;;
+            [ -n "$why" ] || (cd "$tmp/case" && eval "${condition#*: }") >/dev/null 2>&1 || why=${condition%%: *} ;;
         '$ '*) end_command; command=${line#$ } ;;
         *) expectations+=("$line") ;;
         esac

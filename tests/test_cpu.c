@@ -27,33 +27,14 @@ static mv_backend *device(mv_dtype act, int threads)
 
 /* ---- the table of cases */
 
-typedef struct {
-    double nmse, absolute, relative;
-} bounds;
-
 /* About four times what is reached. A bf16 answer is off by its own rounding, 2^-8 at most, and by what fp32 is. */
-static const bounds exact_bounds = {0}, fp32_bounds = {3e-12, 1.5e-5, 1.5e-5},
-                    bf16_bounds = {2e-5, 1.5e-5, 0x1p-8 + 1.5e-5};
+static const op_bounds fp32_bounds = {3e-12, 1.5e-5, 1.5e-5}, bf16_bounds = {2e-5, 1.5e-5, 0x1p-8 + 1.5e-5};
 
-/* Says what is wrong with a result and how many faults that is. */
 static int faults_of(const char *name, int threads, const op_result *r)
 {
-    int faults = 0;
-    if (r->error.code)
-        print_error("%s, %d threads: %s\n", name, threads, r->error.text), faults++;
-    if (*r->damage)
-        print_error("%s, %d threads: %s\n", name, threads, r->damage), faults++;
-    for (int k = 0; k < r->outputs; k++) {
-        const op_output *o = &r->output[k];
-        bounds b = o->exact ? exact_bounds : o->type == MV_F32 ? fp32_bounds : bf16_bounds;
-        op_distance d = op_output_distance(o, b.absolute, b.relative);
-        if (d.excess <= 1 && d.nmse <= b.nmse)
-            continue;
-        print_error("%s, %d threads: %s[%zu] of %zu is %.9g, expected %.9g (NMSE %.3g)\n", name, threads, o->name, d.at,
-                    o->n, (double)o->got[d.at], o->want[d.at], d.nmse);
-        faults++;
-    }
-    return faults;
+    char who[24];
+    snprintf(who, sizeof who, "%d threads", threads);
+    return op_result_faults(r, who, name, fp32_bounds, bf16_bounds, NULL);
 }
 
 static uint32_t bits_of(float f)

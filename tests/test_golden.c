@@ -12,58 +12,15 @@
 
 #include <cmocka.h>
 
+#include "cpu.h"
 #include "network.h"
-#include "trace.h"
 
 static void every_site(const char *name, mv_dtype act, double bound)
 {
-    char path[128];
     mv_error e = {0};
-    snprintf(path, sizeof path, "tests/data/golden/%s.safetensors", name);
-    mv_safetensors *golden = mv_safetensors_open(path, &e);
+    mv_backend *b = mv_cpu_new(act, 2, &e);
     expect_ok(&e);
-    mv_config config = golden_config(golden);
-    network n = network_of(&config, act, 2, 0);
-    mv_tensor in, want, got;
-    assert_true(mv_safetensors_lookup(golden, "input", &in));
-    float *planes = malloc(mv_tensor_bytes(in));
-    assert_non_null(planes);
-    mv_safetensors_read(planes, in);
-
-    mv_trace *t = mv_trace_new("**", NULL, NULL, &e);
-    mv_run *r = mv_run_new(n.model, in.dim[2], in.dim[3], in.dim[0], mv_trace_probe(t), &e);
-    expect_ok(&e);
-    mv_run_forward(r, planes, in.dim[0], NULL, &e);
-    expect_ok(&e);
-    assert_int_equal(mv_trace_count(t), mv_safetensors_count(golden));
-    double worst = 0;
-    const char *at = "";
-    for (int i = 0; i < mv_trace_count(t); i++) { /* in the order of the run: the first that differs is the cause */
-        const char *site = mv_trace_name_at(t, i);
-        got = mv_trace_at(t, i);
-        if (!mv_safetensors_lookup(golden, site, &want))
-            fail_msg("%s: the oracle has no site %s", name, site);
-        if (!mv_tensor_same_shape(got, want)) {
-            char a[64], b[64];
-            fail_msg("%s: %s is %s, expected %s", name, site, mv_shape_text(a, got.nd, got.dim),
-                     mv_shape_text(b, want.nd, want.dim));
-        }
-        float *w = malloc(mv_tensor_bytes(want));
-        assert_non_null(w);
-        mv_safetensors_read(w, want);
-        double d = relative_l2(got.data, w, mv_tensor_count(want));
-        free(w);
-        if (!(d <= bound))
-            fail_msg("%s: %s differs by %.3g relative L2, expected at most %.3g", name, site, d, bound);
-        if (d >= worst)
-            worst = d, at = site;
-    }
-    print_message("           %s: worst of %d sites %.2g, %s\n", name, mv_trace_count(t), worst, at);
-    mv_run_free(r);
-    mv_trace_free(t);
-    network_free(&n);
-    free(planes);
-    mv_safetensors_close(golden);
+    golden_every_site(name, b, bound);
 }
 
 static void plain_fp32(void **s)

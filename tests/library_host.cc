@@ -1,0 +1,208 @@
+/* library.h by plain loops on the CPU, for the emulated device. Memory is malloc's, so that the address sanitizer
+ * guards it, and poisoned, so that what nobody wrote shows as NaN. A recorded pass is the list of what was asked
+ * meanwhile.
+ */
+#define SIMT_HOME /* the switch between stacks is put here */
+#include "library.h"
+
+#include <cstdlib>
+#include <vector>
+
+struct library {
+    void *stage;
+    size_t stage_size;
+};
+
+using recording = std::vector<std::function<void()>>;
+
+mv_status library_count(int *n, mv_error *)
+{
+    *n = 1;
+    return MV_OK;
+}
+
+mv_status library_describe(int, char text[160], mv_error *)
+{
+    snprintf(text, 160, "emulated on the CPU");
+    return MV_OK;
+}
+
+library *library_new(int, mv_error *)
+{
+    return new library{};
+}
+
+void library_free(library *l)
+{
+    free(l->stage);
+    delete l;
+}
+
+void library_use(library *)
+{
+}
+
+cudaStream_t library_stream(const library *)
+{
+    return nullptr;
+}
+
+void *library_alloc(library *, size_t bytes)
+{
+    void *p = aligned_alloc(256, (bytes + 255) / 256 * 256);
+    if (p)
+        memset(p, 0xff, bytes);
+    return p;
+}
+
+void library_release(library *, void *p)
+{
+    free(p);
+}
+
+mv_status library_up(library *, void *to, const void *from, size_t bytes, mv_error *)
+{
+    memcpy(to, from, bytes);
+    return MV_OK;
+}
+
+mv_status library_down(library *, void *to, const void *from, size_t bytes, mv_error *)
+{
+    memcpy(to, from, bytes);
+    return MV_OK;
+}
+
+mv_status library_finish(library *, mv_error *)
+{
+    return MV_OK;
+}
+
+mv_status library_launched(library *, const char *, mv_error *)
+{
+    return MV_OK;
+}
+
+void *library_stage(library *l, size_t bytes)
+{
+    if (bytes > l->stage_size) {
+        free(l->stage);
+        l->stage = malloc(bytes);
+        l->stage_size = bytes;
+    }
+    return l->stage;
+}
+
+mv_status library_up_staged(library *l, void *to, size_t bytes, mv_error *)
+{
+    simt::enqueue([=] { memcpy(to, l->stage, bytes); });
+    return MV_OK;
+}
+
+static float value_of(mv_dtype type, const void *p, size_t i)
+{
+    float v;
+    mv_to_f32(&v, static_cast<const char *>(p) + i * mv_dtype_size(type), type, 1);
+    return v;
+}
+
+static std::vector<float> values_of(mv_dtype type, const void *p, size_t n)
+{
+    std::vector<float> v(n);
+    mv_to_f32(v.data(), p, type, n);
+    return v;
+}
+
+static void multiply(const product &p)
+{
+    size_t n = static_cast<size_t>(p.n), k = static_cast<size_t>(p.k);
+    std::vector<float> x = values_of(p.type, p.x, p.rows * k), w = values_of(p.type, p.w, n * k);
+    for (size_t r = 0; r < p.rows; r++)
+        for (size_t c = 0; c < n; c++) {
+            float part[8] = {};
+            for (size_t i = 0; i < k; i++)
+                part[i % 8] += x[r * k + i] * w[c * k + i];
+            float sum = ((part[0] + part[1]) + (part[2] + part[3])) + ((part[4] + part[5]) + (part[6] + part[7]));
+            if (p.bias)
+                sum += value_of(p.out_type, p.bias, c);
+            if (p.residual)
+                sum += value_of(p.out_type, p.residual, r * n + c);
+            sum = activated(sum, p.act);
+            mv_from_f32(static_cast<char *>(p.out) + (r * n + c) * mv_dtype_size(p.out_type), p.out_type, &sum, 1);
+        }
+}
+
+mv_status library_product(library *, const product &p, mv_error *)
+{
+    simt::enqueue([=] { multiply(p); });
+    return MV_OK;
+}
+
+/* Every other width goes to cuDNN's stand-in, so that the tests walk both ways. */
+bool library_convolves(const library *, const convolution &c)
+{
+    return c.c % 16 == 0;
+}
+
+static void convolve(const convolution &c)
+{
+    int oh = (c.h + c.stride - 1) / c.stride, ow = (c.w + c.stride - 1) / c.stride;
+    size_t in = static_cast<size_t>(c.c), at = 0;
+    std::vector<float> x = values_of(c.type, c.x, static_cast<size_t>(c.pictures * c.h * c.w) * in),
+                       w = values_of(c.type, c.weights, static_cast<size_t>(c.n) * 9 * in);
+    for (int b = 0; b < c.pictures; b++)
+        for (int y = 0; y < oh; y++)
+            for (int x0 = 0; x0 < ow; x0++)
+                for (int o = 0; o < c.n; o++, at++) {
+                    float sum = value_of(c.type, c.bias, static_cast<size_t>(o));
+                    for (int tap = 0; tap < 9; tap++) {
+                        int iy = y * c.stride + tap / 3 - 1, ix = x0 * c.stride + tap % 3 - 1;
+                        if (iy < 0 || iy >= c.h || ix < 0 || ix >= c.w)
+                            continue;
+                        const float *from = &x[static_cast<size_t>((b * c.h + iy) * c.w + ix) * in],
+                                    *by = &w[static_cast<size_t>(o * 9 + tap) * in];
+                        for (size_t i = 0; i < in; i++)
+                            sum += from[i] * by[i];
+                    }
+                    if (c.residual)
+                        sum += value_of(c.type, c.residual, at);
+                    sum = activated(sum, c.act);
+                    mv_from_f32(static_cast<char *>(c.out) + at * mv_dtype_size(c.type), c.type, &sum, 1);
+                }
+}
+
+mv_status library_convolve(library *, const convolution &c, mv_error *)
+{
+    simt::enqueue([=] { convolve(c); });
+    return MV_OK;
+}
+
+mv_status library_record(library *, mv_error *)
+{
+    simt::recorder = new recording;
+    return MV_OK;
+}
+
+mv_status library_recorded(library *, void **graph, mv_error *)
+{
+    *graph = simt::recorder;
+    simt::recorder = nullptr;
+    return MV_OK;
+}
+
+mv_status library_replay(library *, void *graph, mv_error *)
+{
+    for (const std::function<void()> &work : *static_cast<recording *>(graph))
+        work();
+    return MV_OK;
+}
+
+void library_forget(library *, void *graph)
+{
+    delete static_cast<recording *>(graph);
+}
+
+/* Permutes the threads of every block; for tests. */
+extern "C" void simt_order(unsigned order)
+{
+    simt::order = order;
+}

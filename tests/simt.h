@@ -1,0 +1,386 @@
+/* Runs kernel sources on the CPU, a block at a time, each thread that waits a fiber: barriers, shuffles, dynamic shared
+ * memory, block and grid indices and the tensor cores' product behave as on a GPU; speed does not.
+ *
+ * It finds wrong indices, a barrier that some threads never reach, shared memory read before it was written (poisoned
+ * for every block) and, under the address sanitizer, accesses out of bounds. Races between two barriers show when the
+ * answers change with simt::order, which permutes the threads.
+ */
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#if !defined(__x86_64__)
+#include <ucontext.h>
+#endif
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/common_interface_defs.h>
+#define SIMT_LEAVE(keep, to, size)   __sanitizer_start_switch_fiber(keep, to, size)
+#define SIMT_ENTER(kept, from, size) __sanitizer_finish_switch_fiber(kept, from, size)
+#else
+#define SIMT_LEAVE(keep, to, size)   ((void)0)
+#define SIMT_ENTER(kept, from, size) ((void)0)
+#endif
+
+extern "C" {
+#include "tensor.h"
+}
+
+struct dim3 {
+    unsigned x, y, z;
+    dim3(unsigned a = 1, unsigned b = 1, unsigned c = 1) : x(a), y(b), z(c)
+    {
+    }
+};
+
+#define __global__ static
+#define __device__
+#define __host__
+#define __forceinline__ inline
+#define __launch_bounds__(...)
+typedef struct simt_stream *cudaStream_t;
+
+struct __half {
+    uint16_t bits;
+};
+struct __nv_bfloat16 {
+    uint16_t bits;
+};
+inline float __half2float(__half h)
+{
+    return mv_f16_to_f32(h.bits);
+}
+inline float __bfloat162float(__nv_bfloat16 h)
+{
+    return mv_bf16_to_f32(h.bits);
+}
+inline __half __float2half_rn(float f)
+{
+    return {mv_f32_to_f16(f)};
+}
+inline __nv_bfloat16 __float2bfloat16_rn(float f)
+{
+    return {mv_f32_to_bf16(f)};
+}
+
+namespace simt
+{
+
+/* ---- where a stack was left. swapcontext makes a system call, which is most of an emulated barrier's time. */
+
+#if defined(__x86_64__)
+struct context {
+    void *sp;
+};
+
+extern "C" void simt_swap(void **from, void *to);
+#ifdef SIMT_HOME
+__asm__(".text\n.globl simt_swap\n.type simt_swap,@function\nsimt_swap:\n"
+        "push %rbp\npush %rbx\npush %r12\npush %r13\npush %r14\npush %r15\n"
+        "mov %rsp,(%rdi)\nmov %rsi,%rsp\n"
+        "pop %r15\npop %r14\npop %r13\npop %r12\npop %rbx\npop %rbp\nret\n"
+        ".size simt_swap,.-simt_swap\n");
+#endif
+
+inline void swap(context &from, context &to)
+{
+    simt_swap(&from.sp, to.sp);
+}
+
+inline void make(context &c, char *stack, size_t size, void (*entry)())
+{
+    void **top = reinterpret_cast<void **>(reinterpret_cast<uintptr_t>(stack + size) & ~uintptr_t(15)) - 1;
+    *top = nullptr; /* entry never returns */
+    *--top = reinterpret_cast<void *>(entry);
+    for (int i = 0; i < 6; i++)
+        *--top = nullptr;
+    c.sp = top;
+}
+#else
+struct context {
+    ucontext_t at;
+};
+
+inline void swap(context &from, context &to)
+{
+    swapcontext(&from.at, &to.at);
+}
+
+inline void make(context &c, char *stack, size_t size, void (*entry)())
+{
+    getcontext(&c.at);
+    c.at.uc_stack.ss_sp = stack;
+    c.at.uc_stack.ss_size = size;
+    c.at.uc_link = nullptr;
+    makecontext(&c.at, entry, 0);
+}
+#endif
+
+/* ---- threads */
+
+enum wait { NEW, RUNS, AT_BLOCK, AT_WARP, DONE };
+enum { STACK = 64 << 10, WORDS = 8, MOST = 1024 };
+
+struct index {
+    unsigned x, y, z;
+};
+
+/* A stack that runs one thread after the other, until one waits: then it is that thread's. Threads that never wait cost
+ * no switch. */
+struct fiber {
+    context at;
+    void *fake = nullptr; /* the address sanitizer's, while the fiber is away */
+    std::unique_ptr<char[]> stack;
+};
+
+struct thread {
+    wait state = DONE;
+    index id = {0, 0, 0};
+    fiber *on = nullptr;
+    uint32_t slot[WORDS] = {0}; /* what it shows to its warp */
+};
+
+inline std::vector<thread> threads;
+inline std::vector<std::unique_ptr<fiber>> fibers;
+inline std::vector<fiber *> resting;
+inline std::vector<unsigned char> shared;
+inline context home;
+inline void *home_fake;
+inline const void *home_stack;
+inline size_t home_size;
+inline fiber *here;
+inline unsigned now, count, started, order = 0;
+inline std::function<void()> body;
+inline index block_index;
+inline dim3 block_dim, grid_dim;
+inline std::vector<std::function<void()>> *recorder; /* where work goes instead of being done, or NULL */
+
+/* Done now, or kept for a replay */
+inline void enqueue(std::function<void()> work)
+{
+    if (recorder)
+        recorder->push_back(std::move(work));
+    else
+        work();
+}
+
+/* Odd orders go backwards, even ones begin elsewhere. */
+inline unsigned permuted(unsigned k)
+{
+    return ((order % 2 ? count - 1 - k : k) + order / 2 * 37) % count;
+}
+
+inline void go_home()
+{
+    fiber *f = here;
+    SIMT_LEAVE(&f->fake, home_stack, home_size);
+    swap(f->at, home);
+    SIMT_ENTER(f->fake, &home_stack, &home_size);
+}
+
+inline void pause(wait w)
+{
+    unsigned me = now;
+    threads[me].state = w;
+    threads[me].on = here;
+    go_home();
+    now = me;
+}
+
+inline void live()
+{
+    SIMT_ENTER(nullptr, &home_stack, &home_size);
+    for (;;) {
+        while (started < count) {
+            now = permuted(started++);
+            threads[now].state = RUNS;
+            body();
+            threads[now].state = DONE;
+        }
+        resting.push_back(here);
+        go_home();
+    }
+}
+
+inline void resume(fiber *f)
+{
+    here = f;
+    SIMT_LEAVE(&home_fake, f->stack.get(), STACK);
+    swap(home, f->at);
+    SIMT_ENTER(home_fake, nullptr, nullptr);
+}
+
+inline fiber *rested()
+{
+    if (resting.empty()) {
+        fibers.emplace_back(new fiber);
+        fibers.back()->stack.reset(new char[STACK]);
+        make(fibers.back()->at, fibers.back()->stack.get(), STACK, live);
+        return fibers.back().get();
+    }
+    fiber *f = resting.back();
+    resting.pop_back();
+    return f;
+}
+
+inline bool all_at(unsigned from, unsigned to, wait w)
+{
+    for (unsigned i = from; i < to; i++)
+        if (threads[i].state != w)
+            return false;
+    return true;
+}
+
+inline void release(unsigned from, unsigned to)
+{
+    for (unsigned i = from; i < to; i++)
+        threads[i].state = RUNS;
+}
+
+inline void run_block()
+{
+    std::fill(shared.begin(), shared.end(), static_cast<unsigned char>(0xff)); /* NaN, as floats and halves */
+    for (unsigned i = 0; i < count; i++) {
+        threads[i].id = {i % block_dim.x, i / block_dim.x % block_dim.y, i / block_dim.x / block_dim.y};
+        threads[i].state = NEW;
+    }
+    for (started = 0; started < count;)
+        resume(rested());
+    while (!all_at(0, count, DONE)) {
+        bool moved = false;
+        for (unsigned w = 0; w < count; w += 32)
+            if (all_at(w, std::min(w + 32, count), AT_WARP))
+                release(w, std::min(w + 32, count)), moved = true;
+        if (all_at(0, count, AT_BLOCK))
+            release(0, count), moved = true;
+        if (!moved) {
+            fprintf(stderr, "simt: threads wait at a barrier that others of block %u,%u,%u never reach\n",
+                    block_index.x, block_index.y, block_index.z);
+            abort();
+        }
+        for (unsigned k = 0; k < count; k++)
+            if (threads[permuted(k)].state == RUNS) {
+                now = permuted(k);
+                resume(threads[now].on);
+            }
+    }
+}
+
+inline void run(dim3 grid, dim3 block, size_t shared_bytes)
+{
+    grid_dim = grid;
+    block_dim = block;
+    count = block.x * block.y * block.z;
+    threads.resize(MOST);
+    shared.resize(shared_bytes);
+    shared.shrink_to_fit(); /* so that the address sanitizer knows its end */
+    for (unsigned z = 0; z < grid.z; z++)
+        for (unsigned y = 0; y < grid.y; y++)
+            for (unsigned x = 0; x < grid.x; x++) {
+                block_index = {x, y, z};
+                run_block();
+            }
+}
+
+/* What lane `from` of this warp shows; its own where there is no such lane. */
+template <class T> T exchange(T v, unsigned from)
+{
+    static_assert(sizeof v <= sizeof thread::slot);
+    unsigned me = now, warp = me / 32 * 32;
+    memcpy(threads[me].slot, &v, sizeof v);
+    pause(AT_WARP);
+    T out;
+    memcpy(&out, threads[from < 32 && warp + from < count ? warp + from : me].slot, sizeof out);
+    pause(AT_WARP);
+    return out;
+}
+
+/* mma.m16n8k16 from what all lanes show */
+template <class T> void product(float (&c)[4], const unsigned (&a)[4], const unsigned (&b)[2], float (*value)(T))
+{
+    unsigned me = now, warp = me / 32 * 32, g = me % 32 / 4, t = me % 4;
+    memcpy(threads[me].slot, a, sizeof a);
+    memcpy(threads[me].slot + 4, b, sizeof b);
+    pause(AT_WARP);
+    if (warp + 32 > count) {
+        fprintf(stderr, "simt: a product by less than a warp\n");
+        abort();
+    }
+    auto element = [&](unsigned lane, unsigned word, unsigned half) {
+        uint16_t bits = static_cast<uint16_t>(threads[warp + lane].slot[word] >> 16 * half);
+        T x;
+        memcpy(&x, &bits, sizeof x);
+        return value(x);
+    };
+    for (unsigned i = 0; i < 4; i++) {
+        unsigned row = g + 8 * (i / 2), column = 2 * t + i % 2;
+        float sum = 0;
+        for (unsigned k = 0; k < 16; k++) {
+            unsigned lane = k % 8 / 2;
+            sum += element(row % 8 * 4 + lane, row / 8 + 2 * (k / 8), k % 2) *
+                   element(column * 4 + lane, 4 + k / 8, k % 2);
+        }
+        c[i] += sum;
+    }
+    pause(AT_WARP);
+}
+
+}  // namespace simt
+
+template <class... P, class... A>
+void mv_launch(void (*kernel)(P...), dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t, A... a)
+{
+    unsigned count = block.x * block.y * block.z;
+    if (count == 0 || count > simt::MOST || grid.x == 0 || grid.y == 0 || grid.z == 0 || grid.y > 65535 ||
+        grid.z > 65535 || shared_bytes > 99 << 10) {
+        fprintf(stderr, "simt: no GPU launches %u x %u x %u blocks of %u threads with %zu bytes\n", grid.x, grid.y,
+                grid.z, count, shared_bytes);
+        abort();
+    }
+    simt::enqueue([=] {
+        simt::body = [=] { kernel(static_cast<P>(a)...); };
+        simt::run(grid, block, shared_bytes);
+    });
+}
+
+#define threadIdx          (simt::threads[simt::now].id)
+#define blockIdx           (simt::block_index)
+#define blockDim           (simt::block_dim)
+#define gridDim            (simt::grid_dim)
+#define MV_SHARED(T, name) T *name = reinterpret_cast<T *>(simt::shared.data())
+
+inline void __syncthreads()
+{
+    simt::pause(simt::AT_BLOCK);
+}
+inline void __syncwarp()
+{
+    simt::pause(simt::AT_WARP);
+}
+template <class T> T __shfl_sync(unsigned, T v, int lane)
+{
+    return simt::exchange(v, static_cast<unsigned>(lane));
+}
+template <class T> T __shfl_xor_sync(unsigned, T v, int mask)
+{
+    return simt::exchange(v, (simt::now % 32) ^ static_cast<unsigned>(mask));
+}
+inline float rsqrtf(float x)
+{
+    return 1.0f / std::sqrt(x);
+}
+inline void mma(float (&c)[4], const unsigned (&a)[4], const unsigned (&b)[2], __half)
+{
+    simt::product<__half>(c, a, b, __half2float);
+}
+inline void mma(float (&c)[4], const unsigned (&a)[4], const unsigned (&b)[2], __nv_bfloat16)
+{
+    simt::product<__nv_bfloat16>(c, a, b, __bfloat162float);
+}
