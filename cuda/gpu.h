@@ -1,4 +1,4 @@
-/* Inside the GPU device: what its rooms share. gpu.cu makes it, its memory and recorded passes; device_weights.cu
+/* Inside the GPU device: what its rooms share. gpu.cu makes it, its memory and recorded passes; gpu_weights.cu
  * the weights; gpu_ops.cu the operations, by the kernels and the libraries.
  */
 #pragma once
