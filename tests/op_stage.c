@@ -276,7 +276,10 @@ int op_result_faults(const op_result *r, const char *who, const char *name, op_b
         print_error("%s, %s: %s\n", name, who, r->damage), faults++;
     for (int k = 0; k < r->outputs; k++) {
         const op_output *o = &r->output[k];
-        op_bounds b = o->exact ? (op_bounds){0} : o->type == MV_F32 ? wide : narrow;
+        static const op_bounds every_bit = {0};
+        op_bounds b = o->type == MV_F32 ? wide : narrow;
+        if (o->exact)
+            b = every_bit;
         op_distance d = op_output_distance(o, b.absolute, b.relative);
         if (worst && d.nmse > worst[o->type != MV_F32])
             worst[o->type != MV_F32] = d.nmse;
