@@ -27,7 +27,7 @@ static void cards(json_t *list)
             printf("cuda    not available: %s\n", e.text);
     }
     for (int i = 0; i < n; i++) {
-        char name[16], about[160] = "";
+        char name[24], about[160] = "";
         mv_error failed = {0};
         bool works = !p->describe(i, about, &failed);
         snprintf(name, sizeof name, "cuda:%d", i);

@@ -37,26 +37,44 @@ template <class T> __device__ head<T> head_of(const attention_job &j, size_t whi
         3 * c, c};
 }
 
-/* A tile of keys as they lie, d padded to `width` by zeros; the whole block takes part. */
-template <class T, int WIDTH> __device__ void load_keys(T *to, const T *from, size_t stride, int count, int d)
+/* Calls put(key, x, values) for a tile of keys or values, N dimensions at a time, zeros where there are none; the whole
+ * block takes part. */
+template <class T, int WIDTH, int N, class F>
+__device__ void each_of(const T *from, size_t stride, int count, int d, F put)
 {
-    for (int i = static_cast<int>(threadIdx.x); i < KEYS * WIDTH; i += WARPS * 32) {
-        int key = i / WIDTH, x = i % WIDTH;
-        to[key * (WIDTH + GAP) + x] = key < count && x < d
-                                          ? from[static_cast<size_t>(key) * stride + static_cast<size_t>(x)]
-                                          : from_float<T>(0.0f);
+    for (int i = static_cast<int>(threadIdx.x); i < KEYS * WIDTH / N; i += WARPS * 32) {
+        int key = i / (WIDTH / N), x = i % (WIDTH / N) * N;
+        pack<T, N> p = {};
+        if (key < count && x < d)
+            p = load<T, N>(from + static_cast<size_t>(key) * stride + x);
+        put(key, x, p);
     }
 }
 
-/* A tile of values, turned: a row of keys for each dimension. */
+/* A tile of keys as they lie, d padded to WIDTH */
+template <class T, int WIDTH> __device__ void load_keys(T *to, const T *from, size_t stride, int count, int d)
+{
+    if (d % 8 == 0) /* then every head begins at 16 bytes */
+        each_of<T, WIDTH, 8>(from, stride, count, d, [&](int key, int x, const pack<T, 8> &p) {
+            store<T, 8>(to + key * (WIDTH + GAP) + x, p);
+        });
+    else
+        each_of<T, WIDTH, 1>(from, stride, count, d,
+                             [&](int key, int x, const pack<T, 1> &p) { to[key * (WIDTH + GAP) + x] = p.v[0]; });
+}
+
+/* A tile of values, turned: a row of keys for each dimension */
 template <class T, int WIDTH> __device__ void load_values(T *to, const T *from, size_t stride, int count, int d)
 {
-    for (int i = static_cast<int>(threadIdx.x); i < KEYS * WIDTH; i += WARPS * 32) {
-        int key = i / WIDTH, x = i % WIDTH;
-        to[x * (KEYS + GAP) + key] = key < count && x < d
-                                         ? from[static_cast<size_t>(key) * stride + static_cast<size_t>(x)]
-                                         : from_float<T>(0.0f);
-    }
+    if (d % 8 == 0)
+        each_of<T, WIDTH, 8>(from, stride, count, d, [&](int key, int x, const pack<T, 8> &p) {
+#pragma unroll
+            for (int k = 0; k < 8; k++)
+                to[(x + k) * (KEYS + GAP) + key] = p.v[k];
+        });
+    else
+        each_of<T, WIDTH, 1>(from, stride, count, d,
+                             [&](int key, int x, const pack<T, 1> &p) { to[x * (KEYS + GAP) + key] = p.v[0]; });
 }
 
 template <class T> __device__ unsigned word(const T *p)
@@ -99,7 +117,7 @@ __device__ float quad_sum(float x)
     return x + __shfl_xor_sync(~0u, x, 2);
 }
 
-template <class T, int WIDTH> __global__ void __launch_bounds__(WARPS * 32) tensor_kernel(attention_job j)
+template <class T, int WIDTH> __global__ void __launch_bounds__(WARPS * 32, 3) tensor_kernel(attention_job j)
 {
     MV_SHARED(T, keys); /* KEYS x (WIDTH + GAP), then WIDTH x (KEYS + GAP) */
     T *values = keys + KEYS * (WIDTH + GAP);
