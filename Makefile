@@ -155,9 +155,10 @@ TEST_OBJS := $(filter-out $(BUILD)/tests/test_% $(BUILD)/tests/fuzz_% $(BUILD)/t
 
 $(TESTS) $(BENCHES): $(BUILD)/tests/%: $(BUILD)/tests/%.o $(TEST_OBJS) $(VIZ) $(LIB) $(ASSET_OBJS)
 	@$(call say,link $@)
-	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ -lcmocka $(if $(filter %/test_backend,$@),-lstdc++) $(LIBS)
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ -lcmocka $(if $(filter $(EMULATED),$@),-lstdc++) $(LIBS)
 
 # The GPU device's own sources for the CPU: kernels in emulation, plain loops for CUDA's libraries.
+EMULATED := $(addprefix $(BUILD)/tests/,test_backend test_runs)
 CXX := $(if $(findstring clang,$(CC)),clang++,g++)
 SIMT_OBJS := $(patsubst cuda/%.cu,$(BUILD)/simt/%.o,$(filter-out cuda/library%,$(sort $(wildcard cuda/*.cu)))) \
 	$(BUILD)/simt/library_host.o
@@ -169,7 +170,7 @@ $(BUILD)/simt/%.o: cuda/%.cu $(BUILD)/flags
 $(BUILD)/simt/%.o: tests/%.cc $(BUILD)/flags
 	@mkdir -p $(@D); $(call say,$(CXX) $@)
 	$(Q)$(CXX) $(SIMT_FLAGS) -c -o $@ $<
-$(BUILD)/tests/test_backend: $(SIMT_OBJS)
+$(EMULATED): $(SIMT_OBJS)
 
 # With CC=clang SANITIZE=fuzzer-no-link,address,undefined: libFuzzer's own main joins only here.
 $(FUZZERS): $(BUILD)/tests/%: $(BUILD)/tests/%.o $(LIB)

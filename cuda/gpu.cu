@@ -22,9 +22,12 @@ mv_status device_no_memory(device *d, size_t bytes, mv_error *e)
 void *device_scratch(device *d, size_t bytes, mv_error *e)
 {
     if (bytes > d->scratch_size) {
-        if (library_finish(d->lib, e)) /* what still works in the old one */
+        mv_status s = guarded(d, e, [&] {
+            library_retire(d->lib, d->scratch);
+            return MV_OK;
+        });
+        if (s)
             return nullptr;
-        library_release(d->lib, d->scratch);
         d->scratch_size = 0;
         d->scratch = library_alloc(d->lib, bytes);
         if (!d->scratch) {
@@ -36,13 +39,22 @@ void *device_scratch(device *d, size_t bytes, mv_error *e)
     return d->scratch;
 }
 
-mv_status device_stage(device *d, const float *planes, size_t bytes, mv_error *e)
+mv_status device_upload(device *d, const float *planes, size_t bytes, mv_error *e)
 {
-    void *stage = library_stage(d->lib, bytes);
-    if (!stage)
-        return mv_fail(e, MV_ENOMEM, "%s: out of memory for pictures on their way to the card", d->name);
-    memcpy(stage, planes, bytes);
-    return MV_OK;
+    if (bytes > d->planes_size) {
+        mv_status s = guarded(d, e, [&] {
+            library_retire(d->lib, d->planes);
+            return MV_OK;
+        });
+        if (s)
+            return s;
+        d->planes_size = 0;
+        d->planes = static_cast<float *>(library_alloc(d->lib, bytes));
+        if (!d->planes)
+            return device_no_memory(d, bytes, e);
+        d->planes_size = bytes;
+    }
+    return planes ? library_up(d->lib, d->planes, planes, bytes, e) : MV_OK;
 }
 
 namespace
@@ -66,7 +78,7 @@ bool is_dense(const mv_view &v)
     for (int i = v.nd - 1; i >= 0; stride *= v.dim[i--])
         if (v.dim[i] != 1 && v.stride[i] != stride)
             return false;
-    return v.type == MV_F32;
+    return true;
 }
 
 mv_status device_read(mv_backend *b, float *host, mv_view from, mv_error *e)
@@ -76,7 +88,7 @@ mv_status device_read(mv_backend *b, float *host, mv_view from, mv_error *e)
     if (bytes == 0)
         return MV_OK;
     const void *dense = from.data;
-    if (!is_dense(from)) {
+    if (!is_dense(from) || from.type != MV_F32) {
         float *gathered = static_cast<float *>(device_scratch(d, bytes, e));
         if (!gathered)
             return MV_ENOMEM;
@@ -95,7 +107,7 @@ mv_status device_write(mv_backend *b, mv_view to, const float *host, mv_error *e
     size_t bytes = mv_view_count(to) * sizeof(float);
     if (bytes == 0)
         return MV_OK;
-    if (is_dense(to))
+    if (is_dense(to) && to.type == MV_F32)
         return library_up(d->lib, to.data, host, bytes, e);
     float *dense = static_cast<float *>(device_scratch(d, bytes, e));
     if (!dense)
@@ -127,13 +139,59 @@ mv_status device_recorded(mv_backend *b, void **pass, mv_error *e)
 mv_status device_replay(mv_backend *b, void *pass, const float *planes, size_t values, mv_error *e)
 {
     device *d = device_of(b);
-    mv_status s = planes ? device_stage(d, planes, values * sizeof(float), e) : MV_OK;
+    mv_status s = device_upload(d, planes, values * sizeof(float), e);
     return s ? s : library_replay(d->lib, pass, e);
 }
 
 void device_forget(mv_backend *b, void *pass)
 {
     library_forget(device_of(b)->lib, pass);
+}
+
+/* ---- values on their way to the host */
+
+mv_status device_tray_new(mv_backend *b, mv_tray *out, size_t bytes, mv_error *e)
+{
+    return library_tray_new(device_of(b)->lib, out, bytes, e);
+}
+
+void device_tray_free(mv_backend *b, mv_tray *t)
+{
+    library_tray_free(device_of(b)->lib, t);
+}
+
+mv_status device_tray_put(mv_backend *b, mv_tray *t, size_t at, mv_view from, mv_error *e)
+{
+    device *d = device_of(b);
+    float *to = reinterpret_cast<float *>(static_cast<char *>(t->device) + at);
+    size_t n = mv_view_count(from);
+    if (n == 0)
+        return MV_OK;
+    if (is_dense(from) && from.type == MV_F32)
+        return library_across(d->lib, to, from.data, n * sizeof(float), e);
+    if (is_dense(from)) {
+        int c = from.dim[from.nd - 1];
+        launch_rows({MV_F32, from.type, MV_F32, to, from.data, nullptr, nullptr, nullptr, MV_ACT_NONE,
+                     n / static_cast<size_t>(c), c},
+                    d->stream);
+    } else
+        launch_gather(to, from, d->stream);
+    return launched(d, "capture", e);
+}
+
+mv_status device_tray_send(mv_backend *b, mv_tray *t, size_t bytes, mv_error *e)
+{
+    return library_tray_send(device_of(b)->lib, t, bytes, e);
+}
+
+mv_status device_tray_wait(mv_backend *b, mv_tray *t, mv_error *e)
+{
+    return library_tray_wait(device_of(b)->lib, t, e);
+}
+
+void device_mark(mv_backend *b, const char *site, const char *op)
+{
+    library_mark(device_of(b)->lib, site, op);
 }
 
 /* ---- the device */
@@ -180,6 +238,12 @@ mv_backend *device_open(int card, mv_dtype act, mv_error *e)
     t.recorded = device_recorded;
     t.replay = device_replay;
     t.forget = device_forget;
+    t.tray_new = device_tray_new;
+    t.tray_free = device_tray_free;
+    t.tray_put = device_tray_put;
+    t.tray_send = device_tray_send;
+    t.tray_wait = device_tray_wait;
+    t.mark = device_mark;
     device_offer_weights(&t);
     device_offer_ops(&t);
     mv_error ignored = {};

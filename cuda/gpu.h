@@ -53,8 +53,8 @@ void *device_scratch(device *d, size_t bytes, mv_error *e);
 /* Room in the blocks of weights, till all weights are gone; NULL likewise. May throw std::bad_alloc. */
 void *device_room(device *d, size_t bytes, mv_error *e);
 
-/* A picture into the memory that copies to the card at full speed. */
-mv_status device_stage(device *d, const float *planes, size_t bytes, mv_error *e);
+/* Pictures (or NULL: those that are there) to d->planes. */
+mv_status device_upload(device *d, const float *planes, size_t bytes, mv_error *e);
 
 mv_status device_no_memory(device *d, size_t bytes, mv_error *e);
 

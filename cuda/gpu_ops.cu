@@ -29,21 +29,8 @@ size_t rows_in(mv_tensor x)
 mv_status device_picture(mv_backend *b, mv_tensor out, const float *planes, mv_error *e)
 {
     device *d = device_of(b);
-    size_t bytes = mv_tensor_count(out) * sizeof(float);
-    if (bytes > d->planes_size) {
-        mv_status s = library_finish(d->lib, e);
-        if (s)
-            return s;
-        library_release(d->lib, d->planes);
-        d->planes_size = 0;
-        d->planes = static_cast<float *>(library_alloc(d->lib, bytes));
-        if (!d->planes)
-            return device_no_memory(d, bytes, e);
-        d->planes_size = bytes;
-    }
-    mv_status s = planes ? device_stage(d, planes, bytes, e) : MV_OK;
-    if (planes && !s)
-        s = library_up_staged(d->lib, d->planes, bytes, e);
+    /* a pass that is recorded has its pictures brought up before every replay */
+    mv_status s = device_upload(d, library_records(d->lib) ? nullptr : planes, mv_tensor_count(out) * sizeof(float), e);
     if (s)
         return s;
     launch_picture(d->base.act, out.data, d->planes, out.dim[0], out.dim[1], out.dim[2], d->stream);

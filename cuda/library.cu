@@ -1,8 +1,13 @@
 /* library.h over cudart: cards, memory, copies and recorded passes.
  *
  *   copies        through two pinned halves, so that one is filled while the other goes.
+ *   trays         pinned memory and a stream of their own: what a pass kept goes over while the next one runs.
  *   repeats       a pass captured from the stream into a graph.
+ *   marks         a word of pinned memory that the stream writes its progress to, op by op: a write of the stream's own
+ *                 and no kernel. A recorded pass has none.
  */
+#include <cuda.h>
+
 #include "library_state.h"
 
 namespace
@@ -10,8 +15,7 @@ namespace
 
 constexpr size_t BOUNCE = size_t(16) << 20;
 
-/* A failure that shows when it is waited for is an earlier op's; CUDA itself can be told to wait after each. */
-constexpr char LATE[] = "an op before this (CUDA_LAUNCH_BLOCKING=1 has it named)";
+constexpr char COPY[] = "copy from the GPU", WAIT[] = "wait";
 
 /* Why there is no card, in a sentence that says what to do. */
 const char *advice(cudaError_t error)
@@ -83,6 +87,24 @@ mv_status library_describe(int i, char text[160], mv_error *e)
 
 /* ---- life */
 
+/* The word of progress. A card or driver that cannot write it names no late failure, and does all else. */
+static mv_status marks_new(library *l, mv_error *e)
+{
+    cudaDriverEntryPointQueryResult found;
+    mv_status s = checked(
+        l, "start", cudaHostAlloc(reinterpret_cast<void **>(&l->passed), sizeof *l->passed, cudaHostAllocMapped), e);
+    if (s)
+        return s;
+    *l->passed = 0;
+    if (cudaGetDriverEntryPointByVersion("cuStreamWriteValue32", &l->write_value, 12000, cudaEnableDefault, &found) !=
+            cudaSuccess ||
+        found != cudaDriverEntryPointSuccess) {
+        l->write_value = nullptr;
+        cudaGetLastError();
+    }
+    return MV_OK;
+}
+
 library *library_new(int card, mv_error *e)
 {
     char text[160];
@@ -104,7 +126,9 @@ library *library_new(int card, mv_error *e)
             s = checked(l, "start", cudaEventCreateWithFlags(&l->gone[i], cudaEventDisableTiming), e);
     }
     if (!s)
-        s = checked(l, "start", cudaEventCreateWithFlags(&l->staged, cudaEventDisableTiming), e);
+        s = checked(l, "start", cudaStreamCreateWithFlags(&l->down, cudaStreamNonBlocking), e);
+    if (!s)
+        s = marks_new(l, e);
     if (!s)
         s = library_products_new(l, e);
     if (!s)
@@ -130,9 +154,11 @@ void library_free(library *l)
         if (l->gone[i])
             cudaEventDestroy(l->gone[i]);
     }
-    cudaFreeHost(l->stage);
-    if (l->staged)
-        cudaEventDestroy(l->staged);
+    for (void *p : l->retired)
+        cudaFree(p);
+    cudaFreeHost(l->passed);
+    if (l->down)
+        cudaStreamDestroy(l->down);
     if (l->stream)
         cudaStreamDestroy(l->stream);
     delete l;
@@ -195,15 +221,15 @@ mv_status library_down(library *l, void *to, const void *from, size_t bytes, mv_
     for (size_t i = 0; i <= pieces; i++) { /* piece i is asked for while piece i - 1 is taken */
         mv_status s = MV_OK;
         if (i < pieces) {
-            s = checked(l, "copy from the GPU",
+            s = checked(l, COPY,
                         cudaMemcpyAsync(l->bounce[i % 2], static_cast<const char *>(from) + i * BOUNCE, size(i),
                                         cudaMemcpyDeviceToHost, l->stream),
                         e);
             if (!s)
-                s = checked(l, "copy from the GPU", cudaEventRecord(l->gone[i % 2], l->stream), e);
+                s = checked(l, COPY, cudaEventRecord(l->gone[i % 2], l->stream), e);
         }
         if (!s && i > 0) {
-            s = checked(l, LATE, cudaEventSynchronize(l->gone[(i - 1) % 2]), e);
+            s = checked(l, COPY, cudaEventSynchronize(l->gone[(i - 1) % 2]), e);
             if (!s)
                 memcpy(static_cast<char *>(to) + (i - 1) * BOUNCE, l->bounce[(i - 1) % 2], size(i - 1));
         }
@@ -215,7 +241,7 @@ mv_status library_down(library *l, void *to, const void *from, size_t bytes, mv_
 
 mv_status library_finish(library *l, mv_error *e)
 {
-    return checked(l, LATE, cudaStreamSynchronize(l->stream), e);
+    return checked(l, WAIT, cudaStreamSynchronize(l->stream), e);
 }
 
 mv_status library_launched(library *l, const char *op, mv_error *e)
@@ -223,27 +249,83 @@ mv_status library_launched(library *l, const char *op, mv_error *e)
     return checked(l, op, cudaGetLastError(), e);
 }
 
-void *library_stage(library *l, size_t bytes)
+mv_status library_across(library *l, void *to, const void *from, size_t bytes, mv_error *e)
 {
-    if (cudaEventSynchronize(l->staged) != cudaSuccess)
-        return nullptr;
-    if (bytes > l->stage_size) {
-        cudaFreeHost(l->stage);
-        l->stage = nullptr;
-        l->stage_size = 0;
-        if (cudaHostAlloc(&l->stage, bytes, cudaHostAllocDefault) != cudaSuccess) {
-            cudaGetLastError();
-            return l->stage = nullptr;
-        }
-        l->stage_size = bytes;
-    }
-    return l->stage;
+    return checked(l, "copy on the GPU", cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, l->stream), e);
 }
 
-mv_status library_up_staged(library *l, void *to, size_t bytes, mv_error *e)
+void library_mark(library *l, const char *site, const char *op)
 {
-    mv_status s = checked(l, "picture", cudaMemcpyAsync(to, l->stage, bytes, cudaMemcpyHostToDevice, l->stream), e);
-    return s || l->recording ? s : checked(l, "picture", cudaEventRecord(l->staged, l->stream), e);
+    if (l->recording)
+        return;
+    unsigned number = l->asked.add(site, op);
+    if (l->write_value)
+        reinterpret_cast<decltype(&cuStreamWriteValue32)>(l->write_value)(
+            l->stream, reinterpret_cast<CUdeviceptr>(l->passed), number, CU_STREAM_WRITE_VALUE_DEFAULT);
+    else
+        *l->passed = number;
+}
+
+/* ---- trays */
+
+/* made: all that was put is there. landed: it is over. */
+struct ticket {
+    cudaEvent_t made, landed;
+};
+
+mv_status library_tray_new(library *l, mv_tray *out, size_t bytes, mv_error *e)
+{
+    *out = {};
+    ticket *t = new (std::nothrow) ticket{};
+    if (!t)
+        return mv_fail_memory(e, "cuda");
+    out->own = t;
+    out->size = bytes;
+    mv_status s = checked(l, "tray", cudaMalloc(&out->device, bytes), e);
+    if (!s)
+        s = checked(l, "tray", cudaHostAlloc(reinterpret_cast<void **>(&out->host), bytes, cudaHostAllocDefault), e);
+    if (!s)
+        s = checked(l, "tray", cudaEventCreateWithFlags(&t->made, cudaEventDisableTiming), e);
+    if (!s)
+        s = checked(l, "tray", cudaEventCreateWithFlags(&t->landed, cudaEventDisableTiming), e);
+    if (s) {
+        library_tray_free(l, out);
+        cudaGetLastError();
+    }
+    return s;
+}
+
+void library_tray_free(library *l, mv_tray *t)
+{
+    ticket *own = static_cast<ticket *>(t->own);
+    if (own) {
+        cudaStreamSynchronize(l->stream);
+        cudaStreamSynchronize(l->down);
+        if (own->made)
+            cudaEventDestroy(own->made);
+        if (own->landed)
+            cudaEventDestroy(own->landed);
+        cudaFree(t->device);
+        cudaFreeHost(t->host);
+        delete own;
+    }
+    *t = {};
+}
+
+mv_status library_tray_send(library *l, mv_tray *t, size_t bytes, mv_error *e)
+{
+    const ticket *own = static_cast<const ticket *>(t->own);
+    mv_status s = checked(l, COPY, cudaEventRecord(own->made, l->stream), e);
+    if (!s)
+        s = checked(l, COPY, cudaStreamWaitEvent(l->down, own->made, 0), e);
+    if (!s)
+        s = checked(l, COPY, cudaMemcpyAsync(t->host, t->device, bytes, cudaMemcpyDeviceToHost, l->down), e);
+    return s ? s : checked(l, COPY, cudaEventRecord(own->landed, l->down), e);
+}
+
+mv_status library_tray_wait(library *l, mv_tray *t, mv_error *e)
+{
+    return checked(l, WAIT, cudaEventSynchronize(static_cast<const ticket *>(t->own)->landed), e);
 }
 
 /* ---- passes that repeat */
@@ -267,13 +349,26 @@ mv_status library_recorded(library *l, void **graph, mv_error *e)
     if (kept)
         cudaGraphDestroy(kept);
     *graph = made;
+    l->graphs += made != nullptr;
     return s;
+}
+
+bool library_records(const library *l)
+{
+    return l->recording;
+}
+
+void library_retire(library *l, void *p)
+{
+    if (p && l->graphs)
+        l->retired.push_back(p);
+    else
+        library_release(l, p);
 }
 
 mv_status library_replay(library *l, void *graph, mv_error *e)
 {
-    mv_status s = checked(l, "replay", cudaGraphLaunch(static_cast<cudaGraphExec_t>(graph), l->stream), e);
-    return s ? s : checked(l, "replay", cudaEventRecord(l->staged, l->stream), e);
+    return checked(l, "replay", cudaGraphLaunch(static_cast<cudaGraphExec_t>(graph), l->stream), e);
 }
 
 void library_forget(library *l, void *graph)
@@ -282,4 +377,9 @@ void library_forget(library *l, void *graph)
         return;
     cudaStreamSynchronize(l->stream);
     cudaGraphExecDestroy(static_cast<cudaGraphExec_t>(graph));
+    if (--l->graphs)
+        return;
+    for (void *p : l->retired)
+        cudaFree(p);
+    l->retired.clear();
 }

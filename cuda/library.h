@@ -24,15 +24,19 @@ void *library_alloc(library *, size_t bytes); /* NULL: out of memory */
 void library_release(library *, void *);
 /* In the stream's order; `from` may be changed on return. */
 mv_status library_up(library *, void *to, const void *from, size_t bytes, mv_error *e);
-mv_status library_down(library *, void *to, const void *from, size_t bytes, mv_error *e); /* waits */
+mv_status library_down(library *, void *to, const void *from, size_t bytes, mv_error *e);   /* waits */
+mv_status library_across(library *, void *to, const void *from, size_t bytes, mv_error *e); /* both on the card */
 mv_status library_finish(library *, mv_error *e);
 /* Whether the launch just made was accepted. */
 mv_status library_launched(library *, const char *op, mv_error *e);
+/* All asked for since the last mark was `op` at `site`: what a failure that shows later is told by. */
+void library_mark(library *, const char *site, const char *op);
 
-/* Memory of the host that copies to the card at full speed, at one address while the size fits: what a recorded pass
- * reads its picture from. Waits until what was copied from it before has gone up. NULL: out of memory. */
-void *library_stage(library *, size_t bytes);
-mv_status library_up_staged(library *, void *to, size_t bytes, mv_error *e);
+/* Trays as in backend.h: sent by a stream of their own, that waits for this one's work and holds none of it up. */
+mv_status library_tray_new(library *, mv_tray *out, size_t bytes, mv_error *e);
+void library_tray_free(library *, mv_tray *);
+mv_status library_tray_send(library *, mv_tray *, size_t bytes, mv_error *e);
+mv_status library_tray_wait(library *, mv_tray *, mv_error *e);
 
 /* out (rows n) = act(x (rows k) w (n k)^T + bias) + residual. All row-major and dense, x and w of `type`, out and
  * residual of out_type; bias has out_type or is NULL; residual NULL or out itself. act is NONE, RELU or GELU_TANH,
@@ -61,6 +65,9 @@ mv_status library_convolve(library *, const convolution &, mv_error *e);
 
 /* A pass between record and recorded is not done but kept as a graph, to be done by every replay. */
 mv_status library_record(library *, mv_error *e);
+bool library_records(const library *);
+/* Memory that a graph may use is not released before the last graph is forgotten. */
+void library_retire(library *, void *);
 mv_status library_recorded(library *, void **graph, mv_error *e);
 mv_status library_replay(library *, void *graph, mv_error *e);
 void library_forget(library *, void *graph);

@@ -66,7 +66,8 @@ mv_status library_convolve(library *l, const convolution &c, mv_error *e)
         mv_status s = library_finish(l, e);
         if (s)
             return s;
-        cudaFree(l->dnn_workspace);
+        library_retire(l, l->dnn_workspace);
+        l->dnn_workspace = nullptr;
         l->dnn_workspace_size = 0;
         s = checked(l, "conv2d", cudaMalloc(&l->dnn_workspace, p.workspace), e);
         if (s)

@@ -6,6 +6,7 @@
 #include <map>
 #include <new>
 #include <tuple>
+#include <vector>
 
 #include <cublasLt.h>
 #include <cuda_runtime.h>
@@ -14,6 +15,7 @@
 #endif
 
 #include "library.h"
+#include "marks.h"
 
 constexpr size_t LIBRARY_WORKSPACE = size_t(32) << 20; /* of products */
 
@@ -44,11 +46,14 @@ struct library {
     void *workspace;
     char *bounce[2]; /* pinned */
     cudaEvent_t gone[2];
-    void *stage; /* pinned */
-    size_t stage_size;
-    cudaEvent_t staged;
+    cudaStream_t down; /* of trays */
     std::map<product_key, algorithm> algorithms;
     bool recording;
+    int graphs;                  /* that live */
+    std::vector<void *> retired; /* memory that they may use */
+    marks asked;
+    unsigned *passed;  /* pinned: the number of the last mark that the card has come by */
+    void *write_value; /* cuStreamWriteValue32, or NULL */
 #ifdef MV_CUDNN
     cudnnHandle_t dnn;
     std::map<conv_key, conv_plan> plans;
@@ -57,9 +62,32 @@ struct library {
 #endif
 };
 
+/* Whether an error tells of work asked for before: then every call from there on returns it. */
+inline bool is_late(cudaError_t error)
+{
+    switch (error) {
+    case cudaErrorIllegalAddress:
+    case cudaErrorMisalignedAddress:
+    case cudaErrorInvalidAddressSpace:
+    case cudaErrorInvalidPc:
+    case cudaErrorIllegalInstruction:
+    case cudaErrorHardwareStackError:
+    case cudaErrorLaunchFailure:
+    case cudaErrorLaunchTimeout:
+    case cudaErrorAssert:
+    case cudaErrorECCUncorrectable: return true;
+    default: return false;
+    }
+}
+
 inline mv_status library_failed(const library *l, const char *op, cudaError_t error, mv_error *e)
 {
     bool memory = error == cudaErrorMemoryAllocation;
+    if (l && l->passed && is_late(error)) {
+        char text[MARK_TEXT];
+        return mv_fail(e, MV_EDEVICE, "cuda:%d: %s: %s", l->card, l->asked.after(*l->passed, text),
+                       cudaGetErrorString(error));
+    }
     return mv_fail(e, memory ? MV_ENOMEM : MV_EDEVICE, "cuda:%d: %s: %s%s", l ? l->card : 0, op,
                    cudaGetErrorString(error), memory ? "; fewer pictures at a time need less" : "");
 }

@@ -48,6 +48,14 @@ typedef struct {
     float *data;
 } mv_vector;
 
+/* Room for values on their way to the host: so many bytes on the device, and as many on the host. */
+typedef struct {
+    size_t size;
+    void *device;
+    float *host;
+    void *own; /* the device's */
+} mv_tray;
+
 /* The mixer's weights that belong to the scan. */
 typedef struct {
     int channels, rank;  /* E, R */
@@ -137,10 +145,24 @@ struct mv_backend {
     mv_status (*recorded)(mv_backend *, void **pass, mv_error *);
     mv_status (*replay)(mv_backend *, void *pass, const float *planes, size_t values, mv_error *);
     void (*forget)(mv_backend *, void *pass);
+
+    /* ---- values brought over behind the caller's back; NULL where a read costs nothing. put: the value as dense fp32
+     * to byte `at` of the tray, in the order of the ops and so recorded with them. send: the first `bytes` of the tray
+     * start over to the host, beside the ops that come after. wait: they are there, until the next send; only then may
+     * be put anew. */
+    mv_status (*tray_new)(mv_backend *, mv_tray *out, size_t bytes, mv_error *);
+    void (*tray_free)(mv_backend *, mv_tray *); /* takes an empty one too */
+    mv_status (*tray_put)(mv_backend *, mv_tray *, size_t at, mv_view from, mv_error *);
+    mv_status (*tray_send)(mv_backend *, mv_tray *, size_t bytes, mv_error *);
+    mv_status (*tray_wait)(mv_backend *, mv_tray *, mv_error *);
+
+    /* Tells that all asked for since the last mark was `op` at `site`, so that a failure that shows later can be named;
+     * NULL where failures show at once. */
+    void (*mark)(mv_backend *, const char *site, const char *op);
 };
 
 /* What a device's shared object shows, under the name "mv_plugin_cuda". */
-enum { MV_PLUGIN_ABI = 1 }; /* of this file: a plug-in of another is refused */
+enum { MV_PLUGIN_ABI = 2 }; /* of this file: a plug-in of another is refused */
 
 typedef struct {
     int abi;

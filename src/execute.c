@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "delivery.h"
 #include "forward.h"
 #include "null.h"
 
@@ -34,8 +35,15 @@ static mv_run *run_with(const mv_model *model, int h, int w, int capacity, mv_pr
         mv_fail_memory(e, "run");
         return NULL;
     }
-    *r = (mv_run){
-        .model = model, .b = model->backend, .probes = probes, .h = h, .w = w, .capacity = capacity, .size = scratch};
+    *r = (mv_run){.model = model,
+                  .b = model->backend,
+                  .probes = probes,
+                  .h = h,
+                  .w = w,
+                  .capacity = capacity,
+                  .size = scratch,
+                  .most = MV_TRAY_MOST};
+    r->way = r->lane;
     r->base = r->b->alloc(r->b, scratch);
     if (!r->base) {
         free(r);
@@ -97,8 +105,7 @@ void mv_run_free(mv_run *r)
 {
     if (!r)
         return;
-    if (r->pass)
-        r->b->forget(r->b, r->pass);
+    mv_lanes_free(r);
     r->b->release(r->b, r->base);
     free(r);
 }
@@ -108,31 +115,39 @@ size_t mv_run_memory(const mv_run *r)
     return r->size;
 }
 
-/* One pass over r->pictures. What nobody watches is the same ops on the same addresses every time: a device that can is
- * asked at the second time to record them, and from then on to do them all at once. */
-static mv_tensor pass(mv_run *r, const float *planes, size_t values)
+/* Whether the same ops on the same addresses do every pass: what is watched, if at all, is only kept. */
+static bool repeats(const mv_run *r)
+{
+    if (r->pictures < r->capacity)
+        return false;
+    for (const mv_probe *p = r->probes; p; p = p->next)
+        if (!p->kept)
+            return false;
+    return r->b->record;
+}
+
+/* One pass over r->pictures. A device that can is asked at the second time to record it, and from then on to do all of
+ * it at once. */
+static void pass(mv_run *r, mv_lane *l, const float *planes, size_t values)
 {
     mv_backend *b = r->b;
-    bool repeats = b->record && !r->probes;
-    if (repeats && r->pass && r->repeats == r->pictures) {
-        b->replay(b, r->pass, planes, values, &r->error);
-        return r->logits;
+    bool may = repeats(r);
+    if (may && l->pass) {
+        b->replay(b, l->pass, planes, values, &r->error);
+        return;
     }
-    bool records = repeats && !r->pass && r->done == r->pictures && !b->record(b, &r->error);
+    bool records = mv_lane_ready(r, l) && may && !l->pass && r->done == r->pictures && !b->record(b, &r->error);
     r->used = 0;
     memset(r->macs, 0, sizeof r->macs);
     memset(r->attention_macs, 0, sizeof r->attention_macs);
-    mv_tensor logits = mv_forward(r, planes);
+    mv_keep_logits(r, mv_forward(r, planes));
     r->done = r->error.code ? 0 : r->pictures;
     if (records) {
         mv_error e = {0}; /* a recording is ended whatever became of the ops */
-        b->recorded(b, &r->pass, r->error.code ? &e : &r->error);
+        b->recorded(b, &l->pass, r->error.code ? &e : &r->error);
         if (!r->error.code)
-            b->replay(b, r->pass, planes, values, &r->error);
-        r->repeats = r->pictures;
-        r->logits = logits;
+            b->replay(b, l->pass, planes, values, &r->error);
     }
-    return logits;
 }
 
 mv_status mv_run_forward(mv_run *r, const float *planes, int pictures, float *logits, mv_error *e)
@@ -140,11 +155,15 @@ mv_status mv_run_forward(mv_run *r, const float *planes, int pictures, float *lo
     size_t picture = (size_t)3 * (size_t)r->h * (size_t)r->w, classes = (size_t)r->model->config.classes;
     r->error = (mv_error){0};
     for (r->first = 0; r->first < pictures && !r->error.code; r->first += r->pictures) {
+        mv_lane *before = r->way;
         r->pictures = pictures - r->first < r->capacity ? pictures - r->first : r->capacity;
-        mv_tensor out = pass(r, planes ? planes + (size_t)r->first * picture : NULL, (size_t)r->pictures * picture);
-        if (logits)
-            mv_run_read(r, mv_view_of(out), logits + (size_t)r->first * classes);
+        r->way = r->pictures < r->capacity ? &r->lane[2] : r->way == r->lane ? r->lane + 1 : r->lane;
+        r->way->logits = logits ? logits + (size_t)r->first * classes : NULL;
+        pass(r, r->way, planes ? planes + (size_t)r->first * picture : NULL, (size_t)r->pictures * picture);
+        mv_lane_send(r, r->way);
+        mv_lane_deliver(r, before); /* while this pass runs */
     }
+    mv_lane_deliver(r, r->way);
     if (!r->error.code)
         r->b->finish(r->b, &r->error);
     return r->error.code ? mv_fail(e, r->error.code, "%s", r->error.text) : MV_OK;

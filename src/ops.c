@@ -139,11 +139,14 @@ static uint64_t rows_of(mv_tensor x)
     return mv_tensor_count(x) / (uint64_t)x.dim[x.nd - 1];
 }
 
-/* The device tells what failed; where is known here. */
-static void done(mv_run *r, mv_status s)
+/* The device tells what failed; where is known here. What fails later is found by the mark. */
+static void done(mv_run *r, const char *op, mv_status s)
 {
-    if (!s)
+    if (!s) {
+        if (r->b->mark)
+            r->b->mark(r->b, r->path, op);
         return;
+    }
     mv_error told = r->error;
     r->error = (mv_error){0};
     mv_run_fail(r, s, "%s: %s", *r->path ? r->path : "first or last layers",
@@ -156,7 +159,7 @@ mv_tensor mv_picture(mv_run *r, const float *planes)
 {
     mv_tensor out = mv_new(r, r->b->act, 4, r->pictures, r->h, r->w, 3);
     if (ready(r))
-        done(r, r->b->picture(r->b, out, planes, &r->error));
+        done(r, "picture", r->b->picture(r->b, out, planes, &r->error));
     return out;
 }
 
@@ -170,7 +173,7 @@ mv_tensor mv_conv2d(mv_run *r, mv_tensor x, const mv_conv *w, mv_act act)
     int s = w->stride;
     mv_tensor out = mv_new(r, r->b->act, 4, x.dim[0], (x.dim[1] + s - 1) / s, (x.dim[2] + s - 1) / s, w->out);
     if (expect(r, x.nd == 4 && x.dim[3] == w->in, "conv2d", x, out)) {
-        done(r, r->b->conv2d(r->b, out, x, w, act, none, &r->error));
+        done(r, "conv2d", r->b->conv2d(r->b, out, x, w, act, none, &r->error));
         count_conv(r, out, w);
     }
     return out;
@@ -181,7 +184,7 @@ void mv_conv2d_onto(mv_run *r, mv_tensor x, mv_tensor y, const mv_conv *w)
     if (!expect(r, mv_tensor_same_shape(x, y) && y.dim[3] == w->in && w->in == w->out && w->stride == 1, "conv2d_onto",
                 x, y))
         return;
-    done(r, r->b->conv2d(r->b, x, y, w, MV_ACT_NONE, x, &r->error));
+    done(r, "conv2d", r->b->conv2d(r->b, x, y, w, MV_ACT_NONE, x, &r->error));
     count_conv(r, x, w);
 }
 
@@ -194,7 +197,7 @@ mv_tensor mv_linear(mv_run *r, mv_tensor x, const mv_dense *w, mv_act act, mv_dt
 {
     mv_tensor out = with_columns(r, x, w->out, type);
     if (expect(r, x.dim[x.nd - 1] == w->in, "linear", x, out)) {
-        done(r, r->b->linear(r->b, out, x, w, act, (mv_vector){0}, none, &r->error));
+        done(r, "linear", r->b->linear(r->b, out, x, w, act, (mv_vector){0}, none, &r->error));
         r->macs[r->part] += rows_of(x) * (uint64_t)w->in * (uint64_t)w->out;
     }
     return out;
@@ -205,21 +208,21 @@ void mv_linear_onto(mv_run *r, mv_tensor x, mv_tensor y, const mv_dense *w, mv_v
     if (!expect(r, y.dim[y.nd - 1] == w->in && x.dim[x.nd - 1] == w->out && rows_of(x) == rows_of(y), "linear_onto", x,
                 y))
         return;
-    done(r, r->b->linear(r->b, x, y, w, MV_ACT_NONE, gamma, x, &r->error));
+    done(r, "linear", r->b->linear(r->b, x, y, w, MV_ACT_NONE, gamma, x, &r->error));
     r->macs[r->part] += rows_of(y) * (uint64_t)w->in * (uint64_t)w->out;
 }
 
 void mv_add_onto(mv_run *r, mv_tensor x, mv_tensor y, mv_vector gamma)
 {
     if (expect(r, mv_tensor_same_shape(x, y), "add", x, y))
-        done(r, r->b->add(r->b, x, y, gamma, x, &r->error));
+        done(r, "add", r->b->add(r->b, x, y, gamma, x, &r->error));
 }
 
 mv_tensor mv_layernorm(mv_run *r, mv_tensor x, const mv_vector norm[2])
 {
     mv_tensor out = with_columns(r, x, x.dim[x.nd - 1], r->b->act);
     if (expect(r, norm[0].n == x.dim[x.nd - 1], "layernorm", x, out))
-        done(r, r->b->layernorm(r->b, out, x, norm[0], norm[1], 1e-5f, &r->error));
+        done(r, "layernorm", r->b->layernorm(r->b, out, x, norm[0], norm[1], 1e-5f, &r->error));
     return out;
 }
 
@@ -229,7 +232,7 @@ void mv_conv1d_silu(mv_run *r, mv_tensor x, mv_tensor yz, mv_tensor xz, mv_vecto
                 mv_tensor_same_shape(yz, xz) && 2 * x.dim[2] == xz.dim[2] && wx.n == MV_TAPS * x.dim[2] && wz.n == wx.n,
                 "conv1d_silu", x, xz))
         return;
-    done(r, r->b->conv1d_silu(r->b, x, yz, xz, wx, wz, &r->error));
+    done(r, "conv1d_silu", r->b->conv1d_silu(r->b, x, yz, xz, wx, wz, &r->error));
     r->macs[r->part] += mv_tensor_count(xz) * MV_TAPS;
 }
 
@@ -237,7 +240,7 @@ mv_tensor mv_step(mv_run *r, mv_tensor proj, const mv_ssm *w)
 {
     mv_tensor dt = mv_new(r, MV_F32, 3, proj.dim[0], proj.dim[1], w->channels);
     if (expect(r, proj.dim[2] == w->rank + 2 * MV_STATES, "step", proj, dt))
-        done(r, r->b->step(r->b, dt, proj, w, &r->error));
+        done(r, "step", r->b->step(r->b, dt, proj, w, &r->error));
     return dt;
 }
 
@@ -246,7 +249,7 @@ void mv_scan(mv_run *r, mv_tensor yz, mv_tensor x, mv_tensor proj, mv_tensor dt,
     if (!expect(r, x.dim[2] == w->channels && yz.dim[2] == 2 * w->channels && proj.dim[2] == w->rank + 2 * MV_STATES,
                 "scan", x, proj))
         return;
-    done(r, r->b->scan(r->b, yz, x, proj, dt, w, h, &r->error));
+    done(r, "scan", r->b->scan(r->b, yz, x, proj, dt, w, h, &r->error));
     /* the step size's product; h = a h + u, y = C h; D x */
     r->macs[r->part] += mv_tensor_count(x) * (uint64_t)(w->rank + 2 * MV_STATES + 1);
 }
@@ -254,21 +257,21 @@ void mv_scan(mv_run *r, mv_tensor yz, mv_tensor x, mv_tensor proj, mv_tensor dt,
 void mv_readout(mv_run *r, mv_tensor yz, mv_tensor x, mv_tensor proj, mv_tensor h, const mv_ssm *w)
 {
     if (expect(r, h.nd == 4 && h.dim[3] == MV_STATES, "readout", x, h))
-        done(r, r->b->readout(r->b, yz, x, proj, h, w, &r->error));
+        done(r, "readout", r->b->readout(r->b, yz, x, proj, h, w, &r->error));
 }
 
 void mv_attention_rows(mv_run *r, mv_tensor out, mv_tensor qkv, int heads, mv_tensor rows)
 {
     if (!expect(r, 3 * out.dim[2] == qkv.dim[2] && out.dim[2] % heads == 0, "attention", out, qkv))
         return;
-    done(r, r->b->attention(r->b, out, qkv, heads, rows, &r->error));
+    done(r, "attention", r->b->attention(r->b, out, qkv, heads, rows, &r->error));
     r->attention_macs[r->part] += 2 * mv_tensor_count(out) * (uint64_t)out.dim[1];
 }
 
 void mv_attend(mv_run *r, mv_tensor out, mv_tensor rows, mv_tensor qkv)
 {
     if (expect(r, rows.nd == 4 && 3 * out.dim[2] == qkv.dim[2], "attend", rows, qkv))
-        done(r, r->b->attend(r->b, out, rows, qkv, &r->error));
+        done(r, "attend", r->b->attend(r->b, out, rows, qkv, &r->error));
 }
 
 mv_tensor mv_split(mv_run *r, mv_tensor x, int window)
@@ -279,7 +282,7 @@ mv_tensor mv_split(mv_run *r, mv_tensor x, int window)
     int windows = ((h + window - 1) / window) * ((w + window - 1) / window);
     mv_tensor out = mv_new(r, x.type, 3, b * windows, window * window, c);
     if (ready(r))
-        done(r, r->b->split(r->b, out, x, window, &r->error));
+        done(r, "split", r->b->split(r->b, out, x, window, &r->error));
     return out;
 }
 
@@ -290,7 +293,7 @@ mv_tensor mv_merge(mv_run *r, mv_tensor x, int window, int h, int w)
         return mv_tensor_of(x.data, x.type, 4, x.dim[0], h, w, c);
     mv_tensor out = mv_new(r, x.type, 4, r->pictures, h, w, c);
     if (ready(r))
-        done(r, r->b->merge(r->b, out, x, window, &r->error));
+        done(r, "merge", r->b->merge(r->b, out, x, window, &r->error));
     return out;
 }
 
@@ -298,7 +301,7 @@ mv_tensor mv_affine(mv_run *r, mv_tensor x, mv_vector scale, mv_vector shift)
 {
     mv_tensor out = mv_new(r, x.type, 4, x.dim[0], x.dim[1], x.dim[2], x.dim[3]);
     if (expect(r, scale.n == x.dim[3] && shift.n == scale.n, "affine", x, out))
-        done(r, r->b->affine(r->b, out, x, scale, shift, &r->error));
+        done(r, "affine", r->b->affine(r->b, out, x, scale, shift, &r->error));
     return out;
 }
 
@@ -306,6 +309,6 @@ mv_tensor mv_pool(mv_run *r, mv_tensor x, mv_vector scale, mv_vector shift)
 {
     mv_tensor out = mv_new(r, r->b->act, 2, x.dim[0], x.dim[3]);
     if (ready(r))
-        done(r, r->b->pool(r->b, out, x, scale, shift, &r->error));
+        done(r, "pool", r->b->pool(r->b, out, x, scale, shift, &r->error));
     return out;
 }

@@ -18,8 +18,6 @@ struct mv_trace {
     void *context;
     int n, room;
     kept *value;
-    float *piece; /* one pass's value on its way to the sink */
-    size_t piece_room;
 };
 
 static bool wants(mv_probe *p, const char *site)
@@ -48,60 +46,47 @@ static kept *entry(mv_trace *t, const char *site)
     return k;
 }
 
-/* Room for one more pass behind what is kept; NULL without memory. */
-static float *extend(kept *k, mv_view v)
+/* One more pass behind what is kept; false without memory. */
+static bool append(kept *k, mv_tensor v)
 {
-    size_t old = k->value.nd ? mv_tensor_count(k->value) : 0, more = mv_view_count(v),
+    size_t old = k->value.nd ? mv_tensor_count(k->value) : 0, more = mv_tensor_count(v),
            bytes = (old + more) * sizeof(float);
     if (bytes > k->room) {
         size_t room = k->room ? bytes + bytes / 2 : bytes;
         float *grown = realloc(k->value.data, room);
         if (!grown)
-            return NULL;
+            return false;
         k->value.data = grown;
         k->room = room;
     }
+    memcpy((float *)k->value.data + old, v.data, more * sizeof(float));
+    void *data = k->value.data;
     int rows = k->value.nd ? k->value.dim[0] : 0;
-    k->value.type = MV_F32;
-    k->value.nd = v.nd;
-    memcpy(k->value.dim, v.dim, sizeof v.dim);
+    k->value = v;
+    k->value.data = data;
     k->value.dim[0] += rows;
-    return (float *)k->value.data + old;
-}
-
-static bool hand_on(mv_trace *t, mv_run *r, const char *site, mv_view v)
-{
-    size_t n = mv_view_count(v);
-    if (n > t->piece_room) {
-        free(t->piece);
-        t->piece_room = 0;
-        t->piece = malloc(n * sizeof *t->piece);
-        if (!t->piece) {
-            mv_run_fail(r, MV_ENOMEM, "%s: out of memory for %zu captured values", site, n);
-            return false;
-        }
-        t->piece_room = n;
-    }
-    mv_error e = {0};
-    mv_tensor value = {.data = t->piece, .type = MV_F32, .nd = v.nd};
-    memcpy(value.dim, v.dim, sizeof value.dim);
-    if (mv_run_read(r, v, t->piece) && t->sink(t->context, site, value, &e))
-        mv_run_fail(r, e.code, "%s", e.text);
-    return false;
+    return true;
 }
 
 static bool sees(mv_probe *p, mv_run *r, const char *site, mv_view v)
 {
-    mv_trace *t = (mv_trace *)p;
-    if (t->sink)
-        return hand_on(t, r, site, v);
-    kept *k = entry(t, site);
-    float *to = k ? extend(k, v) : NULL;
-    if (!to)
-        mv_run_fail(r, MV_ENOMEM, "%s: out of memory for %zu captured values", site, mv_view_count(v));
-    else
-        mv_run_read(r, v, to);
+    mv_run_keep(r, p, site, 0, v);
     return false;
+}
+
+static void hand_on(mv_probe *p, mv_run *r, const char *site, int part, mv_tensor v)
+{
+    (void)part;
+    mv_trace *t = (mv_trace *)p;
+    mv_error e = {0};
+    if (t->sink) {
+        if (t->sink(t->context, site, v, &e))
+            mv_run_fail(r, e.code, "%s", e.text);
+        return;
+    }
+    kept *k = entry(t, site);
+    if (!k || !append(k, v))
+        mv_run_fail(r, MV_ENOMEM, "%s: out of memory for %zu captured values", site, mv_tensor_count(v));
 }
 
 mv_trace *mv_trace_new(const char *patterns, mv_trace_sink *sink, void *context, mv_error *e)
@@ -114,7 +99,8 @@ mv_trace *mv_trace_new(const char *patterns, mv_trace_sink *sink, void *context,
         mv_fail_memory(e, "trace");
         return NULL;
     }
-    *t = (mv_trace){.probe = {.wants = wants, .sees = sees}, .patterns = copy, .sink = sink, .context = context};
+    *t = (mv_trace){
+        .probe = {.wants = wants, .sees = sees, .kept = hand_on}, .patterns = copy, .sink = sink, .context = context};
     return t;
 }
 
@@ -138,7 +124,6 @@ void mv_trace_free(mv_trace *t)
         return;
     mv_trace_clear(t);
     free(t->value);
-    free(t->piece);
     free(t->patterns);
     free(t);
 }

@@ -4,14 +4,24 @@
  */
 #define SIMT_HOME /* the switch between stacks is put here */
 #include "library.h"
+#include "marks.h"
 
 #include <cstdlib>
 #include <vector>
 
 struct library {
-    void *stage;
-    size_t stage_size;
+    marks asked;
+    unsigned broken; /* the number of the mark that work fails at; or 0 */
+    int graphs;
+    std::vector<void *> retired;
 };
+
+/* The mark that work fails at on devices made from now on; for tests. */
+static unsigned break_at;
+extern "C" void simt_break_at(unsigned mark)
+{
+    break_at = mark;
+}
 
 using recording = std::vector<std::function<void()>>;
 
@@ -29,12 +39,15 @@ mv_status library_describe(int, char text[160], mv_error *)
 
 library *library_new(int, mv_error *)
 {
-    return new library{};
+    library *l = new library{};
+    l->broken = break_at;
+    return l;
 }
 
 void library_free(library *l)
 {
-    free(l->stage);
+    for (void *p : l->retired)
+        free(p);
     delete l;
 }
 
@@ -66,15 +79,30 @@ mv_status library_up(library *, void *to, const void *from, size_t bytes, mv_err
     return MV_OK;
 }
 
-mv_status library_down(library *, void *to, const void *from, size_t bytes, mv_error *)
+/* As a card does it, a failure shows when it is waited for. */
+static mv_status late(library *l, mv_error *e)
+{
+    char text[MARK_TEXT];
+    return l->broken && l->asked.count >= l->broken
+               ? mv_fail(e, MV_EDEVICE, "cuda:0: %s: broken by a test", l->asked.after(l->broken - 1, text))
+               : MV_OK;
+}
+
+mv_status library_down(library *l, void *to, const void *from, size_t bytes, mv_error *e)
 {
     memcpy(to, from, bytes);
+    return late(l, e);
+}
+
+mv_status library_across(library *, void *to, const void *from, size_t bytes, mv_error *)
+{
+    simt::enqueue([=] { memcpy(to, from, bytes); });
     return MV_OK;
 }
 
-mv_status library_finish(library *, mv_error *)
+mv_status library_finish(library *l, mv_error *e)
 {
-    return MV_OK;
+    return late(l, e);
 }
 
 mv_status library_launched(library *, const char *, mv_error *)
@@ -82,20 +110,43 @@ mv_status library_launched(library *, const char *, mv_error *)
     return MV_OK;
 }
 
-void *library_stage(library *l, size_t bytes)
+void library_mark(library *l, const char *site, const char *op)
 {
-    if (bytes > l->stage_size) {
-        free(l->stage);
-        l->stage = malloc(bytes);
-        l->stage_size = bytes;
-    }
-    return l->stage;
+    if (!simt::recorder)
+        l->asked.add(site, op);
 }
 
-mv_status library_up_staged(library *l, void *to, size_t bytes, mv_error *)
+/* What is sent is copied when it is waited for, the latest that a card might: who reads before reads poison. */
+mv_status library_tray_new(library *l, mv_tray *out, size_t bytes, mv_error *e)
 {
-    simt::enqueue([=] { memcpy(to, l->stage, bytes); });
+    *out = {bytes, library_alloc(l, bytes), static_cast<float *>(library_alloc(l, bytes)), new size_t(0)};
+    if (out->device && out->host)
+        return MV_OK;
+    library_tray_free(l, out);
+    return mv_fail(e, MV_ENOMEM, "cuda:0: tray: out of memory");
+}
+
+void library_tray_free(library *, mv_tray *t)
+{
+    free(t->device);
+    free(t->host);
+    delete static_cast<size_t *>(t->own);
+    *t = {};
+}
+
+mv_status library_tray_send(library *, mv_tray *t, size_t bytes, mv_error *)
+{
+    *static_cast<size_t *>(t->own) = bytes;
     return MV_OK;
+}
+
+mv_status library_tray_wait(library *l, mv_tray *t, mv_error *e)
+{
+    size_t &bytes = *static_cast<size_t *>(t->own);
+    memcpy(t->host, t->device, bytes);
+    memset(t->device, 0xff, bytes);
+    bytes = 0;
+    return late(l, e);
 }
 
 static float value_of(mv_dtype type, const void *p, size_t i)
@@ -182,11 +233,25 @@ mv_status library_record(library *, mv_error *)
     return MV_OK;
 }
 
-mv_status library_recorded(library *, void **graph, mv_error *)
+mv_status library_recorded(library *l, void **graph, mv_error *)
 {
     *graph = simt::recorder;
     simt::recorder = nullptr;
+    l->graphs++;
     return MV_OK;
+}
+
+bool library_records(const library *)
+{
+    return simt::recorder;
+}
+
+void library_retire(library *l, void *p)
+{
+    if (p && l->graphs)
+        l->retired.push_back(p);
+    else
+        free(p);
 }
 
 mv_status library_replay(library *, void *graph, mv_error *)
@@ -196,9 +261,14 @@ mv_status library_replay(library *, void *graph, mv_error *)
     return MV_OK;
 }
 
-void library_forget(library *, void *graph)
+void library_forget(library *l, void *graph)
 {
     delete static_cast<recording *>(graph);
+    if (--l->graphs)
+        return;
+    for (void *p : l->retired)
+        free(p);
+    l->retired.clear();
 }
 
 /* Permutes the threads of every block; for tests. */

@@ -1,0 +1,325 @@
+/* Runs on a device that works behind the caller: what is kept is what would be read, pass by pass, whether passes are
+ * done op by op, recorded or replayed; and failures that show late. In emulation, or on a card as test_backend.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "edit.h"
+#include "network.h"
+#include "plugin.h"
+#include "trace.h"
+
+extern const mv_plugin mv_plugin_cuda; /* the emulated one, linked in */
+void simt_break_at(unsigned mark);
+
+static const mv_plugin *plugin;
+static bool emulated;
+
+enum { H = 64, W = 96, CLASSES = 10, PICTURES = 7, CAPACITY = 2 };
+
+static mv_backend *device(mv_dtype act)
+{
+    static mv_error e;
+    e = (mv_error){0};
+    mv_backend *b = plugin->open(0, act, &e);
+    expect_ok(&e);
+    return b;
+}
+
+static mv_run *run_of(const network *n, int h, int w, int capacity, mv_probe *probes)
+{
+    mv_error e = {0};
+    mv_run *r = mv_run_new(n->model, h, w, capacity, probes, &e);
+    expect_ok(&e);
+    return r;
+}
+
+static mv_trace *trace_of(const char *sites)
+{
+    mv_error e = {0};
+    mv_trace *t = mv_trace_new(sites, NULL, NULL, &e);
+    expect_ok(&e);
+    return t;
+}
+
+static void forward(mv_run *r, const float *x, int pictures, float *logits)
+{
+    mv_error e = {0};
+    mv_run_forward(r, x, pictures, logits, &e);
+    expect_ok(&e);
+}
+
+/* Every site of a and b, bit by bit; NaN is no answer. */
+static void expect_same(const mv_trace *a, const mv_trace *b, const char *when)
+{
+    assert_true(mv_trace_count(a) > 50);
+    assert_int_equal(mv_trace_count(a), mv_trace_count(b));
+    for (int i = 0; i < mv_trace_count(a); i++) {
+        mv_tensor x = mv_trace_at(a, i), y;
+        const char *site = mv_trace_name_at(a, i);
+        if (!mv_trace_lookup(b, site, &y) || !mv_tensor_same_shape(x, y))
+            fail_msg("%s: %s: missing, or of another shape", when, site);
+        for (size_t k = 0; k < mv_tensor_count(x); k++)
+            if (!(((float *)x.data)[k] == ((float *)y.data)[k]))
+                fail_msg("%s: %s: value %zu is %g, expected %g", when, site, k, (double)((float *)y.data)[k],
+                         (double)((float *)x.data)[k]);
+    }
+}
+
+static const mv_dtype types[] = {MV_F32, MV_F16, MV_BF16};
+
+/* Passes of 2, 2, 2 and 1: the first is read at once, the next are recorded, later ones replayed. Another run is never
+ * let beyond its first pass: the truth. */
+static void kept_is_what_would_be_read(void **s)
+{
+    (void)s;
+    mv_config c = small_config();
+    for (int i = 0; i < (emulated ? 2 : 3); i++) {
+        network n = network_on(&c, device(types[i]), 5);
+        float *x = network_input(PICTURES, H, W, 3), logits[PICTURES * CLASSES], want[PICTURES * CLASSES];
+        mv_trace *truth = trace_of("**"), *t = trace_of("**");
+        for (int first = 0; first < PICTURES; first += CAPACITY) {
+            int m = PICTURES - first < CAPACITY ? PICTURES - first : CAPACITY;
+            mv_run *once = run_of(&n, H, W, m, mv_trace_probe(truth));
+            forward(once, x + (size_t)first * 3 * H * W, m, want + first * CLASSES);
+            mv_run_free(once);
+        }
+        mv_run *r = run_of(&n, H, W, CAPACITY, mv_trace_probe(t));
+        for (int turn = 0; turn < 3; turn++) {
+            char when[32];
+            snprintf(when, sizeof when, "%s, turn %d", mv_dtype_name(types[i]), turn);
+            mv_trace_clear(t);
+            memset(logits, 0xff, sizeof logits);
+            forward(r, x, PICTURES, logits);
+            expect_same(truth, t, when);
+            assert_memory_equal(logits, want, sizeof want);
+        }
+        mv_run_free(r);
+        mv_trace_free(t);
+        mv_trace_free(truth);
+        free(x);
+        network_free(&n);
+    }
+}
+
+/* What a tray may not hold, and where there is no memory for one */
+static mv_status no_tray(mv_backend *b, mv_tray *out, size_t bytes, mv_error *e)
+{
+    (void)b, (void)bytes;
+    *out = (mv_tray){0};
+    return mv_fail(e, MV_ENOMEM, "no tray");
+}
+
+static void values_without_a_tray_are_read(void **s)
+{
+    (void)s;
+    mv_config c = small_config();
+    network n = network_on(&c, device(MV_F32), 5);
+    float *x = network_input(1, H, W, 3), logits[CLASSES], want[CLASSES];
+    mv_trace *truth = trace_of("**");
+    mv_run *once = run_of(&n, H, W, 1, mv_trace_probe(truth));
+    forward(once, x, 1, want);
+    mv_run_free(once);
+    for (int how = 0; how < 3; how++) { /* a bound below the sum of all sites; one below each; no memory */
+        mv_status (*had)(mv_backend *, mv_tray *, size_t, mv_error *) = n.model->backend->tray_new;
+        mv_trace *t = trace_of("**");
+        mv_run *r = run_of(&n, H, W, 1, mv_trace_probe(t));
+        r->most = how == 0 ? 100000 : how == 1 ? 0 : r->most;
+        if (how == 2)
+            n.model->backend->tray_new = no_tray;
+        for (int turn = 0; turn < 4; turn++) {
+            mv_trace_clear(t);
+            forward(r, x, 1, logits);
+            expect_same(truth, t, "without a tray");
+            assert_memory_equal(logits, want, sizeof want);
+        }
+        mv_run_free(r);
+        mv_trace_free(t);
+        n.model->backend->tray_new = had;
+    }
+    mv_trace_free(truth);
+    free(x);
+    network_free(&n);
+}
+
+/* A replayed pass shows the picture it was given, not the one it was recorded with. */
+static void replays_see_new_pictures(void **s)
+{
+    (void)s;
+    mv_config c = small_config();
+    network n = network_on(&c, device(MV_F32), 5);
+    mv_trace *t = trace_of("**"), *truth = trace_of("**");
+    mv_run *r = run_of(&n, H, W, 1, mv_trace_probe(t));
+    for (int seed = 1; seed < 8; seed++) {
+        float *x = network_input(1, H, W, (uint64_t)seed), logits[CLASSES], want[CLASSES];
+        mv_run *once = run_of(&n, H, W, 1, mv_trace_probe(truth));
+        mv_trace_clear(t);
+        mv_trace_clear(truth);
+        forward(r, x, 1, logits);
+        forward(once, x, 1, want);
+        expect_same(truth, t, "a new picture");
+        assert_memory_equal(logits, want, sizeof want);
+        mv_run_free(once);
+        free(x);
+    }
+    mv_run_free(r);
+    mv_trace_free(t);
+    mv_trace_free(truth);
+    network_free(&n);
+}
+
+/* Memory that all runs of a device share grows with the largest: recordings made before must not use what it left. */
+static void larger_runs_spoil_no_recording(void **s)
+{
+    (void)s;
+    mv_config c = small_config();
+    network n = network_on(&c, device(MV_F16), 5);
+    float *x = network_input(1, H, W, 3), *large = network_input(3, 2 * H, 2 * W, 4), want[CLASSES], logits[CLASSES],
+          others[3 * CLASSES];
+    mv_run *r = run_of(&n, H, W, 1, NULL);
+    for (int turn = 0; turn < 4; turn++)
+        forward(r, x, 1, want);
+    mv_run *more = run_of(&n, 2 * H, 2 * W, 3, NULL);
+    forward(more, large, 3, others);
+    forward(r, x, 1, logits);
+    assert_memory_equal(logits, want, sizeof want);
+    mv_run_free(more);
+    for (int turn = 0; turn < 2; turn++) {
+        memset(logits, 0, sizeof logits);
+        forward(r, x, 1, logits);
+        assert_memory_equal(logits, want, sizeof want);
+    }
+    mv_run_free(r);
+    free(x);
+    free(large);
+    network_free(&n);
+}
+
+/* An edit is made in every pass; so is what is watched behind it. */
+static void edits_are_made_every_time(void **s)
+{
+    (void)s;
+    mv_config c = small_config();
+    mv_error e = {0};
+    network n = network_on(&c, device(MV_F32), 5);
+    float *x = network_input(1, H, W, 3), plain[CLASSES], first[CLASSES], later[CLASSES];
+    mv_edits *edits = mv_edits_new(&e);
+    mv_edits_add(edits, "levels.2.blocks.0.mixer.h", MV_EDIT_ZERO, (mv_tensor){0}, &e);
+    expect_ok(&e);
+    mv_trace *t = trace_of("levels.2.blocks.0.mixer.y");
+    mv_edits_probe(edits)->next = mv_trace_probe(t);
+    mv_run *bare = run_of(&n, H, W, 1, NULL), *r = run_of(&n, H, W, 1, mv_edits_probe(edits));
+    forward(bare, x, 1, plain);
+    forward(r, x, 1, first);
+    assert_true(relative_l2(first, plain, CLASSES) > 1e-4);
+    for (int turn = 0; turn < 4; turn++) {
+        forward(r, x, 1, later);
+        assert_memory_equal(later, first, sizeof first);
+    }
+    mv_tensor y;
+    assert_true(mv_trace_lookup(t, "levels.2.blocks.0.mixer.y", &y));
+    size_t one = mv_tensor_count(y) / 5; /* five forwards, stacked */
+    assert_memory_equal(y.data, (float *)y.data + 4 * one, one * sizeof(float));
+    mv_run_free(bare);
+    mv_run_free(r);
+    mv_edits_free(edits);
+    mv_trace_free(t);
+    free(x);
+    network_free(&n);
+}
+
+typedef struct {
+    int calls, fail_at;
+} counter;
+
+static mv_status count(void *context, const char *site, mv_tensor value, mv_error *e)
+{
+    (void)value;
+    counter *n = context;
+    return ++n->calls == n->fail_at ? mv_fail(e, MV_EIO, "%s: the disk is full", site) : MV_OK;
+}
+
+/* A sink that fails stops the run, wherever it happens, and the next forward is as the first. */
+static void sinks_may_fail(void **s)
+{
+    (void)s;
+    mv_config c = small_config();
+    network n = network_on(&c, device(MV_F32), 5);
+    float *x = network_input(PICTURES, H, W, 3), logits[PICTURES * CLASSES], want[PICTURES * CLASSES];
+    mv_error e = {0};
+    counter k = {0};
+    mv_trace *t = mv_trace_new("levels.*.blocks.*", count, &k, &e);
+    mv_run *r = run_of(&n, H, W, CAPACITY, mv_trace_probe(t));
+    forward(r, x, PICTURES, want);
+    int all = k.calls;
+    assert_int_equal(all % 4, 0); /* as many in each pass */
+    for (int fail = 1; fail <= all; fail += 3) {
+        k = (counter){.fail_at = fail};
+        e = (mv_error){0};
+        assert_int_equal(mv_run_forward(r, x, PICTURES, logits, &e), MV_EIO);
+        assert_non_null(strstr(e.text, "the disk is full"));
+        assert_int_equal(k.calls, fail);
+    }
+    k = (counter){0};
+    forward(r, x, PICTURES, logits);
+    assert_int_equal(k.calls, all);
+    assert_memory_equal(logits, want, sizeof want);
+    mv_run_free(r);
+    mv_trace_free(t);
+    free(x);
+    network_free(&n);
+}
+
+/* A failure that shows when the device is waited for is told with the op and the site it belongs to. */
+static void late_failures_are_named(void **s)
+{
+    (void)s;
+    static const struct {
+        unsigned mark;
+        const char *text;
+    } cases[] = {{1, "cuda:0: first or last layers: picture: broken by a test"},
+                 {2, "cuda:0: first or last layers: conv2d: broken by a test"},
+                 {4, "cuda:0: levels.0.blocks.0: conv2d: broken by a test"}};
+    if (!emulated)
+        skip();
+    mv_config c = small_config();
+    float *x = network_input(1, H, W, 3), logits[CLASSES];
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        mv_error e = {0};
+        simt_break_at(cases[i].mark);
+        network n = network_on(&c, device(MV_F32), 5);
+        simt_break_at(0);
+        mv_run *r = run_of(&n, H, W, 1, NULL);
+        assert_int_equal(mv_run_forward(r, x, 1, logits, &e), MV_EDEVICE);
+        assert_string_equal(e.text, cases[i].text);
+        mv_run_free(r);
+        network_free(&n);
+    }
+    free(x);
+}
+
+int main(void)
+{
+    mv_error e = {0};
+    const char *file = getenv("MVSCOPE_PLUGIN");
+    plugin = file ? mv_plugin_open(file, &e) : &mv_plugin_cuda;
+    emulated = !file;
+    if (!plugin) {
+        fprintf(stderr, "%s\n", e.text);
+        return 1;
+    }
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(kept_is_what_would_be_read), cmocka_unit_test(values_without_a_tray_are_read),
+        cmocka_unit_test(replays_see_new_pictures),   cmocka_unit_test(larger_runs_spoil_no_recording),
+        cmocka_unit_test(edits_are_made_every_time),  cmocka_unit_test(sinks_may_fail),
+        cmocka_unit_test(late_failures_are_named),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
