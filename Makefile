@@ -163,7 +163,7 @@ CXX := $(if $(findstring clang,$(CC)),clang++,g++)
 SIMT_OBJS := $(patsubst cuda/%.cu,$(BUILD)/simt/%.o,$(filter-out cuda/library%,$(sort $(wildcard cuda/*.cu)))) \
 	$(BUILD)/simt/library_host.o
 SIMT_FLAGS := -std=c++17 $(if $(DEBUG)$(SANITIZE),-O1,-O2) -g -Wall -Wextra -Wno-unknown-pragmas $(if $(WERROR),-Werror) -Isrc \
-	-Icuda -Itests -fno-omit-frame-pointer $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=all) -MMD -MP
+	-Icuda -Itests -fPIC -fno-omit-frame-pointer $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=all) -MMD -MP
 $(BUILD)/simt/%.o: cuda/%.cu $(BUILD)/flags
 	@mkdir -p $(@D); $(call say,$(CXX) $@)
 	$(Q)$(CXX) -x c++ $(SIMT_FLAGS) -c -o $@ $<
@@ -171,6 +171,14 @@ $(BUILD)/simt/%.o: tests/%.cc $(BUILD)/flags
 	@mkdir -p $(@D); $(call say,$(CXX) $@)
 	$(Q)$(CXX) $(SIMT_FLAGS) -c -o $@ $<
 $(EMULATED): $(SIMT_OBJS)
+
+# The same as a plug-in, for tests of the program.
+$(BUILD)/simt/%.o: src/%.c $(BUILD)/flags
+	@mkdir -p $(@D); $(call say,$(notdir $(CC)) $@)
+	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -fPIC -MMD -MP -c -o $@ $<
+$(BUILD)/simt/mvscope-cuda.so: $(SIMT_OBJS) $(BUILD)/simt/status.o $(BUILD)/simt/tensor.o
+	@$(call say,link $@)
+	$(Q)$(CXX) -shared -Wl,-Bsymbolic $(if $(SANITIZE),-fsanitize=$(SANITIZE)) -o $@ $^
 
 # With CC=clang SANITIZE=fuzzer-no-link,address,undefined: libFuzzer's own main joins only here.
 $(FUZZERS): $(BUILD)/tests/%: $(BUILD)/tests/%.o $(LIB)
@@ -186,7 +194,7 @@ $(BUILD)/fault_malloc.so: tests/fault_malloc.c $(BUILD)/flags
 	@$(call say,link $@)
 	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -DMV_FAULT_PRELOAD -fPIC -shared -o $@ $< -ldl
 
-tests: $(BUILD)/mvscope $(BUILD)/mvscope-bare $(TESTS) $(if $(SANITIZE),,$(BENCHES))
+tests: $(BUILD)/mvscope $(BUILD)/mvscope-bare $(BUILD)/simt/mvscope-cuda.so $(TESTS) $(if $(SANITIZE),,$(BENCHES))
 fuzzers: $(FUZZERS)
 faults: $(BUILD)/mvscope-fault $(if $(SANITIZE),,$(BUILD)/fault_malloc.so)
 

@@ -234,11 +234,18 @@ int pictures_a_pass(const operands *o, int batch)
 
 /* ---- passes */
 
+/* Pictures that go together, and their answers */
+typedef struct {
+    int n;
+    picture *picture;
+    float *logits;
+} group;
+
 typedef struct {
     session *s;
-    int batch, n, h, w; /* pictures waiting, all of one size */
-    float *planes, *logits;
-    picture *waiting;
+    int batch, h, w; /* pictures a pass, all of one size */
+    group filling, running;
+    float *planes; /* of those that fill up; the device has its own of those that run */
     mv_probe *probes;
     mv_run *run;
     bool shown;
@@ -248,11 +255,54 @@ typedef struct {
     int status;
 } passes;
 
+static void failed(passes *p, const group *g, const mv_error *e)
+{
+    for (int i = 0; i < g->n; i++)
+        complain("%s: %s", g->picture[i].path, e->text);
+    p->status = EXIT_FAILED;
+}
+
+static void group_new(group *g, const session *s, int batch)
+{
+    *g = (group){.picture = must(calloc((size_t)batch, sizeof *g->picture)),
+                 .logits = must(malloc((size_t)batch * (size_t)s->config.classes * sizeof(float)))};
+}
+
+static void group_free(group *g)
+{
+    free(g->picture);
+    free(g->logits);
+}
+
+static void emptied(group *g)
+{
+    for (int i = 0; i < g->n; i++)
+        mv_image_free(&g->picture[i].shown);
+    g->n = 0;
+}
+
+/* Answers those that run. */
+static void settle(passes *p)
+{
+    mv_error e = {0};
+    group *g = &p->running;
+    if (g->n == 0)
+        return;
+    if (mv_run_settle(p->run, &e))
+        failed(p, g, &e);
+    else
+        for (int i = 0; i < g->n; i++)
+            p->done(p->context, &g->picture[i], i, g->logits + (size_t)i * (size_t)p->s->config.classes);
+    emptied(g);
+}
+
+/* Those that have filled up run from here on: on a GPU while the next are read. */
 static void flush(passes *p)
 {
     mv_error e = {0};
-    if (p->n == 0)
+    if (p->filling.n == 0)
         return;
+    settle(p);
     if (p->run && (p->run->h != p->h || p->run->w != p->w)) {
         mv_run_free(p->run);
         p->run = NULL;
@@ -261,31 +311,30 @@ static void flush(passes *p)
         p->run = mv_run_new(p->s->model, p->h, p->w, p->batch, p->probes, &e);
     if (p->before)
         p->before(p->context);
-    if (p->run && !mv_run_forward(p->run, p->planes, p->n, p->logits, &e))
-        for (int i = 0; i < p->n; i++)
-            p->done(p->context, &p->waiting[i], i, p->logits + (size_t)i * (size_t)p->s->config.classes);
-    else {
-        for (int i = 0; i < p->n; i++)
-            complain("%s: %s", p->waiting[i].path, e.text);
-        p->status = EXIT_FAILED;
+    if (!p->run || mv_run_feed(p->run, p->planes, p->filling.n, p->filling.logits, &e)) {
+        failed(p, &p->filling, &e);
+        emptied(&p->filling);
+        return;
     }
-    for (int i = 0; i < p->n; i++)
-        mv_image_free(&p->waiting[i].shown);
-    p->n = 0;
+    group fed = p->filling;
+    p->filling = p->running;
+    p->running = fed;
+    if (!mv_run_pending(p->run))
+        settle(p);
 }
 
 static void enqueue(passes *p, const char *path, input *in, int index)
 {
     size_t size = (size_t)3 * (size_t)in->h * (size_t)in->w;
-    if (p->n && (p->h != in->h || p->w != in->w))
+    if (p->filling.n && (p->h != in->h || p->w != in->w))
         flush(p);
-    if (p->n == 0 && (p->h != in->h || p->w != in->w || !p->planes)) {
+    if (p->filling.n == 0 && (p->h != in->h || p->w != in->w || !p->planes)) {
         free(p->planes);
         p->planes = must(malloc((size_t)p->batch * size * sizeof(float)));
         p->h = in->h, p->w = in->w;
     }
-    memcpy(p->planes + (size_t)p->n * size, in->planes + (size_t)index * size, size * sizeof(float));
-    picture *q = &p->waiting[p->n];
+    memcpy(p->planes + (size_t)p->filling.n * size, in->planes + (size_t)index * size, size * sizeof(float));
+    picture *q = &p->filling.picture[p->filling.n];
     *q = (picture){.path = path, .index = index, .of = in->pictures};
     mv_error e = {0};
     if (p->shown && !in->shown.rgb) {
@@ -295,7 +344,7 @@ static void enqueue(passes *p, const char *path, input *in, int index)
         q->shown = in->shown;
         in->shown = (mv_image){0};
     }
-    if (++p->n == p->batch)
+    if (++p->filling.n == p->batch)
         flush(p);
 }
 
@@ -321,8 +370,8 @@ int pictures_run(session *s, const operands *o, int batch, mv_probe *probes, boo
 {
     passes p = {
         .s = s, .batch = batch, .probes = probes, .shown = shown, .before = before, .done = done, .context = context};
-    p.logits = must(malloc((size_t)batch * (size_t)s->config.classes * sizeof(float)));
-    p.waiting = must(calloc((size_t)batch, sizeof *p.waiting));
+    group_new(&p.filling, s, batch);
+    group_new(&p.running, s, batch);
     for (int i = 0; i < o->n; i++) {
         mv_error e = {0};
         input in;
@@ -338,10 +387,11 @@ int pictures_run(session *s, const operands *o, int batch, mv_probe *probes, boo
         input_free(&in);
     }
     flush(&p);
+    settle(&p);
     progress(o->n, o->n, true);
     mv_run_free(p.run);
     free(p.planes);
-    free(p.logits);
-    free(p.waiting);
+    group_free(&p.filling);
+    group_free(&p.running);
     return p.status;
 }

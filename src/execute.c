@@ -128,7 +128,7 @@ static bool repeats(const mv_run *r)
 
 /* One pass over r->pictures. A device that can is asked at the second time to record it, and from then on to do all of
  * it at once. */
-static void pass(mv_run *r, mv_lane *l, const float *planes, size_t values)
+static void pass(mv_run *r, mv_lane *l, mv_lane *before, const float *planes, size_t values)
 {
     mv_backend *b = r->b;
     bool may = repeats(r);
@@ -136,7 +136,10 @@ static void pass(mv_run *r, mv_lane *l, const float *planes, size_t values)
         b->replay(b, l->pass, planes, values, &r->error);
         return;
     }
-    bool records = mv_lane_ready(r, l) && may && !l->pass && r->done == r->pictures && !b->record(b, &r->error);
+    bool room = mv_lane_ready(r, l);
+    if (!room)
+        mv_lane_deliver(r, before); /* what is read at once must not come before it */
+    bool records = room && may && !l->pass && r->done == r->pictures && !b->record(b, &r->error);
     r->used = 0;
     memset(r->macs, 0, sizeof r->macs);
     memset(r->attention_macs, 0, sizeof r->attention_macs);
@@ -150,7 +153,12 @@ static void pass(mv_run *r, mv_lane *l, const float *planes, size_t values)
     }
 }
 
-mv_status mv_run_forward(mv_run *r, const float *planes, int pictures, float *logits, mv_error *e)
+static mv_status told(const mv_run *r, mv_error *e)
+{
+    return r->error.code ? mv_fail(e, r->error.code, "%s", r->error.text) : MV_OK;
+}
+
+mv_status mv_run_feed(mv_run *r, const float *planes, int pictures, float *logits, mv_error *e)
 {
     size_t picture = (size_t)3 * (size_t)r->h * (size_t)r->w, classes = (size_t)r->model->config.classes;
     r->error = (mv_error){0};
@@ -159,12 +167,30 @@ mv_status mv_run_forward(mv_run *r, const float *planes, int pictures, float *lo
         r->pictures = pictures - r->first < r->capacity ? pictures - r->first : r->capacity;
         r->way = r->pictures < r->capacity ? &r->lane[2] : r->way == r->lane ? r->lane + 1 : r->lane;
         r->way->logits = logits ? logits + (size_t)r->first * classes : NULL;
-        pass(r, r->way, planes ? planes + (size_t)r->first * picture : NULL, (size_t)r->pictures * picture);
+        pass(r, r->way, before, planes ? planes + (size_t)r->first * picture : NULL, (size_t)r->pictures * picture);
         mv_lane_send(r, r->way);
         mv_lane_deliver(r, before); /* while this pass runs */
     }
+    if (r->error.code)
+        mv_lane_deliver(r, r->way); /* drops it, once it has landed */
+    return told(r, e);
+}
+
+bool mv_run_pending(const mv_run *r)
+{
+    return r->way->sent;
+}
+
+mv_status mv_run_settle(mv_run *r, mv_error *e)
+{
     mv_lane_deliver(r, r->way);
     if (!r->error.code)
         r->b->finish(r->b, &r->error);
-    return r->error.code ? mv_fail(e, r->error.code, "%s", r->error.text) : MV_OK;
+    return told(r, e);
+}
+
+mv_status mv_run_forward(mv_run *r, const float *planes, int pictures, float *logits, mv_error *e)
+{
+    mv_status s = mv_run_feed(r, planes, pictures, logits, e);
+    return s ? s : mv_run_settle(r, e);
 }

@@ -18,6 +18,13 @@ void mv_run_free(mv_run *r); /* fine on NULL */
  * may be NULL. */
 mv_status mv_run_forward(mv_run *r, const float *planes, int pictures, float *logits, mv_error *e);
 
+/* The same in two halves, for what can be done meanwhile: on a device that works behind, the last pass may still run
+ * when feed returns (planes may be changed then), and its logits and kept values come with settle, which must follow
+ * before the next feed. After a failure of feed there is nothing to settle. */
+mv_status mv_run_feed(mv_run *r, const float *planes, int pictures, float *logits, mv_error *e);
+bool mv_run_pending(const mv_run *r); /* whether settle would wait */
+mv_status mv_run_settle(mv_run *r, mv_error *e);
+
 /* Bytes of scratch. */
 size_t mv_run_memory(const mv_run *r);
 

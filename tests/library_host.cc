@@ -31,14 +31,19 @@ mv_status library_count(int *n, mv_error *)
     return MV_OK;
 }
 
-mv_status library_describe(int, char text[160], mv_error *)
+mv_status library_describe(int i, char text[160], mv_error *e)
 {
+    if (i)
+        return mv_fail(e, MV_EDEVICE, "cuda:%d: no such GPU, found 1", i);
     snprintf(text, 160, "emulated on the CPU");
     return MV_OK;
 }
 
-library *library_new(int, mv_error *)
+library *library_new(int card, mv_error *e)
 {
+    char text[160];
+    if (library_describe(card, text, e))
+        return nullptr;
     library *l = new library{};
     l->broken = break_at;
     return l;

@@ -5,7 +5,7 @@
 #   MVSCOPE_BARE=PROGRAM                            a build without an embedded model, for what it says
 #
 # A case runs in a fresh folder that holds photo.jpg, photos/, input.safetensors and input.npy; $MODEL is the small model's
-# file and $DATA is tests/data. `mvscope` is the program. A line of a case is one of
+# file, $DATA is tests/data and $EMULATED the GPU plug-in whose GPU is emulated. `mvscope` is the program. A line of a case is one of
 #
 #   == NAME         a case begins
 #   needs CONDITION else the case is skipped; "WHY: CONDITION" says why
@@ -28,7 +28,7 @@ cd "$(dirname "$0")/.." || exit 1
 MVSCOPE=$(realpath -- "$MVSCOPE") || exit 1
 [ -x "$MVSCOPE" ] || { echo "Bail out! $MVSCOPE is no program"; exit 1; }
 root=$PWD
-export LC_ALL=C.UTF-8 MODEL=$root/assets/nano.safetensors DATA=$root/tests/data PLUGIN=$root/mvscope-cuda.so MVSCOPE MVSCOPE_BARE=${MVSCOPE_BARE-}
+export LC_ALL=C.UTF-8 MODEL=$root/assets/nano.safetensors DATA=$root/tests/data PLUGIN=$root/mvscope-cuda.so EMULATED=${MVSCOPE%/*}/simt/mvscope-cuda.so MVSCOPE MVSCOPE_BARE=${MVSCOPE_BARE-}
 unset SOURCE_DATE_EPOCH NO_COLOR
 tmp=$(mktemp -d) || exit 1
 trap 'rm -rf "$tmp"' EXIT

@@ -109,6 +109,51 @@ static void kept_is_what_would_be_read(void **s)
     }
 }
 
+/* Feed gives the planes back; what was fed is there when it is settled, and not asked for before. */
+static void halves_make_a_whole(void **s)
+{
+    (void)s;
+    mv_config c = small_config();
+    mv_error e = {0};
+    network n = network_on(&c, device(MV_F32), 5);
+    size_t values = (size_t)PICTURES * 3 * H * W;
+    float *x = network_input(PICTURES, H, W, 3), *given = malloc(values * sizeof *given), logits[PICTURES * CLASSES],
+          want[PICTURES * CLASSES];
+    mv_trace *truth = trace_of("levels.*.blocks.*,norm"), *t = trace_of("levels.*.blocks.*,norm");
+    assert_non_null(given);
+    mv_run *whole = run_of(&n, H, W, CAPACITY, mv_trace_probe(truth)),
+           *r = run_of(&n, H, W, CAPACITY, mv_trace_probe(t));
+    forward(whole, x, PICTURES, want);
+    bool waited = false;
+    for (int turn = 0; turn < 4; turn++) {
+        mv_trace_clear(t);
+        memcpy(given, x, values * sizeof *given);
+        memset(logits, 0xff, sizeof logits);
+        mv_run_feed(r, given, PICTURES, logits, &e);
+        expect_ok(&e);
+        memset(given, 0xff, values * sizeof *given);
+        waited |= mv_run_pending(r);
+        mv_run_settle(r, &e);
+        expect_ok(&e);
+        assert_false(mv_run_pending(r));
+        assert_memory_equal(logits, want, sizeof want);
+        assert_int_equal(mv_trace_count(t), mv_trace_count(truth));
+        for (int i = 0; i < mv_trace_count(t); i++) {
+            mv_tensor a = mv_trace_at(t, i), b = mv_trace_at(truth, i);
+            assert_int_equal(mv_tensor_count(a), mv_tensor_count(b));
+            assert_memory_equal(a.data, b.data, mv_tensor_bytes(a));
+        }
+    }
+    assert_true(waited);
+    mv_run_free(whole);
+    mv_run_free(r);
+    mv_trace_free(truth);
+    mv_trace_free(t);
+    free(given);
+    free(x);
+    network_free(&n);
+}
+
 /* What a tray may not hold, and where there is no memory for one */
 static mv_status no_tray(mv_backend *b, mv_tray *out, size_t bytes, mv_error *e)
 {
@@ -316,9 +361,13 @@ int main(void)
         return 1;
     }
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(kept_is_what_would_be_read), cmocka_unit_test(values_without_a_tray_are_read),
-        cmocka_unit_test(replays_see_new_pictures),   cmocka_unit_test(larger_runs_spoil_no_recording),
-        cmocka_unit_test(edits_are_made_every_time),  cmocka_unit_test(sinks_may_fail),
+        cmocka_unit_test(kept_is_what_would_be_read),
+        cmocka_unit_test(halves_make_a_whole),
+        cmocka_unit_test(values_without_a_tray_are_read),
+        cmocka_unit_test(replays_see_new_pictures),
+        cmocka_unit_test(larger_runs_spoil_no_recording),
+        cmocka_unit_test(edits_are_made_every_time),
+        cmocka_unit_test(sinks_may_fail),
         cmocka_unit_test(late_failures_are_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
