@@ -164,16 +164,18 @@ SIMT_OBJS := $(patsubst cuda/%.cu,$(BUILD)/simt/%.o,$(filter-out cuda/library%,$
 	$(BUILD)/simt/library_host.o
 SIMT_FLAGS := -std=c++17 $(if $(DEBUG)$(SANITIZE),-O1,-O2) -g -Wall -Wextra -Wno-unknown-pragmas $(if $(WERROR),-Werror) -Isrc \
 	-Icuda -Itests -fPIC -fno-omit-frame-pointer $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=all) -MMD -MP
-$(BUILD)/simt/%.o: cuda/%.cu $(BUILD)/flags
+$(BUILD)/simt/flags: $(BUILD)/flags FORCE
+	@mkdir -p $(@D); [ "$$(cat $@ 2>/dev/null)" = "$(CXX) $(SIMT_FLAGS)" ] || echo "$(CXX) $(SIMT_FLAGS)" >$@
+$(BUILD)/simt/%.o: cuda/%.cu $(BUILD)/simt/flags
 	@mkdir -p $(@D); $(call say,$(CXX) $@)
 	$(Q)$(CXX) -x c++ $(SIMT_FLAGS) -c -o $@ $<
-$(BUILD)/simt/%.o: tests/%.cc $(BUILD)/flags
+$(BUILD)/simt/%.o: tests/%.cc $(BUILD)/simt/flags
 	@mkdir -p $(@D); $(call say,$(CXX) $@)
 	$(Q)$(CXX) $(SIMT_FLAGS) -c -o $@ $<
 $(EMULATED): $(SIMT_OBJS)
 
 # The same as a plug-in, for tests of the program.
-$(BUILD)/simt/%.o: src/%.c $(BUILD)/flags
+$(BUILD)/simt/%.o: src/%.c $(BUILD)/simt/flags
 	@mkdir -p $(@D); $(call say,$(notdir $(CC)) $@)
 	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -fPIC -MMD -MP -c -o $@ $<
 $(BUILD)/simt/mvscope-cuda.so: $(SIMT_OBJS) $(BUILD)/simt/status.o $(BUILD)/simt/tensor.o
