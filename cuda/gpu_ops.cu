@@ -5,7 +5,7 @@
  *               columns and a product
  *   linear      one product: bias, tanh GELU, gamma folded into    a product, then one pass for GELU (erf), gamma and
  *               a copy of the weights, residual added in place     residual, so that watching changes no bit
- *   the rest    own kernels, as the tables of rows.cu, move.cu, mixer.cu and attention.cu say
+ *   the rest    own kernels, as the tables of rows.cu, move.cu, mixer.cu, attention.cu and reduce.cu say
  *
  * Scratch for columns and for reading strided values grows to what the first pass needs. Accumulators, statistics,
  * softmax, states and steps are fp32.
@@ -263,6 +263,23 @@ mv_status device_readout(mv_backend *b, mv_tensor yz, mv_tensor x, mv_tensor pro
     return launched(d, "readout", e);
 }
 
+mv_status device_state_norm(mv_backend *b, mv_tensor out, mv_tensor h, mv_error *e)
+{
+    device *d = device_of(b);
+    launch_state_norm(static_cast<float *>(out.data), static_cast<const float *>(h.data), h.dim[0] * h.dim[1], h.dim[2],
+                      d->stream);
+    return launched(d, "state_norm", e);
+}
+
+mv_status device_hidden(mv_backend *b, mv_tensor out, mv_tensor dt, mv_tensor proj, const mv_ssm *w, mv_error *e)
+{
+    device *d = device_of(b);
+    scan_job j = job_of(w, proj);
+    j.dt = static_cast<const float *>(dt.data);
+    launch_hidden(static_cast<float *>(out.data), j, d->stream);
+    return launched(d, "hidden", e);
+}
+
 mv_status device_attention(mv_backend *b, mv_tensor out, mv_tensor qkv, int heads, mv_tensor rows, mv_error *e)
 {
     device *d = device_of(b);
@@ -284,6 +301,38 @@ mv_status device_attend(mv_backend *b, mv_tensor out, mv_tensor rows, mv_tensor 
                   d->stream);
     return launched(d, "attend", e);
 }
+
+/* ---- reductions of attention rows */
+
+mv_status device_follow(mv_backend *b, mv_tensor to, mv_tensor rows, mv_tensor from, bool residual, mv_error *e)
+{
+    device *d = device_of(b);
+    launch_follow(static_cast<float *>(to.data), static_cast<const float *>(rows.data),
+                  static_cast<const float *>(from.data), rows.dim[0], rows.dim[1], from.dim[0], rows.dim[2], residual,
+                  d->stream);
+    return launched(d, "follow", e);
+}
+
+mv_status device_mean_heads(mv_backend *b, mv_tensor out, mv_tensor rows, mv_error *e)
+{
+    device *d = device_of(b);
+    launch_mean_heads(static_cast<float *>(out.data), static_cast<const float *>(rows.data), rows.dim[0], rows.dim[1],
+                      rows.dim[2], d->stream);
+    return launched(d, "mean_heads", e);
+}
+
+mv_status device_measure(mv_backend *b, mv_tensor out, mv_tensor rows, int h, int w, mv_error *e)
+{
+    device *d = device_of(b);
+    int side = 1;
+    while (side * side < rows.dim[2])
+        side++;
+    launch_measure(static_cast<float *>(out.data), static_cast<const float *>(rows.data), rows.dim[0], rows.dim[1],
+                   rows.dim[2], side, h, w, d->stream);
+    return launched(d, "measure", e);
+}
+
+/* ---- windows and the head */
 
 mv_status device_split(mv_backend *b, mv_tensor out, mv_tensor x, int window, mv_error *e)
 {
@@ -319,10 +368,15 @@ void device_offer_ops(mv_backend *b)
     b->step = device_step;
     b->scan = device_scan;
     b->readout = device_readout;
+    b->state_norm = device_state_norm;
+    b->hidden = device_hidden;
     b->attention = device_attention;
     b->attend = device_attend;
     b->split = device_split;
     b->merge = device_merge;
     b->affine = device_affine;
     b->pool = device_pool;
+    b->follow = device_follow;
+    b->mean_heads = device_mean_heads;
+    b->measure = device_measure;
 }

@@ -77,6 +77,16 @@ enum { MOST_HEAD = 256 }; /* the widest head that the kernels hold */
 void launch_attention(const attention_job &, cudaStream_t);
 void launch_attend(const attention_job &, cudaStream_t);
 
+/* ---- reduce.cu; see backend.h's follow, mean_heads, measure, state_norm, hidden */
+
+void launch_follow(float *to, const float *rows, const float *from, int n, int heads, int windows, int tokens,
+                   bool residual, cudaStream_t);
+void launch_mean_heads(float *out, const float *rows, int n, int heads, int tokens, cudaStream_t);
+/* side: tokens of a window's side; h, w: cells of a picture */
+void launch_measure(float *out, const float *rows, int n, int heads, int tokens, int side, int h, int w, cudaStream_t);
+void launch_state_norm(float *out, const float *h, int tokens, int channels, cudaStream_t);
+void launch_hidden(float *out, const scan_job &, cudaStream_t); /* of the job: type, proj, dt, A and the sizes */
+
 /* Calls f with a value of the device's type. */
 template <class F> void of_type(mv_dtype type, F f)
 {

@@ -9,8 +9,8 @@
  * Pictures are channels last (B H W C), tokens N T C. Activations have the device's type `act`; vectors (norms,
  * gamma, A, D) and the states are fp32. An output aliases no input but the residual, which may be the output itself.
  *
- * Values told to be fp32 (dt, h, rows) are written as fp32 whatever `act` is, and so is an `out` of `linear` that
- * asks for it, as the logits do. NaN that comes in is NaN that goes out.
+ * Values told to be fp32 (dt, h, rows and what is made of them) are written as fp32 whatever `act` is, and so is an
+ * `out` of `linear` that asks for it, as the logits do. NaN that comes in is NaN that goes out.
  *
  * Every function that can fail returns its code and writes the sentence into *e. A GPU may run behind the caller:
  * then a late failure is told by `finish`, `read` or the next call.
@@ -130,6 +130,12 @@ struct mv_backend {
     mv_status (*attention)(mv_backend *, mv_tensor out, mv_tensor qkv, int heads, mv_tensor rows, mv_error *);
     /* out (N T C) = rows v with given rows: after an edit of them */
     mv_status (*attend)(mv_backend *, mv_tensor out, mv_tensor rows, mv_tensor qkv, mv_error *);
+    /* out (N T, fp32) = the Euclidean norm of all E*S states h (N T E S, fp32) of a token */
+    mv_status (*state_norm)(mv_backend *, mv_tensor out, mv_tensor h, mv_error *);
+    /* Hidden attention (Ali, Zimerman & Wolf 2024, arXiv 2403.01590): out (N T T, fp32) = the mean over channels of
+     * |M_e|, M_e[i,j] = sum_n C_i[n] exp(A_en (S_i - S_j)) dt_j[e] B_j[n] for j <= i, S = cumsum dt; exactly 0 for j >
+     * i. dt as `step` gives it; y = (M + diag D) x is what `scan` makes of the same proj. */
+    mv_status (*hidden)(mv_backend *, mv_tensor out, mv_tensor dt, mv_tensor proj, const mv_ssm *w, mv_error *);
     /* x (B H W C) -> out (N s*s C), zero padding right and below; and back to out (B H W C), padding dropped */
     mv_status (*split)(mv_backend *, mv_tensor out, mv_tensor x, int window, mv_error *);
     mv_status (*merge)(mv_backend *, mv_tensor out, mv_tensor x, int window, mv_error *);
@@ -137,6 +143,18 @@ struct mv_backend {
     mv_status (*affine)(mv_backend *, mv_tensor out, mv_tensor x, mv_vector scale, mv_vector shift, mv_error *);
     /* out (B C) = mean over H W of x (B H W C), times scale plus shift where given */
     mv_status (*pool)(mv_backend *, mv_tensor out, mv_tensor x, mv_vector scale, mv_vector shift, mv_error *);
+
+    /* ---- reductions of watched attention rows A (N heads T T), all values fp32 and dense. NULL on a device whose
+     * memory is the host's, where reading costs nothing. */
+
+    /* to (N heads T): to_j = sum_i from_i A_ij; with `residual` through A~ = (A + I) / 2, its rows brought to sum 1.
+     * from (W T) is a row for each of the W windows of a picture, or of all N. */
+    mv_status (*follow)(mv_backend *, mv_tensor to, mv_tensor rows, mv_tensor from, bool residual, mv_error *);
+    /* out (N T T) = the mean of the heads */
+    mv_status (*mean_heads)(mv_backend *, mv_tensor out, mv_tensor rows, mv_error *);
+    /* out (N heads T 3), of each row i: -sum_j A ln A; sum_j A |p_i - p_j| in tokens; the share on padding. Windows are
+     * of sqrt(T) tokens a side and cover pictures of h x w cells, padded right and below. */
+    mv_status (*measure)(mv_backend *, mv_tensor out, mv_tensor rows, int h, int w, mv_error *);
 
     /* ---- passes that repeat; NULL where the device gains nothing by it. Ops between record and recorded are not done
      * but kept, with their addresses; replay does them all again for a new picture (`values` floats, as `picture` had).

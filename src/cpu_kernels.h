@@ -39,6 +39,17 @@ typedef struct {
     float *scores; /* mv_kernels.scores(T) floats of this call's own */
 } mv_attention_job;
 
+/* Columns of one window's hidden attention: those of the blocks first, first + every, ... */
+typedef struct {
+    int tokens, channels, rank, first, every;
+    mv_dtype type;    /* of proj */
+    const void *proj; /* T R+2S: [r | B | C] */
+    const float *dt;  /* T E */
+    const float *A;   /* E S */
+    float *out;       /* T T */
+    float *scratch;   /* mv_kernels.hidden_scratch floats of this call's own */
+} mv_hidden_job;
+
 typedef struct {
     const char *name;
 
@@ -57,6 +68,11 @@ typedef struct {
     void (*scan)(const mv_scan_job *job);
     void (*readout)(void *yz, const void *x, const void *proj, const float *h, const float *D, size_t tokens, int e,
                     int rank, mv_dtype type);
+
+    void (*norm)(float *out, const float *x, size_t rows, size_t n); /* of each row of n values, Euclidean */
+    int (*hidden_blocks)(int tokens);                                /* of columns that a window is cut into */
+    size_t (*hidden_scratch)(int tokens, int every);
+    void (*hidden)(const mv_hidden_job *job);
 
     size_t (*packed)(int tokens, int d);
     size_t (*scores)(int tokens);

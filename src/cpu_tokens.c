@@ -125,6 +125,51 @@ static mv_status cpu_readout(mv_backend *b, mv_tensor yz, mv_tensor x, mv_tensor
     return MV_OK;
 }
 
+static void norm_piece(void *job, int i, int worker)
+{
+    (void)worker;
+    const tokens_job *j = job;
+    int from, to;
+    size_t n = (size_t)j->h.dim[2] * MV_STATES;
+    mv_share((int)mv_tensor_count(j->out), j->pieces, i, &from, &to);
+    j->c->k->norm((float *)j->out.data + from, (float *)j->h.data + (size_t)from * n, (size_t)(to - from), n);
+}
+
+static mv_status cpu_state_norm(mv_backend *b, mv_tensor out, mv_tensor h, mv_error *e)
+{
+    tokens_job j = {.c = mv_cpu_of(b), .out = out, .h = h};
+    j.pieces = mv_cpu_pieces(j.c, (int)mv_tensor_count(out), MV_CPU_BLOCK);
+    return mv_cpu_run(j.c, norm_piece, &j, j.pieces, e);
+}
+
+static void hidden_piece(void *job, int i, int worker)
+{
+    const tokens_job *j = job;
+    mv_cpu *c = j->c;
+    int tokens = j->dt.dim[1], e = j->w->channels;
+    size_t token = (size_t)(i / j->pieces) * (size_t)tokens;
+    mv_hidden_job h = {.tokens = tokens,
+                       .channels = e,
+                       .rank = j->w->rank,
+                       .first = i % j->pieces,
+                       .every = j->pieces,
+                       .type = j->proj.type,
+                       .proj = mv_at(j->proj, token * (size_t)(j->w->rank + 2 * MV_STATES)),
+                       .dt = (float *)j->dt.data + token * (size_t)e,
+                       .A = j->w->A.data,
+                       .out = (float *)j->out.data + token * (size_t)tokens,
+                       .scratch = mv_cpu_bench(c, worker, 0, c->k->hidden_scratch(tokens, j->pieces))};
+    if (h.scratch)
+        c->k->hidden(&h);
+}
+
+static mv_status cpu_hidden(mv_backend *b, mv_tensor out, mv_tensor dt, mv_tensor proj, const mv_ssm *w, mv_error *e)
+{
+    tokens_job j = {.c = mv_cpu_of(b), .out = out, .dt = dt, .proj = proj, .w = w};
+    j.pieces = pieces_of_window(j.c, dt.dim[0], j.c->k->hidden_blocks(dt.dim[1]));
+    return mv_cpu_run(j.c, hidden_piece, &j, dt.dim[0] * j.pieces, e);
+}
+
 /* ---- attention */
 
 static void attention_piece(void *job, int i, int worker)
@@ -269,6 +314,8 @@ void mv_cpu_offer_tokens(mv_backend *b)
     b->step = cpu_step;
     b->scan = cpu_scan;
     b->readout = cpu_readout;
+    b->state_norm = cpu_state_norm;
+    b->hidden = cpu_hidden;
     b->attention = cpu_attention;
     b->attend = cpu_attend;
     b->split = cpu_split;

@@ -33,24 +33,32 @@ static bool wants(mv_probe *p, const char *site)
     return false;
 }
 
+static bool ends_in(const char *site, const char *leaf)
+{
+    size_t n = strlen(site), k = strlen(leaf);
+    return n > k && strcmp(site + n - k, leaf) == 0;
+}
+
 /* Whether the site has heads: (N, heads, T, d or T); the other sites of 4 dimensions are pictures (B C H W) and states
  * (N T E S). */
 static bool has_heads(const char *site)
 {
     static const char *const leaves[] = {".q", ".k", ".v", ".attn"};
-    size_t n = strlen(site);
-    for (int i = 0; i < 4; i++) {
-        size_t k = strlen(leaves[i]);
-        if (n > k && strcmp(site + n - k, leaves[i]) == 0)
+    for (int i = 0; i < 4; i++)
+        if (ends_in(site, leaves[i]))
             return true;
-    }
     return false;
 }
 
 static bool is_states(const char *site)
 {
-    size_t n = strlen(site);
-    return n > 8 && strcmp(site + n - 8, ".mixer.h") == 0;
+    return ends_in(site, ".mixer.h");
+}
+
+/* Sites that are made to be looked at: nothing of the network is made of them. */
+static bool only_tells(const char *site)
+{
+    return ends_in(site, ".mixer.hidden_attn") || ends_in(site, ".mixer.state_norm");
 }
 
 /* The dimension that holds channels. */
@@ -233,6 +241,11 @@ static mv_status check_site(const edit *t, const mv_site *site, mv_error *e)
     char have[64], want[64];
     const int *dim = site->dim;
     int from, to, d = t->along == HEAD ? 1 : channel_dim(site->name, site->nd);
+    if (only_tells(site->name))
+        return mv_fail(
+            e, MV_EINPUT,
+            "%s: %s only tells of the scan, and no edit of it leads on; edit mixer.dt, mixer.B, mixer.C or mixer.h",
+            t->text, site->name);
     if (t->along == HEAD && !has_heads(site->name))
         return mv_fail(e, MV_EINPUT, "%s: %s has no heads; q, k, v and attn have", t->text, site->name);
     if (t->along == CHANNEL && strlen(site->name) > 5 && strcmp(site->name + strlen(site->name) - 5, ".attn") == 0)

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "run.h"
+#include "explain_shares.h"
 
 /* What is shown, and its results: `slots` maps a picture, the mean of the heads first. */
 typedef struct {
@@ -18,12 +18,10 @@ typedef struct {
 /* An attention block that is read. */
 typedef struct {
     char site[64];
-    mv_grid grid;
-    int heads;
+    mv_shares *shares;
     view *shown;   /* NULL: read for the rollout alone */
     view *rollout; /* NULL: none is asked for */
-    int of, n;     /* number `of` of the level's n attention blocks */
-    float *mean;   /* for the rollout: the mean of the heads, (windows of the pass, tokens, tokens) */
+    int of, n;     /* number `of` of the n of its level that a rollout goes through */
 } watched;
 
 struct mv_attention_maps {
@@ -31,6 +29,7 @@ struct mv_attention_maps {
     int views, sites, pictures;
     view *view;
     watched *site;
+    mv_shares *shares; /* of each site */
 };
 
 /* ---- options */
@@ -156,175 +155,75 @@ static mv_status finish(mv_attention_map *to, const view *v, int head, const dou
     return MV_OK;
 }
 
-/* What one picture needs while it is read. A head's shares and figures have a place of their own if every head is
- * shown. */
-typedef struct {
-    float *rows;                    /* tokens, tokens */
-    double *weight, *share, *table; /* windows, tokens; places, windows, tokens; tokens */
-    mv_rows_stats *stats;           /* places */
-    int places;
-} desk;
-
-static void desk_free(desk *d)
+/* The shares and figures of a block, from those of its heads: in the place of the first. */
+static void heads_mean(double *share, mv_rows_stats *stats, size_t all, int heads)
 {
-    free(d->rows);
-    free(d->weight);
-    free(d->share);
-    free(d->table);
-    free(d->stats);
-}
-
-static bool desk_new(desk *d, const watched *w)
-{
-    size_t tokens = (size_t)w->grid.tokens, all = (size_t)w->grid.windows * tokens;
-    *d = (desk){.places = w->shown && w->shown->head == MV_HEAD_EACH ? w->heads : 1};
-    d->rows = malloc(tokens * tokens * sizeof *d->rows);
-    d->weight = malloc(all * sizeof *d->weight);
-    d->share = malloc((size_t)d->places * all * sizeof *d->share);
-    d->table = malloc(tokens * sizeof *d->table);
-    d->stats = malloc((size_t)d->places * sizeof *d->stats);
-    if (!d->rows || !d->weight || !d->share || !d->table || !d->stats) {
-        desk_free(d);
-        return false;
-    }
-    mv_rows_distances(d->table, &w->grid);
-    return true;
-}
-
-/* One window and one head of the value (N heads T T). */
-static bool read_rows(mv_run *r, mv_view v, int n, int head, float *rows)
-{
-    ptrdiff_t skip = n * v.stride[0] + head * v.stride[1];
-    v.data = (char *)v.data + skip * (ptrdiff_t)mv_dtype_size(v.type);
-    v.dim[0] = v.dim[1] = 1;
-    return mv_run_read(r, v, rows);
-}
-
-static void add_to_mean(float *mean, const float *rows, size_t n, int heads)
-{
-    for (size_t i = 0; i < n; i++)
-        mean[i] += rows[i] / (float)heads;
-}
-
-/* The shares and figures of a block from those of its heads, which may lie in one place already. */
-static void heads_mean(double *share, mv_rows_stats *s, const desk *d, size_t all, int heads)
-{
-    for (int k = 1; k < d->places; k++)
+    for (int k = 1; k < heads; k++)
         for (size_t i = 0; i < all; i++)
-            share[i] += d->share[(size_t)k * all + i];
+            share[i] += share[(size_t)k * all + i];
     for (size_t i = 0; i < all; i++)
         share[i] /= heads;
-    *s = (mv_rows_stats){.rows = d->places > 1 ? d->stats[0].rows : d->stats[0].rows / heads};
-    for (int k = 0; k < d->places; k++) {
-        s->entropy += d->stats[k].entropy / d->places;
-        s->distance += d->stats[k].distance / d->places;
-        s->padding += d->stats[k].padding / d->places;
+    mv_rows_stats mean = {.rows = stats->rows};
+    for (int k = 0; k < heads; k++) {
+        mean.entropy += stats[k].entropy / heads;
+        mean.distance += stats[k].distance / heads;
+        mean.padding += stats[k].padding / heads;
     }
+    *stats = mean;
 }
 
-/* The maps of one picture, whose first window is n0 of the value. */
-static mv_status show(const watched *w, const desk *d, mv_attention_map *to, mv_error *e)
+/* The maps of picture p of the pass. */
+static mv_status show(const watched *w, int p, mv_attention_map *to, mv_error *e)
 {
     const view *v = w->shown;
-    size_t all = (size_t)w->grid.windows * (size_t)w->grid.tokens;
+    const mv_grid *g = &v->block.grid;
+    int heads = mv_shares_heads(w->shares);
+    size_t all = (size_t)g->windows * (size_t)g->tokens;
+    double *share = w->shares->share + (size_t)(p * heads) * all;
+    mv_rows_stats *stats = w->shares->stats + p * heads;
     mv_status s = MV_OK;
     if (v->head == MV_HEAD_EACH)
-        for (int k = 0; k < w->heads && !s; k++) {
-            to[1 + k].stats = d->stats[k];
-            s = finish(&to[1 + k], v, k, d->share + (size_t)k * all, e);
+        for (int k = 0; k < heads && !s; k++) {
+            to[1 + k].stats = stats[k];
+            s = finish(&to[1 + k], v, k, share + (size_t)k * all, e);
         }
-    if (v->head >= 0)
-        to->stats = d->stats[0];
-    else
-        heads_mean(d->share, &to->stats, d, all, w->heads);
-    return s ? s : finish(to, v, v->head >= 0 ? v->head : MV_HEAD_MEAN, d->share, e);
+    if (v->head < 0)
+        heads_mean(share, stats, all, heads);
+    to->stats = *stats;
+    return s ? s : finish(to, v, v->head >= 0 ? v->head : MV_HEAD_MEAN, share, e);
 }
 
-/* Picture p of the pass: its rows are read once, each for all that is made of them. */
-static mv_status reduce(const watched *w, mv_run *r, mv_view value, int p, desk *d, mv_error *e)
+/* The rollout's maps, once the pass's pictures have been through all blocks, `last` being the last. */
+static mv_status roll(const watched *last, mv_run *r, mv_error *e)
 {
-    const mv_grid *g = &w->grid;
-    size_t tokens = (size_t)g->tokens, matrix = tokens * tokens, all = (size_t)g->windows * tokens;
-    int only = w->shown && w->shown->head >= 0 ? w->shown->head : -1;
-    memset(d->share, 0, (size_t)d->places * all * sizeof *d->share);
-    memset(d->stats, 0, (size_t)d->places * sizeof *d->stats);
-    for (int n = 0; n < g->windows; n++)
-        for (int head = 0; head < w->heads; head++) {
-            int at = p * g->windows + n, place = d->places > 1 ? head : 0;
-            bool shown = w->shown && (only < 0 || only == head);
-            if (!shown && !w->mean)
-                continue;
-            if (!read_rows(r, value, at, head, d->rows))
-                return r->error.code;
-            if (w->mean)
-                add_to_mean(w->mean + (size_t)at * matrix, d->rows, matrix, w->heads);
-            if (!shown)
-                continue;
-            size_t window = (size_t)n * tokens;
-            mv_rows_follow(d->share + (size_t)place * all + window, d->weight + window, d->rows, g->tokens);
-            mv_rows_measure(&d->stats[place], g, n, d->rows, d->table);
-        }
-    return w->shown ? show(w, d, &w->shown->map[(size_t)(r->first + p) * (size_t)w->shown->slots], e) : MV_OK;
-}
-
-/* q^T A~_last ... A~_first of picture p, the level's last attention block being `last`: once a picture has passed all.
- */
-static mv_status roll(const watched *last, int p, int picture, mv_error *e)
-{
-    const mv_grid *g = &last->grid;
-    view *v = last->rollout;
-    size_t tokens = (size_t)g->tokens, all = (size_t)g->windows * tokens;
-    double *from = malloc(all * sizeof *from), *to = malloc(all * sizeof *to);
-    mv_status s = from && to ? MV_OK : mv_fail_memory(e, "rollout");
-    if (!s) {
-        mv_query_weights(from, v->block.query, g);
-        for (const watched *w = last; w > last - last->n; w--) {
-            memset(to, 0, all * sizeof *to);
-            for (int n = 0; n < g->windows; n++) {
-                const float *mean = w->mean + (size_t)(p * g->windows + n) * tokens * tokens;
-                mv_rows_follow_residual(to + (size_t)n * tokens, from + (size_t)n * tokens, mean, g->tokens);
-            }
-            double *swap = from;
-            from = to;
-            to = swap;
-        }
-        s = finish(&v->map[picture], v, MV_HEAD_MEAN, from, e);
-    }
-    free(from);
-    free(to);
+    const view *v = last->rollout;
+    size_t all = (size_t)v->block.grid.windows * (size_t)v->block.grid.tokens;
+    int pictures = mv_run_pictures(r), first = mv_run_first(r);
+    double *share = malloc((size_t)pictures * all * sizeof *share);
+    mv_status s =
+        share ? mv_shares_roll(last->shares - last->n + 1, last->n, r, share, e) : mv_fail_memory(e, "rollout");
+    for (int p = 0; p < pictures && !s; p++)
+        s = finish(&v->map[first + p], v, MV_HEAD_MEAN, share + (size_t)p * all, e);
+    free(share);
     return s;
 }
 
 /* The pictures of one pass. */
-static mv_status pass(watched *w, mv_run *r, mv_view value, mv_error *e)
+static mv_status pass(const watched *w, mv_run *r, mv_view value, mv_error *e)
 {
-    size_t matrix = (size_t)w->grid.tokens * (size_t)w->grid.tokens;
     int pictures = mv_run_pictures(r), first = mv_run_first(r);
-    desk d;
-    if (w->rollout && !(w->mean = calloc((size_t)value.dim[0] * matrix, sizeof *w->mean)))
-        return mv_fail_memory(e, w->site);
     if ((w->shown && !extend(w->shown, first + pictures)) || (w->rollout && !extend(w->rollout, first + pictures)))
         return mv_fail_memory(e, w->site);
-    if (!desk_new(&d, w))
-        return mv_fail_memory(e, w->site);
-    if (w->shown)
-        mv_query_weights(d.weight, w->shown->block.query, &w->grid);
-    mv_status s = MV_OK;
-    for (int p = 0; p < pictures && !s; p++)
-        s = reduce(w, r, value, p, &d, e);
-    desk_free(&d);
-    if (w->rollout && w->of == w->n - 1)
-        for (int p = 0; p < pictures && !s; p++)
-            s = roll(w, p, first + p, e);
-    return s;
+    mv_status s = mv_shares_pass(w->shares, r, value, e);
+    for (int p = 0; w->shown && p < pictures && !s; p++)
+        s = show(w, p, &w->shown->map[(size_t)(first + p) * (size_t)w->shown->slots], e);
+    return !s && w->rollout && w->of == w->n - 1 ? roll(w, r, e) : s;
 }
 
-static void forget_means(mv_attention_maps *m)
+static void forget(mv_attention_maps *m)
 {
-    for (int i = 0; i < m->sites; i++) {
-        free(m->site[i].mean);
-        m->site[i].mean = NULL;
-    }
+    for (int i = 0; i < m->sites; i++)
+        mv_shares_forget(&m->shares[i]);
 }
 
 static watched *site_of(const mv_attention_maps *m, const char *site)
@@ -344,8 +243,8 @@ static bool sees(mv_probe *p, mv_run *r, const char *site, mv_view value)
 {
     mv_attention_maps *m = (mv_attention_maps *)p;
     watched *w = site_of(m, site);
-    const mv_grid *g = &w->grid;
-    const int expected[4] = {mv_run_pictures(r) * g->windows, w->heads, g->tokens, g->tokens};
+    const mv_grid *g = &w->shares->grid;
+    const int expected[4] = {mv_run_pictures(r) * g->windows, w->shares->heads, g->tokens, g->tokens};
     if (value.nd != 4 || memcmp(value.dim, expected, sizeof expected)) {
         char found[64], text[64];
         mv_run_fail(r, MV_EMISUSE, "%s: found rows of %s, expected %s for pictures of %dx%d", site,
@@ -353,8 +252,8 @@ static bool sees(mv_probe *p, mv_run *r, const char *site, mv_view value)
                     g->picture_w);
         return false;
     }
-    if (w == m->site) { /* a pass begins; one that failed half way may have left its means */
-        forget_means(m);
+    if (w == m->site) { /* a pass begins; one that failed half way may have left something */
+        forget(m);
         if (mv_run_first(r) == 0)
             for (int i = 0; i < m->views; i++)
                 clear(&m->view[i]);
@@ -364,7 +263,7 @@ static bool sees(mv_probe *p, mv_run *r, const char *site, mv_view value)
     if (pass(w, r, value, &e))
         mv_run_fail(r, e.code, "%s", e.text); /* does nothing where the run failed itself */
     if (r->error.code || w->of == w->n - 1)
-        forget_means(m);
+        forget(m);
     return false;
 }
 
@@ -386,8 +285,16 @@ static void add_level(mv_attention_maps *m, const mv_attention_options *o, const
         bool shown = shows(o, c, level, j);
         if (!shown && !o->rollout)
             continue;
-        watched *s = &m->site[m->sites++];
-        *s = (watched){.grid = b.grid, .heads = b.heads, .of = m->sites - 1 - first, .n = n};
+        watched *s = &m->site[m->sites];
+        *s = (watched){.shares = &m->shares[m->sites], .of = m->sites - first, .n = n};
+        *s->shares = (mv_shares){.grid = b.grid,
+                                 .query = b.query,
+                                 .heads = b.heads,
+                                 .head = o->head,
+                                 .shown = shown,
+                                 .mean = o->rollout,
+                                 .rolls = o->rollout && s->of == n - 1};
+        m->sites++;
         snprintf(s->site, sizeof s->site, "levels.%d.blocks.%d.mixer.attn", level, j);
         b.block = j;
         if (shown)
@@ -415,8 +322,9 @@ mv_attention_maps *mv_attention_maps_new(const mv_attention_options *options, co
         m->view =
             calloc(blocks + MV_LEVELS, sizeof *m->view); /* and a rollout a level; never moved: sites point into it */
         m->site = calloc(blocks, sizeof *m->site);
+        m->shares = calloc(blocks, sizeof *m->shares);
     }
-    if (!m || !m->view || !m->site) {
+    if (!m || !m->view || !m->site || !m->shares) {
         mv_attention_maps_free(m);
         mv_fail_memory(e, "attention");
         return NULL;
@@ -432,11 +340,13 @@ void mv_attention_maps_free(mv_attention_maps *m)
 {
     if (!m)
         return;
-    forget_means(m);
+    for (int i = 0; i < m->sites; i++)
+        mv_shares_free(&m->shares[i]);
     for (int i = 0; i < m->views; i++)
         clear(&m->view[i]);
     free(m->view);
     free(m->site);
+    free(m->shares);
     free(m);
 }
 

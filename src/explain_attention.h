@@ -1,6 +1,7 @@
-/* Where self-attention looks: a probe that reduces the rows of chosen blocks to maps and figures as they pass. Host
- * memory holds the T x T rows of one window and one head at a time; with `rollout`, the mean of the heads of a level's
- * attention blocks besides, for the pictures of one pass. (L3 at 512 px would hold 700 MB otherwise.)
+/* Where self-attention looks: a probe that reduces the rows of chosen blocks to maps and figures as they pass. On a
+ * device that can, they are reduced in its memory. From another, the host reads the T x T rows of one window and one
+ * head at a time; with `rollout` it holds, besides, the mean of the heads of a level's attention blocks, for the
+ * pictures of one pass. (L3 at 512 px would hold 700 MB otherwise.)
  *
  *     mv_attention_maps *m = mv_attention_maps_new(&options, &config, h, w, &e);
  *     mv_run *r = mv_run_new(model, h, w, capacity, mv_attention_maps_probe(m), &e);
@@ -42,7 +43,8 @@ typedef struct mv_attention_maps mv_attention_maps;
  * head that a chosen level has not, a cell outside its grid (the grid's size is named). */
 mv_attention_maps *mv_attention_maps_new(const mv_attention_options *options, const mv_config *config, int h, int w,
                                          mv_error *e);
-void mv_attention_maps_free(mv_attention_maps *m); /* fine on NULL; not before the run that has its probe */
+void mv_attention_maps_free(
+    mv_attention_maps *m); /* fine on NULL; after the run that has its probe, before the device */
 
 mv_probe *mv_attention_maps_probe(mv_attention_maps *m); /* borrowed; its `next` is the caller's to set */
 

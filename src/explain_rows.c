@@ -87,10 +87,23 @@ void mv_rows_distances(double *table, const mv_grid *g)
         table[t] = g->cell * hypot(t / g->window, t % g->window);
 }
 
+static double most_entropy(const mv_grid *g)
+{
+    return g->tokens > 1 ? log(g->tokens) : 1; /* one token alone has no entropy to divide */
+}
+
+static void average(mv_rows_stats *s, double entropy, double distance, double padding)
+{
+    s->rows++;
+    s->entropy += (entropy - s->entropy) / s->rows;
+    s->distance += (distance - s->distance) / s->rows;
+    s->padding += (padding - s->padding) / s->rows;
+}
+
 void mv_rows_measure(mv_rows_stats *s, const mv_grid *g, int n, const float *rows, const double *table)
 {
     int k = g->window, real_rows, real_columns;
-    double most = g->tokens > 1 ? log(g->tokens) : 1; /* one token alone has no entropy to divide */
+    double most = most_entropy(g);
     mv_grid_extent(g, n, &real_rows, &real_columns);
     for (int y = 0; y < real_rows; y++)
         for (int x = 0; x < real_columns; x++) {
@@ -106,10 +119,18 @@ void mv_rows_measure(mv_rows_stats *s, const mv_grid *g, int n, const float *row
                     padding += v < real_rows && u < real_columns ? 0 : a;
                 }
             }
-            s->rows++;
-            s->entropy += (entropy / most - s->entropy) / s->rows;
-            s->distance += (distance - s->distance) / s->rows;
-            s->padding += (padding - s->padding) / s->rows;
+            average(s, entropy / most, distance, padding);
+        }
+}
+
+void mv_rows_average(mv_rows_stats *s, const mv_grid *g, int n, const float *figures)
+{
+    int rows, columns;
+    mv_grid_extent(g, n, &rows, &columns);
+    for (int y = 0; y < rows; y++)
+        for (int x = 0; x < columns; x++) {
+            const float *f = figures + ((size_t)y * (size_t)g->window + (size_t)x) * 3;
+            average(s, (double)f[0] / most_entropy(g), g->cell * (double)f[1], (double)f[2]);
         }
 }
 

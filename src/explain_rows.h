@@ -54,6 +54,9 @@ void mv_rows_distances(double *table, const mv_grid *g);
  * means. `table` as mv_rows_distances makes it. */
 void mv_rows_measure(mv_rows_stats *s, const mv_grid *g, int n, const float *rows, const double *table);
 
+/* The same from what a device measured (mv_backend.measure) of the window's rows: (T, 3). */
+void mv_rows_average(mv_rows_stats *s, const mv_grid *g, int n, const float *figures);
+
 /* ---- maps */
 
 /* What a query's shares (windows, tokens) say in cells: raw values, unit "share". *padding receives what padding holds

@@ -37,15 +37,20 @@ static mv_tensor mixer(mv_run *r, const mv_mixer *w, mv_tensor u)
 
     mv_tensor proj = mv_linear(r, x, &w->x, MV_ACT_NONE, u.type); /* [r | B | C] */
     mv_tensor dt = {0}, h = {0};
-    if (mv_wants(r, "mixer.dt"))
+    bool hidden = mv_wants(r, "mixer.hidden_attn"), norm = mv_wants(r, "mixer.state_norm");
+    if (hidden || mv_wants(r, "mixer.dt"))
         tap(r, "mixer.dt", dt = mv_step(r, proj, &w->ssm));
     mv_tap(r, "mixer.B", mv_view_columns(proj, rank, MV_STATES));
     mv_tap(r, "mixer.C", mv_view_columns(proj, rank + MV_STATES, MV_STATES));
-    if (mv_wants(r, "mixer.h"))
+    if (norm || mv_wants(r, "mixer.h"))
         h = mv_new(r, MV_F32, 4, n, t, e, MV_STATES);
     mv_scan(r, yz, x, proj, dt, &w->ssm, h);
     if (h.nd && mv_tap(r, "mixer.h", mv_view_of(h)))
         mv_readout(r, yz, x, proj, h, &w->ssm);
+    if (norm) /* what these two tell of is not made of them: an edit of them would lead nowhere (edit.c) */
+        tap(r, "mixer.state_norm", mv_state_norm(r, h));
+    if (hidden)
+        tap(r, "mixer.hidden_attn", mv_hidden(r, dt, proj, &w->ssm));
     mv_tap(r, "mixer.y", mv_view_columns(yz, 0, e));
     return yz;
 }

@@ -141,6 +141,18 @@ static mv_status null_readout(mv_backend *b, mv_tensor yz, mv_tensor x, mv_tenso
     return MV_OK;
 }
 
+static mv_status null_state_norm(mv_backend *b, mv_tensor out, mv_tensor h, mv_error *e)
+{
+    (void)b, (void)out, (void)h, (void)e;
+    return MV_OK;
+}
+
+static mv_status null_hidden(mv_backend *b, mv_tensor out, mv_tensor dt, mv_tensor proj, const mv_ssm *w, mv_error *e)
+{
+    (void)b, (void)out, (void)dt, (void)proj, (void)w, (void)e;
+    return MV_OK;
+}
+
 static mv_status null_attention(mv_backend *b, mv_tensor out, mv_tensor qkv, int heads, mv_tensor rows, mv_error *e)
 {
     (void)b, (void)out, (void)qkv, (void)heads, (void)rows, (void)e;
@@ -197,6 +209,8 @@ mv_backend *mv_null_new(mv_dtype act, mv_error *e)
         .step = null_step,
         .scan = null_scan,
         .readout = null_readout,
+        .state_norm = null_state_norm,
+        .hidden = null_hidden,
         .attention = null_attention,
         .attend = null_attend,
         .split = null_windows,

@@ -34,6 +34,8 @@ void mv_conv1d_silu(mv_run *r, mv_tensor x, mv_tensor yz, mv_tensor xz, mv_vecto
 mv_tensor mv_step(mv_run *r, mv_tensor proj, const mv_ssm *w); /* N T E fp32 */
 void mv_scan(mv_run *r, mv_tensor yz, mv_tensor x, mv_tensor proj, mv_tensor dt, const mv_ssm *w, mv_tensor h);
 void mv_readout(mv_run *r, mv_tensor yz, mv_tensor x, mv_tensor proj, mv_tensor h, const mv_ssm *w);
+mv_tensor mv_state_norm(mv_run *r, mv_tensor h);                               /* N T fp32 */
+mv_tensor mv_hidden(mv_run *r, mv_tensor dt, mv_tensor proj, const mv_ssm *w); /* N T T fp32 */
 void mv_attention_rows(mv_run *r, mv_tensor out, mv_tensor qkv, int heads, mv_tensor rows);
 void mv_attend(mv_run *r, mv_tensor out, mv_tensor rows, mv_tensor qkv);
 mv_tensor mv_split(mv_run *r, mv_tensor x, int window);               /* N s*s C; a view where the map is one window */

@@ -33,7 +33,12 @@ typedef enum {
     SPLIT,
     MERGE,
     AFFINE,
-    POOL
+    POOL,
+    STATE_NORM,
+    HIDDEN,
+    FOLLOW,
+    MEAN_HEADS,
+    MEASURE
 } kind;
 
 typedef struct {
@@ -290,6 +295,76 @@ static void run_pool(stage *s, const op_case *c)
     s->b->pool(s->b, out->t, x->t, scale.v, shift.v, &s->e);
 }
 
+/* ---- what is told of the mixer, and of rows */
+
+static void run_state_norm(stage *s, const op_case *c)
+{
+    int n = c->d[0], t = c->d[1], e = c->d[2];
+    stage_value *h = stage_in(s, "h", MV_F32, 0, 2, DIMS(n, t, e, MV_STATES)),
+                *out = stage_out(s, "out", MV_F32, DIMS(n, t));
+    double *want = stage_doubles(out->n);
+    ref_state_norm(want, h->host, out->n, e);
+    stage_expect(s, out, want, false);
+    s->b->state_norm(s->b, out->t, h->t, &s->e);
+}
+
+static void run_hidden(stage *s, const op_case *c)
+{
+    int n = c->d[0], t = c->d[1], e = c->d[2], rank = c->d[3];
+    stage_value *dt = stage_in(s, "dt", MV_F32, 0.5f, 0.49f, 3, c->d),
+                *proj = stage_in(s, "proj", s->b->act, 0, 1.7f, DIMS(n, t, rank + 2 * MV_STATES)),
+                *out = stage_out(s, "out", MV_F32, DIMS(n, t, t));
+    stage_ssm m = stage_ssm_of(s, e, rank);
+    double *want = stage_doubles(out->n);
+    ref_hidden(want, dt->host, proj->host, m.A.host, n, t, e, rank);
+    stage_expect(s, out, want, false);
+    s->b->hidden(s->b, out->t, dt->t, proj->t, &m.w, &s->e);
+}
+
+static stage_value *rows_for(stage *s, int n, int heads, int t)
+{
+    return stage_in(s, "rows", MV_F32, 0.3f, 0.31f, DIMS(n, heads, t, t)); /* some below 0: a logarithm knows none */
+}
+
+static void run_follow(stage *s, const op_case *c)
+{
+    int n = c->d[0], heads = c->d[1], t = c->d[2], windows = c->d[3];
+    bool residual = c->flags & RESIDUAL;
+    stage_value *rows = rows_for(s, n, heads, t), *from = stage_in(s, "from", MV_F32, 0.5f, 0.5f, DIMS(windows, t)),
+                *to = stage_out(s, "to", MV_F32, DIMS(n, heads, t));
+    double *want = stage_doubles(to->n);
+    ref_follow(want, rows->host, from->host, n, heads, t, windows, residual);
+    stage_expect(s, to, want, false);
+    s->b->follow(s->b, to->t, rows->t, from->t, residual, &s->e);
+}
+
+static void run_mean_heads(stage *s, const op_case *c)
+{
+    int n = c->d[0], heads = c->d[1], t = c->d[2];
+    stage_value *rows = rows_for(s, n, heads, t), *out = stage_out(s, "out", MV_F32, DIMS(n, t, t));
+    double *want = stage_doubles(out->n);
+    ref_mean_heads(want, rows->host, n, heads, t);
+    stage_expect(s, out, want, false);
+    s->b->mean_heads(s->b, out->t, rows->t, &s->e);
+}
+
+static void run_measure(stage *s, const op_case *c)
+{
+    int heads = c->d[1], side = c->d[2], h = c->d[3], w = c->d[4], t = side * side,
+        n = c->d[0] * ((h + side - 1) / side) * ((w + side - 1) / side);
+    stage_value *rows = rows_for(s, n, heads, t), *out = stage_out(s, "out", MV_F32, DIMS(n, heads, t, 3));
+    double *want = stage_doubles(out->n);
+    ref_measure(want, rows->host, n, heads, side, h, w);
+    stage_expect(s, out, want, false);
+    s->b->measure(s->b, out->t, rows->t, h, w, &s->e);
+}
+
+/* Whether a device may do without this operation, and does. */
+static bool absent(const mv_backend *b, kind op)
+{
+    return (op == FOLLOW && !b->follow) || (op == MEAN_HEADS && !b->mean_heads) || (op == MEASURE && !b->measure);
+}
+
 /* ---- the table */
 
 static const struct {
@@ -311,6 +386,11 @@ static const struct {
     [MERGE] = {"merge", "BHWCw", run_windows},
     [AFFINE] = {"affine", "BHWC", run_affine},
     [POOL] = {"pool", "BHWC", run_pool},
+    [STATE_NORM] = {"state_norm", "NTE", run_state_norm},
+    [HIDDEN] = {"hidden", "NTER", run_hidden},
+    [FOLLOW] = {"follow", "NhTW", run_follow},
+    [MEAN_HEADS] = {"mean_heads", "NhT", run_mean_heads},
+    [MEASURE] = {"measure", "BhsHW", run_measure},
 };
 
 /* Tiny, odd (nothing divides by a vector's width), batched, and a few real ones, from the levels of the T variant */
@@ -403,6 +483,29 @@ static const op_case table[] = {
     {POOL, .d = {3, 5, 7, 17}},
     {POOL, .d = {3, 5, 7, 17}, .flags = SCALED},
     {POOL, .d = {4, 7, 7, 640}, .flags = SCALED},
+    {STATE_NORM, .d = {1, 1, 1}},
+    {STATE_NORM, .d = {3, 7, 17}},
+    {STATE_NORM, .d = {1, 49, 320}},
+    {HIDDEN, .d = {1, 1, 1, 1}},
+    {HIDDEN, .d = {3, 7, 17, 3}},
+    {HIDDEN, .d = {2, 50, 33, 3}},
+    {HIDDEN, .d = {1, 49, 320, 40}},
+    {HIDDEN, .d = {2, 196, 24, 20}},
+    {FOLLOW, .d = {1, 1, 1, 1}},
+    {FOLLOW, .d = {6, 3, 7, 2}},
+    {FOLLOW, .d = {6, 3, 7, 2}, .flags = RESIDUAL},
+    {FOLLOW, .d = {3, 1, 50, 3}, .flags = RESIDUAL},
+    {FOLLOW, .d = {2, 2, 300, 1}},
+    {FOLLOW, .d = {2, 1, 300, 2}, .flags = RESIDUAL},
+    {FOLLOW, .d = {4, 8, 196, 4}},
+    {MEAN_HEADS, .d = {1, 1, 1}},
+    {MEAN_HEADS, .d = {3, 3, 7}},
+    {MEAN_HEADS, .d = {2, 2, 50}},
+    {MEAN_HEADS, .d = {1, 16, 49}},
+    {MEASURE, .d = {1, 1, 1, 1, 1}},
+    {MEASURE, .d = {3, 2, 3, 5, 7}},
+    {MEASURE, .d = {1, 3, 7, 7, 7}},
+    {MEASURE, .d = {2, 2, 14, 16, 13}},
 };
 
 /* Behind the table: every way to end a convolution and a product, on odd sizes. */
@@ -448,6 +551,10 @@ void op_case_run(int i, mv_backend *b, uint64_t seed, op_result *r)
 {
     op_case c = case_at(i);
     stage s;
+    if (absent(b, c.op)) {
+        *r = (op_result){.absent = true};
+        return;
+    }
     stage_open(&s, b, seed + (uint64_t)i * 0x9E3779B97F4A7C15u);
     ops[c.op].run(&s, &c);
     stage_close(&s, r);

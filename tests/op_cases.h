@@ -23,6 +23,7 @@ typedef struct {
 } op_output;
 
 typedef struct {
+    bool absent;      /* the device has no such operation, and need not have it */
     mv_error error;   /* the device's sentence, if it failed: no outputs then */
     char damage[200]; /* a sentence where an input, a guard zone or a part to be left alone was changed; else "" */
     int outputs;
@@ -30,7 +31,7 @@ typedef struct {
 } op_result;
 
 int op_cases(void);
-/* "conv2d B1 H5 W7 C3 O17 s2 relu residual"; letters as in backend.h, heads h and d, window w, stride s. */
+/* "conv2d B1 H5 W7 C3 O17 s2 relu residual"; letters as in backend.h, heads h and d, window w or side s, stride s. */
 const char *op_case_name(int i);
 void op_case_run(int i, mv_backend *b, uint64_t seed, op_result *r);
 void op_result_free(op_result *r);

@@ -127,6 +127,89 @@ void ref_readout(double *y, const float *x, const float *proj, const double *h, 
         }
 }
 
+void ref_state_norm(double *out, const float *h, size_t tokens, int e)
+{
+    for (size_t t = 0; t < tokens; t++) {
+        double sum = 0;
+        for (int i = 0; i < e * MV_STATES; i++, h++)
+            sum += (double)*h * (double)*h;
+        out[t] = sqrt(sum);
+    }
+}
+
+/* M[i,j] of one channel; `time` is S_i - S_j */
+static double hidden_value(const float *C, const float *B, const float *A, double time, double dt)
+{
+    double m = 0;
+    for (int s = 0; s < MV_STATES; s++)
+        m += (double)C[s] * exp((double)A[s] * time) * dt * (double)B[s];
+    return m;
+}
+
+void ref_hidden(double *out, const float *dt, const float *proj, const float *A, int n, int tokens, int e, int rank)
+{
+    const size_t width = (size_t)rank + 2 * MV_STATES, T = (size_t)tokens, E = (size_t)e;
+    for (size_t w = 0; w < (size_t)n; w++, dt += T * E, proj += T * width, out += T * T)
+        for (size_t j = 0; j < T; j++)
+            for (size_t k = 0; k < E; k++) {
+                double time = 0;
+                for (size_t i = 0; i < T; i++) {
+                    if (k == 0)
+                        out[i * T + j] = 0;
+                    time += i > j ? (double)dt[i * E + k] : 0;
+                    if (i >= j)
+                        out[i * T + j] +=
+                            fabs(hidden_value(proj + i * width + rank + MV_STATES, proj + j * width + rank,
+                                              A + k * MV_STATES, time, (double)dt[j * E + k])) /
+                            e;
+                }
+            }
+}
+
+void ref_follow(double *to, const float *rows, const float *from, int n, int heads, int tokens, int windows,
+                bool residual)
+{
+    for (int k = 0; k < n * heads; k++, to += tokens) {
+        const float *q = from + (size_t)(k / heads % windows) * (size_t)tokens;
+        for (int j = 0; j < tokens; j++)
+            to[j] = 0;
+        for (int i = 0; i < tokens; i++, rows += tokens) {
+            double sum = 0;
+            for (int j = 0; j < tokens; j++)
+                sum += (double)rows[j];
+            for (int j = 0; j < tokens; j++)
+                to[j] += (double)q[i] * (residual ? ((double)rows[j] + (i == j)) / (sum + 1) : (double)rows[j]);
+        }
+    }
+}
+
+void ref_mean_heads(double *out, const float *rows, int n, int heads, int tokens)
+{
+    size_t matrix = (size_t)tokens * (size_t)tokens;
+    for (int w = 0; w < n; w++, rows += (size_t)heads * matrix)
+        for (size_t i = 0; i < matrix; i++) {
+            double sum = 0;
+            for (size_t k = 0; k < (size_t)heads; k++)
+                sum += (double)rows[k * matrix + i];
+            *out++ = sum / heads;
+        }
+}
+
+void ref_measure(double *out, const float *rows, int n, int heads, int side, int h, int w)
+{
+    int tokens = side * side, down = (h + side - 1) / side, across = (w + side - 1) / side;
+    for (int i = 0; i < n * heads * tokens; i++, rows += tokens, out += 3) {
+        int window = i / tokens / heads % (down * across), top = window / across * side, left = window % across * side;
+        out[0] = out[1] = out[2] = 0;
+        for (int j = 0; j < tokens; j++) {
+            double a = (double)rows[j];
+            out[0] -= a > 0 ? a * log(a) : 0;
+            out[1] += a * hypot(j / side - i % tokens / side, j % side - i % tokens % side);
+            out[2] += top + j / side < h && left + j % side < w ? 0 : a;
+        }
+    }
+}
+
 void ref_rows(double *rows, const float *qkv, int n, int tokens, int heads, int d)
 {
     size_t c = (size_t)heads * (size_t)d;

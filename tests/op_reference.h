@@ -24,6 +24,16 @@ void ref_states(double *h, const float *x, const float *proj, const double *dt, 
                 int e, int rank);
 void ref_readout(double *y, const float *x, const float *proj, const double *h, const float *D, size_t tokens, int e,
                  int rank);
+/* |h_t| (N T) from h (N T E S) */
+void ref_state_norm(double *out, const float *h, size_t tokens, int e);
+/* The mean over channels of |M_e| (N T T), by its definition and not by the recurrence */
+void ref_hidden(double *out, const float *dt, const float *proj, const float *A, int n, int tokens, int e, int rank);
+/* Of rows (N heads T T): to (N heads T) from (windows T), also through (A + I) / 2; the mean (N T T); figures
+ * (N heads T 3) for windows of side x side tokens over h x w cells */
+void ref_follow(double *to, const float *rows, const float *from, int n, int heads, int tokens, int windows,
+                bool residual);
+void ref_mean_heads(double *out, const float *rows, int n, int heads, int tokens);
+void ref_measure(double *out, const float *rows, int n, int heads, int side, int h, int w);
 /* softmax(q k^T / sqrt(d)), (N heads T T); and rows v, (N T C) */
 void ref_rows(double *rows, const float *qkv, int n, int tokens, int heads, int d);
 void ref_attend(double *out, const double *rows, const float *qkv, int n, int tokens, int heads, int d);

@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "explain_attention.h"
 #include "network.h"
 #include "op_cases.h"
 #include "plugin.h"
@@ -224,6 +225,117 @@ static void devices_do_not_disturb_each_other(void **s)
     network_free(&a);
 }
 
+/* ---- attention maps, reduced on the device, against those that the host makes of the CPU's rows */
+
+enum { MAP_H = 130, MAP_W = 190, MAP_PICTURES = 3 }; /* 2 x 2 padded windows in levels 2 and 3 */
+
+static struct {
+    void *(*alloc)(mv_backend *, size_t);
+    mv_status (*write)(mv_backend *, mv_view, const float *, mv_error *);
+    int calls;
+} counted;
+
+static void *counted_alloc(mv_backend *b, size_t bytes)
+{
+    counted.calls++;
+    return counted.alloc(b, bytes);
+}
+
+static mv_status counted_write(mv_backend *b, mv_view to, const float *host, mv_error *e)
+{
+    counted.calls++;
+    return counted.write(b, to, host, e);
+}
+
+static mv_attention_maps *maps_of(const network *n, const mv_config *c, const mv_attention_options *o, int capacity)
+{
+    mv_error e = {0};
+    float *x = network_input(MAP_PICTURES, MAP_H, MAP_W, 4);
+    mv_attention_maps *m = mv_attention_maps_new(o, c, MAP_H, MAP_W, &e);
+    expect_ok(&e);
+    mv_run *r = mv_run_new(n->model, MAP_H, MAP_W, capacity, mv_attention_maps_probe(m), &e);
+    expect_ok(&e);
+    for (int again = 0; again < 2; again++) {
+        counted.calls = 0;
+        mv_run_forward(r, x, MAP_PICTURES, NULL, &e);
+        expect_ok(&e);
+    }
+    assert_int_equal(counted.calls, 0); /* all memory is taken, and all queries are written, the first time */
+    mv_run_free(r);
+    free(x);
+    return m;
+}
+
+static double same_maps(const mv_attention_maps *got, const mv_attention_maps *want, int head)
+{
+    double worst = 0;
+    assert_int_equal(mv_attention_maps_pictures(got), MAP_PICTURES);
+    for (int i = 0; i < mv_attention_maps_count(want); i++) {
+        mv_attention_block b = mv_attention_maps_block_at(want, i);
+        bool rollout = b.block == MV_BLOCK_ROLLOUT;
+        int from = rollout || head < 0 ? MV_HEAD_MEAN : head, to = rollout                ? 0
+                                                                   : head == MV_HEAD_EACH ? b.heads
+                                                                                          : from + 1;
+        assert_int_equal(b.grid.windows, 4);
+        for (int k = from; k < to; k++)
+            for (int p = 0; p < MAP_PICTURES; p++) {
+                const mv_attention_map *g = mv_attention_maps_lookup(got, p, i, k),
+                                       *w = mv_attention_maps_lookup(want, p, i, k);
+                assert_true(g && w);
+                assert_string_equal(g->map.title, w->map.title);
+                assert_int_equal(g->stats.rows, w->stats.rows);
+                const double pairs[][2] = {{g->padding, w->padding},
+                                           {g->stats.entropy, w->stats.entropy},
+                                           {g->stats.distance, w->stats.distance},
+                                           {g->stats.padding, w->stats.padding}};
+                double d = relative_l2(g->map.v, w->map.v, (size_t)(w->map.h * w->map.w));
+                for (int f = 0; f < 4; f++)
+                    d = fmax(d, pairs[f][0] == pairs[f][1] ? 0 : fabs(pairs[f][0] / pairs[f][1] - 1));
+                if (!(d <= 1e-5))
+                    fail_msg("%s of picture %d differs by %.3g", w->map.title, p, d);
+                worst = fmax(worst, d);
+            }
+    }
+    return worst;
+}
+
+static void attention_maps_equal_the_host_s(void **s)
+{
+    (void)s;
+    mv_config c = small_config();
+    c.depth[2] = 4; /* two attention blocks; level 3 has one */
+    network here = network_of(&c, MV_F32, 2, 5), there = network_on(&c, device(MV_F32), 5);
+    counted.alloc = there.backend->alloc;
+    counted.write = there.backend->write;
+    there.backend->alloc = counted_alloc;
+    there.backend->write = counted_write;
+    static const struct {
+        mv_query_kind query;
+        int head, block, capacity;
+        bool rollout;
+    } cases[] = {{MV_QUERY_POOLED, MV_HEAD_EACH, MV_BLOCK_ALL, 3, true},
+                 {MV_QUERY_RECEIVED, MV_HEAD_MEAN, 3, 2, true},
+                 {MV_QUERY_CELL, 1, MV_BLOCK_ALL, 2, true},
+                 {MV_QUERY_CELL, MV_HEAD_EACH, 2, 3, false},
+                 {MV_QUERY_RECEIVED, 0, 3, 1, false}};
+    double worst = 0;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        mv_attention_options o = {.block = cases[i].block,
+                                  .head = cases[i].head,
+                                  .query = cases[i].query,
+                                  .cell = {[2] = {8, 2}, [3] = {1, 5}},
+                                  .rollout = cases[i].rollout};
+        mv_attention_maps *want = maps_of(&here, &c, &o, cases[i].capacity),
+                          *got = maps_of(&there, &c, &o, cases[i].capacity);
+        worst = fmax(worst, same_maps(got, want, o.head));
+        mv_attention_maps_free(want);
+        mv_attention_maps_free(got);
+    }
+    print_message("           worst of maps and figures %.2g\n", worst);
+    network_free(&here);
+    network_free(&there);
+}
+
 /* ---- the plug-in */
 
 static void cards_are_described(void **s)
@@ -280,6 +392,7 @@ int main(void)
         cmocka_unit_test(repeats_are_bit_equal),
         cmocka_unit_test(recorded_passes_see_new_pictures),
         cmocka_unit_test(devices_do_not_disturb_each_other),
+        cmocka_unit_test(attention_maps_equal_the_host_s),
     };
     const struct CMUnitTest brief[] = {
         /* for tools that slow every kernel a hundredfold */
