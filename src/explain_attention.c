@@ -193,31 +193,80 @@ static mv_status show(const watched *w, int p, mv_attention_map *to, mv_error *e
     return s ? s : finish(to, v, v->head >= 0 ? v->head : MV_HEAD_MEAN, share, e);
 }
 
-/* The rollout's maps, once the pass's pictures have been through all blocks, `last` being the last. */
-static mv_status roll(const watched *last, mv_run *r, mv_error *e)
+/* The rollout's maps of the pass's pictures, from their shares */
+static mv_status show_rollout(const watched *last, const mv_run *r, const double *share, mv_error *e)
 {
     const view *v = last->rollout;
     size_t all = (size_t)v->block.grid.windows * (size_t)v->block.grid.tokens;
-    int pictures = mv_run_pictures(r), first = mv_run_first(r);
-    double *share = malloc((size_t)pictures * all * sizeof *share);
-    mv_status s =
-        share ? mv_shares_roll(last->shares - last->n + 1, last->n, r, share, e) : mv_fail_memory(e, "rollout");
-    for (int p = 0; p < pictures && !s; p++)
+    int first = mv_run_first(r);
+    mv_status s = MV_OK;
+    for (int p = 0; p < mv_run_pictures(r) && !s; p++)
         s = finish(&v->map[first + p], v, MV_HEAD_MEAN, share + (size_t)p * all, e);
+    return s;
+}
+
+static mv_status show_all(const watched *w, const mv_run *r, mv_error *e)
+{
+    mv_status s = MV_OK;
+    for (int p = 0; w->shown && p < mv_run_pictures(r) && !s; p++)
+        s = show(w, p, &w->shown->map[(size_t)(mv_run_first(r) + p) * (size_t)w->shown->slots], e);
+    return s;
+}
+
+static double *rolled_new(const watched *w, const mv_run *r)
+{
+    return malloc((size_t)mv_run_pictures(r) * (size_t)w->shares->grid.windows * (size_t)w->shares->grid.tokens *
+                  sizeof(double));
+}
+
+/* The pictures of one pass, on the host: seen and shown at once. */
+static mv_status pass(const watched *w, mv_run *r, mv_view value, mv_error *e)
+{
+    int seen = mv_run_first(r) + mv_run_pictures(r);
+    if ((w->shown && !extend(w->shown, seen)) || (w->rollout && !extend(w->rollout, seen)))
+        return mv_fail_memory(e, w->site);
+    mv_status s = mv_shares_pass(w->shares, r, value, NULL, w->site, e);
+    if (!s)
+        s = show_all(w, r, e);
+    if (s || !w->shares->rolls)
+        return s;
+    double *share = rolled_new(w, r);
+    s = share ? mv_shares_roll(w->shares - w->n + 1, w->n, r, share, NULL, w->site, e) : mv_fail_memory(e, "rollout");
+    if (!s)
+        s = show_rollout(w, r, share, e);
     free(share);
     return s;
 }
 
-/* The pictures of one pass. */
-static mv_status pass(const watched *w, mv_run *r, mv_view value, mv_error *e)
+/* The same on a device: now asked for, */
+static mv_status ask(mv_attention_maps *m, const watched *w, mv_run *r, mv_view value, mv_error *e)
 {
-    int pictures = mv_run_pictures(r), first = mv_run_first(r);
-    if ((w->shown && !extend(w->shown, first + pictures)) || (w->rollout && !extend(w->rollout, first + pictures)))
-        return mv_fail_memory(e, w->site);
-    mv_status s = mv_shares_pass(w->shares, r, value, e);
-    for (int p = 0; w->shown && p < pictures && !s; p++)
-        s = show(w, p, &w->shown->map[(size_t)(first + p) * (size_t)w->shown->slots], e);
-    return !s && w->rollout && w->of == w->n - 1 ? roll(w, r, e) : s;
+    mv_status s = mv_shares_pass(w->shares, r, value, &m->probe, w->site, e);
+    return s || !w->shares->rolls ? s : mv_shares_roll(w->shares - w->n + 1, w->n, r, NULL, &m->probe, w->site, e);
+}
+
+/* and taken when it comes. */
+static mv_status take(const watched *w, mv_run *r, int part, mv_tensor value, mv_error *e)
+{
+    int seen = mv_run_first(r) + mv_run_pictures(r);
+    if (part != MV_SHARES_ROLLED) {
+        if (!extend(w->shown, seen))
+            return mv_fail_memory(e, w->site);
+        mv_status s = mv_shares_take(w->shares, r, part, value, e);
+        if (!s && part == MV_SHARES_FIGURES) {
+            s = show_all(w, r, e);
+            mv_shares_forget(w->shares);
+        }
+        return s;
+    }
+    double *share = extend(w->rollout, seen) ? rolled_new(w, r) : NULL;
+    if (!share)
+        return mv_fail_memory(e, "rollout");
+    for (size_t i = 0, n = mv_tensor_count(value); i < n; i++)
+        share[i] = (double)((const float *)value.data)[i];
+    mv_status s = show_rollout(w, r, share, e);
+    free(share);
+    return s;
 }
 
 static void forget(mv_attention_maps *m)
@@ -239,6 +288,16 @@ static bool wants(mv_probe *p, const char *site)
     return site_of((mv_attention_maps *)p, site);
 }
 
+/* A pass begins; one that failed half way may have left something. */
+static void begin(mv_attention_maps *m, const mv_run *r)
+{
+    forget(m);
+    if (mv_run_first(r) == 0)
+        for (int i = 0; i < m->views; i++)
+            clear(&m->view[i]);
+    m->pictures = mv_run_first(r) + mv_run_pictures(r);
+}
+
 static bool sees(mv_probe *p, mv_run *r, const char *site, mv_view value)
 {
     mv_attention_maps *m = (mv_attention_maps *)p;
@@ -252,19 +311,40 @@ static bool sees(mv_probe *p, mv_run *r, const char *site, mv_view value)
                     g->picture_w);
         return false;
     }
-    if (w == m->site) { /* a pass begins; one that failed half way may have left something */
-        forget(m);
-        if (mv_run_first(r) == 0)
-            for (int i = 0; i < m->views; i++)
-                clear(&m->view[i]);
-    }
-    m->pictures = mv_run_first(r) + mv_run_pictures(r);
     mv_error e = {0};
-    if (pass(w, r, value, &e))
+    mv_status s;
+    if (mv_shares_come(r))
+        s = ask(m, w, r, value, &e);
+    else {
+        if (w == m->site)
+            begin(m, r);
+        s = pass(w, r, value, &e);
+    }
+    if (s)
         mv_run_fail(r, e.code, "%s", e.text); /* does nothing where the run failed itself */
     if (r->error.code || w->of == w->n - 1)
         forget(m);
     return false;
+}
+
+/* Whether this is the first that comes of a pass */
+static bool opens(const mv_attention_maps *m, const watched *w, int part)
+{
+    const watched *s = m->site;
+    while (!s->shown && !s->shares->rolls)
+        s++;
+    return w == s && part == (s->shown ? MV_SHARES_SHARE : MV_SHARES_ROLLED);
+}
+
+static void kept(mv_probe *p, mv_run *r, const char *site, int part, mv_tensor value)
+{
+    mv_attention_maps *m = (mv_attention_maps *)p;
+    const watched *w = site_of(m, site);
+    mv_error e = {0};
+    if (opens(m, w, part))
+        begin(m, r);
+    if (take(w, r, part, value, &e))
+        mv_run_fail(r, e.code, "%s", e.text);
 }
 
 /* ---- the object */
@@ -329,7 +409,7 @@ mv_attention_maps *mv_attention_maps_new(const mv_attention_options *options, co
         mv_fail_memory(e, "attention");
         return NULL;
     }
-    m->probe = (mv_probe){.wants = wants, .sees = sees};
+    m->probe = (mv_probe){.wants = wants, .sees = sees, .kept = kept};
     for (int i = 2; i < MV_LEVELS; i++)
         if (level[i])
             add_level(m, options, config, i, h, w);

@@ -222,49 +222,34 @@ static mv_status launch(const mv_shares *s, mv_run *r, mv_tensor rows, mv_error 
     return status;
 }
 
-/* (n, heads, values) at `from`, of the heads looked at, to the host */
-static bool read_heads(const mv_shares *s, mv_run *r, size_t from, int n, int values, float *host)
+/* (windows of the pass, heads, values) at `from`, of the heads looked at, on their way to the probe */
+static void keep_heads(const mv_shares *s, mv_run *r, size_t from, int n, int values, mv_probe *p, const char *site,
+                       int part)
 {
     mv_view v = mv_view_of(mv_tensor_of(memory_at(s, from), MV_F32, 3, n, s->heads, values));
     if (s->head >= 0) {
         v.data = (float *)v.data + s->head * v.stride[1];
         v.dim[1] = 1;
     }
-    return mv_run_read(r, v, host);
+    mv_run_keep(r, p, site, part, v);
 }
 
-static mv_status take(mv_shares *s, mv_run *r, int n, mv_error *e)
-{
-    const parts at = parts_of(s);
-    const int heads = mv_shares_heads(s), windows = s->grid.windows;
-    size_t tokens = tokens_of(s), rows = (size_t)n * (size_t)heads;
-    float *host = malloc(4 * rows * tokens * sizeof *host), *share = host, *figures = host + rows * tokens;
-    if (!host)
-        return mv_fail_memory(e, "attention");
-    if (read_heads(s, r, at.share, n, s->grid.tokens, share) &&
-        read_heads(s, r, at.figures, n, 3 * s->grid.tokens, figures))
-        for (int i = 0; i < n; i++)
-            for (int k = 0; k < heads; k++, share += tokens, figures += 3 * tokens) {
-                double *to = share_at(s, i / windows, k, i % windows);
-                for (size_t t = 0; t < tokens; t++)
-                    to[t] = (double)share[t];
-                mv_rows_average(stats_at(s, i / windows, k), &s->grid, i % windows, figures);
-            }
-    free(host);
-    return r->error.code;
-}
-
-static mv_status reduce_there(mv_shares *s, mv_run *r, mv_view value, mv_error *e)
+static mv_status reduce_there(mv_shares *s, mv_run *r, mv_view value, mv_probe *p, const char *site, mv_error *e)
 {
     mv_tensor rows = {.data = value.data, .type = value.type, .nd = value.nd};
     memcpy(rows.dim, value.dim, sizeof rows.dim);
     mv_status status = settle(s, r, e);
     if (!status)
         status = launch(s, r, rows, e);
-    return status || !s->shown ? status : take(s, r, rows.dim[0], e);
+    if (status || !s->shown)
+        return status;
+    const parts at = parts_of(s);
+    keep_heads(s, r, at.share, rows.dim[0], s->grid.tokens, p, site, MV_SHARES_SHARE);
+    keep_heads(s, r, at.figures, rows.dim[0], 3 * s->grid.tokens, p, site, MV_SHARES_FIGURES);
+    return MV_OK;
 }
 
-static mv_status roll_there(const mv_shares *block, int n, mv_run *r, double *share, mv_error *e)
+static mv_status roll_there(const mv_shares *block, int n, mv_run *r, mv_probe *p, const char *site, mv_error *e)
 {
     const mv_shares *last = block + n - 1;
     const parts at = parts_of(last);
@@ -278,35 +263,60 @@ static mv_status roll_there(const mv_shares *block, int n, mv_run *r, double *sh
             return status;
         from = mv_tensor_of(to.data, MV_F32, 2, all, t);
     }
-    size_t values = mv_tensor_count(from);
-    float *host = malloc(values * sizeof *host);
-    if (!host)
-        return mv_fail_memory(e, "rollout");
-    if (mv_run_read(r, mv_view_of(from), host))
-        for (size_t i = 0; i < values; i++)
-            share[i] = (double)host[i];
-    free(host);
-    return r->error.code;
+    mv_run_keep(r, p, site, MV_SHARES_ROLLED, mv_view_of(from));
+    return MV_OK;
 }
 
 /* ---- either */
 
-mv_status mv_shares_pass(mv_shares *s, mv_run *r, mv_view rows, mv_error *e)
+bool mv_shares_come(const mv_run *r)
 {
-    mv_shares_forget(s);
-    if (s->shown) {
-        size_t heads = (size_t)mv_run_pictures(r) * (size_t)mv_shares_heads(s);
-        s->share = calloc(heads * (size_t)s->grid.windows * tokens_of(s), sizeof *s->share);
-        s->stats = calloc(heads, sizeof *s->stats);
-        if (!s->share || !s->stats)
-            return mv_fail_memory(e, "attention");
-    }
-    return r->b->follow ? reduce_there(s, r, rows, e) : reduce_here(s, r, rows, e);
+    return r->b->follow;
 }
 
-mv_status mv_shares_roll(const mv_shares *block, int n, mv_run *r, double *share, mv_error *e)
+static mv_status answer_new(mv_shares *s, const mv_run *r, mv_error *e)
 {
-    return r->b->follow ? roll_there(block, n, r, share, e) : roll_here(block, n, mv_run_pictures(r), share, e);
+    mv_shares_forget(s);
+    if (!s->shown)
+        return MV_OK;
+    size_t heads = (size_t)mv_run_pictures(r) * (size_t)mv_shares_heads(s);
+    s->share = calloc(heads * (size_t)s->grid.windows * tokens_of(s), sizeof *s->share);
+    s->stats = calloc(heads, sizeof *s->stats);
+    return s->share && s->stats ? MV_OK : mv_fail_memory(e, "attention");
+}
+
+mv_status mv_shares_pass(mv_shares *s, mv_run *r, mv_view rows, mv_probe *p, const char *site, mv_error *e)
+{
+    if (mv_shares_come(r))
+        return reduce_there(s, r, rows, p, site, e);
+    mv_status status = answer_new(s, r, e);
+    return status ? status : reduce_here(s, r, rows, e);
+}
+
+mv_status mv_shares_take(mv_shares *s, mv_run *r, int part, mv_tensor value, mv_error *e)
+{
+    const int heads = mv_shares_heads(s), windows = s->grid.windows;
+    const float *from = value.data;
+    size_t tokens = tokens_of(s);
+    if (part == MV_SHARES_SHARE && answer_new(s, r, e))
+        return MV_ENOMEM;
+    for (int i = 0; i < mv_run_pictures(r) * windows; i++)
+        for (int k = 0; k < heads; k++)
+            if (part == MV_SHARES_FIGURES) {
+                mv_rows_average(stats_at(s, i / windows, k), &s->grid, i % windows, from);
+                from += 3 * tokens;
+            } else {
+                double *to = share_at(s, i / windows, k, i % windows);
+                for (size_t t = 0; t < tokens; t++)
+                    to[t] = (double)*from++;
+            }
+    return MV_OK;
+}
+
+mv_status mv_shares_roll(const mv_shares *block, int n, mv_run *r, double *share, mv_probe *p, const char *site,
+                         mv_error *e)
+{
+    return mv_shares_come(r) ? roll_there(block, n, r, p, site, e) : roll_here(block, n, mv_run_pictures(r), share, e);
 }
 
 void mv_shares_forget(mv_shares *s)

@@ -1,6 +1,7 @@
 /* What an attention block's rows say of each picture of a pass, head by head: the shares of a query and the figures of
  * mv_rows_stats. Rows are reduced where they lie. A device with `follow` does it in its own memory, and only shares and
- * figures come to the host; from any other, the host reads the rows of one window and one head at a time.
+ * figures are kept (mv_run_keep), to be taken when they come; from any other, the host reads the rows of one window and
+ * one head at a time, and has the answer at once.
  *
  * For a rollout the mean of the heads of all blocks is kept till the last block has been seen, on the same side.
  */
@@ -19,7 +20,7 @@ typedef struct {
     bool shown; /* shares and figures are made */
     bool mean;  /* the mean of the heads is kept */
     bool rolls; /* the last block of a rollout */
-    /* the answer, of the last pass; NULL where none is shown */
+    /* the answer, till forgotten; NULL where none is shown */
     double *share;        /* pictures, heads looked at, windows, tokens */
     mv_rows_stats *stats; /* pictures, heads looked at */
     /* own: on the host */
@@ -33,13 +34,22 @@ typedef struct {
 /* Heads that are looked at. */
 int mv_shares_heads(const mv_shares *s);
 
-/* Reduces a pass's rows (windows of its pictures, heads, T, T), which are dense. On a device the first pass takes
- * memory and writes the query; later ones of no more pictures only launch and read. */
-mv_status mv_shares_pass(mv_shares *s, mv_run *r, mv_view rows, mv_error *e);
+/* What comes from a device, as mv_probe.kept is told */
+enum { MV_SHARES_SHARE, MV_SHARES_FIGURES, MV_SHARES_ROLLED };
 
-/* q^T A~_last ... A~_first of the pass's pictures into share (pictures, windows, tokens). All n blocks, in the order of
- * the network, have kept their means, and the last one rolls. */
-mv_status mv_shares_roll(const mv_shares *block, int n, mv_run *r, double *share, mv_error *e);
+/* Whether the answers come behind the calls, to be taken. */
+bool mv_shares_come(const mv_run *r);
+
+/* Reduces a pass's rows (windows of its pictures, heads, T, T), which are dense. On a device: launches it, and keeps
+ * shares, then figures for the probe under the site's name. The first pass takes memory there and writes the query;
+ * later ones of no more pictures only launch. */
+mv_status mv_shares_pass(mv_shares *s, mv_run *r, mv_view rows, mv_probe *p, const char *site, mv_error *e);
+mv_status mv_shares_take(mv_shares *s, mv_run *r, int part, mv_tensor value, mv_error *e);
+
+/* q^T A~_last ... A~_first of the pass's pictures: into share (pictures, windows, tokens); on a device kept, and share
+ * left alone. All n blocks, in the order of the network, have had the pass, and the last one rolls. */
+mv_status mv_shares_roll(const mv_shares *block, int n, mv_run *r, double *share, mv_probe *p, const char *site,
+                         mv_error *e);
 
 void mv_shares_forget(mv_shares *s); /* what a pass left on the host */
 void mv_shares_free(mv_shares *s);   /* and the device's memory; the device must live still */

@@ -265,7 +265,7 @@ mv_tensor mv_state_norm(mv_run *r, mv_tensor h)
 {
     mv_tensor out = mv_new(r, MV_F32, 2, h.dim[0], h.dim[1]);
     if (expect(r, h.nd == 4 && h.dim[3] == MV_STATES, "state_norm", h, out))
-        done(r, r->b->state_norm(r->b, out, h, &r->error));
+        done(r, "state_norm", r->b->state_norm(r->b, out, h, &r->error));
     return out;
 }
 
@@ -273,7 +273,7 @@ mv_tensor mv_hidden(mv_run *r, mv_tensor dt, mv_tensor proj, const mv_ssm *w)
 {
     mv_tensor out = mv_new(r, MV_F32, 3, proj.dim[0], proj.dim[1], proj.dim[1]);
     if (expect(r, dt.nd == 3 && dt.dim[2] == w->channels && proj.dim[2] == w->rank + 2 * MV_STATES, "hidden", dt, proj))
-        done(r, r->b->hidden(r->b, out, dt, proj, w, &r->error));
+        done(r, "hidden", r->b->hidden(r->b, out, dt, proj, w, &r->error));
     return out;
 }
 

@@ -255,12 +255,12 @@ static mv_attention_maps *maps_of(const network *n, const mv_config *c, const mv
     expect_ok(&e);
     mv_run *r = mv_run_new(n->model, MAP_H, MAP_W, capacity, mv_attention_maps_probe(m), &e);
     expect_ok(&e);
-    for (int again = 0; again < 2; again++) {
+    for (int again = 0; again < 4; again++) { /* the last is replayed, whatever the capacity */
         counted.calls = 0;
         mv_run_forward(r, x, MAP_PICTURES, NULL, &e);
         expect_ok(&e);
+        assert_true(again == 0 || counted.calls == 0); /* memory is taken and queries are written the first time */
     }
-    assert_int_equal(counted.calls, 0); /* all memory is taken, and all queries are written, the first time */
     mv_run_free(r);
     free(x);
     return m;
