@@ -238,9 +238,10 @@ static mv_status take(mv_shares *s, mv_run *r, int n, mv_error *e)
     const parts at = parts_of(s);
     const int heads = mv_shares_heads(s), windows = s->grid.windows;
     size_t tokens = tokens_of(s), rows = (size_t)n * (size_t)heads;
-    float *host = malloc(4 * rows * tokens * sizeof *host), *share = host, *figures = host + rows * tokens;
+    float *host = malloc(4 * rows * tokens * sizeof *host);
     if (!host)
         return mv_fail_memory(e, "attention");
+    float *share = host, *figures = host + rows * tokens;
     if (read_heads(s, r, at.share, n, s->grid.tokens, share) &&
         read_heads(s, r, at.figures, n, 3 * s->grid.tokens, figures))
         for (int i = 0; i < n; i++)
