@@ -5,7 +5,7 @@
  *   mean_heads  mean over heads of A                                a thread 16 bytes             rows + out
  *   measure     entropy, distance and padding of a row              a warp a row                  rows
  *   state_norm  |h_t| over all channels and states                  a warp a token                h
- *   hidden      mean_e |C_i . g|, g = exp(dt_i A) g from dt_j B_j   8 warps by 32 columns j       T / 64 dt + T / E out
+ *   hidden      mean_e |C_i . g|, g = exp(dt_i A) g from dt_j B_j   8 warps by 32 columns         dt T/64 + out E/32
  *
  * Layouts: rows A (N heads T T), to (N heads T), from (W T), figures (N heads T 3), h (N T E 8), dt (N T E), hidden's
  * out (N T T); all fp32 but proj (N T R+16). Sums are made in one order only: results are bit-equal from run to run.

@@ -378,6 +378,76 @@ static void scans(void **s)
     every(scan_of);
 }
 
+/* All pieces of a window; steps from where states last to where they are forgotten at once. A NaN of a step reaches all
+ * that comes after it, and nothing else. */
+static void hidden_of(const mv_kernels *k, mv_dtype type)
+{
+    static const int sizes[][4] = {{1, 1, 1, 1}, {7, 17, 3, 1}, {16, 8, 1, 2}, {50, 9, 3, 3}, {131, 5, 2, 2}};
+    for (size_t i = 0; i < 3 * sizeof sizes / sizeof *sizes; i++, forget()) {
+        const int *d = sizes[i / 3];
+        int tokens = d[0], e = d[1], rank = d[2], every_so = d[3], nan = i % 3 == 2 ? tokens / 2 : tokens;
+        size_t width = (size_t)rank + 2 * MV_STATES, n = (size_t)(tokens * e), square = (size_t)(tokens * tokens),
+               scratch = k->hidden_scratch(tokens, every_so);
+        float *proj = random_of("proj", (size_t)tokens * width, type, 0, 1.7f),
+              *dt = random_of("dt", n, MV_F32, i % 3 == 1 ? 15 : 0.2f, i % 3 == 1 ? 15 : 0.19f);
+        float *A = random_of("A", (size_t)e * MV_STATES, MV_F32, -4, 3.9f), *out = answer(square, MV_F32);
+        double *want = room(square);
+        ref_hidden(want, dt, proj, A, 1, tokens, e, rank);
+        if (nan < tokens)
+            dt[nan * e] = NAN;
+        for (int first = 0; first < every_so; first++) {
+            mv_hidden_job j = {.tokens = tokens,
+                               .channels = e,
+                               .rank = rank,
+                               .first = first,
+                               .every = every_so,
+                               .type = type,
+                               .proj = typed(proj, (size_t)tokens * width, type),
+                               .dt = dt,
+                               .A = A,
+                               .out = out,
+                               .scratch = answer(scratch, MV_F32)};
+            k->hidden(&j);
+            whole_guards("hidden's scratch", k, j.scratch, scratch, MV_F32);
+        }
+        for (int r = 0; r < tokens; r++)
+            for (int c = 0; c < tokens; c++) {
+                if (isnan(out[r * tokens + c]) != (r >= nan && c <= r && c <= nan))
+                    fail_msg("%s: hidden[%d, %d] is %g, the step of token %d being NaN", k->name, r, c,
+                             (double)out[r * tokens + c], nan);
+                if (isnan(out[r * tokens + c]))
+                    out[r * tokens + c] = (float)(want[r * tokens + c] = 0);
+            }
+        check("hidden", k, out, want, square, MV_F32, 1.5e-5);
+    }
+}
+
+static void hidden_attentions(void **s)
+{
+    (void)s;
+    every(hidden_of);
+}
+
+static void norm_of(const mv_kernels *k, mv_dtype type)
+{
+    (void)type;
+    static const int sizes[][2] = {{1, 1}, {3, 7}, {5, 16}, {4, 67}};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++, forget()) {
+        size_t rows = (size_t)sizes[i][0], states = (size_t)sizes[i][1] * MV_STATES;
+        float *h = random_of("h", rows * states, MV_F32, 0, 2), *out = answer(rows, MV_F32);
+        double *want = room(rows);
+        ref_state_norm(want, h, rows, sizes[i][1]);
+        k->norm(out, h, rows, states);
+        check("norm", k, out, want, rows, MV_F32, 1e-6);
+    }
+}
+
+static void norms(void **s)
+{
+    (void)s;
+    every(norm_of);
+}
+
 /* ---- attention */
 
 /* The second of two heads: the first one's columns must stay. 300 channels are more than one piece of q. */
@@ -495,6 +565,8 @@ int main(void)
         cmocka_unit_test(conv1ds),
         cmocka_unit_test(steps),
         cmocka_unit_test(scans),
+        cmocka_unit_test(hidden_attentions),
+        cmocka_unit_test(norms),
         cmocka_unit_test(attentions),
         cmocka_unit_test(nans),
     };
