@@ -4,6 +4,7 @@
  *   picture   out (B H W 3) = planes (B 3 H W)                   a thread a pixel      12 in, 3 values out, a pixel
  *   windows   tokens (N s s C) <-> picture (B H W C)             a thread 16 bytes     both
  *   gather    out (dense fp32) = a strided value; scatter back   a thread a value      both
+ *   planes    out (B C H W fp32) = picture (B H W C)             32 x 32 tiles         both
  *   columns   rows of what a 3x3 convolution sees                a thread 16 bytes     9 times x over stride^2
  *   fold      w (n k) scale[n]                                   a thread a value      both
  */
@@ -75,6 +76,34 @@ __device__ ptrdiff_t offset_of(size_t i, const strides &s)
         i /= static_cast<size_t>(s.dim[d]);
     }
     return at;
+}
+
+/* A picture's channels to the front, through a tile so that both sides are walked as they lie. */
+enum { TILE = 32, TILE_ROWS = 8 };
+
+template <class T> __global__ void planes_kernel(float *out, const T *x, int pixels, int c)
+{
+    MV_SHARED(float, tile); /* TILE x (TILE + 1) */
+    int pixel = static_cast<int>(blockIdx.x) * TILE, channel = static_cast<int>(blockIdx.y) * TILE,
+        lane = static_cast<int>(threadIdx.x), row = static_cast<int>(threadIdx.y);
+    size_t first = static_cast<size_t>(blockIdx.z) * static_cast<size_t>(pixels) * static_cast<size_t>(c);
+    for (int i = row; i < TILE; i += TILE_ROWS)
+        if (pixel + i < pixels && channel + lane < c)
+            tile[i * (TILE + 1) + lane] = to_float(x[first + static_cast<size_t>(pixel + i) * static_cast<size_t>(c) +
+                                                     static_cast<size_t>(channel + lane)]);
+    __syncthreads();
+    for (int i = row; i < TILE; i += TILE_ROWS)
+        if (channel + i < c && pixel + lane < pixels)
+            out[first + static_cast<size_t>(channel + i) * static_cast<size_t>(pixels) +
+                static_cast<size_t>(pixel + lane)] = tile[lane * (TILE + 1) + i];
+}
+
+/* Whether it is a picture seen as planes */
+bool is_planes(const mv_view &v)
+{
+    const ptrdiff_t c = v.nd == 4 ? v.dim[1] : 0, w = v.nd == 4 ? v.dim[3] : 0;
+    return c > 1 && v.dim[0] < 65536 && v.stride[1] == 1 && v.stride[3] == c && v.stride[2] == w * c &&
+           v.stride[0] == v.dim[2] * w * c;
 }
 
 template <class T> __global__ void gather_kernel(float *out, const T *x, strides s, size_t n)
@@ -165,6 +194,16 @@ void launch_gather(float *out, const mv_view &v, cudaStream_t stream)
     size_t n = mv_view_count(v);
     of_type(v.type, [&](auto t) {
         using T = decltype(t);
+        if (is_planes(v)) {
+            int pixels = v.dim[2] * v.dim[3], c = v.dim[1];
+            mv_launch(planes_kernel<T>,
+                      dim3(static_cast<unsigned>(blocks_for(static_cast<size_t>(pixels), TILE)),
+                           static_cast<unsigned>(blocks_for(static_cast<size_t>(c), TILE)),
+                           static_cast<unsigned>(v.dim[0])),
+                      dim3(TILE, TILE_ROWS), TILE * (TILE + 1) * sizeof(float), stream, out,
+                      static_cast<const T *>(v.data), pixels, c);
+            return;
+        }
         mv_launch(gather_kernel<T>, grid_of(n), dim3(BLOCK), 0, stream, out, static_cast<const T *>(v.data),
                   strides_of(v), n);
     });
