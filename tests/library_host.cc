@@ -15,6 +15,8 @@ struct library {
 
 using recording = std::vector<std::function<void()>>;
 
+static long live; /* devices, their memory and recorded passes that nobody has given back */
+
 mv_status library_count(int *n, mv_error *)
 {
     *n = 1;
@@ -29,11 +31,13 @@ mv_status library_describe(int, char text[160], mv_error *)
 
 library *library_new(int, mv_error *)
 {
+    live++;
     return new library{};
 }
 
 void library_free(library *l)
 {
+    live--;
     free(l->stage);
     delete l;
 }
@@ -50,13 +54,16 @@ cudaStream_t library_stream(const library *)
 void *library_alloc(library *, size_t bytes)
 {
     void *p = aligned_alloc(256, (bytes + 255) / 256 * 256);
-    if (p)
+    if (p) {
         memset(p, 0xff, bytes);
+        live++;
+    }
     return p;
 }
 
 void library_release(library *, void *p)
 {
+    live -= p != nullptr;
     free(p);
 }
 
@@ -185,6 +192,7 @@ mv_status library_record(library *, mv_error *)
 mv_status library_recorded(library *, void **graph, mv_error *)
 {
     *graph = simt::recorder;
+    live++;
     simt::recorder = nullptr;
     return MV_OK;
 }
@@ -198,6 +206,7 @@ mv_status library_replay(library *, void *graph, mv_error *)
 
 void library_forget(library *, void *graph)
 {
+    live -= graph != nullptr;
     delete static_cast<recording *>(graph);
 }
 
@@ -205,4 +214,10 @@ void library_forget(library *, void *graph)
 extern "C" void simt_order(unsigned order)
 {
     simt::order = order;
+}
+
+/* What is not given back yet; for tests. */
+extern "C" long simt_live(void)
+{
+    return live;
 }
