@@ -9,6 +9,7 @@
 #   make fuzz       every fuzzer for FUZZ_SECONDS (600) each; what they find stays in build/fuzz
 #   make cuda       the GPU plug-in, ./mvscope-cuda.so: needs nvcc 13, and takes cuDNN where it is found
 #   make check-cuda the device tests and compute-sanitizer on a GPU; make bench-cuda its speed, beside PyTorch
+#                   (VARIANTS="T L2:32": only these; PYTHON=... that has PyTorch; TORCH_FLAGS=--compile=none)
 #   make golden     make the golden files in tests/data anew from GOLDEN=FOLDER of the oracle's outputs
 #   make deps       install what is missing, only that
 #   make clean      remove build/ and ./mvscope
@@ -247,16 +248,20 @@ check:
 	@.ci/deps build test
 	@+tests/run $(PARTS)
 
-# On a GPU. The same tests as the emulation's, then the card's own checks of memory and races.
+# On a GPU. The emulation's tests and what is too slow for it, then the card's own checks of memory and races.
 check-cuda: mvscope-cuda.so $(BUILD)/tests/test_backend
 	MVSCOPE_PLUGIN=$(CURDIR)/mvscope-cuda.so $(BUILD)/tests/test_backend
 	@for tool in memcheck racecheck initcheck; do echo "== compute-sanitizer $$tool"; \
 		MVSCOPE_PLUGIN=$(CURDIR)/mvscope-cuda.so MVSCOPE_TEST_SHORT=1 $(CUDA_HOME)/bin/compute-sanitizer --tool $$tool \
 			--error-exitcode 9 $(BUILD)/tests/test_backend || exit 1; done
 
+# Ours, then PyTorch's beside it; all of it in build/bench-cuda.json.
+PYTHON ?= python3
 bench-cuda: mvscope-cuda.so $(BUILD)/tests/bench_device
-	$(BUILD)/tests/bench_device $(CURDIR)/mvscope-cuda.so
-	@python3 -c 'import torch' 2>/dev/null && python3 tests/bench_torch.py || echo "no PyTorch here: nothing to compare with"
+	@rm -f build/bench-cuda.json*
+	MVSCOPE_BENCH_JSON=build/bench-cuda.jsonl $(BUILD)/tests/bench_device $(CURDIR)/mvscope-cuda.so $(VARIANTS)
+	@type $(PYTHON) &>/dev/null || { echo "no Python here: ours alone, in build/bench-cuda.jsonl"; exit 0; }; \
+	$(PYTHON) tests/bench_torch.py --beside build/bench-cuda.jsonl --json build/bench-cuda.json $(TORCH_FLAGS) $(VARIANTS)
 
 bench: $(filter-out %/bench_device,$(BENCHES))
 	@for b in $^; do echo "== $${b##*/}"; $$b || exit 1; done

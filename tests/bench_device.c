@@ -1,6 +1,7 @@
 /* How fast the network runs on a GPU: pictures a second and the time of one pass, by variant and batch, beside its
- * floor, and what hooks cost. Pictures lie on the card already; a pass is timed by the host's clock from its launch to
- * its end, median of 100 after a warm-up in which algorithms are chosen and the pass is recorded.
+ * floor, and what hooks cost. Pictures lie on the card already and logits stay there; a pass is timed by the host's
+ * clock from the call until the card is idle, launches and the wait included, as bench_torch.py times PyTorch. Median
+ * of 100 after a warm-up in which algorithms are chosen and the pass is recorded.
  *
  *   bench_device PLUGIN.so [VARIANT[:BATCH[:PRECISION]]...]     a table, and JSON lines into MVSCOPE_BENCH_JSON=FILE
  *
@@ -186,8 +187,10 @@ static void costs_of(const mv_config *config, mv_dtype act, double *macs, double
 {
     mv_error e = {0};
     mv_backend *null = mv_null_new(act, &e);
-    mv_model *m = null ? mv_model_new(config, null, NULL, &e) : NULL;
-    mv_run *r = m ? mv_run_new(m, config->preprocess.h, config->preprocess.w, 1, NULL, &e) : NULL;
+    die_if(&e);
+    mv_model *m = mv_model_new(config, null, NULL, &e);
+    die_if(&e);
+    mv_run *r = mv_run_new(m, config->preprocess.h, config->preprocess.w, 1, NULL, &e);
     die_if(&e);
     mv_run_forward(r, NULL, 1, NULL, &e);
     die_if(&e);
@@ -234,12 +237,15 @@ static void measure(const mv_plugin *plugin, const char *name, mv_dtype act, int
     mv_model *m = mv_model_new(&config, b, weights_source(&source, 0), &e);
     die_if(&e);
     const char *precision = act == MV_F32 ? "fp32" : act == MV_F16 ? "fp16" : "bf16";
-    for (size_t i = 0; i < sizeof batches / sizeof *batches; i++) {
+    for (size_t i = 0; i < (only ? 1 : sizeof batches / sizeof *batches); i++) {
         size_t scratch = 0, ignored;
         int batch = only ? only : batches[i];
         double s = seconds_of(m, batch, UNWATCHED, NULL, &scratch);
         if (s < 0) {
             printf("%-11s %-5s %5d  does not fit into the memory\n", name, precision, batch);
+            if (json)
+                fprintf(json, "{\"model\":\"%s\",\"precision\":\"%s\",\"batch\":%d,\"failed\":\"out of memory\"}\n",
+                        name, precision, batch);
             continue;
         }
         double product = macs * batch / card.macs, memory = bytes / card.bytes;
@@ -263,10 +269,10 @@ static void measure(const mv_plugin *plugin, const char *name, mv_dtype act, int
         }
         printf("\n");
         fflush(stdout);
-        if (json)
+        if (json) { /* at once: what is measured survives a time limit */
             fprintf(json, "}\n");
-        if (only)
-            break;
+            fflush(json);
+        }
     }
     printf("%-11s %-5s an 8192-cube product: %.0f TFLOP/s; a sum in place: %.2f TB/s\n", name, precision,
            2 * card.macs * 1e-12, card.bytes * 1e-12);
@@ -290,6 +296,10 @@ int main(int argc, char **argv)
     die_if(&e);
     const char *file = getenv("MVSCOPE_BENCH_JSON");
     FILE *json = file ? fopen(file, "a") : NULL;
+    if (file && !json)
+        fprintf(stderr, "bench_device: %s cannot be written\n", file);
+    if (json)
+        fprintf(json, "{\"card\":\"%.*s\",\"device\":\"%s\"}\n", (int)strcspn(about, ","), about, about);
     printf("%s\n%-11s %-5s %5s %9s %9s %7s %8s %6s %6s %6s %6s %6s %6s\n", about, "variant", "", "batch", "images/s",
            "ms/pass", "floor", "scratch", "attn", "to", "states", "to", "blocks", "to");
     printf("%-11s %-5s %5s %9s %9s %7s %8s %6s %6s %6s %6s %6s %6s\n", "", "", "", "", "", "share", "MB", "card",

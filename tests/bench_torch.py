@@ -1,23 +1,48 @@
 #!/usr/bin/env python3
-"""How fast the same network runs in PyTorch on this GPU: what bench_device is compared with.
+"""How fast the same network runs in PyTorch on this GPU, beside ours.
 
-    bench_torch.py [VARIANT...]        eager (AMP fp16, channels last) and torch.compile (max-autotune), random weights
+    bench_torch.py [VARIANT[:BATCH]...] [--beside FILE] [--json FILE] [--compile NAMES] [--batches 1,8,32,128]
+    bench_torch.py --check CHECKPOINT INPUT     logits of a T checkpoint for a .safetensors `input`, on the CPU
+    bench_torch.py --check-scan                 the scans beside a loop in float64 (TRITON_INTERPRET=1: on the CPU)
 
-The scan is mamba-ssm's kernel where that is installed, else log2(T) doubling steps in PyTorch (Hillis & Steele 1986), the
-fastest of plain means at these lengths; the output names it. Pictures lie on the card; medians of 100 passes by CUDA
-events after a warm-up. `--check FILE INPUT` prints the logits of a checkpoint for a .safetensors `input` on the CPU."""
+PyTorch runs eagerly and under torch.compile (max-autotune, one shape at a time, weights frozen), random weights, AMP
+fp16, channels last. --compile names the variants that are compiled (minutes each): T,B,L2,L3-512-21K unless told, or all, or
+none. --beside lays bench_device's JSON lines (fp16) beside: a ratio is PyTorch's time over ours, above 1 ours is faster.
+--json keeps all of it in one file, written anew after each row. Without PyTorch, ours are kept alone.
+
+Both sides are timed by the host's clock, from the call until the card is idle: what a caller waits, launches and the
+wait included. Pictures lie on the card and logits stay there. Median of 100 passes after a warm-up, fewer (10 at least)
+past 10 seconds. CUDA events, which leave launches out, go to the JSON file as *_event_ms.
+
+The scan is mamba-ssm's kernel where that is installed, else a Triton kernel (below), else log2(T) doubling steps in
+PyTorch (Hillis & Steele 1986). The first two are held against doubling before they are taken; the output names the one."""
+import argparse
+import datetime
+import gc
+import json
 import math
+import os
 import statistics
+import subprocess
 import sys
+import time
+import types
 
-import torch
-import torch.nn as nn
-import torch.nn.functional as F
-
+try:
+    import torch
+    import torch.nn as nn
+    import torch.nn.functional as F
+except ImportError:
+    torch, nn = None, types.SimpleNamespace(Module=object)  # the networks below are then never made
 try:
     from mamba_ssm.ops.selective_scan_interface import selective_scan_fn
 except ImportError:
     selective_scan_fn = None
+try:
+    import triton
+    import triton.language as tl
+except ImportError:
+    triton = None
 
 #            dim in_dim depths          heads          window           side gamma
 VARIANTS = {
@@ -31,21 +56,193 @@ VARIANTS = {
     "L3-256-21K": (256, 64, (3, 3, 20, 10), (4, 8, 16, 32), (8, 8, 16, 8), 256, True),
     "L3-512-21K": (256, 64, (3, 3, 20, 10), (4, 8, 16, 32), (8, 8, 32, 16), 512, True),
 }
+COMPILED = ("T", "B", "L2", "L3-512-21K")
 
 
-def scan(x, dt, A, B, C, D):
-    """x, dt (N T E); A (E S); B, C (N T S); D (E)."""
-    if selective_scan_fn is not None and x.is_cuda:
-        y = selective_scan_fn(x.transpose(1, 2).contiguous(), dt.transpose(1, 2).contiguous(), A,
-                              B.transpose(1, 2).contiguous(), C.transpose(1, 2).contiguous(), D)
-        return y.transpose(1, 2)
+# ---- what is written
+
+class Report:
+    """Ours as bench_device wrote it, and PyTorch's rows joined to it."""
+
+    def __init__(self, beside, path):
+        self.path, self.rows = path, {}
+        self.head = {"date": datetime.datetime.now().astimezone().isoformat(timespec="seconds")}
+        if beside:
+            with open(beside) as file:
+                for line in map(json.loads, file):
+                    if "model" in line:
+                        self.row(line["model"], line["precision"], line["batch"])["ours"] = {
+                            k: v for k, v in line.items() if k not in ("model", "precision", "batch")}
+                    else:
+                        self.head.update(line)
+        try:
+            driver = subprocess.run(["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"],
+                                    capture_output=True, text=True, check=True, timeout=60).stdout.split()
+            self.head["driver"] = driver[0]
+        except (OSError, IndexError, subprocess.SubprocessError):
+            pass
+        self.save()
+
+    def row(self, model, precision, batch):
+        return self.rows.setdefault((model, precision, batch), {"model": model, "precision": precision, "batch": batch})
+
+    def ours(self, row):
+        return row.get("ours", {}).get("ms")
+
+    def save(self):
+        if self.path:
+            with open(self.path + ".tmp", "w") as file:
+                json.dump({**self.head, "rows": list(self.rows.values())}, file, indent=1)
+                file.write("\n")
+            os.replace(self.path + ".tmp", self.path)
+
+
+# ---- scans: x (N E T); dt (N T E) before its bias and softplus; bias, D (E); A (E 8); B, C (N T 8) -> (N T E) as x
+
+def scan_doubling(x, dt, bias, A, B, C, D):
+    kind, x, B, C = x.dtype, x.transpose(1, 2).float(), B.float(), C.float()
+    dt = F.softplus(dt.float() + bias.float())
     a, h, step = torch.exp(dt.unsqueeze(-1) * A), (dt * x).unsqueeze(-1) * B.unsqueeze(2), 1
     while step < x.shape[1]:  # h_t += a_t h_{t-step}; a_t *= a_{t-step}
         h = torch.cat([h[:, :step], torch.addcmul(h[:, step:], a[:, step:], h[:, :-step])], 1)
         a = torch.cat([a[:, :step], a[:, step:] * a[:, :-step]], 1)
         step *= 2
-    return (h * C.unsqueeze(2)).sum(-1) + D * x
+    return ((h * C.unsqueeze(2)).sum(-1) + D.float() * x).to(kind)
 
+
+if torch and selective_scan_fn:
+    # An operator of its own, so that torch.compile does not break its graph there.
+    @torch.library.custom_op("mvscope::scan", mutates_args=())
+    def mamba(x: torch.Tensor, dt: torch.Tensor, bias: torch.Tensor, A: torch.Tensor, B: torch.Tensor, C: torch.Tensor,
+              D: torch.Tensor) -> torch.Tensor:
+        return selective_scan_fn(x, dt, A, B, C, D, delta_bias=bias, delta_softplus=True)
+
+    @mamba.register_fake
+    def _(x, dt, bias, A, B, C, D):
+        return torch.empty(x.shape, dtype=x.dtype, device=x.device)
+
+    def scan_mamba(x, dt, bias, A, B, C, D):
+        B, C = B.transpose(1, 2).contiguous(), C.transpose(1, 2).contiguous()
+        x, dt = x.contiguous(), dt.transpose(1, 2).contiguous()
+        return mamba(x, dt, bias.float(), A, B, C, D.float()).transpose(1, 2)
+
+if torch and triton:
+    TILES = [(4, 4), (2, 4), (2, 8), (4, 8), (8, 4), (8, 8)]  # channels, warps
+    if os.getenv("TRITON_INTERPRET"):  # where nothing can be timed
+        TILES = TILES[:1]
+
+    @triton.jit
+    def then(a, b, c, d):  # h -> a h + b, then h -> c h + d
+        return a * c, b * c + d
+
+    # One tile of all T and BE channels; its states one after another, each by a scan along T.
+    @triton.autotune([triton.Config({"BE": e}, num_warps=w) for e, w in TILES], key=["N", "T", "E"])
+    @triton.jit
+    def scan_kernel(x, dt, bias, A, B, C, D, y, N, T, E, x_n, x_e, x_t, dt_n, dt_t, dt_e, B_n, B_t, B_s, C_n, C_t, C_s,
+                    BT: tl.constexpr, BE: tl.constexpr):
+        n = tl.program_id(0).to(tl.int64)
+        e = tl.program_id(1) * BE + tl.arange(0, BE)
+        t = tl.arange(0, BT)
+        inside = (t < T)[:, None] & (e < E)[None, :]
+        u = tl.load(x + n * x_n + t[:, None] * x_t + e[None, :] * x_e, inside, 0).to(tl.float32)
+        r = tl.load(dt + n * dt_n + t[:, None] * dt_t + e[None, :] * dt_e, inside, 0).to(tl.float32)
+        r += tl.load(bias + e, e < E, 0).to(tl.float32)[None, :]
+        p = tl.exp(tl.minimum(r, 20))
+        q = 1 + p  # log(1 + p) without losing a small p
+        step = tl.where(r > 20, r, tl.where(q == 1, p, tl.log(q) * (p / tl.where(q == 1, 1, q - 1))))
+        drive = step * u
+        out = u * tl.load(D + e, e < E, 0).to(tl.float32)[None, :]
+        for s in tl.static_range(8):
+            decay = tl.exp(step * tl.load(A + e * 8 + s, e < E, 0)[None, :])
+            b = tl.load(B + n * B_n + t * B_t + s * B_s, t < T, 0).to(tl.float32)
+            c = tl.load(C + n * C_n + t * C_t + s * C_s, t < T, 0).to(tl.float32)
+            _, h = tl.associative_scan((decay, drive * b[:, None]), 0, then)
+            out += h * c[:, None]
+        tl.store(y + (n * T + t[:, None]) * E + e[None, :], out.to(y.dtype.element_ty), inside)
+
+    def scan_triton(x, dt, bias, A, B, C, D):
+        n, e, t = x.shape
+        y = torch.empty((n, t, e), dtype=x.dtype, device=x.device)
+        scan_kernel[lambda meta: (n, triton.cdiv(e, meta["BE"]))](
+            x, dt, bias, A, B, C, D, y, n, t, e, *x.stride(), *dt.stride(), *B.stride(), *C.stride(),
+            BT=triton.next_power_of_2(t))
+        return y
+
+
+scan = scan_doubling  # or what choose_scan finds
+
+
+def scan_case(n, e, t, device):
+    """Arguments of a scan in fp32, laid out as the mixer has them."""
+    random = torch.Generator().manual_seed(e + t)
+
+    def normal(*shape):
+        return torch.randn(*shape, generator=random).to(device)
+    rank = math.ceil(e / 8)
+    _, B, C = normal(n, t, rank + 16).split([rank, 8, 8], -1)
+    A = -torch.arange(1, 9, device=device).float() * torch.exp(0.3 * normal(e, 8))
+    return normal(n, e, t), normal(n, t, e) - 2, normal(e), A, B, C, normal(e)
+
+
+SCAN_CASES = ((2, 42, 196), (3, 20, 49), (1, 5, 1024), (2, 9, 1))
+
+
+def distance(a, b):
+    return ((a.double() - b.double()).norm() / b.double().norm()).item()
+
+
+def scan_error(f, device):
+    with torch.no_grad():
+        return max(distance(f(*case), scan_doubling(*case)) for case in (scan_case(*c, device) for c in SCAN_CASES))
+
+
+def first_line(error):
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:70]
+
+
+def choose_scan():
+    """The first scan that works and agrees with doubling to 1e-5, called directly and compiled; its name."""
+    global scan
+    for name in ("mamba", "triton"):
+        f = globals().get("scan_" + name)
+        title = {"mamba": "mamba-ssm's kernel", "triton": "a Triton kernel"}[name]
+        if not f:
+            continue
+        try:
+            error = max(scan_error(f, "cuda"), scan_error(torch.compile(f, dynamic=False), "cuda"))
+        except Exception as e:  # whatever its compiler raises
+            print(f"scan: {title} fails and is not taken: {first_line(e)}")
+            continue
+        if error < 1e-5:
+            scan = f
+            return f"{title}, {error:.1e} from doubling"
+        print(f"scan: {title} is {error:.1e} from doubling and is not taken")
+    return "doubling in PyTorch"
+
+
+def check_scan():
+    def loop(x, dt, bias, A, B, C, D):
+        x, dt, A, B, C = x.transpose(1, 2).double(), F.softplus(dt.double() + bias), A.double(), B.double(), C.double()
+        h, y = 0, []
+        for t in range(x.shape[1]):
+            h = torch.exp(dt[:, t, :, None] * A) * h + (dt * x)[:, t, :, None] * B[:, t, None]
+            y.append((h * C[:, t, None]).sum(-1) + D * x[:, t])
+        return torch.stack(y, 1)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    for name in ("doubling", "mamba", "triton"):
+        f = globals().get("scan_" + name)
+        if not f or (device == "cpu" and name == "triton" and not os.getenv("TRITON_INTERPRET")):
+            print(f"{name}: not here")
+            continue
+        for c in SCAN_CASES:
+            case = scan_case(*c, device)
+            error = distance(f(*case), loop(*case))
+            print(f"{name}: N {c[0]}, E {c[1]}, T {c[2]}: {error:.2e} from a loop in float64")
+            if not error < 1e-5:
+                sys.exit("bench_torch.py: expected below 1e-5")
+
+
+# ---- the network
 
 class Mixer(nn.Module):
     def __init__(self, c):
@@ -62,9 +259,9 @@ class Mixer(nn.Module):
         x, z = self.in_proj(u).transpose(1, 2).chunk(2, 1)
         x, z = F.silu(self.conv1d_x(x)).transpose(1, 2), F.silu(self.conv1d_z(z)).transpose(1, 2)
         r, B, C = self.x_proj(x).split([self.rank, 8, 8], -1)
-        dt = F.softplus((self.dt_proj(r) + self.dt_proj.bias).float())  # the released models count the bias twice
-        y = scan(x.float(), dt, -torch.exp(self.A_log.float()), B.float(), C.float(), self.D.float())
-        return self.out_proj(torch.cat([y.to(z.dtype), z], -1))
+        # the bias a second time: the released models count it twice
+        y = scan(x.transpose(1, 2), self.dt_proj(r), self.dt_proj.bias, -torch.exp(self.A_log.float()), B, C, self.D)
+        return self.out_proj(torch.cat([y, z], -1))
 
 
 class Attention(nn.Module):
@@ -154,19 +351,110 @@ class MambaVision(nn.Module):
         return self.head(self.norm(x).mean((2, 3)))
 
 
-def milliseconds(net, x):
-    with torch.inference_mode(), torch.autocast("cuda", torch.float16):
-        for _ in range(12):
-            net(x)
-        times = []
-        for _ in range(100):
-            a, b = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
-            a.record()
-            net(x)
-            b.record()
-            b.synchronize()
-            times.append(a.elapsed_time(b))
-    return statistics.median(times)
+# ---- measuring
+
+def medians(call):
+    """Milliseconds of a pass by the host's clock and by CUDA events."""
+    for _ in range(12):
+        call()
+    torch.cuda.synchronize()
+    host, card, begin = [], [], time.perf_counter()
+    while len(host) < 10 or len(host) < 100 and time.perf_counter() - begin < 10:
+        a = time.perf_counter()
+        call()
+        torch.cuda.synchronize()
+        host.append((time.perf_counter() - a) * 1e3)
+    begin = time.perf_counter()
+    while len(card) < 10 or len(card) < 100 and time.perf_counter() - begin < 10:
+        a, b = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+        a.record()
+        call()
+        b.record()
+        b.synchronize()
+        card.append(a.elapsed_time(b))
+    return statistics.median(host), statistics.median(card)
+
+
+def clean():
+    torch._dynamo.reset()
+    gc.collect()
+    torch.cuda.empty_cache()
+
+
+def measure(net, x, compiled):
+    """What a row of the report gets of one way to run."""
+    how = "compile" if compiled else "eager"
+    failed = "?"
+    for freezing in (True, False) if compiled else (False,):
+        try:
+            with torch.no_grad(), torch.autocast("cuda", torch.float16):
+                got = {}
+                f = net
+                if compiled:
+                    torch._inductor.config.freezing = freezing
+                    f, begin = torch.compile(net, mode="max-autotune", dynamic=False), time.perf_counter()
+                    f(x)
+                    torch.cuda.synchronize()
+                    got = {"compile_s": round(time.perf_counter() - begin, 1), "compile_frozen": freezing}
+                host, card = medians(lambda: f(x))
+            return {**got, how + "_ms": round(host, 4), how + "_event_ms": round(card, 4)}
+        except torch.cuda.OutOfMemoryError:
+            return {how + "_failed": "out of memory"}
+        except Exception as e:  # compilers raise anything
+            failed = first_line(e)
+            if "out of memory" in str(e).lower():
+                return {how + "_failed": "out of memory"}
+        finally:
+            f = None
+            if compiled:
+                clean()
+    return {how + "_failed": failed}
+
+
+def cells(row, how, ours):
+    if how + "_ms" in row:
+        ratio = f"{row[how + '_ms'] / ours:6.2f}x" if ours else f"{'-':>7}"
+        return f" {row[how + '_ms']:10.3f} {ratio}"
+    failed = row.get(how + "_failed")
+    return f" {'failed' if failed else '-':>10} {'-':>7}"
+
+
+def bench(names, batches, compiled, report):
+    torch.backends.cudnn.benchmark = True
+    report.head.update(card=torch.cuda.get_device_name(), pytorch=torch.__version__, cuda=torch.version.cuda,
+                       scan=choose_scan(), timing="host clock, call until idle; *_event_ms: CUDA events",
+                       pytorch_precision="AMP fp16, channels last")
+    clean()
+    print(f"PyTorch {torch.__version__}, {torch.cuda.get_device_name()}, AMP fp16, channels last; host clock, median")
+    print(f"scan: {report.head['scan']}; a ratio is PyTorch's time over ours in fp16")
+    print(f"{'variant':11} {'batch':>6} {'ours ms':>10} {'eager ms':>10} {'ratio':>7} {'compile ms':>10} {'ratio':>7}")
+    for asked in names:
+        name, _, only = asked.partition(":")
+        v = VARIANTS[name]
+        net = MambaVision(v).eval().cuda().to(memory_format=torch.channels_last)
+        for batch in [int(only.split(":")[0])] if only.split(":")[0] else batches:
+            row, x = report.row(name, "fp16", batch), None
+            try:
+                x = torch.randn(batch, 3, v[5], v[5], device="cuda").contiguous(memory_format=torch.channels_last)
+                row.update(measure(net, x, False))
+                clean()
+                if name in compiled:
+                    row.update(measure(net, x, True))
+            except torch.cuda.OutOfMemoryError:  # the pictures themselves
+                row["eager_failed"] = "out of memory"
+            ours = report.ours(row)
+            print(f"{name:11} {batch:6} {f'{ours:10.3f}' if ours else '         -'}{cells(row, 'eager', ours)}"
+                  f"{cells(row, 'compile', ours)}", flush=True)
+            if row.get("compile_frozen") is False:
+                print(f"{'':18} compile: without frozen weights, as that failed", flush=True)
+            for how in ("eager", "compile"):
+                if how + "_failed" in row:
+                    print(f"{'':18} {how}: {row[how + '_failed']}", flush=True)
+            report.save()
+            del x
+            clean()
+        del net
+        clean()
 
 
 def check(checkpoint, file):
@@ -179,30 +467,32 @@ def check(checkpoint, file):
         print(*net(load_file(file)["input"])[0].tolist())
 
 
-def main(names):
-    if not torch.cuda.is_available():
-        sys.exit("bench_torch.py: PyTorch sees no GPU")
-    how = "mamba-ssm's kernel" if selective_scan_fn else "doubling in PyTorch"
-    print(f"PyTorch {torch.__version__}, {torch.cuda.get_device_name()}, AMP fp16, channels last; scan: {how}")
-    print(f"{'variant':13} {'batch':>6} {'eager img/s':>12} {'ms':>9} {'compile img/s':>14} {'ms':>9}")
-    for name in names or ("T", "B", "L2", "L3-512-21K"):
-        v = VARIANTS[name]
-        net = MambaVision(v).eval().cuda().to(memory_format=torch.channels_last)
-        compiled = torch.compile(net, mode="max-autotune")
-        for batch in (1, 8, 32, 128):
-            x = torch.randn(batch, 3, v[5], v[5], device="cuda").contiguous(memory_format=torch.channels_last)
-            row = f"{name:13} {batch:6}"
-            for which in (net, compiled):
-                try:
-                    ms = milliseconds(which, x)
-                    row += f" {batch / ms * 1e3:12.1f} {ms:9.3f}"
-                except (torch.cuda.OutOfMemoryError, RuntimeError) as e:
-                    row += f"  failed: {str(e).splitlines()[0][:60]}"
-            print(row, flush=True)
+def main():
+    p = argparse.ArgumentParser(description="the same network in PyTorch, beside ours")
+    p.add_argument("variants", nargs="*", metavar="VARIANT[:BATCH]")
+    p.add_argument("--beside", metavar="FILE", help="bench_device's JSON lines")
+    p.add_argument("--json", metavar="FILE", help="where all of it is kept")
+    p.add_argument("--batches", default="1,8,32,128")
+    p.add_argument("--compile", default=",".join(COMPILED), metavar="NAMES", help="variants to compile; all, none")
+    p.add_argument("--check", nargs=2, metavar=("CHECKPOINT", "INPUT"))
+    p.add_argument("--check-scan", action="store_true")
+    o = p.parse_args()
+    if torch and o.check:
+        return check(*o.check)
+    if torch and o.check_scan:
+        return check_scan()
+    names = list(dict.fromkeys(n for n in o.variants or VARIANTS))
+    compiled = VARIANTS if o.compile == "all" else [] if o.compile == "none" else o.compile.split(",")
+    for name in [n.partition(":")[0] for n in names] + list(compiled):
+        if name not in VARIANTS:
+            p.error(f"no variant '{name}'")
+    report = Report(o.beside, o.json)
+    if not torch or not torch.cuda.is_available():
+        print("no PyTorch here: nothing to compare with" if not torch else "PyTorch sees no GPU: nothing to compare with")
+        return None if o.beside else 1
+    bench(names, [int(b) for b in o.batches.split(",")], compiled, report)
+    return None
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--check"]:
-        check(*sys.argv[2:4])
-    else:
-        main(sys.argv[1:])
+    sys.exit(main())

@@ -25,6 +25,8 @@ extern "C" void simt_break_at(unsigned mark)
 
 using recording = std::vector<std::function<void()>>;
 
+static long live; /* devices, their memory and recorded passes that nobody has given back */
+
 mv_status library_count(int *n, mv_error *)
 {
     *n = 1;
@@ -46,13 +48,15 @@ library *library_new(int card, mv_error *e)
         return nullptr;
     library *l = new library{};
     l->broken = break_at;
+    live++;
     return l;
 }
 
 void library_free(library *l)
 {
     for (void *p : l->retired)
-        free(p);
+        library_release(l, p);
+    live--;
     delete l;
 }
 
@@ -68,13 +72,16 @@ cudaStream_t library_stream(const library *)
 void *library_alloc(library *, size_t bytes)
 {
     void *p = aligned_alloc(256, (bytes + 255) / 256 * 256);
-    if (p)
+    if (p) {
         memset(p, 0xff, bytes);
+        live++;
+    }
     return p;
 }
 
 void library_release(library *, void *p)
 {
+    live -= p != nullptr;
     free(p);
 }
 
@@ -131,10 +138,10 @@ mv_status library_tray_new(library *l, mv_tray *out, size_t bytes, mv_error *e)
     return mv_fail(e, MV_ENOMEM, "cuda:0: tray: out of memory");
 }
 
-void library_tray_free(library *, mv_tray *t)
+void library_tray_free(library *l, mv_tray *t)
 {
-    free(t->device);
-    free(t->host);
+    library_release(l, t->device);
+    library_release(l, t->host);
     delete static_cast<size_t *>(t->own);
     *t = {};
 }
@@ -241,6 +248,7 @@ mv_status library_record(library *, mv_error *)
 mv_status library_recorded(library *l, void **graph, mv_error *)
 {
     *graph = simt::recorder;
+    live++;
     simt::recorder = nullptr;
     l->graphs++;
     return MV_OK;
@@ -256,7 +264,7 @@ void library_retire(library *l, void *p)
     if (p && l->graphs)
         l->retired.push_back(p);
     else
-        free(p);
+        library_release(l, p);
 }
 
 mv_status library_replay(library *, void *graph, mv_error *)
@@ -268,11 +276,12 @@ mv_status library_replay(library *, void *graph, mv_error *)
 
 void library_forget(library *l, void *graph)
 {
+    live -= graph != nullptr;
     delete static_cast<recording *>(graph);
     if (--l->graphs)
         return;
     for (void *p : l->retired)
-        free(p);
+        library_release(l, p);
     l->retired.clear();
 }
 
@@ -280,4 +289,10 @@ void library_forget(library *l, void *graph)
 extern "C" void simt_order(unsigned order)
 {
     simt::order = order;
+}
+
+/* What is not given back yet; for tests. */
+extern "C" long simt_live(void)
+{
+    return live;
 }

@@ -184,6 +184,41 @@ void golden_every_site(const char *name, mv_backend *b, double bound)
     mv_safetensors_close(golden);
 }
 
+double golden_variant(const char *name, mv_backend *b)
+{
+    enum { CLASSES = 1000 };
+    char path[128];
+    mv_error e = {0};
+    mv_config config;
+    assert_true(mv_config_lookup(name, &config));
+    snprintf(path, sizeof path, "tests/data/golden/input-%d.safetensors", config.preprocess.h);
+    mv_safetensors *input = mv_safetensors_open(path, &e),
+                   *golden = mv_safetensors_open("tests/data/golden/variants.safetensors", &e);
+    expect_ok(&e);
+    mv_tensor in, head;
+    assert_true(mv_safetensors_lookup(input, "input", &in));
+    assert_true(mv_safetensors_lookup(golden, name, &head));
+    assert_int_equal(mv_tensor_count(head), CLASSES);
+    float *planes = malloc(mv_tensor_bytes(in)), want[CLASSES], logits[CLASSES];
+    assert_non_null(planes);
+    mv_safetensors_read(planes, in);
+    mv_safetensors_read(want, head);
+    const char *precision = mv_dtype_name(b->act);
+    network n = network_on(&config, b, 0);
+    mv_run *r = mv_run_new(n.model, in.dim[2], in.dim[3], 1, NULL, &e);
+    expect_ok(&e);
+    mv_run_forward(r, planes, 1, logits, &e);
+    expect_ok(&e);
+    double d = relative_l2(logits, want, CLASSES);
+    print_message("           %s %s: logits differ by %.2g\n", name, precision, d);
+    mv_run_free(r);
+    network_free(&n);
+    free(planes);
+    mv_safetensors_close(input);
+    mv_safetensors_close(golden);
+    return d;
+}
+
 float *network_input(int pictures, int h, int w, uint64_t seed)
 {
     size_t n = (size_t)pictures * 3 * (size_t)h * (size_t)w;

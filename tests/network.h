@@ -29,6 +29,10 @@ mv_config golden_config(const mv_safetensors *file);
  * from here on: fails the test at the first site that is off by more than `bound` relative L2, else tells the worst. */
 void golden_every_site(const char *name, mv_backend *b, double bound);
 
+/* How far a published variant's logits are from the oracle's (tests/data/golden/variants.safetensors), relative L2, on
+ * a device that is this function's from here on; tells it, too. */
+double golden_variant(const char *name, mv_backend *b);
+
 /* Deterministic planes (pictures, 3, h, w), smooth plus noise; the caller's to free. */
 float *network_input(int pictures, int h, int w, uint64_t seed);
 

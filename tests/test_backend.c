@@ -1,6 +1,6 @@
 /* The GPU device: every operation against double loops, whole networks against the oracle by site, and what hooks,
  * graphs and repeats must not change. Without a GPU the kernels' own sources run in emulation (simt.h);
- * MVSCOPE_PLUGIN=FILE runs the same on the cards of a plug-in.
+ * MVSCOPE_PLUGIN=FILE runs the same on the cards of a plug-in, with more turns, and the published variants, too.
  */
 #include <math.h>
 #include <setjmp.h>
@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -21,9 +22,11 @@
 
 extern const mv_plugin mv_plugin_cuda; /* the emulated one, linked in */
 void simt_order(unsigned order);
+long simt_live(void);
 
 static const mv_plugin *plugin;
 static bool emulated;
+static const mv_dtype types[] = {MV_F32, MV_F16, MV_BF16};
 
 static mv_backend *device(mv_dtype act)
 {
@@ -120,6 +123,56 @@ static void odd_bf16(void **s)
     golden_every_site("odd", device(MV_BF16), 3e-2);
 }
 
+static void plain_bf16(void **s)
+{
+    (void)s;
+    golden_every_site("plain", device(MV_BF16), 3e-2);
+}
+static void shallow_bf16(void **s)
+{
+    (void)s;
+    golden_every_site("shallow", device(MV_BF16), 3e-2);
+}
+
+static bool variant_within(const char *name, mv_dtype act)
+{
+    double bound = act == MV_F32 ? 1e-5 : act == MV_F16 ? 3e-3 : 3e-2, d = golden_variant(name, device(act));
+    if (!(d <= bound))
+        print_message("           FAULT: expected at most %.3g\n", bound);
+    return d <= bound;
+}
+
+#if defined(__SANITIZE_ADDRESS__)
+enum { SLOW = 1 };
+#else
+enum { SLOW = 0 };
+#endif
+
+static void variant_t_fp16(void **s)
+{
+    (void)s;
+    if (emulated && SLOW) {
+        print_message("           T skipped: under the address sanitizer, for time\n");
+        skip();
+    }
+    assert_true(variant_within("T", MV_F16));
+}
+
+static void every_variant(void **s)
+{
+    (void)s;
+    if (emulated) {
+        print_message("           the other variants skipped: on a card only, for time\n");
+        skip();
+    }
+    int faults = 0;
+    for (int i = 0; i < 3; i++)
+        for (int k = 0; mv_config_at(k); k++) /* all are told, then it fails */
+            faults += !variant_within(mv_config_at(k)->name, types[i]);
+    if (faults)
+        fail_msg("%d of the variants' logits differ too much", faults);
+}
+
 /* ---- what must change nothing */
 
 enum { H = 64, W = 96, CLASSES = 10 };
@@ -138,8 +191,6 @@ static void logits_of(const network *n, mv_probe *probes, int pictures, int time
     mv_run_free(r);
     free(x);
 }
-
-static const mv_dtype types[] = {MV_F32, MV_F16, MV_BF16};
 
 /* fp32 takes the same arithmetic by either route; 16 bits round what a site shows once more. */
 static void watched_equals_unwatched(void **s)
@@ -337,6 +388,97 @@ static void attention_maps_equal_the_host_s(void **s)
     network_free(&there);
 }
 
+/* ---- what must be given back */
+
+/* GiB free on the card, to a tenth, as its description tells; 0 in emulation. */
+static double card_free(void)
+{
+    char text[160] = "";
+    double gib = 0;
+    mv_error e = {0};
+    plugin->describe(0, text, &e);
+    expect_ok(&e);
+    const char *at = strrchr(text, '(');
+    if (emulated)
+        return 0;
+    if (!at || sscanf(at, "(%lf free)", &gib) != 1)
+        fail_msg("found '%s', expected it to tell the free memory", text);
+    return gib;
+}
+
+/* MiB of this process that are in memory; 0 where the kernel does not tell. */
+static double resident(void)
+{
+    long pages = 0;
+    FILE *f = fopen("/proc/self/statm", "r");
+    if (f && fscanf(f, "%*s %ld", &pages) != 1)
+        pages = 0;
+    if (f)
+        fclose(f);
+    return (double)pages * (double)sysconf(_SC_PAGESIZE) / (1 << 20);
+}
+
+/* The card's memory is told to a tenth: one step down may be rounding, two are a leak. */
+static void held_nothing(const char *what, double free_before, long live_before)
+{
+    double now = card_free();
+    if (simt_live() != live_before)
+        fail_msg("%s: %ld things are not given back", what, simt_live() - live_before);
+    if (now < free_before - 0.15)
+        fail_msg("%s: %.1f GiB of the card's memory are free, before it were %.1f", what, now, free_before);
+}
+
+static void nothing_leaks(void **s)
+{
+    (void)s;
+    mv_config c = small_config();
+    mv_error e = {0};
+    const int passes = emulated ? 6 : 10000, turns = emulated ? 3 : 200;
+    float logits[CLASSES], *x = network_input(1, H, W, 3);
+
+    network first = network_on(&c, device(MV_F16), 5); /* what CUDA loads once and keeps */
+    logits_of(&first, NULL, 1, 4, logits);
+    network_free(&first);
+
+    long none = simt_live();
+    double start = card_free();
+    network n = network_on(&c, device(MV_F16), 5);
+    logits_of(&n, NULL, 1, 4, logits);
+    long idle = simt_live();
+    mv_run *r = mv_run_new(n.model, H, W, 1, NULL, &e);
+    expect_ok(&e);
+    for (int i = 0; i < 4; i++) /* op by op, recorded, replayed */
+        mv_run_forward(r, x, 1, logits, &e);
+    expect_ok(&e);
+    long running = simt_live();
+    double before = card_free(), host = resident();
+    for (int i = 0; i < passes && !e.code; i++)
+        mv_run_forward(r, x, 1, logits, &e);
+    expect_ok(&e);
+    double grown = resident() - host;
+    held_nothing("passes", before, running);
+    if (!emulated) /* what is freed late there is not lost */
+        print_message("           %d passes: %.1f MiB more of the host's memory\n", passes, grown);
+    if (!emulated && grown > 32)
+        fail_msg("%d passes: %.1f MiB more of the host's memory", passes, grown);
+    mv_run_free(r);
+    held_nothing("a run", before, idle);
+
+    for (int i = 0; i < turns; i++)
+        logits_of(&n, NULL, 1, 3, logits);
+    held_nothing("runs", before, idle);
+    network_free(&n);
+    held_nothing("a network", start, none);
+
+    for (int i = 0; i < turns; i++) {
+        network again = network_on(&c, device(types[i % 3]), 5);
+        logits_of(&again, NULL, 1, 3, logits);
+        network_free(&again);
+    }
+    held_nothing("devices", start, none);
+    free(x);
+}
+
 /* ---- the plug-in */
 
 static void cards_are_described(void **s)
@@ -388,12 +530,17 @@ int main(void)
         cmocka_unit_test(plain_fp16),
         cmocka_unit_test(odd_fp16),
         cmocka_unit_test(shallow_fp16),
+        cmocka_unit_test(plain_bf16),
         cmocka_unit_test(odd_bf16),
+        cmocka_unit_test(shallow_bf16),
+        cmocka_unit_test(variant_t_fp16),
+        cmocka_unit_test(every_variant),
         cmocka_unit_test(watched_equals_unwatched),
         cmocka_unit_test(repeats_are_bit_equal),
         cmocka_unit_test(recorded_passes_see_new_pictures),
         cmocka_unit_test(devices_do_not_disturb_each_other),
         cmocka_unit_test(attention_maps_equal_the_host_s),
+        cmocka_unit_test(nothing_leaks),
     };
     const struct CMUnitTest brief[] = {
         /* for tools that slow every kernel a hundredfold */

@@ -77,8 +77,6 @@ enum { SLOW = 0 };
 static void variant(void **state)
 {
     const char *name = *state;
-    char path[128];
-    mv_error e = {0};
     mv_config config;
     assert_true(mv_config_lookup(name, &config));
     bool large = config.dim >= 196, largest = config.dim >= 256;
@@ -90,31 +88,12 @@ static void variant(void **state)
         print_message("           %s skipped under the address sanitizer, for time\n", name);
         skip();
     }
-    snprintf(path, sizeof path, "tests/data/golden/input-%d.safetensors", config.preprocess.h);
-    mv_safetensors *input = mv_safetensors_open(path, &e),
-                   *golden = mv_safetensors_open("tests/data/golden/variants.safetensors", &e);
+    mv_error e = {0};
+    mv_backend *b = mv_cpu_new(MV_F32, 2, &e);
     expect_ok(&e);
-    mv_tensor in, head;
-    assert_true(mv_safetensors_lookup(input, "input", &in));
-    assert_true(mv_safetensors_lookup(golden, name, &head));
-    float *planes = malloc(mv_tensor_bytes(in)), want[1000], logits[1000];
-    assert_non_null(planes);
-    mv_safetensors_read(planes, in);
-    mv_safetensors_read(want, head);
-    network n = network_of(&config, MV_F32, 2, 0);
-    mv_run *r = mv_run_new(n.model, in.dim[2], in.dim[3], 1, NULL, &e);
-    expect_ok(&e);
-    mv_run_forward(r, planes, 1, logits, &e);
-    expect_ok(&e);
-    double d = relative_l2(logits, want, 1000);
-    print_message("           %s: logits differ by %.2g\n", name, d);
+    double d = golden_variant(name, b);
     if (!(d <= 2e-5))
         fail_msg("%s: logits differ by %.3g relative L2, expected at most 2e-5", name, d);
-    mv_run_free(r);
-    network_free(&n);
-    free(planes);
-    mv_safetensors_close(input);
-    mv_safetensors_close(golden);
 }
 
 #define VARIANT(NAME)                                                                                                  \
