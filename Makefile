@@ -42,11 +42,12 @@ MAKEFLAGS += --no-builtin-rules
 Q   := $(if $(V),,@)
 say  = $(if $(V),:,echo "  $(1)")
 comma := ,
-FLAVOUR := $(notdir $(lastword $(CC)))$(if $(DEBUG),-debug)$(if $(SANITIZE),-$(subst $(comma),-,$(SANITIZE)))$(if $(COVERAGE),-coverage)
+FLAVOUR := $(notdir $(lastword $(CC)))$(if $(LIBRARY),-library)$(if $(DEBUG),-debug)$(if $(SANITIZE),-$(subst $(comma),-,$(SANITIZE)))$(if $(COVERAGE),-coverage)
 BUILD   := build/$(FLAVOUR)
 
-# libdnnl-dev has no .pc file in Debian: it is linked by name
-PC       := cairo pangocairo pangoft2 fontconfig harfbuzz-subset libpng libexif jansson libzip popt nettle zlib
+# libdnnl-dev has no .pc file in Debian: it is linked by name. LIBRARY=1 builds the library and what tests and times a
+# GPU, which need nothing that draws.
+PC       := $(if $(LIBRARY),,cairo pangocairo pangoft2 fontconfig harfbuzz-subset popt) libpng libexif jansson libzip nettle zlib
 PC_FLAGS := $(shell pkg-config --cflags $(PC) 2>/dev/null)
 PC_LIBS  := $(shell pkg-config --libs $(PC) 2>/dev/null)
 HEADERS  := oneapi/dnnl/dnnl.h stb/stb_image.h
@@ -73,9 +74,9 @@ objects = $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard $(1))))
 SRC_OBJS := $(filter-out $(BUILD)/src/cpu_kernels.o,$(call objects,src/*.c)) $(ISAS:%=$(BUILD)/src/cpu_kernels_%.o)
 VIZ_OBJS := $(call objects,viz/*.c)
 CMD_OBJS := $(call objects,cmd/*.c)
-ASSET_OBJS := $(BUILD)/assets/embed.o
+ASSET_OBJS := $(if $(LIBRARY),,$(BUILD)/assets/embed.o)
 LIB := $(BUILD)/libmvscope.a
-VIZ := $(BUILD)/libmvviz.a
+VIZ := $(if $(LIBRARY),,$(BUILD)/libmvviz.a)
 PROGRAM := $(CMD_OBJS) $(VIZ) $(LIB) $(ASSET_OBJS)
 
 all: mvscope
@@ -125,7 +126,7 @@ $(BUILD)/flags: FORCE
 	for c in $(CC) pkg-config; do type $$c &>/dev/null || missing+=" $$c"; done; \
 	for p in $(PC); do pkg-config --exists $$p &>/dev/null || missing+=" $$p"; done; \
 	for h in $(HEADERS); do $(CC) -E -x c - <<<"#include <$$h>" &>/dev/null || missing+=" $$h"; done; \
-	for f in $(EMBED_FONTS); do [ -e $$f ] || missing+=" $$f"; done; \
+	for f in $(if $(LIBRARY),,$(EMBED_FONTS)); do [ -e $$f ] || missing+=" $$f"; done; \
 	[ -z "$$missing" ] || { echo "mvscope cannot be built yet, missing:$$missing; \"make deps\" installs them" >&2; exit 1; }; \
 	mkdir -p $(@D) && echo "$$FLAGS" >$@; }
 
@@ -249,15 +250,21 @@ check:
 	@+tests/run $(PARTS)
 
 # On a GPU. The emulation's tests and what is too slow for it, then the card's own checks of memory and races.
-check-cuda: mvscope-cuda.so $(BUILD)/tests/test_backend
-	MVSCOPE_PLUGIN=$(CURDIR)/mvscope-cuda.so $(BUILD)/tests/test_backend
+check-cuda: export MVSCOPE_PLUGIN := $(CURDIR)/mvscope-cuda.so
+check-cuda: BUILD := build/$(notdir $(lastword $(CC)))-library
+check-cuda: mvscope-cuda.so
+	@+$(NEXT) LIBRARY=1 $(BUILD)/tests/test_backend $(BUILD)/tests/test_runs
+	$(BUILD)/tests/test_backend
+	$(BUILD)/tests/test_runs
 	@for tool in memcheck racecheck initcheck; do echo "== compute-sanitizer $$tool"; \
-		MVSCOPE_PLUGIN=$(CURDIR)/mvscope-cuda.so MVSCOPE_TEST_SHORT=1 $(CUDA_HOME)/bin/compute-sanitizer --tool $$tool \
-			--error-exitcode 9 $(BUILD)/tests/test_backend || exit 1; done
+		MVSCOPE_TEST_SHORT=1 $(CUDA_HOME)/bin/compute-sanitizer --tool $$tool --error-exitcode 9 \
+			$(BUILD)/tests/test_backend || exit 1; done
 
 # Ours, then PyTorch's beside it; all of it in build/bench-cuda.json.
 PYTHON ?= python3
-bench-cuda: mvscope-cuda.so $(BUILD)/tests/bench_device
+bench-cuda: BUILD := build/$(notdir $(lastword $(CC)))-library
+bench-cuda: mvscope-cuda.so
+	@+$(NEXT) LIBRARY=1 $(BUILD)/tests/bench_device
 	@rm -f build/bench-cuda.json*
 	MVSCOPE_BENCH_JSON=build/bench-cuda.jsonl $(BUILD)/tests/bench_device $(CURDIR)/mvscope-cuda.so $(VARIANTS)
 	@type $(PYTHON) &>/dev/null || { echo "no Python here: ours alone, in build/bench-cuda.jsonl"; exit 0; }; \

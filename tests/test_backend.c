@@ -14,28 +14,16 @@
 
 #include <cmocka.h>
 
+#include "card.h"
 #include "explain_attention.h"
 #include "network.h"
 #include "op_cases.h"
-#include "plugin.h"
 #include "trace.h"
 
-extern const mv_plugin mv_plugin_cuda; /* the emulated one, linked in */
 void simt_order(unsigned order);
 long simt_live(void);
 
-static const mv_plugin *plugin;
-static bool emulated;
 static const mv_dtype types[] = {MV_F32, MV_F16, MV_BF16};
-
-static mv_backend *device(mv_dtype act)
-{
-    static mv_error e;
-    e = (mv_error){0};
-    mv_backend *b = plugin->open(0, act, &e);
-    expect_ok(&e);
-    return b;
-}
 
 /* ---- the table of cases */
 
@@ -46,10 +34,10 @@ static const op_bounds fp32_bounds = {3e-11, 3e-5, 3e-5}, fp16_bounds = {4e-6, 4
 
 static void hold(mv_dtype act, op_bounds narrow)
 {
-    mv_backend *b = device(act);
+    mv_backend *b = card_open(act);
     int faults = 0;
     double worst[2] = {0};
-    for (unsigned order = 0; order < (emulated ? 3 : 1); order++) {
+    for (unsigned order = 0; order < (card_emulated ? 3 : 1); order++) {
         char who[32];
         snprintf(who, sizeof who, "%s, threads in order %u", b->name, order);
         for (int i = 0; i < op_cases(); i++) {
@@ -90,53 +78,53 @@ static void bf16_is_within_bounds(void **s)
 static void plain_fp32(void **s)
 {
     (void)s;
-    golden_every_site("plain", device(MV_F32), 1e-5);
+    golden_every_site("plain", card_open(MV_F32), 1e-5);
 }
 static void odd_fp32(void **s)
 {
     (void)s;
-    golden_every_site("odd", device(MV_F32), 1e-5);
+    golden_every_site("odd", card_open(MV_F32), 1e-5);
 }
 static void shallow_fp32(void **s)
 {
     (void)s;
-    golden_every_site("shallow", device(MV_F32), 1e-5);
+    golden_every_site("shallow", card_open(MV_F32), 1e-5);
 }
 static void plain_fp16(void **s)
 {
     (void)s;
-    golden_every_site("plain", device(MV_F16), 3e-3);
+    golden_every_site("plain", card_open(MV_F16), 3e-3);
 }
 static void odd_fp16(void **s)
 {
     (void)s;
-    golden_every_site("odd", device(MV_F16), 3e-3);
+    golden_every_site("odd", card_open(MV_F16), 3e-3);
 }
 static void shallow_fp16(void **s)
 {
     (void)s;
-    golden_every_site("shallow", device(MV_F16), 3e-3);
+    golden_every_site("shallow", card_open(MV_F16), 3e-3);
 }
 static void odd_bf16(void **s)
 {
     (void)s;
-    golden_every_site("odd", device(MV_BF16), 3e-2);
+    golden_every_site("odd", card_open(MV_BF16), 3e-2);
 }
 
 static void plain_bf16(void **s)
 {
     (void)s;
-    golden_every_site("plain", device(MV_BF16), 3e-2);
+    golden_every_site("plain", card_open(MV_BF16), 3e-2);
 }
 static void shallow_bf16(void **s)
 {
     (void)s;
-    golden_every_site("shallow", device(MV_BF16), 3e-2);
+    golden_every_site("shallow", card_open(MV_BF16), 3e-2);
 }
 
 static bool variant_within(const char *name, mv_dtype act)
 {
-    double bound = act == MV_F32 ? 1e-5 : act == MV_F16 ? 3e-3 : 3e-2, d = golden_variant(name, device(act));
+    double bound = act == MV_F32 ? 1e-5 : act == MV_F16 ? 3e-3 : 3e-2, d = golden_variant(name, card_open(act));
     if (!(d <= bound))
         print_message("           FAULT: expected at most %.3g\n", bound);
     return d <= bound;
@@ -151,7 +139,7 @@ enum { SLOW = 0 };
 static void variant_t_fp16(void **s)
 {
     (void)s;
-    if (emulated && SLOW) {
+    if (card_emulated && SLOW) {
         print_message("           T skipped: under the address sanitizer, for time\n");
         skip();
     }
@@ -161,7 +149,7 @@ static void variant_t_fp16(void **s)
 static void every_variant(void **s)
 {
     (void)s;
-    if (emulated) {
+    if (card_emulated) {
         print_message("           the other variants skipped: on a card only, for time\n");
         skip();
     }
@@ -198,7 +186,7 @@ static void watched_equals_unwatched(void **s)
     (void)s;
     mv_config c = small_config();
     for (int i = 0; i < 3; i++) {
-        network n = network_on(&c, device(types[i]), 5);
+        network n = network_on(&c, card_open(types[i]), 5);
         mv_error e = {0};
         float bare[CLASSES], watched[CLASSES];
         mv_trace *t = mv_trace_new("**", NULL, NULL, &e);
@@ -218,10 +206,10 @@ static void repeats_are_bit_equal(void **s)
     (void)s;
     mv_config c = small_config();
     for (int i = 0; i < 3; i++) {
-        network n = network_on(&c, device(types[i]), 5);
+        network n = network_on(&c, card_open(types[i]), 5);
         float first[3 * CLASSES], later[3 * CLASSES];
         logits_of(&n, NULL, 3, 1, first);
-        for (int times = 2; times <= (emulated ? 4 : 1000); times = times < 4 ? times + 1 : times * 4) {
+        for (int times = 2; times <= (card_emulated ? 4 : 1000); times = times < 4 ? times + 1 : times * 4) {
             logits_of(&n, NULL, 3, times, later);
             for (int k = 0; k < 3 * CLASSES; k++) /* the very values: not one bit may differ */
                 if (!(later[k] == first[k]))
@@ -237,7 +225,7 @@ static void recorded_passes_see_new_pictures(void **s)
 {
     (void)s;
     mv_config c = small_config();
-    network n = network_on(&c, device(MV_F32), 5);
+    network n = network_on(&c, card_open(MV_F32), 5);
     mv_error e = {0};
     enum { ALL = 5, CAPACITY = 2 };
     float *x = network_input(ALL, H, W, 3), together[ALL * CLASSES], alone[CLASSES];
@@ -263,7 +251,7 @@ static void devices_do_not_disturb_each_other(void **s)
 {
     (void)s;
     mv_config c = small_config();
-    network a = network_on(&c, device(MV_F16), 5), b = network_on(&c, device(MV_F16), 6);
+    network a = network_on(&c, card_open(MV_F16), 5), b = network_on(&c, card_open(MV_F16), 6);
     float first[CLASSES], other[CLASSES], again[CLASSES];
     logits_of(&a, NULL, 1, 2, first);
     logits_of(&b, NULL, 1, 3, other);
@@ -356,7 +344,7 @@ static void attention_maps_equal_the_host_s(void **s)
     (void)s;
     mv_config c = small_config();
     c.depth[2] = 4; /* two attention blocks; level 3 has one */
-    network here = network_of(&c, MV_F32, 2, 5), there = network_on(&c, device(MV_F32), 5);
+    network here = network_of(&c, MV_F32, 2, 5), there = network_on(&c, card_open(MV_F32), 5);
     counted.alloc = there.backend->alloc;
     counted.write = there.backend->write;
     there.backend->alloc = counted_alloc;
@@ -396,10 +384,10 @@ static double card_free(void)
     char text[160] = "";
     double gib = 0;
     mv_error e = {0};
-    plugin->describe(0, text, &e);
+    card->describe(0, text, &e);
     expect_ok(&e);
     const char *at = strrchr(text, '(');
-    if (emulated)
+    if (card_emulated)
         return 0;
     if (!at || sscanf(at, "(%lf free)", &gib) != 1)
         fail_msg("found '%s', expected it to tell the free memory", text);
@@ -433,16 +421,16 @@ static void nothing_leaks(void **s)
     (void)s;
     mv_config c = small_config();
     mv_error e = {0};
-    const int passes = emulated ? 6 : 10000, turns = emulated ? 3 : 200;
+    const int passes = card_emulated ? 6 : 10000, turns = card_emulated ? 3 : 200;
     float logits[CLASSES], *x = network_input(1, H, W, 3);
 
-    network first = network_on(&c, device(MV_F16), 5); /* what CUDA loads once and keeps */
+    network first = network_on(&c, card_open(MV_F16), 5); /* what CUDA loads once and keeps */
     logits_of(&first, NULL, 1, 4, logits);
     network_free(&first);
 
     long none = simt_live();
     double start = card_free();
-    network n = network_on(&c, device(MV_F16), 5);
+    network n = network_on(&c, card_open(MV_F16), 5);
     logits_of(&n, NULL, 1, 4, logits);
     long idle = simt_live();
     mv_run *r = mv_run_new(n.model, H, W, 1, NULL, &e);
@@ -457,9 +445,9 @@ static void nothing_leaks(void **s)
     expect_ok(&e);
     double grown = resident() - host;
     held_nothing("passes", before, running);
-    if (!emulated) /* what is freed late there is not lost */
+    if (!card_emulated) /* what is freed late there is not lost */
         print_message("           %d passes: %.1f MiB more of the host's memory\n", passes, grown);
-    if (!emulated && grown > 32)
+    if (!card_emulated && grown > 32)
         fail_msg("%d passes: %.1f MiB more of the host's memory", passes, grown);
     mv_run_free(r);
     held_nothing("a run", before, idle);
@@ -471,7 +459,7 @@ static void nothing_leaks(void **s)
     held_nothing("a network", start, none);
 
     for (int i = 0; i < turns; i++) {
-        network again = network_on(&c, device(types[i % 3]), 5);
+        network again = network_on(&c, card_open(types[i % 3]), 5);
         logits_of(&again, NULL, 1, 3, logits);
         network_free(&again);
     }
@@ -487,12 +475,12 @@ static void cards_are_described(void **s)
     mv_error e = {0};
     int n = 0;
     char text[160] = "";
-    assert_int_equal(plugin->count(&n, &e), MV_OK);
+    assert_int_equal(card->count(&n, &e), MV_OK);
     assert_true(n >= 1);
-    assert_int_equal(plugin->describe(0, text, &e), MV_OK);
+    assert_int_equal(card->describe(0, text, &e), MV_OK);
     assert_true(strlen(text) > 5);
     print_message("           %s\n", text);
-    assert_null(plugin->open(0, MV_I32, &e));
+    assert_null(card->open(0, MV_I32, &e));
     assert_string_equal(e.text, "cuda: found precision I32, expected fp16, bf16 or fp32");
 }
 
@@ -510,14 +498,8 @@ static void plugins_that_are_none(void **s)
 
 int main(void)
 {
-    mv_error e = {0};
-    const char *file = getenv("MVSCOPE_PLUGIN");
-    plugin = file ? mv_plugin_open(file, &e) : &mv_plugin_cuda;
-    emulated = !file;
-    if (!plugin) {
-        fprintf(stderr, "%s\n", e.text);
+    if (!card_find())
         return 1;
-    }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(cards_are_described),
         cmocka_unit_test(plugins_that_are_none),

@@ -11,27 +11,14 @@
 
 #include <cmocka.h>
 
+#include "card.h"
 #include "edit.h"
 #include "network.h"
-#include "plugin.h"
 #include "trace.h"
 
-extern const mv_plugin mv_plugin_cuda; /* the emulated one, linked in */
 void simt_break_at(unsigned mark);
 
-static const mv_plugin *plugin;
-static bool emulated;
-
 enum { H = 64, W = 96, CLASSES = 10, PICTURES = 7, CAPACITY = 2 };
-
-static mv_backend *device(mv_dtype act)
-{
-    static mv_error e;
-    e = (mv_error){0};
-    mv_backend *b = plugin->open(0, act, &e);
-    expect_ok(&e);
-    return b;
-}
 
 static mv_run *run_of(const network *n, int h, int w, int capacity, mv_probe *probes)
 {
@@ -81,8 +68,8 @@ static void kept_is_what_would_be_read(void **s)
 {
     (void)s;
     mv_config c = small_config();
-    for (int i = 0; i < (emulated ? 2 : 3); i++) {
-        network n = network_on(&c, device(types[i]), 5);
+    for (int i = 0; i < (card_emulated ? 2 : 3); i++) {
+        network n = network_on(&c, card_open(types[i]), 5);
         float *x = network_input(PICTURES, H, W, 3), logits[PICTURES * CLASSES], want[PICTURES * CLASSES];
         mv_trace *truth = trace_of("**"), *t = trace_of("**");
         for (int first = 0; first < PICTURES; first += CAPACITY) {
@@ -115,7 +102,7 @@ static void halves_make_a_whole(void **s)
     (void)s;
     mv_config c = small_config();
     mv_error e = {0};
-    network n = network_on(&c, device(MV_F32), 5);
+    network n = network_on(&c, card_open(MV_F32), 5);
     size_t values = (size_t)PICTURES * 3 * H * W;
     float *x = network_input(PICTURES, H, W, 3), *given = malloc(values * sizeof *given), logits[PICTURES * CLASSES],
           want[PICTURES * CLASSES];
@@ -166,7 +153,7 @@ static void values_without_a_tray_are_read(void **s)
 {
     (void)s;
     mv_config c = small_config();
-    network n = network_on(&c, device(MV_F32), 5);
+    network n = network_on(&c, card_open(MV_F32), 5);
     float *x = network_input(1, H, W, 3), logits[CLASSES], want[CLASSES];
     mv_trace *truth = trace_of("**");
     mv_run *once = run_of(&n, H, W, 1, mv_trace_probe(truth));
@@ -199,7 +186,7 @@ static void replays_see_new_pictures(void **s)
 {
     (void)s;
     mv_config c = small_config();
-    network n = network_on(&c, device(MV_F32), 5);
+    network n = network_on(&c, card_open(MV_F32), 5);
     mv_trace *t = trace_of("**"), *truth = trace_of("**");
     mv_run *r = run_of(&n, H, W, 1, mv_trace_probe(t));
     for (int seed = 1; seed < 8; seed++) {
@@ -225,7 +212,7 @@ static void larger_runs_spoil_no_recording(void **s)
 {
     (void)s;
     mv_config c = small_config();
-    network n = network_on(&c, device(MV_F16), 5);
+    network n = network_on(&c, card_open(MV_F16), 5);
     float *x = network_input(1, H, W, 3), *large = network_input(3, 2 * H, 2 * W, 4), want[CLASSES], logits[CLASSES],
           others[3 * CLASSES];
     mv_run *r = run_of(&n, H, W, 1, NULL);
@@ -253,7 +240,7 @@ static void edits_are_made_every_time(void **s)
     (void)s;
     mv_config c = small_config();
     mv_error e = {0};
-    network n = network_on(&c, device(MV_F32), 5);
+    network n = network_on(&c, card_open(MV_F32), 5);
     float *x = network_input(1, H, W, 3), plain[CLASSES], first[CLASSES], later[CLASSES];
     mv_edits *edits = mv_edits_new(&e);
     mv_edits_add(edits, "levels.2.blocks.0.mixer.h", MV_EDIT_ZERO, (mv_tensor){0}, &e);
@@ -296,7 +283,7 @@ static void sinks_may_fail(void **s)
 {
     (void)s;
     mv_config c = small_config();
-    network n = network_on(&c, device(MV_F32), 5);
+    network n = network_on(&c, card_open(MV_F32), 5);
     float *x = network_input(PICTURES, H, W, 3), logits[PICTURES * CLASSES], want[PICTURES * CLASSES];
     mv_error e = {0};
     counter k = {0};
@@ -332,14 +319,14 @@ static void late_failures_are_named(void **s)
     } cases[] = {{1, "cuda:0: first or last layers: picture: broken by a test"},
                  {2, "cuda:0: first or last layers: conv2d: broken by a test"},
                  {4, "cuda:0: levels.0.blocks.0: conv2d: broken by a test"}};
-    if (!emulated)
+    if (!card_emulated)
         skip();
     mv_config c = small_config();
     float *x = network_input(1, H, W, 3), logits[CLASSES];
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         mv_error e = {0};
         simt_break_at(cases[i].mark);
-        network n = network_on(&c, device(MV_F32), 5);
+        network n = network_on(&c, card_open(MV_F32), 5);
         simt_break_at(0);
         mv_run *r = run_of(&n, H, W, 1, NULL);
         assert_int_equal(mv_run_forward(r, x, 1, logits, &e), MV_EDEVICE);
@@ -352,14 +339,8 @@ static void late_failures_are_named(void **s)
 
 int main(void)
 {
-    mv_error e = {0};
-    const char *file = getenv("MVSCOPE_PLUGIN");
-    plugin = file ? mv_plugin_open(file, &e) : &mv_plugin_cuda;
-    emulated = !file;
-    if (!plugin) {
-        fprintf(stderr, "%s\n", e.text);
+    if (!card_find())
         return 1;
-    }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(kept_is_what_would_be_read),
         cmocka_unit_test(halves_make_a_whole),

@@ -1,0 +1,32 @@
+#include "card.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "network.h"
+
+extern const mv_plugin mv_plugin_cuda __attribute__((weak)); /* linked into the tests of the device alone */
+
+const mv_plugin *card;
+bool card_emulated;
+
+bool card_find(void)
+{
+    mv_error e = {0};
+    const char *file = getenv("MVSCOPE_PLUGIN");
+    card_emulated = !file;
+    card = file ? mv_plugin_open(file, &e) : &mv_plugin_cuda;
+    int n;
+    if (!card || card->count(&n, &e))
+        fprintf(stderr, "%s\n", e.text);
+    return card && !e.code;
+}
+
+mv_backend *card_open(mv_dtype act)
+{
+    static mv_error e;
+    e = (mv_error){0};
+    mv_backend *b = card->open(0, act, &e);
+    expect_ok(&e);
+    return b;
+}
