@@ -259,6 +259,7 @@ check-cuda: mvscope-cuda.so
 	@for tool in memcheck racecheck initcheck; do echo "== compute-sanitizer $$tool"; \
 		MVSCOPE_TEST_SHORT=1 $(CUDA_HOME)/bin/compute-sanitizer --tool $$tool --error-exitcode 9 \
 			$(BUILD)/tests/test_backend || exit 1; done
+	$(CUDA_HOME)/bin/compute-sanitizer --tool memcheck --error-exitcode 9 $(BUILD)/tests/test_runs
 
 # Ours, then PyTorch's beside it; all of it in build/bench-cuda.json.
 PYTHON ?= python3

@@ -63,6 +63,11 @@ static bool idle_sees(mv_probe *p, mv_run *r, const char *site, mv_view value)
     return false;
 }
 
+static void idle_kept(mv_probe *p, mv_run *r, const char *site, int part, mv_tensor value)
+{
+    (void)p, (void)r, (void)site, (void)part, (void)value;
+}
+
 static mv_status drop(void *context, const char *site, mv_tensor value, mv_error *e)
 {
     (void)context, (void)site, (void)value, (void)e;
@@ -76,7 +81,7 @@ typedef enum { UNWATCHED, ON_CARD, TO_HOST } hook;
 static double seconds_of(const mv_model *m, int batch, hook how, const char *pattern, size_t *scratch)
 {
     mv_error e = {0};
-    idle_probe idle = {{.wants = idle_wants, .sees = idle_sees}, pattern};
+    idle_probe idle = {{.wants = idle_wants, .sees = idle_sees, .kept = idle_kept}, pattern};
     mv_trace *t = how == TO_HOST ? mv_trace_new(pattern, drop, NULL, &e) : NULL;
     die_if(&e);
     const mv_preprocess *p = &m->config.preprocess;
