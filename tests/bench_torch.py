@@ -32,6 +32,7 @@ try:
     import torch
     import torch.nn as nn
     import torch.nn.functional as F
+    from torch import library
 except ImportError:
     torch, nn = None, types.SimpleNamespace(Module=object)  # the networks below are then never made
 try:
@@ -112,7 +113,7 @@ def scan_doubling(x, dt, bias, A, B, C, D):
 
 if torch and selective_scan_fn:
     # An operator of its own, so that torch.compile does not break its graph there.
-    @torch.library.custom_op("mvscope::scan", mutates_args=())
+    @library.custom_op("mvscope::scan", mutates_args=())
     def mamba(x: torch.Tensor, dt: torch.Tensor, bias: torch.Tensor, A: torch.Tensor, B: torch.Tensor, C: torch.Tensor,
               D: torch.Tensor) -> torch.Tensor:
         return selective_scan_fn(x, dt, A, B, C, D, delta_bias=bias, delta_softplus=True)
