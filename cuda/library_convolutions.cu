@@ -1,5 +1,6 @@
 /* library.h's convolutions over cuDNN, where the build found it (MV_CUDNN): bias, ReLU or residual in one call,
- * channels last, tensor cores for 16 bits. Without it the device lays out columns and multiplies.
+ * channels last, tensor cores for 16 bits. Without it, or where it has no kernel, the device lays out columns and
+ * multiplies.
  */
 #include "library_state.h"
 
@@ -16,15 +17,56 @@ cudnnDataType_t dnn_type(mv_dtype t)
 /* cuDNN's fused call takes no activation but ReLU, or the identity, which this algorithm alone offers. */
 constexpr cudnnConvolutionFwdAlgo_t ALGORITHM = CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_PRECOMP_GEMM;
 
+cudnnStatus_t call(library *l, const convolution &c, const conv_plan &p, const void *residual, void *out)
+{
+    const float one = 1, zero = 0;
+    return cudnnConvolutionBiasActivationForward(l->dnn, &one, p.x, c.x, p.w, c.weights, p.conv, ALGORITHM,
+                                                 l->dnn_workspace, p.workspace, residual ? &one : &zero, p.out,
+                                                 residual ? residual : out, p.bias, c.bias, p.act, p.out, out);
+}
+
+/* Whether cuDNN has a kernel for it, which only the call itself tells: on memory apart, as the output may be the
+ * residual. NaN goes through ReLU where that is offered. */
+bool works(library *l, const convolution &c, const conv_plan &p, size_t out_bytes)
+{
+    void *out = nullptr;
+    if (p.workspace > l->dnn_workspace_size) {
+        library_retire(l, l->dnn_workspace);
+        l->dnn_workspace = nullptr;
+        l->dnn_workspace_size = 0;
+        if (cudaMalloc(&l->dnn_workspace, p.workspace) != cudaSuccess) {
+            cudaGetLastError();
+            return false; /* columns need less */
+        }
+        l->dnn_workspace_size = p.workspace;
+    }
+    if (cudaMalloc(&out, out_bytes) != cudaSuccess || cudaMemsetAsync(out, 0, out_bytes, l->stream) != cudaSuccess) {
+        cudaGetLastError();
+        cudaFree(out);
+        return true;
+    }
+    bool found = false;
+    for (cudnnNanPropagation_t nan : {CUDNN_PROPAGATE_NAN, CUDNN_NOT_PROPAGATE_NAN})
+        found = found || (cudnnSetActivationDescriptor(
+                              p.act, c.act == MV_ACT_RELU ? CUDNN_ACTIVATION_RELU : CUDNN_ACTIVATION_IDENTITY, nan,
+                              0) == CUDNN_STATUS_SUCCESS &&
+                          call(l, c, p, c.residual ? out : nullptr, out) == CUDNN_STATUS_SUCCESS);
+    cudaStreamSynchronize(l->stream);
+    cudaFree(out);
+    return found;
+}
+
 conv_plan &plan_of(library *l, const convolution &c)
 {
-    conv_key k(c.type, c.pictures, c.h, c.w, c.c, c.n, c.stride, c.act, c.residual != nullptr);
+    conv_key k(c.type, c.pictures, c.h, c.w, c.c, c.n, c.stride, c.act == MV_ACT_RELU, c.residual != nullptr);
     auto known = l->plans.find(k);
     if (known != l->plans.end())
         return known->second;
     conv_plan &p = l->plans[k];
     cudnnDataType_t t = dnn_type(c.type);
     int oh = (c.h + c.stride - 1) / c.stride, ow = (c.w + c.stride - 1) / c.stride;
+    size_t bytes = static_cast<size_t>(c.pictures) * static_cast<size_t>(oh) * static_cast<size_t>(ow) *
+                   static_cast<size_t>(c.n) * mv_dtype_size(c.type);
     /* with an odd side and stride 2, cuDNN's own size is the same: (h + 2 - 3) / 2 + 1 */
     p.works =
         cudnnCreateTensorDescriptor(&p.x) == CUDNN_STATUS_SUCCESS &&
@@ -41,10 +83,9 @@ conv_plan &plan_of(library *l, const convolution &c)
                                         CUDNN_DATA_FLOAT) == CUDNN_STATUS_SUCCESS &&
         cudnnSetConvolutionMathType(p.conv, c.type == MV_F32 ? CUDNN_FMA_MATH : CUDNN_TENSOR_OP_MATH) ==
             CUDNN_STATUS_SUCCESS &&
-        cudnnSetActivationDescriptor(p.act, c.act == MV_ACT_RELU ? CUDNN_ACTIVATION_RELU : CUDNN_ACTIVATION_IDENTITY,
-                                     CUDNN_NOT_PROPAGATE_NAN, 0) == CUDNN_STATUS_SUCCESS &&
         cudnnGetConvolutionForwardWorkspaceSize(l->dnn, p.x, p.w, p.conv, p.out, ALGORITHM, &p.workspace) ==
-            CUDNN_STATUS_SUCCESS;
+            CUDNN_STATUS_SUCCESS &&
+        works(l, c, p, bytes);
     return p;
 }
 
@@ -61,23 +102,7 @@ bool library_convolves(const library *l, const convolution &c)
 
 mv_status library_convolve(library *l, const convolution &c, mv_error *e)
 {
-    conv_plan &p = plan_of(l, c);
-    if (p.workspace > l->dnn_workspace_size) {
-        mv_status s = library_finish(l, e);
-        if (s)
-            return s;
-        library_retire(l, l->dnn_workspace);
-        l->dnn_workspace = nullptr;
-        l->dnn_workspace_size = 0;
-        s = checked(l, "conv2d", cudaMalloc(&l->dnn_workspace, p.workspace), e);
-        if (s)
-            return s;
-        l->dnn_workspace_size = p.workspace;
-    }
-    const float one = 1, zero = 0;
-    cudnnStatus_t s = cudnnConvolutionBiasActivationForward(
-        l->dnn, &one, p.x, c.x, p.w, c.weights, p.conv, ALGORITHM, l->dnn_workspace, p.workspace,
-        c.residual ? &one : &zero, p.out, c.residual ? c.residual : c.out, p.bias, c.bias, p.act, p.out, c.out);
+    cudnnStatus_t s = call(l, c, plan_of(l, c), c.residual, c.out);
     return s == CUDNN_STATUS_SUCCESS
                ? MV_OK
                : mv_fail(e, MV_EDEVICE, "cuda:%d: conv2d: cuDNN: %s", l->card, cudnnGetErrorString(s));
