@@ -183,6 +183,10 @@ $(BUILD)/simt/%.o: src/%.c $(BUILD)/simt/flags
 $(BUILD)/simt/mvscope-cuda.so: $(SIMT_OBJS) $(BUILD)/simt/status.o $(BUILD)/simt/tensor.o
 	@$(call say,link $@)
 	$(Q)$(CXX) -shared -Wl,-Bsymbolic $(if $(SANITIZE),-fsanitize=$(SANITIZE)) -o $@ $^
+# A driver to be found where there is none.
+$(BUILD)/simt/libcuda.so.1: $(BUILD)/simt/flags
+	@$(call say,link $@)
+	$(Q)$(CC) -shared -o $@ -x c /dev/null
 
 # With CC=clang SANITIZE=fuzzer-no-link,address,undefined: libFuzzer's own main joins only here.
 $(FUZZERS): $(BUILD)/tests/%: $(BUILD)/tests/%.o $(LIB)
@@ -198,7 +202,7 @@ $(BUILD)/fault_malloc.so: tests/fault_malloc.c $(BUILD)/flags
 	@$(call say,link $@)
 	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -DMV_FAULT_PRELOAD -fPIC -shared -o $@ $< -ldl
 
-tests: $(BUILD)/mvscope $(BUILD)/mvscope-bare $(BUILD)/simt/mvscope-cuda.so $(TESTS) $(if $(SANITIZE),,$(BENCHES))
+tests: $(BUILD)/mvscope $(BUILD)/mvscope-bare $(addprefix $(BUILD)/simt/,mvscope-cuda.so libcuda.so.1) $(TESTS) $(if $(SANITIZE),,$(BENCHES))
 fuzzers: $(FUZZERS)
 faults: $(BUILD)/mvscope-fault $(if $(SANITIZE),,$(BUILD)/fault_malloc.so)
 

@@ -26,9 +26,10 @@ const mv_plugin *device_plugin(mv_error *e)
     snprintf(path, sizeof path, "%s/%s", slash ? program : ".", MV_PLUGIN_CUDA);
     if (access(path, F_OK))
         snprintf(path, sizeof path, "%s/../lib/mvscope/%s", slash ? program : ".", MV_PLUGIN_CUDA);
-    plugin = access(path, F_OK) ? NULL : mv_plugin_open(path, &why);
-    if (!plugin && !why.code)
+    if (access(path, F_OK))
         mv_fail(&why, MV_EDEVICE, "the GPU plug-in %s is not installed; `make cuda` builds it", MV_PLUGIN_CUDA);
+    else if (!mv_plugin_driver(&why))
+        plugin = mv_plugin_open(path, &why);
     if (!plugin)
         mv_fail(e, why.code, "%s", why.text);
     return plugin;

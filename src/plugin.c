@@ -3,6 +3,14 @@
 #include <dlfcn.h>
 #include <unistd.h>
 
+mv_status mv_plugin_driver(mv_error *e)
+{
+    /* CUDA's runtime opens the driver by this name too, and finds it open. */
+    if (dlopen("libcuda.so.1", RTLD_LAZY | RTLD_LOCAL | RTLD_NODELETE))
+        return MV_OK;
+    return mv_fail(e, MV_EDEVICE, "no NVIDIA driver is installed: install it, or use -d cpu");
+}
+
 const mv_plugin *mv_plugin_open(const char *path, mv_error *e)
 {
     if (access(path, R_OK)) {

@@ -5,7 +5,8 @@
 #   MVSCOPE_BARE=PROGRAM                            a build without an embedded model, for what it says
 #
 # A case runs in a fresh folder that holds photo.jpg, photos/, input.safetensors and input.npy; $MODEL is the small model's
-# file, $DATA is tests/data and $EMULATED the GPU plug-in whose GPU is emulated. `mvscope` is the program. A line of a case is one of
+# file, $DATA is tests/data and $PLUGIN the GPU plug-in. `mvscope` is the program, and `emulated` the same with a plug-in
+# whose GPU is emulated. $DRIVER is the folder of a driver that does nothing but be there. A line of a case is one of
 #
 #   == NAME         a case begins
 #   needs CONDITION else the case is skipped; "WHY: CONDITION" says why
@@ -28,13 +29,19 @@ cd "$(dirname "$0")/.." || exit 1
 MVSCOPE=$(realpath -- "$MVSCOPE") || exit 1
 [ -x "$MVSCOPE" ] || { echo "Bail out! $MVSCOPE is no program"; exit 1; }
 root=$PWD
-export LC_ALL=C.UTF-8 MODEL=$root/assets/nano.safetensors DATA=$root/tests/data PLUGIN=$root/mvscope-cuda.so EMULATED=${MVSCOPE%/*}/simt/mvscope-cuda.so MVSCOPE MVSCOPE_BARE=${MVSCOPE_BARE-}
+export LC_ALL=C.UTF-8 MODEL=$root/assets/nano.safetensors DATA=$root/tests/data PLUGIN=$root/mvscope-cuda.so \
+    DRIVER=${MVSCOPE%/*}/simt MVSCOPE MVSCOPE_BARE=${MVSCOPE_BARE-}
 unset SOURCE_DATE_EPOCH NO_COLOR
 tmp=$(mktemp -d) || exit 1
 trap 'rm -rf "$tmp"' EXIT
 trap 'exit 130' INT TERM
-mkdir "$tmp/bin" "$tmp/fixture" "$tmp/case" "$tmp/home"
+mkdir "$tmp/bin" "$tmp/emulated" "$tmp/fixture" "$tmp/case" "$tmp/home"
 ln -s "$MVSCOPE" "$tmp/bin/mvscope"
+if [ -e "$DRIVER/mvscope-cuda.so" ]; then
+    cp "$MVSCOPE" "$tmp/emulated/mvscope" && ln -s "$DRIVER/mvscope-cuda.so" "$tmp/emulated"
+    printf '#!/bin/sh\nLD_LIBRARY_PATH=$DRIVER exec "%s" "$@"\n' "$tmp/emulated/mvscope" >"$tmp/bin/emulated"
+    chmod +x "$tmp/bin/emulated"
+fi
 export PATH=$tmp/bin:$PATH HOME=$tmp/home
 have_jq=$(command -v jq) have_mandoc=$(command -v mandoc)
 
