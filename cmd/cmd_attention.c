@@ -449,12 +449,14 @@ static int run(int n, const char **words_given)
     w.maps = mv_attention_maps_new(&o, &s.config, h, width, &e);
     if (!w.maps)
         die_of(&e);
+    inputs *read = inputs_new(&s, &all);
     session_load(&s);
-    int status = pictures_run(&s, &all, 1, mv_attention_maps_probe(w.maps), true, NULL, done, &w);
+    int status = pictures_run(&s, read, 1, mv_attention_maps_probe(w.maps), true, NULL, done, &w);
     for (int i = 0; i < w.n; i++)
         mv_map_free(&w.view[i].even);
     free(w.view);
     mv_attention_maps_free(w.maps);
+    inputs_free(read);
     operands_free(&all);
     session_close(&s);
     return status ? status : w.status;

@@ -245,17 +245,19 @@ static int run(int n, const char **words)
     w.many = pictures > 1;
     if (explain)
         sheet_check(w.many);
+    inputs *read = inputs_new(&s, &o);
     session_load(&s);
     w.sorted = malloc((size_t)s.config.classes * sizeof *w.sorted);
     if (explain)
         w.norm = mv_trace_new("norm", NULL, NULL, &e);
     if (!w.sorted || e.code)
         die(EXIT_FAILED, "out of memory");
-    int status = pictures_run(&s, &o, pictures_a_pass(&o, batch), w.norm ? mv_trace_probe(w.norm) : NULL, explain,
+    int status = pictures_run(&s, read, pictures_a_pass(&o, batch), w.norm ? mv_trace_probe(w.norm) : NULL, explain,
                               forget, done, &w);
     free(w.sorted);
     mv_trace_free(w.norm);
     mv_fonts_free(w.fonts);
+    inputs_free(read);
     operands_free(&o);
     session_close(&s);
     return status ? status : w.status;

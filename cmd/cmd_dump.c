@@ -122,6 +122,7 @@ static int run(int n, const char **words)
     if (mv_sites_list(&sites, &s.config, all, h, w, &e) ||
         mv_pattern_check(patterns, sites.n, sites.name, "--site", &e))
         die_of(&e);
+    inputs *read = inputs_new(&s, &o);
     session_load(&s);
     mv_store *store = mv_store_open(shared.out, &e);
     if (!store)
@@ -138,7 +139,7 @@ static int run(int n, const char **words)
     mv_trace *trace = e.code ? NULL : mv_trace_new(patterns, keep, store, &e);
     int seen = 0, status = EXIT_FAILED;
     if (trace)
-        status = pictures_run(&s, &o, batch < all ? batch : all, mv_trace_probe(trace), false, NULL, done, &seen);
+        status = pictures_run(&s, read, batch < all ? batch : all, mv_trace_probe(trace), false, NULL, done, &seen);
     if (e.code || status)
         mv_store_discard(store);
     else
@@ -156,6 +157,7 @@ static int run(int n, const char **words)
     free(pictures);
     mv_trace_free(trace);
     mv_sites_free(&sites);
+    inputs_free(read);
     operands_free(&o);
     session_close(&s);
     return status;

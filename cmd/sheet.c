@@ -7,8 +7,8 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "inputs.h"
 #include "options.h"
-#include "pictures.h"
 
 static bool is_folder(const char *path)
 {

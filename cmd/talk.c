@@ -45,6 +45,13 @@ void die_of(const mv_error *e)
     die(EXIT_FAILED, "%s", e->text);
 }
 
+void *must(void *p)
+{
+    if (!p)
+        die(EXIT_FAILED, "out of memory");
+    return p;
+}
+
 int finish(int status)
 {
     bool bad = ferror(stdout) != 0;

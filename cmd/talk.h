@@ -18,6 +18,9 @@ void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void die_of(const mv_error *e) __attribute__((noreturn));
 void die(int status, const char *format, ...) __attribute__((format(printf, 2, 3), noreturn));
 
+/* p, which is what an allocation gave; ends the program where that was NULL. */
+void *must(void *p);
+
 /* Ends the results: flushes stdout and fails if it took not all (a full disk, a closed pipe). */
 int finish(int status);
 

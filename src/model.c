@@ -74,15 +74,10 @@ static void take(walk *w, float *out, bool trainable, const char *leaf, int nd, 
                             mv_shape_text(shape, nd, dim));
         return;
     }
-    float bad = 0; /* x * 0 is 0 for finite x and NaN for all others: one pass without a branch */
-    for (size_t i = 0; i < n; i++)
-        bad += out[i] * 0;
-    for (size_t i = 0; bad != 0 && i < n; i++)
-        if (!isfinite(out[i])) {
-            w->status = mv_fail(w->e, MV_EINPUT, "%s: tensor %s holds %f at element %zu, expected finite numbers",
-                                w->source->place, name, (double)out[i], i);
-            return;
-        }
+    size_t bad = mv_first_not_finite(out, n);
+    if (bad < n)
+        w->status = mv_fail(w->e, MV_EINPUT, "%s: tensor %s holds %f at element %zu, expected finite numbers",
+                            w->source->place, name, (double)out[bad], bad);
 }
 
 static void take_vector(walk *w, mv_vector *v, const char *leaf, int n)

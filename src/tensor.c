@@ -1,5 +1,6 @@
 #include "tensor.h"
 
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -143,6 +144,18 @@ uint16_t mv_f32_to_bf16(float f)
     if ((u & 0x7fffffff) > 0x7f800000)
         return (uint16_t)(u >> 16 | 0x40);
     return (uint16_t)((u + 0x7fff + (u >> 16 & 1)) >> 16);
+}
+
+size_t mv_first_not_finite(const float *x, size_t n)
+{
+    enum { EXPONENT = 0x7f800000 };
+    uint32_t found = 0; /* of whole numbers, so that the loop runs in vectors */
+    for (size_t i = 0; i < n; i++)
+        found |= (bits_of(x[i]) & EXPONENT) == EXPONENT;
+    for (size_t i = 0; i < n && found; i++)
+        if (!isfinite(x[i]))
+            return i;
+    return n;
 }
 
 void mv_to_f32(float *out, const void *in, mv_dtype type, size_t n)

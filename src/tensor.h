@@ -48,6 +48,9 @@ const char *mv_shape_text(char text[64], int nd, const int *dim);
 void mv_to_f32(float *out, const void *in, mv_dtype type, size_t n);
 void mv_from_f32(void *out, mv_dtype type, const float *in, size_t n);
 
+/* Where the first infinity or NaN is; n where all n values are finite. */
+size_t mv_first_not_finite(const float *x, size_t n);
+
 float mv_f16_to_f32(uint16_t h);
 uint16_t mv_f32_to_f16(float f);
 float mv_bf16_to_f32(uint16_t h);
