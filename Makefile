@@ -54,7 +54,7 @@ HEADERS  := oneapi/dnnl/dnnl.h stb/stb_image.h
 
 WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla $(if $(WERROR),-Werror)
 OPT  := $(if $(DEBUG),-O0,$(if $(SANITIZE),-O1,-O3)) -g
-CPPFLAGS_ALL := -D_GNU_SOURCE -DMV_VERSION='"$(VERSION)"' -Isrc -Iviz -Icmd -Iassets $(PC_FLAGS) $(CPPFLAGS)
+CPPFLAGS_ALL := -D_GNU_SOURCE -DMV_VERSION='"$(VERSION)"' -I. $(PC_FLAGS) $(CPPFLAGS)
 CFLAGS_ALL := -std=c11 $(OPT) $(WARN) -pthread -fno-math-errno -ffp-contract=off -fno-omit-frame-pointer \
 	-ffile-prefix-map=$(CURDIR)=. $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=all) \
 	$(if $(COVERAGE),--coverage) $(CFLAGS)
@@ -71,9 +71,11 @@ ISA_FLAGS_avx512 := -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx2 -mfma -mf1
 ISAS := plain $(if $(filter x86_64,$(ARCH)),avx2 avx512)
 
 objects = $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard $(1))))
-SRC_OBJS := $(filter-out $(BUILD)/src/cpu_kernels.o,$(call objects,src/*.c)) $(ISAS:%=$(BUILD)/src/cpu_kernels_%.o)
-VIZ_OBJS := $(call objects,viz/*.c)
-CMD_OBJS := $(call objects,cmd/*.c)
+KERNELS := $(filter-out src/kernel/dispatch.c,$(wildcard src/kernel/*.c))
+SRC_OBJS := $(filter-out $(KERNELS:%.c=$(BUILD)/%.o),$(call objects,src/*/*.c)) \
+	$(foreach i,$(ISAS),$(KERNELS:src/kernel/%.c=$(BUILD)/src/kernel/$i/%.o))
+VIZ_OBJS := $(call objects,viz/*/*.c)
+CMD_OBJS := $(call objects,cmd/*.c cmd/*/*.c)
 ASSET_OBJS := $(if $(LIBRARY),,$(BUILD)/assets/embed.o)
 LIB := $(BUILD)/libmvscope.a
 VIZ := $(if $(LIBRARY),,$(BUILD)/libmvviz.a)
@@ -98,9 +100,12 @@ $(BUILD)/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D); $(call say,$(notdir $(CC)) $@)
 	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
 
-$(BUILD)/src/cpu_kernels_%.o: src/cpu_kernels.c $(BUILD)/flags
-	@mkdir -p $(@D); $(call say,$(notdir $(CC)) $@)
-	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(KERNEL_FLAGS) $(ISA_FLAGS_$*) -DMV_ISA=$* -MMD -MP -c -o $@ $<
+define kernels_for
+$(BUILD)/src/kernel/$(1)/%.o: src/kernel/%.c $(BUILD)/flags
+	@mkdir -p $$(@D); $$(call say,$$(notdir $$(CC)) $$@)
+	$$(Q)$$(CC) $$(CPPFLAGS_ALL) $$(CFLAGS_ALL) $$(KERNEL_FLAGS) $$(ISA_FLAGS_$(1)) -DMV_ISA=$(1) -MMD -MP -c -o $$@ $$<
+endef
+$(foreach i,$(ISAS),$(eval $(call kernels_for,$i)))
 
 # Files carried inside the program: the typefaces from their Debian packages, the model if there is one.
 FONT_DIRS ?= /usr/share/fonts/opentype/inter* /usr/share/fonts/truetype/inter* /usr/share/fonts/truetype/jetbrains-mono* \
@@ -164,8 +169,8 @@ EMULATED := $(addprefix $(BUILD)/tests/,test_backend test_runs)
 CXX := $(if $(findstring clang,$(CC)),clang++,g++)
 SIMT_OBJS := $(patsubst cuda/%.cu,$(BUILD)/simt/%.o,$(filter-out cuda/library%,$(sort $(wildcard cuda/*.cu)))) \
 	$(BUILD)/simt/library_host.o
-SIMT_FLAGS := -std=c++17 $(if $(DEBUG)$(SANITIZE),-O1,-O2) -g -Wall -Wextra -Wno-unknown-pragmas $(if $(WERROR),-Werror) -Isrc \
-	-Icuda -Itests -fPIC -fno-omit-frame-pointer $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=all) -MMD -MP
+SIMT_FLAGS := -std=c++17 $(if $(DEBUG)$(SANITIZE),-O1,-O2) -g -Wall -Wextra -Wno-unknown-pragmas $(if $(WERROR),-Werror) -I. \
+	-fPIC -fno-omit-frame-pointer $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=all) -MMD -MP
 $(BUILD)/simt/flags: $(BUILD)/flags FORCE
 	@mkdir -p $(@D); [ "$$(cat $@ 2>/dev/null)" = "$(CXX) $(SIMT_FLAGS)" ] || echo "$(CXX) $(SIMT_FLAGS)" >$@
 $(BUILD)/simt/%.o: cuda/%.cu $(BUILD)/simt/flags
@@ -177,7 +182,7 @@ $(BUILD)/simt/%.o: tests/%.cc $(BUILD)/simt/flags
 $(EMULATED): $(SIMT_OBJS)
 
 # The same as a plug-in, for tests of the program.
-$(BUILD)/simt/%.o: src/%.c $(BUILD)/simt/flags
+$(BUILD)/simt/%.o: src/base/%.c $(BUILD)/simt/flags
 	@mkdir -p $(@D); $(call say,$(notdir $(CC)) $@)
 	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -fPIC -MMD -MP -c -o $@ $<
 $(BUILD)/simt/mvscope-cuda.so: $(SIMT_OBJS) $(BUILD)/simt/status.o $(BUILD)/simt/tensor.o
@@ -212,7 +217,7 @@ CUDA_HOME  := $(patsubst %/bin/nvcc,%,$(realpath $(NVCC)))
 CUDA_ARCHS ?= 80 90
 CUDNN      ?= $(firstword $(wildcard $(addsuffix /cudnn.h,$(CUDA_HOME)/include /usr/include /usr/include/$(shell $(CC) -dumpmachine 2>/dev/null))))
 CUDA_FLAGS := -std=c++17 -O3 -lineinfo $(foreach a,$(CUDA_ARCHS),-gencode arch=compute_$(a)$(comma)code=sm_$(a)) \
-	-gencode arch=compute_$(lastword $(CUDA_ARCHS))$(comma)code=compute_$(lastword $(CUDA_ARCHS)) -Isrc -Icuda \
+	-gencode arch=compute_$(lastword $(CUDA_ARCHS))$(comma)code=compute_$(lastword $(CUDA_ARCHS)) -I. \
 	-Xcompiler -fPIC$(comma)-fvisibility=hidden$(comma)-Wall $(if $(WERROR),-Werror all-warnings) $(if $(CUDNN),-DMV_CUDNN)
 CUDA_OBJS  := $(patsubst cuda/%.cu,build/cuda/%.o,$(sort $(wildcard cuda/*.cu))) build/cuda/status.o build/cuda/tensor.o
 
@@ -222,9 +227,9 @@ build/cuda/flags: FORCE
 build/cuda/%.o: cuda/%.cu build/cuda/flags
 	@$(call say,nvcc $@)
 	$(Q)$(NVCC) $(CUDA_FLAGS) -MMD -MP -MF $(@:.o=.d) -c -o $@ $<
-build/cuda/%.o: src/%.c build/cuda/flags
+build/cuda/%.o: src/base/%.c build/cuda/flags
 	@$(call say,$(notdir $(CC)) $@)
-	$(Q)$(CC) -D_GNU_SOURCE -std=c11 -O2 -g -fPIC -fvisibility=hidden $(WARN) -Isrc -MMD -MP -c -o $@ $<
+	$(Q)$(CC) -D_GNU_SOURCE -std=c11 -O2 -g -fPIC -fvisibility=hidden $(WARN) -I. -MMD -MP -c -o $@ $<
 mvscope-cuda.so: $(CUDA_OBJS)
 	@$(call say,link $@)
 	$(Q)$(NVCC) -shared -o $@ $^ -L$(CUDA_HOME)/lib64 -lcublasLt $(if $(CUDNN),-lcudnn) -Xlinker -rpath$(comma)$(CUDA_HOME)/lib64
@@ -286,7 +291,7 @@ fuzz:
 	@.ci/deps build test
 	@+FUZZ_SECONDS=$(FUZZ_SECONDS) tests/run fuzz
 
-LINTED := $(sort $(wildcard src/*.[ch] viz/*.[ch] cmd/*.[ch] tests/*.[ch] tests/*.cc assets/*.h cuda/*.cu cuda/*.h))
+LINTED := $(sort $(wildcard src/*/*.[ch] viz/*/*.[ch] cmd/*.[ch] cmd/*/*.[ch] tests/*.[ch] tests/*.cc assets/*.h cuda/*.cu cuda/*.h))
 lint:
 	@.ci/deps build lint
 	@+$(NEXT) -k lint-format lint-tidy lint-cppcheck
@@ -303,9 +308,9 @@ lint-cppcheck:
 	@echo cppcheck
 	$(Q)cppcheck --quiet --std=c11 --language=c --error-exitcode=1 --inline-suppr -j$$(nproc) \
 		--enable=warning,performance,portability --suppress=missingIncludeSystem \
-		--suppress=comparePointers --suppress=uninitvar --suppress=memleak:src/image.c \
+		--suppress=comparePointers --suppress=uninitvar --suppress=memleak:src/picture/image.c \
 		--suppress=arrayIndexOutOfBoundsCond \
-		-D_GNU_SOURCE -Isrc -Iviz -Icmd -Iassets $(filter %.c,$(LINTED))
+		-D_GNU_SOURCE -I. $(filter %.c,$(LINTED))
 
 # --- installation ------------------------------------------------------------------------------
 BINDIR  := $(DESTDIR)$(PREFIX)/bin

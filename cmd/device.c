@@ -1,4 +1,4 @@
-#include "device.h"
+#include "cmd/device.h"
 
 #include <limits.h>
 #include <stdio.h>
@@ -6,8 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cpu.h"
-#include "options.h"
+#include "cmd/options.h"
+#include "src/device/cpu.h"
 
 const mv_plugin *device_plugin(mv_error *e)
 {

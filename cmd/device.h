@@ -4,7 +4,7 @@
 #ifndef DEVICE_H
 #define DEVICE_H
 
-#include "plugin.h"
+#include "src/device/plugin.h"
 
 /* The GPU plug-in, opened at the first call; NULL and why. */
 const mv_plugin *device_plugin(mv_error *e);

@@ -1,4 +1,4 @@
-#include "inputs.h"
+#include "cmd/inputs.h"
 
 #include <dirent.h>
 #include <pthread.h>
@@ -9,9 +9,9 @@
 #include <strings.h>
 #include <sys/stat.h>
 
-#include "npy.h"
-#include "options.h"
-#include "safetensors.h"
+#include "cmd/options.h"
+#include "src/file/npy.h"
+#include "src/file/safetensors.h"
 
 static bool ends(const char *path, const char *ending)
 {

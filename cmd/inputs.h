@@ -4,8 +4,8 @@
 #ifndef INPUTS_H
 #define INPUTS_H
 
-#include "image.h"
-#include "session.h"
+#include "cmd/session.h"
+#include "src/picture/image.h"
 
 typedef struct {
     int n;

@@ -2,8 +2,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "options.h"
-#include "program.h"
+#include "cmd/options.h"
+#include "cmd/program.h"
 
 static const command *const table[] = {&cmd_classify, &cmd_attention, &cmd_dump,      &cmd_sites,
                                        &cmd_info,     &cmd_devices,   &cmd_completion};

@@ -7,11 +7,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "config.h"
-#include "pages.h"
-#include "preprocess.h"
-#include "program.h"
-#include "tensor.h"
+#include "cmd/program.h"
+#include "src/base/tensor.h"
+#include "src/model/config.h"
+#include "src/picture/preprocess.h"
+#include "viz/page/pages.h"
 
 /* What every command understands. */
 typedef struct {

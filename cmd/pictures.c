@@ -1,11 +1,11 @@
-#include "pictures.h"
+#include "cmd/pictures.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "options.h"
+#include "cmd/options.h"
 
 /* What a ready input shows: the normalisation undone. */
 static mv_status show_ready(const session *s, const input *in, int index, mv_image *out, mv_error *e)

@@ -2,8 +2,8 @@
 #ifndef PICTURES_H
 #define PICTURES_H
 
-#include "execute.h"
-#include "inputs.h"
+#include "cmd/inputs.h"
+#include "src/run/run.h"
 
 /* One picture on its way. */
 typedef struct {

@@ -5,7 +5,7 @@
 #include <popt.h>
 #include <stdbool.h>
 
-#include "talk.h"
+#include "cmd/talk.h"
 
 typedef struct {
     const char *name, *operands, *summary;

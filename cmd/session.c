@@ -1,13 +1,13 @@
-#include "session.h"
+#include "cmd/session.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
-#include "assets.h"
-#include "device.h"
-#include "options.h"
+#include "assets/assets.h"
+#include "cmd/device.h"
+#include "cmd/options.h"
 
 /* ---- the model */
 

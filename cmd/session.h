@@ -4,8 +4,8 @@
 #ifndef SESSION_H
 #define SESSION_H
 
-#include "checkpoint.h"
-#include "model.h"
+#include "src/model/checkpoint.h"
+#include "src/model/weights.h"
 
 typedef struct {
     mv_checkpoint *checkpoint; /* NULL: a variant's name, sizes without weights */

@@ -1,4 +1,4 @@
-#include "sheet.h"
+#include "cmd/sheet.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -7,8 +7,8 @@
 #include <sys/stat.h>
 #include <time.h>
 
-#include "inputs.h"
-#include "options.h"
+#include "cmd/inputs.h"
+#include "cmd/options.h"
 
 static bool is_folder(const char *path)
 {

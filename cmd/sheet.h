@@ -2,9 +2,9 @@
 #ifndef SHEET_H
 #define SHEET_H
 
-#include "output.h"
-#include "pages.h"
-#include "session.h"
+#include "cmd/session.h"
+#include "src/file/output.h"
+#include "viz/page/pages.h"
 
 enum { SHEET_NOTES = 10, SHEET_ITEMS = 8 };
 

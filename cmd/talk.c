@@ -1,4 +1,4 @@
-#include "talk.h"
+#include "cmd/talk.h"
 
 #include <stdarg.h>
 #include <stdio.h>

@@ -4,7 +4,7 @@
 
 #include <stdbool.h>
 
-#include "status.h"
+#include "src/base/status.h"
 
 enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_MISUSE = 2 };
 

@@ -10,7 +10,7 @@
  * softmax are fp32. Maximum and sum go along with the keys (Milakov & Gimelshein 2018), so that a window of any size
  * needs no room for its scores; rows are made by a second pass over the keys, when maximum and sum are known.
  */
-#include "kernels.h"
+#include "cuda/kernels.h"
 
 namespace
 {

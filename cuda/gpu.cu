@@ -3,7 +3,7 @@
 #include <cstring>
 #include <new>
 
-#include "gpu.h"
+#include "cuda/gpu.h"
 
 device *device_of(mv_backend *b)
 {

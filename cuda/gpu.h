@@ -5,8 +5,8 @@
 
 #include <vector>
 
-#include "kernels.h"
-#include "library.h"
+#include "cuda/kernels.h"
+#include "cuda/library.h"
 
 struct block {
     char *data;

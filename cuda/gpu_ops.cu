@@ -12,7 +12,7 @@
  */
 #include <cstring>
 
-#include "gpu.h"
+#include "cuda/gpu.h"
 
 namespace
 {

@@ -1,5 +1,5 @@
 /* Weights on the card: converted on the host, laid into a few large blocks and never moved. */
-#include "gpu.h"
+#include "cuda/gpu.h"
 
 namespace
 {

@@ -26,11 +26,11 @@ void mv_launch(void (*kernel)(P...), dim3 grid, dim3 block, size_t shared, cudaS
 }
 
 #else
-#include "simt.h"
+#include "tests/simt.h"
 #endif
 
 extern "C" {
-#include "backend.h"
+#include "src/base/backend.h"
 }
 
 using half_t = __half;

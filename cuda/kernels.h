@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#include "kernel.h"
+#include "cuda/kernel.h"
 
 /* ---- rows.cu */
 

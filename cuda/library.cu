@@ -8,7 +8,7 @@
  */
 #include <cuda.h>
 
-#include "library_state.h"
+#include "cuda/library_state.h"
 
 namespace
 {

@@ -6,7 +6,7 @@
  */
 #pragma once
 
-#include "kernel.h"
+#include "cuda/kernel.h"
 
 struct library;
 

@@ -2,7 +2,7 @@
  * channels last, tensor cores for 16 bits. Without it, or where it has no kernel, the device lays out columns and
  * multiplies.
  */
-#include "library_state.h"
+#include "cuda/library_state.h"
 
 #ifdef MV_CUDNN
 

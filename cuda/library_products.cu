@@ -2,7 +2,7 @@
  * The algorithm of a product is chosen by time among what the heuristics offer, once per shape, on scratch; then
  * cached.
  */
-#include "library_state.h"
+#include "cuda/library_state.h"
 
 namespace
 {

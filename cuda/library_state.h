@@ -14,8 +14,8 @@
 #include <cudnn.h>
 #endif
 
-#include "library.h"
-#include "marks.h"
+#include "cuda/library.h"
+#include "cuda/marks.h"
 
 constexpr size_t LIBRARY_WORKSPACE = size_t(32) << 20; /* of products */
 

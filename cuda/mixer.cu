@@ -13,7 +13,7 @@
  * of a tile are one small product (a weight is loaded once for TILE tokens), so that only h = a h + u waits for the
  * token before.
  */
-#include "kernels.h"
+#include "cuda/kernels.h"
 
 namespace
 {

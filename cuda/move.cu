@@ -8,7 +8,7 @@
  *   columns   rows of what a 3x3 convolution sees                a thread 16 bytes     9 times x over stride^2
  *   fold      w (n k) scale[n]                                   a thread a value      both
  */
-#include "kernels.h"
+#include "cuda/kernels.h"
 
 namespace
 {

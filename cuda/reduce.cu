@@ -13,7 +13,7 @@
  * hidden (arXiv 2403.01590) runs down the rows i with the states of 32 columns x 4 channels in a warp's registers; a
  * block does its 8 warps' 32 channels at a time, adding to what the channels before left in out.
  */
-#include "kernels.h"
+#include "cuda/kernels.h"
 
 namespace
 {

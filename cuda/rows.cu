@@ -10,7 +10,7 @@
 #include <algorithm>
 #include <type_traits>
 
-#include "kernels.h"
+#include "cuda/kernels.h"
 
 namespace
 {

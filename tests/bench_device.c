@@ -15,13 +15,13 @@
 #include <string.h>
 #include <time.h>
 
-#include "execute.h"
-#include "null.h"
-#include "plugin.h"
-#include "probe.h"
-#include "run.h"
-#include "trace.h"
-#include "weights.h"
+#include "src/device/null.h"
+#include "src/device/plugin.h"
+#include "src/run/probe.h"
+#include "src/run/run.h"
+#include "src/run/state.h"
+#include "src/run/trace.h"
+#include "tests/weights.h"
 
 enum { WARM = 12, ROUNDS = 100 };
 

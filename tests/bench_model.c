@@ -10,9 +10,9 @@
 #include <sys/resource.h>
 #include <time.h>
 
-#include "cpu.h"
-#include "execute.h"
-#include "weights.h"
+#include "src/device/cpu.h"
+#include "src/run/run.h"
+#include "tests/weights.h"
 
 static double now(void)
 {

@@ -1,9 +1,9 @@
-#include "card.h"
+#include "tests/card.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "network.h"
+#include "tests/network.h"
 
 extern const mv_plugin mv_plugin_cuda __attribute__((weak)); /* linked into the tests of the device alone */
 

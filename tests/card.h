@@ -2,7 +2,7 @@
 #ifndef CARD_H
 #define CARD_H
 
-#include "plugin.h"
+#include "src/device/plugin.h"
 
 extern const mv_plugin *card;
 extern bool card_emulated;

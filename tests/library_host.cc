@@ -3,8 +3,8 @@
  * meanwhile.
  */
 #define SIMT_HOME /* the switch between stacks is put here */
-#include "library.h"
-#include "marks.h"
+#include "cuda/library.h"
+#include "cuda/marks.h"
 
 #include <cstdlib>
 #include <vector>

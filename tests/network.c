@@ -1,4 +1,4 @@
-#include "network.h"
+#include "tests/network.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -11,9 +11,9 @@
 
 #include <cmocka.h>
 
-#include "cpu.h"
-#include "op_reference.h"
-#include "trace.h"
+#include "src/device/cpu.h"
+#include "src/run/trace.h"
+#include "tests/op_reference.h"
 
 void expect_ok(const mv_error *e)
 {

@@ -2,10 +2,10 @@
 #ifndef NETWORK_H
 #define NETWORK_H
 
-#include "execute.h"
-#include "model.h"
-#include "safetensors.h"
-#include "weights.h"
+#include "src/file/safetensors.h"
+#include "src/model/weights.h"
+#include "src/run/run.h"
+#include "tests/weights.h"
 
 typedef struct {
     mv_backend *backend;

@@ -1,11 +1,11 @@
-#include "op_cases.h"
+#include "tests/op_cases.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "op_reference.h"
-#include "op_stage.h"
+#include "tests/op_reference.h"
+#include "tests/op_stage.h"
 
 enum {
     RESIDUAL = 1,

@@ -9,7 +9,7 @@
 
 #include <stdint.h>
 
-#include "backend.h"
+#include "src/base/backend.h"
 
 enum { OP_OUTPUTS = 2 };
 

@@ -1,4 +1,4 @@
-#include "op_reference.h"
+#include "tests/op_reference.h"
 
 #include <math.h>
 

@@ -4,7 +4,7 @@
 #ifndef OP_REFERENCE_H
 #define OP_REFERENCE_H
 
-#include "backend.h"
+#include "src/base/backend.h"
 
 double ref_act(double x, mv_act act);
 

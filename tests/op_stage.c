@@ -1,4 +1,4 @@
-#include "op_stage.h"
+#include "tests/op_stage.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "weights.h"
+#include "tests/weights.h"
 
 enum { GUARD_BYTES = 256 }; /* on either side; a multiple of 64, so that a value starts where alloc would put it */
 

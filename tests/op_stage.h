@@ -5,7 +5,7 @@
 #ifndef OP_STAGE_H
 #define OP_STAGE_H
 
-#include "op_cases.h"
+#include "tests/op_cases.h"
 
 enum { STAGE_VALUES = 12, STAGE_VECTORS = 8, STAGE_OWNED = 48 };
 

@@ -1,4 +1,4 @@
-#include "reference_png.h"
+#include "tests/reference_png.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -30,7 +30,7 @@
 #endif
 
 extern "C" {
-#include "tensor.h"
+#include "src/base/tensor.h"
 }
 
 struct dim3 {

@@ -14,11 +14,11 @@
 
 #include <cmocka.h>
 
-#include "card.h"
-#include "explain_attention.h"
-#include "network.h"
-#include "op_cases.h"
-#include "trace.h"
+#include "src/explain/attention.h"
+#include "src/run/trace.h"
+#include "tests/card.h"
+#include "tests/network.h"
+#include "tests/op_cases.h"
 
 void simt_order(unsigned order);
 long simt_live(void);

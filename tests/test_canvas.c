@@ -12,10 +12,10 @@
 #include <string.h>
 #include <zlib.h>
 
-#include "canvas.h"
-#include "fonts.h"
-#include "pack.h"
-#include "png_file.h"
+#include "viz/draw/canvas.h"
+#include "viz/draw/fonts.h"
+#include "viz/draw/pack.h"
+#include "viz/draw/png_file.h"
 
 static uint32_t random_state = 1;
 

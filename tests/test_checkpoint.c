@@ -12,11 +12,11 @@
 
 #include <cmocka.h>
 
-#include "checkpoint.h"
-#include "cpu.h"
-#include "network.h"
-#include "null.h"
-#include "safetensors.h"
+#include "src/device/cpu.h"
+#include "src/device/null.h"
+#include "src/file/safetensors.h"
+#include "src/model/checkpoint.h"
+#include "tests/network.h"
 
 static const char config_json[] =
     "{\"dim\": 16, \"in_dim\": 8, \"depths\": [1, 1, 3, 2], \"num_heads\": [1, 1, 2, 4], \"window_size\": [8, 8, 7, "

@@ -11,9 +11,9 @@
 
 #include <cmocka.h>
 
-#include "cpu.h"
-#include "network.h"
-#include "op_stage.h"
+#include "src/device/cpu.h"
+#include "tests/network.h"
+#include "tests/op_stage.h"
 
 enum { SEED = 11 };
 

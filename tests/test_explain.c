@@ -13,9 +13,9 @@
 
 #include <cmocka.h>
 
-#include "explain_attention.h"
-#include "explain_cam.h"
-#include "network.h"
+#include "src/explain/attention.h"
+#include "src/explain/cam.h"
+#include "tests/network.h"
 
 enum { PICTURES = 2 };
 

@@ -12,9 +12,9 @@
 
 #include <cmocka.h>
 
-#include "explain_rows.h"
-#include "network.h"
-#include "probe.h"
+#include "src/explain/rows.h"
+#include "src/run/probe.h"
+#include "tests/network.h"
 
 #define EXPECT(holds, ...)                                                                                             \
     do {                                                                                                               \

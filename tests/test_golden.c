@@ -12,8 +12,8 @@
 
 #include <cmocka.h>
 
-#include "cpu.h"
-#include "network.h"
+#include "src/device/cpu.h"
+#include "tests/network.h"
 
 static void every_site(const char *name, mv_dtype act, double bound)
 {

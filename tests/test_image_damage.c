@@ -10,8 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "image.h"
-#include "reference_png.h"
+#include "src/picture/image.h"
+#include "tests/reference_png.h"
 
 #define DATA "tests/data/image/"
 

@@ -17,9 +17,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "image.h"
-#include "reference_png.h"
-#include "scratch.h"
+#include "src/picture/image.h"
+#include "tests/reference_png.h"
+#include "tests/scratch.h"
 
 #define SMALL "tests/data/image/small.png" /* 20 x 14 */
 

@@ -13,9 +13,9 @@
 
 #include <cmocka.h>
 
-#include "cpu_kernels.h"
-#include "op_reference.h"
-#include "weights.h"
+#include "src/kernel/kernels.h"
+#include "tests/op_reference.h"
+#include "tests/weights.h"
 
 enum { GUARD = 64, OWNED = 64 };
 

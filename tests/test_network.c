@@ -10,10 +10,10 @@
 
 #include <cmocka.h>
 
-#include "edit.h"
-#include "network.h"
-#include "null.h"
-#include "trace.h"
+#include "src/device/null.h"
+#include "src/run/edit.h"
+#include "src/run/trace.h"
+#include "tests/network.h"
 
 enum { H = 97, W = 131, B = 3, CLASSES = 10 };
 

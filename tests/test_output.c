@@ -21,8 +21,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "output.h"
-#include "scratch.h"
+#include "src/file/output.h"
+#include "tests/scratch.h"
 
 /* The system's calls, made to fail on demand: these take the place of libc's. */
 static bool no_tmpfile, no_sync;

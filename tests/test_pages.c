@@ -18,7 +18,7 @@
 #include <sys/stat.h>
 #include <zlib.h>
 
-#include "pages.h"
+#include "viz/page/pages.h"
 
 /* --- what is drawn ------------------------------------------------------------------------------ */
 

@@ -11,8 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "preprocess.h"
-#include "reference_png.h"
+#include "src/picture/preprocess.h"
+#include "tests/reference_png.h"
 
 static const mv_preprocess imagenet = {.h = 224,
                                        .w = 224,

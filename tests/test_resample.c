@@ -11,7 +11,7 @@
 /* A second copy of the room, on a machine without extensions. */
 #define mv_resample                 resample_plainly
 #define __builtin_cpu_supports(isa) 0
-#include "../src/resample.c"
+#include "../src/picture/resample.c"
 #undef mv_resample
 mv_status mv_resample(const mv_image *in, const mv_window *win, uint8_t *rgb, size_t stride, mv_error *e);
 

@@ -11,10 +11,10 @@
 
 #include <cmocka.h>
 
-#include "card.h"
-#include "edit.h"
-#include "network.h"
-#include "trace.h"
+#include "src/run/edit.h"
+#include "src/run/trace.h"
+#include "tests/card.h"
+#include "tests/network.h"
 
 void simt_break_at(unsigned mark);
 

@@ -14,8 +14,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "safetensors.h"
-#include "scratch.h"
+#include "src/file/safetensors.h"
+#include "tests/scratch.h"
 
 typedef struct {
     unsigned char *bytes; /* exactly `size`, so that a sanitizer sees a read beyond */

@@ -21,11 +21,11 @@
 #include <unistd.h>
 #include <zip.h>
 
-#include "npy.h"
-#include "npz.h"
-#include "safetensors.h"
-#include "scratch.h"
-#include "store.h"
+#include "src/file/npy.h"
+#include "src/file/safetensors.h"
+#include "src/file/store.h"
+#include "src/file/zip_layout.h"
+#include "tests/scratch.h"
 
 /* A file system without exchange of names: this takes the place of libc's. */
 static bool no_exchange;

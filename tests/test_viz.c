@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "colour.h"
-#include "raster.h"
+#include "viz/draw/colour.h"
+#include "viz/draw/raster.h"
 
 static uint32_t random_state = 1;
 

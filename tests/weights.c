@@ -1,4 +1,4 @@
-#include "weights.h"
+#include "tests/weights.h"
 
 #include <math.h>
 #include <string.h>

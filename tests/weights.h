@@ -6,7 +6,7 @@
 
 #include <stdint.h>
 
-#include "model.h"
+#include "src/model/weights.h"
 
 typedef struct {
     mv_source source;

@@ -1,0 +1,79 @@
+/* Where self-attention looks: a probe that reduces the rows of chosen blocks to maps and figures as they pass. On a
+ * device that can, they are reduced in its memory. From another, the host reads the T x T rows of one window and one
+ * head at a time; with `rollout` it holds, besides, the mean of the heads of a level's attention blocks, for the
+ * pictures of one pass. (L3 at 512 px would hold 700 MB otherwise.)
+ *
+ *     mv_attention_maps *m = mv_attention_maps_new(&options, &config, h, w, &e);
+ *     mv_run *r = mv_run_new(model, h, w, capacity, mv_attention_maps_probe(m), &e);
+ *     mv_run_forward(r, planes, pictures, logits, &e);
+ *     for (int i = 0; i < mv_attention_maps_count(m); i++) {
+ *         mv_attention_block b = mv_attention_maps_block_at(m, i);
+ *         const mv_attention_map *a = mv_attention_maps_lookup(m, picture, i, MV_HEAD_MEAN);
+ *         mv_rows_against_even(&relative, &a->map, b.query, &b.grid, &e);
+ *     }
+ *
+ * What the numbers mean is told in explain_rows.h.
+ */
+#ifndef MV_EXPLAIN_ATTENTION_H
+#define MV_EXPLAIN_ATTENTION_H
+
+#include "src/explain/rows.h"
+#include "src/run/probe.h"
+
+enum {
+    MV_HEAD_MEAN = -1, /* the mean of a block's heads */
+    MV_HEAD_EACH = -2, /* every head, and the mean */
+    MV_BLOCK_ALL = -1, /* every attention block */
+    MV_BLOCK_ROLLOUT = -2
+};
+
+typedef struct {
+    bool level[MV_LEVELS]; /* which levels; none set: all that have attention */
+    int block;             /* MV_BLOCK_ALL, or J of levels.I.blocks.J: of each chosen level in which J attends */
+    int head; /* MV_HEAD_MEAN, MV_HEAD_EACH, or one head: then no other is read, unless rollout needs them */
+    mv_query_kind query;
+    int cell[MV_LEVELS][2]; /* MV_QUERY_CELL: y, x in cells of the level itself, for each chosen level */
+    bool rollout; /* also each chosen level's rollout, over all of its attention blocks whatever `block` says */
+} mv_attention_options;
+
+typedef struct mv_attention_maps mv_attention_maps;
+
+/* For a network and pictures of h x w px. NULL on failure, with MV_EINPUT for: a chosen level, or a network, without
+ * attention (the levels that have some are named), a block that is none or a mixer (the attention blocks are named), a
+ * head that a chosen level has not, a cell outside its grid (the grid's size is named). */
+mv_attention_maps *mv_attention_maps_new(const mv_attention_options *options, const mv_config *config, int h, int w,
+                                         mv_error *e);
+void mv_attention_maps_free(
+    mv_attention_maps *m); /* fine on NULL; after the run that has its probe, before the device */
+
+mv_probe *mv_attention_maps_probe(mv_attention_maps *m); /* borrowed; its `next` is the caller's to set */
+
+/* ---- what is shown: blocks in the order of the network, a level's rollout after its blocks. Known before a run. */
+
+typedef struct {
+    int level;
+    int block; /* J, or MV_BLOCK_ROLLOUT */
+    int heads; /* that the block has */
+    mv_query query;
+    mv_grid grid;
+} mv_attention_block;
+
+int mv_attention_maps_count(const mv_attention_maps *m);
+mv_attention_block mv_attention_maps_block_at(const mv_attention_maps *m, int i);
+
+/* ---- what was seen, of the last forward; gone with the next one or with the free */
+
+typedef struct {
+    mv_map map;          /* raw shares on the level's cells; titled "Level 2, block 4, head 3" */
+    double padding;      /* the part of the query's shares that padding holds, 0 to 1 */
+    mv_rows_stats stats; /* of the head over all real queries, whatever the query is; for the mean of the heads the
+                            mean of their figures; zeros for a rollout */
+} mv_attention_map;
+
+int mv_attention_maps_pictures(const mv_attention_maps *m);
+
+/* Picture 0.. of the forward, i as above, head 0.. or MV_HEAD_MEAN (a rollout has only that). NULL if it was not asked
+ * for or not seen. Borrowed. */
+const mv_attention_map *mv_attention_maps_lookup(const mv_attention_maps *m, int picture, int i, int head);
+
+#endif

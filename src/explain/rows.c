@@ -1,0 +1,179 @@
+#include "src/explain/rows.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int cells_in(const mv_grid *g, int n)
+{
+    int rows, columns;
+    mv_grid_extent(g, n, &rows, &columns);
+    return rows * columns;
+}
+
+/* ---- queries */
+
+mv_status mv_query_check(mv_query q, const mv_grid *g, mv_error *e)
+{
+    if (q.kind != MV_QUERY_CELL || (q.y >= 0 && q.x >= 0 && q.y < g->h && q.x < g->w))
+        return MV_OK;
+    return mv_fail(e, MV_EINPUT, "query %d,%d: outside of level %d's %d x %d cells, expected Y,X from 0,0 to %d,%d",
+                   q.y, q.x, g->level, g->h, g->w, g->h - 1, g->w - 1);
+}
+
+/* Weight of each real cell of window n, unless the query is one cell. */
+static double weight_in(mv_query q, const mv_grid *g, int n)
+{
+    return q.kind == MV_QUERY_POOLED ? 1 / ((double)g->h * g->w) : 1.0 / cells_in(g, n);
+}
+
+void mv_query_weights(double *weight, mv_query q, const mv_grid *g)
+{
+    size_t tokens = (size_t)g->tokens;
+    memset(weight, 0, (size_t)g->windows * tokens * sizeof *weight);
+    if (q.kind == MV_QUERY_CELL) {
+        int n, t;
+        mv_grid_token(g, q.y, q.x, &n, &t);
+        weight[(size_t)n * tokens + (size_t)t] = 1;
+        return;
+    }
+    for (int n = 0; n < g->windows; n++) {
+        double each = weight_in(q, g, n);
+        for (int t = 0, y, x; t < g->tokens; t++)
+            if (mv_grid_cell(g, n, t, &y, &x))
+                weight[(size_t)n * tokens + (size_t)t] = each;
+    }
+}
+
+/* The sum of the weights in window n. */
+static double mass_in(mv_query q, const mv_grid *g, int n)
+{
+    if (q.kind != MV_QUERY_CELL)
+        return weight_in(q, g, n) * cells_in(g, n);
+    int of, t;
+    mv_grid_token(g, q.y, q.x, &of, &t);
+    return n == of;
+}
+
+/* ---- one window */
+
+void mv_rows_follow(double *to, const double *from, const float *rows, int tokens)
+{
+    for (int i = 0; i < tokens; i++, rows += tokens)
+        if (from[i] != 0)
+            for (int j = 0; j < tokens; j++)
+                to[j] += from[i] * (double)rows[j];
+}
+
+void mv_rows_follow_residual(double *to, const double *from, const float *rows, int tokens)
+{
+    for (int i = 0; i < tokens; i++, rows += tokens) {
+        if (from[i] == 0)
+            continue;
+        double sum = 0;
+        for (int j = 0; j < tokens; j++)
+            sum += (double)rows[j];
+        double part = from[i] / (sum + 1); /* from_i / 2 over the row's sum (sum + 1) / 2 */
+        to[i] += part;
+        for (int j = 0; j < tokens; j++)
+            to[j] += part * (double)rows[j];
+    }
+}
+
+void mv_rows_distances(double *table, const mv_grid *g)
+{
+    for (int t = 0; t < g->tokens; t++)
+        table[t] = g->cell * hypot(t / g->window, t % g->window);
+}
+
+static double most_entropy(const mv_grid *g)
+{
+    return g->tokens > 1 ? log(g->tokens) : 1; /* one token alone has no entropy to divide */
+}
+
+static void average(mv_rows_stats *s, double entropy, double distance, double padding)
+{
+    s->rows++;
+    s->entropy += (entropy - s->entropy) / s->rows;
+    s->distance += (distance - s->distance) / s->rows;
+    s->padding += (padding - s->padding) / s->rows;
+}
+
+void mv_rows_measure(mv_rows_stats *s, const mv_grid *g, int n, const float *rows, const double *table)
+{
+    int k = g->window, real_rows, real_columns;
+    double most = most_entropy(g);
+    mv_grid_extent(g, n, &real_rows, &real_columns);
+    for (int y = 0; y < real_rows; y++)
+        for (int x = 0; x < real_columns; x++) {
+            const float *row = rows + ((size_t)y * (size_t)k + (size_t)x) * (size_t)g->tokens;
+            double entropy = 0, distance = 0, padding = 0;
+            for (int v = 0; v < k; v++, row += k) {
+                const double *far = table + (size_t)abs(v - y) * (size_t)k;
+                for (int u = 0; u < k; u++) {
+                    double a = (double)row[u];
+                    if (a > 0)
+                        entropy -= a * (double)logf(row[u]);
+                    distance += a * far[abs(u - x)];
+                    padding += v < real_rows && u < real_columns ? 0 : a;
+                }
+            }
+            average(s, entropy / most, distance, padding);
+        }
+}
+
+void mv_rows_average(mv_rows_stats *s, const mv_grid *g, int n, const float *figures)
+{
+    int rows, columns;
+    mv_grid_extent(g, n, &rows, &columns);
+    for (int y = 0; y < rows; y++)
+        for (int x = 0; x < columns; x++) {
+            const float *f = figures + ((size_t)y * (size_t)g->window + (size_t)x) * 3;
+            average(s, (double)f[0] / most_entropy(g), g->cell * (double)f[1], (double)f[2]);
+        }
+}
+
+/* ---- maps */
+
+mv_status mv_rows_map(mv_map *out, double *padding, const double *share, const mv_grid *g, mv_error *e)
+{
+    mv_status s = mv_grid_stitch(out, g, share, e);
+    if (s)
+        return s;
+    double all = 0, lost = 0;
+    for (int n = 0; n < g->windows; n++)
+        for (int t = 0, y, x; t < g->tokens; t++) {
+            double v = share[(size_t)n * (size_t)g->tokens + (size_t)t];
+            all += v;
+            lost += mv_grid_cell(g, n, t, &y, &x) ? 0 : v;
+        }
+    *padding = all > 0 ? lost / all : 0;
+    snprintf(out->unit, sizeof out->unit, "share");
+    return MV_OK;
+}
+
+mv_status mv_rows_against_even(mv_map *out, const mv_map *share, mv_query q, const mv_grid *g, mv_error *e)
+{
+    *out = (mv_map){0};
+    if (share->h != g->h || share->w != g->w)
+        return mv_fail(e, MV_EMISUSE, "attention: a map of %dx%d cells, expected the grid's %dx%d", share->h, share->w,
+                       g->h, g->w);
+    mv_status s = mv_query_check(q, g, e);
+    if (!s)
+        s = mv_map_new(out, g->h, g->w, e);
+    if (s)
+        return s;
+    for (int y = 0; y < g->h; y++)
+        for (int x = 0; x < g->w; x++) {
+            size_t p = (size_t)y * (size_t)g->w + (size_t)x;
+            int n, t;
+            mv_grid_token(g, y, x, &n, &t);
+            double mass = mass_in(q, g, n);
+            out->v[p] = mass > 0 ? (float)((double)share->v[p] * g->tokens / mass) : 0;
+        }
+    memcpy(out->title, share->title, sizeof out->title);
+    snprintf(out->unit, sizeof out->unit, "× even");
+    mv_map_range(out);
+    return MV_OK;
+}

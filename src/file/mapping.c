@@ -1,0 +1,44 @@
+#include "src/file/mapping.h"
+
+#include <fcntl.h>
+#include <stdint.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static mv_status map(mv_mapping *out, int fd, const char *path, mv_error *e)
+{
+    struct stat st;
+    if (fstat(fd, &st) < 0)
+        return mv_fail_errno(e, path, "cannot be read");
+    if (!S_ISREG(st.st_mode))
+        return mv_fail(e, MV_EINPUT, "%s: is %s, a regular file was expected", path,
+                       S_ISDIR(st.st_mode) ? "a folder" : "a pipe or device");
+    if ((uint64_t)st.st_size > SIZE_MAX)
+        return mv_fail_memory(e, path);
+    *out = (mv_mapping){0};
+    if (st.st_size == 0)
+        return MV_OK;
+    void *bytes = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+    if (bytes == MAP_FAILED)
+        return mv_fail_errno(e, path, "cannot be mapped");
+    *out = (mv_mapping){bytes, (size_t)st.st_size};
+    return MV_OK;
+}
+
+mv_status mv_mapping_open(mv_mapping *out, const char *path, mv_error *e)
+{
+    int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC); /* does not wait for a pipe's writer */
+    if (fd < 0)
+        return mv_fail_errno(e, path, "cannot be read");
+    mv_status code = map(out, fd, path, e);
+    close(fd);
+    return code;
+}
+
+void mv_mapping_close(mv_mapping *m)
+{
+    if (m->bytes)
+        munmap((void *)(uintptr_t)m->bytes, m->size);
+    *m = (mv_mapping){0};
+}

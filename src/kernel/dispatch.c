@@ -1,0 +1,28 @@
+#include "src/kernel/kernels.h"
+
+/* The tables that the Makefile compiled, best first. */
+extern const mv_kernels mv_kernels_plain;
+#if defined(__x86_64__)
+extern const mv_kernels mv_kernels_avx2, mv_kernels_avx512;
+#endif
+
+const mv_kernels *mv_kernels_at(int i)
+{
+    const mv_kernels *here[3];
+    int n = 0;
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+        __builtin_cpu_supports("avx512dq"))
+        here[n++] = &mv_kernels_avx512;
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+        here[n++] = &mv_kernels_avx2;
+#endif
+    here[n++] = &mv_kernels_plain;
+    return i >= 0 && i < n ? here[i] : (const mv_kernels *)0;
+}
+
+const mv_kernels *mv_kernels_best(void)
+{
+    return mv_kernels_at(0);
+}

@@ -1,0 +1,88 @@
+/* The CPU device's own loops, as a table: one source is compiled once per instruction set, and the best table
+ * that the processor runs is taken. All pointers are to dense rows; "typed" data are fp32 or bf16 as `type` says and
+ * arithmetic is fp32. Letters as in backend.h.
+ */
+#ifndef MV_CPU_KERNELS_H
+#define MV_CPU_KERNELS_H
+
+#include <stddef.h>
+
+#include "src/base/backend.h"
+
+/* One window's scan over channels [from, to). */
+typedef struct {
+    int tokens, channels, rank, from, to;
+    mv_dtype type;    /* of x, proj, yz */
+    const void *x;    /* T E */
+    const void *proj; /* T R+2S: [r | B | C] */
+    const float *dt;  /* T E; NULL: made here from dt_weight and dt_bias */
+    const float *dt_weight, *dt_bias;
+    const float *A, *D; /* E S; E */
+    void *yz;           /* T 2E: the left half is written */
+    float *h;           /* T E S, or NULL */
+} mv_scan_job;
+
+/* Rows of a head that are worked on together. Pieces begin at multiples of it, so that a row's arithmetic is the same,
+ * to the last bit, however many threads share the head. */
+enum { MV_ATTENTION_ROWS = 6 };
+
+/* Rows [from, to) of one head's softmax(q k^T scale) v. */
+typedef struct {
+    int tokens, d, stride, from, to; /* stride: elements from one token's q to the next one's, and of k and v */
+    mv_dtype type;
+    const void *q, *k, *v; /* this head's, of token 0 */
+    void *out;             /* this head's, of token 0; out_stride elements from token to token */
+    int out_stride;
+    float scale;
+    float *rows;   /* T T: receives the softmax, or NULL */
+    float *packed; /* mv_kernels.packed(T, d) floats, filled by `pack` */
+    float *scores; /* mv_kernels.scores(T) floats of this call's own */
+} mv_attention_job;
+
+/* Columns of one window's hidden attention: those of the blocks first, first + every, ... */
+typedef struct {
+    int tokens, channels, rank, first, every;
+    mv_dtype type;    /* of proj */
+    const void *proj; /* T R+2S: [r | B | C] */
+    const float *dt;  /* T E */
+    const float *A;   /* E S */
+    float *out;       /* T T */
+    float *scratch;   /* mv_kernels.hidden_scratch floats of this call's own */
+} mv_hidden_job;
+
+typedef struct {
+    const char *name;
+
+    void (*layernorm)(void *out, const void *x, const float *weight, const float *bias, float eps, size_t rows, int c,
+                      mv_dtype type);
+    /* out = residual + gamma * act(acc); residual and gamma may be NULL; act NONE or GELU (erf) */
+    void (*epilogue)(void *out, mv_dtype out_type, const float *acc, const float *gamma, const void *residual,
+                     mv_dtype residual_type, mv_act act, size_t rows, int c);
+    void (*widen)(float *out, const void *in, mv_dtype type, size_t n);
+    void (*narrow)(void *out, mv_dtype type, const float *in, size_t n);
+    /* Tokens [from, to) of one window; see backend.h's conv1d_silu. wx and wz are E*3. */
+    void (*conv1d_silu)(void *x, void *yz, const void *xz, const float *wx, const float *wz, int tokens, int e,
+                        int from, int to, mv_dtype type);
+    void (*step)(float *dt, const void *proj, const float *weight, const float *bias, size_t tokens, int e, int rank,
+                 mv_dtype type);
+    void (*scan)(const mv_scan_job *job);
+    void (*readout)(void *yz, const void *x, const void *proj, const float *h, const float *D, size_t tokens, int e,
+                    int rank, mv_dtype type);
+
+    void (*norm)(float *out, const float *x, size_t rows, size_t n); /* of each row of n values, Euclidean */
+    int (*hidden_blocks)(int tokens);                                /* of columns that a window is cut into */
+    size_t (*hidden_scratch)(int tokens, int every);
+    void (*hidden)(const mv_hidden_job *job);
+
+    size_t (*packed)(int tokens, int d);
+    size_t (*scores)(int tokens);
+    void (*pack)(const mv_attention_job *job);      /* k and v of the head into job->packed */
+    void (*attention)(const mv_attention_job *job); /* pack has been called */
+    void (*attend)(const mv_attention_job *job);    /* out = rows v from given rows (job->rows); pack has been called */
+} mv_kernels;
+
+/* The best table for this processor; and all that it can run, best first, for tests: NULL past the last. */
+const mv_kernels *mv_kernels_best(void);
+const mv_kernels *mv_kernels_at(int i);
+
+#endif

@@ -1,0 +1,202 @@
+/* Vectors of floats in GCC's portable notation, and the functions the network needs of them. Included by
+ * cpu_kernels.c alone, once per instruction set: LANES is what the set holds in a register.
+ */
+#ifndef MV_CPU_VECTOR_H
+#define MV_CPU_VECTOR_H
+
+#include <stdint.h>
+#include <string.h>
+
+#include "src/base/tensor.h"
+
+#if defined(__AVX512F__)
+enum { LANES = 16 };
+#elif defined(__AVX2__)
+enum { LANES = 8 };
+#else
+enum { LANES = 4 };
+#endif
+
+typedef float vf __attribute__((vector_size(LANES * 4)));
+typedef int32_t vi __attribute__((vector_size(LANES * 4)));
+typedef uint32_t vu __attribute__((vector_size(LANES * 4)));
+typedef uint16_t vh __attribute__((vector_size(LANES * 2)));
+
+#define INLINE static inline __attribute__((always_inline))
+
+INLINE vf v_all(float x)
+{
+    return x - (vf){0};
+}
+
+INLINE vf v_load(const float *p)
+{
+    vf v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+
+INLINE void v_store(float *p, vf v)
+{
+    memcpy(p, &v, sizeof v);
+}
+
+/* LANES elements of a typed row at index i */
+INLINE vf v_get(const void *p, size_t i, mv_dtype type)
+{
+    if (type == MV_F32)
+        return v_load((const float *)p + i);
+    vh h;
+    memcpy(&h, (const uint16_t *)p + i, sizeof h);
+    return (vf)(__builtin_convertvector(h, vu) << 16);
+}
+
+/* All bits of a lane that is NaN */
+INLINE vi v_nan(vf x)
+{
+    return ((vi)x & 0x7fffffff) > 0x7f800000;
+}
+
+INLINE void v_put(void *p, size_t i, mv_dtype type, vf v)
+{
+    if (type == MV_F32) {
+        v_store((float *)p + i, v);
+        return;
+    }
+    vu u = (vu)v, nan = (vu)v_nan(v); /* to nearest, ties to even; a carry must not end a NaN */
+    vu rounded = (u + 0x7fff + (u >> 16 & 1)) >> 16;
+    vh h = __builtin_convertvector((rounded & ~nan) | ((u >> 16 | 0x40) & nan), vh);
+    memcpy((uint16_t *)p + i, &h, sizeof h);
+}
+
+/* The same for the last n < LANES elements of a row; missing ones read as 0. */
+INLINE vf v_get_part(const void *p, size_t i, mv_dtype type, int n)
+{
+    vf v = {0};
+    for (int k = 0; k < n; k++)
+        v[k] =
+            type == MV_F32 ? ((const float *)p)[i + (size_t)k] : mv_bf16_to_f32(((const uint16_t *)p)[i + (size_t)k]);
+    return v;
+}
+
+INLINE void v_put_part(void *p, size_t i, mv_dtype type, int n, vf v)
+{
+    for (int k = 0; k < n; k++)
+        if (type == MV_F32)
+            ((float *)p)[i + (size_t)k] = v[k];
+        else
+            ((uint16_t *)p)[i + (size_t)k] = mv_f32_to_bf16(v[k]);
+}
+
+INLINE float v_sum(vf v)
+{
+    for (int half = LANES / 2; half; half /= 2) /* pairwise */
+        for (int k = 0; k < half; k++)
+            v[k] += v[k + half];
+    return v[0];
+}
+
+/* Of a NaN and a number, b. */
+INLINE vf v_max(vf a, vf b)
+{
+    vi m = a > b;
+    return (vf)((m & (vi)a) | (~m & (vi)b));
+}
+
+INLINE vf v_min(vf a, vf b)
+{
+    vi m = a < b;
+    return (vf)((m & (vi)a) | (~m & (vi)b));
+}
+
+INLINE vf v_abs(vf a)
+{
+    return (vf)((vi)a & 0x7fffffff);
+}
+
+/* 2^x for x in [-126, 127]; below, 2^-126; NaN stays NaN. Minimax polynomial of degree 6 on [-0.5, 0.5]: within 1.5
+ * ulp. */
+INLINE vf v_exp2(vf x)
+{
+    const vf magic = v_all(12582912.0f); /* 1.5 * 2^23: adding it rounds to a whole number */
+    vi nan = v_nan(x);
+    x = v_max(v_min(x, v_all(127.0f)), v_all(-126.0f));
+    vf t = x + magic;
+    vi n = (vi)t - (vi)magic;
+    vf f = x - (t - magic);
+    vf p = v_all(1.535336188319500e-4f);
+    p = p * f + 1.339887440266574e-3f;
+    p = p * f + 9.618437357674640e-3f;
+    p = p * f + 5.550332471162809e-2f;
+    p = p * f + 2.402264791363012e-1f;
+    p = p * f + 6.931472028550421e-1f;
+    p = p * f + 1.0f;
+    return (vf)(((vi)p + (n << 23)) | nan);
+}
+
+/* e^x: the argument is reduced by ln 2 in two parts, so that large |x| keep their digits */
+INLINE vf v_exp(vf x)
+{
+    const vf magic = v_all(12582912.0f);
+    vi nan = v_nan(x);
+    x = v_max(v_min(x, v_all(88.0f)), v_all(-87.0f));
+    vf t = x * 1.44269504f + magic;
+    vf n = t - magic;
+    vf f = x - n * 0.693359375f;
+    f = f - n * -2.12194440e-4f;
+    vf p = v_all(1.9875691500e-4f);
+    p = p * f + 1.3981999507e-3f;
+    p = p * f + 8.3334519073e-3f;
+    p = p * f + 4.1665795894e-2f;
+    p = p * f + 1.6666665459e-1f;
+    p = p * f + 5.0000001201e-1f;
+    p = p * f * f + f + 1.0f;
+    return (vf)(((vi)p + (((vi)t - (vi)magic) << 23)) | nan);
+}
+
+INLINE vf v_silu(vf x)
+{
+    return x / (1.0f + v_exp(-x));
+}
+
+/* ln(1 + e^x) = max(x, 0) + ln(1 + u), u = e^-|x|; ln(1 + u) = 2 atanh(u / (2 + u)), whose argument is at most 1/3 */
+INLINE vf v_softplus(vf x)
+{
+    vf u = v_exp(-v_abs(x)), s = u / (2.0f + u), z = s * s;
+    vf p = v_all(1.0f / 15);
+    p = p * z + 1.0f / 13;
+    p = p * z + 1.0f / 11;
+    p = p * z + 1.0f / 9;
+    p = p * z + 1.0f / 7;
+    p = p * z + 1.0f / 5;
+    p = p * z + 1.0f / 3;
+    p = p * z * s + s;
+    return v_max(v_all(0), x) + 2.0f * p;
+}
+
+/* erf as an odd rational function on [-4, 4], 1 beyond: within 3e-7 */
+INLINE vf v_erf(vf x)
+{
+    x = v_max(v_all(-4.0f), v_min(v_all(4.0f), x)); /* in this order NaN stays */
+    vf z = x * x;
+    vf p = v_all(-2.72614225801306e-10f);
+    p = p * z + 2.77068142495902e-08f;
+    p = p * z + -2.10102402082508e-06f;
+    p = p * z + -5.69250639462346e-05f;
+    p = p * z + -7.34990630326855e-04f;
+    p = p * z + -2.95459980854025e-03f;
+    p = p * z + -1.60960333262415e-02f;
+    vf q = v_all(-1.45660718464996e-05f);
+    q = q * z + -2.13374055278905e-04f;
+    q = q * z + -1.68282697438203e-03f;
+    q = q * z + -7.37332916720468e-03f;
+    q = q * z + -1.42647390514189e-02f;
+    return x * p / q;
+}
+
+INLINE vf v_gelu(vf x)
+{
+    return 0.5f * x * (1.0f + v_erf(x * 0.70710678118654752f));
+}
+
+#endif

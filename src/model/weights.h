@@ -1,0 +1,80 @@
+/* A network's parameters on a device, bound by one walk over the network (arXiv 2407.08083) in the order of the
+ * published checkpoints. Batch norms are folded into the convolutions before them, the doubled bias of dt_proj and
+ * A = -exp(A_log) are made here, so forward.c reads as the equations.
+ */
+#ifndef MV_MODEL_H
+#define MV_MODEL_H
+
+#include "src/base/backend.h"
+#include "src/model/config.h"
+
+/* Where parameters come from: a checkpoint, a generator, or (NULL) nowhere, to count them. */
+typedef struct mv_source mv_source;
+struct mv_source {
+    /* Writes tensor `name` (PyTorch's name) of exactly this shape into out, fp32. False in *found and out untouched
+     * when there is none. */
+    mv_status (*read)(mv_source *, const char *name, int nd, const int *dim, float *out, bool *found, mv_error *);
+    const char *place; /* for errors: the file's name */
+};
+
+typedef struct {
+    mv_conv conv1, conv2;
+} mv_conv_block;
+
+typedef struct {
+    mv_dense in, x, out; /* in_proj, x_proj, out_proj */
+    mv_vector conv_x, conv_z;
+    mv_ssm ssm;
+} mv_mixer;
+
+typedef struct {
+    mv_dense qkv, proj;
+    int heads;
+} mv_attention;
+
+typedef struct {
+    bool attends;
+    union {
+        mv_mixer mixer;
+        mv_attention attention;
+    };
+    mv_vector norm1[2], norm2[2]; /* weight, bias */
+    mv_vector gamma1, gamma2;     /* absent without layer scale */
+    mv_dense fc1, fc2;
+} mv_token_block;
+
+typedef struct {
+    int depth, channels, window;
+    mv_conv_block *conv;   /* levels 0 and 1 */
+    mv_token_block *token; /* levels 2 and 3 */
+    mv_conv down;          /* levels 0 to 2 */
+} mv_level;
+
+/* The parts that costs are told by. */
+enum { MV_PART_STEM, MV_PART_LEVEL0, MV_PART_HEAD = MV_PART_LEVEL0 + MV_LEVELS, MV_PARTS };
+
+typedef struct {
+    mv_config config;
+    mv_backend *backend; /* borrowed; must outlive the model */
+    mv_conv stem[2];
+    mv_level level[MV_LEVELS];
+    mv_vector norm_scale, norm_shift; /* the final batch norm as x * scale + shift */
+    mv_dense head;
+    float *head_weight,
+        *head_bias; /* (classes, 8 dim) and (classes) on the host, for the exact CAM; NULL without a source */
+    size_t parameters[MV_PARTS]; /* trainable ones, as torch counts them */
+} mv_model;
+
+/* Reads every parameter from `source` and has `backend` convert it, one at a time. A missing tensor, a shape that
+ * differs or a value that is not finite is MV_EINPUT naming it. source NULL: parameters are counted and the backend,
+ * which must be the null one, gets no values. NULL on failure. */
+mv_model *mv_model_new(const mv_config *config, mv_backend *backend, mv_source *source, mv_error *e);
+void mv_model_free(mv_model *m); /* fine on NULL */
+
+size_t mv_model_parameters(const mv_model *m); /* their sum */
+
+/* Hidden width of an MLP over `channels`; rank of the step size; as the paper's code rounds them. */
+int mv_model_hidden(const mv_config *c, int channels);
+int mv_model_rank(int channels);
+
+#endif

@@ -1,0 +1,162 @@
+#include "src/picture/preprocess.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "src/picture/resample.h"
+
+static const char *const mode_names[] = {"center", "squash", "border"};
+
+enum { MODES = sizeof mode_names / sizeof *mode_names };
+
+bool mv_crop_mode_of(const char *name, mv_crop_mode *out)
+{
+    for (int i = 0; i < MODES; i++)
+        if (strcmp(name, mode_names[i]) == 0) {
+            *out = (mv_crop_mode)i;
+            return true;
+        }
+    return false;
+}
+
+const char *mv_crop_mode_name(mv_crop_mode mode)
+{
+    return mode_names[mode];
+}
+
+mv_status mv_preprocess_check(const mv_preprocess *pp, mv_error *e)
+{
+    if (pp->h < 1 || pp->w < 1 || pp->h > MV_PREPROCESS_MAX_SIDE || pp->w > MV_PREPROCESS_MAX_SIDE)
+        return mv_fail(e, MV_EINPUT, "pre-processing: size %dx%d, expected sides from 1 to %d", pp->h, pp->w,
+                       MV_PREPROCESS_MAX_SIDE);
+    if (!(pp->crop_pct >= 0.01 && pp->crop_pct <= 4))
+        return mv_fail(e, MV_EINPUT, "pre-processing: crop share %g, expected 0.01 to 4", pp->crop_pct);
+    if ((unsigned)pp->mode >= MODES)
+        return mv_fail(e, MV_EINPUT, "pre-processing: crop mode %d, expected center, squash or border", (int)pp->mode);
+    for (int c = 0; c < 3; c++)
+        if (!isfinite(pp->mean[c]) || !isfinite(pp->std[c]) || pp->std[c] <= 0)
+            return mv_fail(
+                e, MV_EINPUT,
+                "pre-processing: mean %g and deviation %g of channel %d, expected numbers, the second above 0",
+                (double)pp->mean[c], (double)pp->std[c], c);
+    return MV_OK;
+}
+
+/* --- geometry ---------------------------------------------------------------------------------- */
+
+/* The picture resized to w x h, and where in it the crop's corner lies (negative: in the padding). */
+struct placement {
+    int64_t w, h, left, top;
+};
+
+static int64_t at_least_one(double x)
+{
+    return x < 1 ? 1 : (int64_t)x;
+}
+
+/* Larger half of a padding goes right and below; a crop's offset is rounded half to even, as Python does. */
+static int64_t crop_origin(int64_t scaled, int crop)
+{
+    return scaled < crop ? -((crop - scaled) / 2) : (int64_t)nearbyint((double)(scaled - crop) / 2);
+}
+
+static struct placement place(const mv_preprocess *pp, int in_w, int in_h)
+{
+    int64_t sw = at_least_one(floor(pp->w / pp->crop_pct)), sh = at_least_one(floor(pp->h / pp->crop_pct));
+    struct placement p;
+    if (pp->mode == MV_CROP_SQUASH) {
+        p.w = sw;
+        p.h = sh;
+    } else if (pp->mode == MV_CROP_CENTER && sw == sh) {
+        /* torchvision: the shorter side becomes S, the longer int(S * long / short) */
+        p.w = in_w <= in_h ? sw : sw * in_w / in_h;
+        p.h = in_w <= in_h ? sh * in_h / in_w : sh;
+    } else {
+        /* timm's ResizeKeepRatio */
+        double rw = (double)in_w / (double)sw, rh = (double)in_h / (double)sh;
+        double ratio = pp->mode == MV_CROP_BORDER ? fmax(rw, rh) : fmin(rw, rh);
+        p.w = at_least_one(nearbyint(in_w / ratio));
+        p.h = at_least_one(nearbyint(in_h / ratio));
+    }
+    p.left = crop_origin(p.w, pp->w);
+    p.top = crop_origin(p.h, pp->h);
+    return p;
+}
+
+mv_status mv_preprocess_window(const mv_preprocess *pp, int in_w, int in_h, double box[4], mv_error *e)
+{
+    if (in_w < 1 || in_h < 1)
+        return mv_fail(e, MV_EMISUSE, "pre-processing: a picture of %d x %d pixels", in_w, in_h);
+    mv_status s = mv_preprocess_check(pp, e);
+    if (s != MV_OK)
+        return s;
+    struct placement p = place(pp, in_w, in_h);
+    double x = (double)in_w / (double)p.w, y = (double)in_h / (double)p.h;
+    box[0] = (double)p.left * x;
+    box[1] = (double)p.top * y;
+    box[2] = (double)(p.left + pp->w) * x;
+    box[3] = (double)(p.top + pp->h) * y;
+    return MV_OK;
+}
+
+/* The part of one side that is picture, not padding: crop pixels [at, at + n) show scaled pixels from `first`. */
+static void visible(int64_t scaled, int64_t origin, int crop, int64_t *first, int *at, int *n)
+{
+    *at = origin < 0 ? (int)-origin : 0;
+    *first = origin < 0 ? 0 : origin;
+    int64_t rest = scaled - *first;
+    *n = rest < crop - *at ? (int)rest : crop - *at;
+}
+
+/* --- crop and normalise -------------------------------------------------------------------------- */
+
+mv_status mv_preprocess_crop(const mv_preprocess *pp, const mv_image *in, mv_image *out, mv_error *e)
+{
+    *out = (mv_image){0};
+    if (in->w < 1 || in->h < 1 || !in->rgb)
+        return mv_fail(e, MV_EMISUSE, "pre-processing: an empty picture");
+    mv_status s = mv_preprocess_check(pp, e);
+    if (s != MV_OK)
+        return s;
+
+    struct placement p = place(pp, in->w, in->h);
+    mv_window win = {.scaled_w = p.w, .scaled_h = p.h};
+    int x, y;
+    visible(p.w, p.left, pp->w, &win.left, &x, &win.w);
+    visible(p.h, p.top, pp->h, &win.top, &y, &win.h);
+
+    s = mv_image_new(out, pp->w, pp->h, e);
+    if (s != MV_OK)
+        return s;
+    size_t row = (size_t)pp->w * 3;
+    if (win.w < pp->w || win.h < pp->h) {
+        uint8_t fill[3];
+        for (int c = 0; c < 3; c++)
+            fill[c] = (uint8_t)fmin(fmax(nearbyint(255 * (double)pp->mean[c]), 0), 255);
+        for (size_t i = 0; i < row * (size_t)pp->h; i++)
+            out->rgb[i] = fill[i % 3];
+    }
+    s = mv_resample(in, &win, out->rgb + (size_t)y * row + (size_t)x * 3, row, e);
+    if (s != MV_OK)
+        mv_image_free(out);
+    return s;
+}
+
+void mv_preprocess_normalise(const mv_preprocess *pp, const mv_image *crop, float *chw)
+{
+    float table[3][256]; /* 256 values a channel: exact, and no division per pixel */
+    for (int c = 0; c < 3; c++)
+        for (int v = 0; v < 256; v++) {
+            float x = (float)v / 255.0F;
+            x = x - pp->mean[c];
+            table[c][v] = x / pp->std[c];
+        }
+    size_t n = (size_t)crop->h * (size_t)crop->w;
+    float *r = chw, *g = chw + n, *b = chw + 2 * n;
+    for (size_t i = 0; i < n; i++) {
+        r[i] = table[0][crop->rgb[3 * i]];
+        g[i] = table[1][crop->rgb[3 * i + 1]];
+        b[i] = table[2][crop->rgb[3 * i + 2]];
+    }
+}

@@ -1,0 +1,311 @@
+/* The embedded typefaces through Pango, and text set in lines.
+ *
+ *     bytes in the program -> memfd -> private fontconfig set -> Pango font map -> lines
+ */
+#include "viz/draw/fonts.h"
+
+#include <fontconfig/fontconfig.h>
+#include <math.h>
+#include <pango/pangocairo.h>
+#include <pango/pangofc-fontmap.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "assets/assets.h"
+#include "viz/draw/text.h"
+
+enum { FACES = 4 };
+
+struct mv_fonts {
+    int fd[FACES];          /* memory files that hold the faces: they are read when a face is used */
+    FcCharSet *known;       /* characters that they have */
+    PangoContext *embedded; /* sets text in these faces alone */
+    PangoContext *system;   /* the same, then the system's fonts; NULL until a text needs it */
+};
+
+/* Lengths in px of the page. Lines are multiples of 4, so that pages keep one baseline grid. */
+static const struct {
+    double size, line;
+    int weight;
+    bool mono, tabular;
+} types[MV_TYPES] = {
+    [MV_TYPE_TITLE] = {27, 36, PANGO_WEIGHT_SEMIBOLD, false, false},
+    [MV_TYPE_SECTION] = {17, 24, PANGO_WEIGHT_SEMIBOLD, false, false},
+    [MV_TYPE_PANEL] = {15, 20, PANGO_WEIGHT_MEDIUM, false, false},
+    [MV_TYPE_LEAD] = {14, 20, PANGO_WEIGHT_NORMAL, false, false},
+    [MV_TYPE_TEXT] = {13, 20, PANGO_WEIGHT_NORMAL, false, true},
+    [MV_TYPE_STRONG] = {13, 20, PANGO_WEIGHT_MEDIUM, false, true},
+    [MV_TYPE_SMALL] = {11.5, 16, PANGO_WEIGHT_NORMAL, false, false},
+    [MV_TYPE_RECIPE] = {11.5, 16, PANGO_WEIGHT_NORMAL, true, false},
+};
+
+static const char inter[] = "Inter", mono[] = "JetBrains Mono";
+
+/* Height of capitals over the size, alike in both faces: lines centre on it, whatever the font file's version. */
+#define CAP_HEIGHT 0.728
+
+/* --- faces ------------------------------------------------------------------------------------- */
+
+static mv_status write_face(int *fd, mv_asset face, mv_error *e)
+{
+    *fd = memfd_create("mvscope-font", MFD_CLOEXEC);
+    if (*fd < 0)
+        return mv_fail_errno(e, "fonts", "memory file");
+    for (size_t done = 0; done < face.size;) {
+        ssize_t n = write(*fd, face.bytes + done, face.size - done);
+        if (n < 0)
+            return mv_fail_errno(e, "fonts", "memory file");
+        done += (size_t)n;
+    }
+    return MV_OK;
+}
+
+static mv_status add_faces(const mv_fonts *f, FcConfig *config, mv_error *e)
+{
+    for (int i = 0; i < FACES; i++) {
+        char path[64];
+        snprintf(path, sizeof path, "/proc/self/fd/%d", f->fd[i]);
+        if (!FcConfigAppFontAddFile(config, (const FcChar8 *)path))
+            return mv_fail(e, MV_EIO, "fonts: %s could not be read, a mounted /proc was expected", path);
+    }
+    return MV_OK;
+}
+
+/* A context that draws from `config`, which the font map keeps alive. */
+static PangoContext *context_of(FcConfig *config)
+{
+    PangoFontMap *map = pango_cairo_font_map_new_for_font_type(CAIRO_FONT_TYPE_FT);
+    pango_fc_font_map_set_config(PANGO_FC_FONT_MAP(map), config);
+    PangoContext *context = pango_font_map_create_context(map);
+    g_object_unref(map);
+
+    /* outlines as drawn by their designer, placed where they fall: alike on pixels and on paper */
+    cairo_font_options_t *o = cairo_font_options_create();
+    cairo_font_options_set_antialias(o, CAIRO_ANTIALIAS_GRAY);
+    cairo_font_options_set_hint_style(o, CAIRO_HINT_STYLE_NONE);
+    cairo_font_options_set_hint_metrics(o, CAIRO_HINT_METRICS_OFF);
+    pango_cairo_context_set_font_options(context, o);
+    cairo_font_options_destroy(o);
+    pango_context_set_round_glyph_positions(context, FALSE);
+    pango_context_set_language(context, pango_language_from_string("en"));
+    pango_context_set_base_dir(context, PANGO_DIRECTION_LTR);
+    return context;
+}
+
+/* Pango does not let go of the config on its own. */
+static void free_context(PangoContext *context)
+{
+    if (!context)
+        return;
+    PangoFontMap *map = g_object_ref(pango_context_get_font_map(context));
+    g_object_unref(context);
+    pango_fc_font_map_set_config(PANGO_FC_FONT_MAP(map), NULL);
+    g_object_unref(map);
+}
+
+/* The union over the faces; NULL when there is no memory for it, which sends every text to the system. */
+static FcCharSet *known_characters(FcConfig *config)
+{
+    FcCharSet *all = FcCharSetCreate();
+    const FcFontSet *set = FcConfigGetFonts(config, FcSetApplication);
+    for (int i = 0; all && set && i < set->nfont; i++) {
+        FcCharSet *face;
+        if (FcPatternGetCharSet(set->fonts[i], FC_CHARSET, 0, &face) == FcResultMatch)
+            FcCharSetMerge(all, face, NULL);
+    }
+    return all;
+}
+
+mv_fonts *mv_fonts_new(mv_error *e)
+{
+    mv_fonts *f = calloc(1, sizeof *f);
+    if (!f) {
+        mv_fail_memory(e, "fonts");
+        return NULL;
+    }
+    memset(f->fd, -1, sizeof f->fd);
+    const mv_asset faces[FACES] = {MV_ASSET(inter_regular), MV_ASSET(inter_medium), MV_ASSET(inter_semibold),
+                                   MV_ASSET(jetbrains_mono)};
+    FcConfig *config = FcConfigCreate();
+    mv_status s = config ? MV_OK : mv_fail_memory(e, "fonts");
+    for (int i = 0; s == MV_OK && i < FACES; i++)
+        s = write_face(&f->fd[i], faces[i], e);
+    if (s == MV_OK)
+        s = add_faces(f, config, e);
+    if (s == MV_OK) {
+        f->known = known_characters(config);
+        /* Pango starts fontconfig on the side, which would scan the system; a blank default keeps it idle */
+        FcConfig *blank = FcConfigCreate();
+        if (blank && FcConfigSetCurrent(blank))
+            FcConfigDestroy(blank);
+        f->embedded = context_of(config);
+    }
+    if (config)
+        FcConfigDestroy(config);
+    if (s != MV_OK) {
+        mv_fonts_free(f);
+        return NULL;
+    }
+    return f;
+}
+
+void mv_fonts_free(mv_fonts *f)
+{
+    if (!f)
+        return;
+    free_context(f->embedded);
+    free_context(f->system);
+    if (f->known)
+        FcCharSetDestroy(f->known);
+    for (int i = 0; i < FACES; i++)
+        if (f->fd[i] >= 0)
+            close(f->fd[i]);
+    free(f);
+}
+
+/* --- text -------------------------------------------------------------------------------------- */
+
+/* Valid UTF-8 without control characters, each of which becomes a space. The caller's to g_free. */
+static char *clean(const char *utf8)
+{
+    char *text = g_utf8_make_valid(utf8 ? utf8 : "", -1);
+    for (char *c = text; *c; c++)
+        if ((unsigned char)*c < ' ' || *c == 0x7f)
+            *c = ' ';
+    return text;
+}
+
+static bool all_known(const mv_fonts *f, const char *text)
+{
+    for (const char *c = text; *c; c = g_utf8_next_char(c)) {
+        gunichar u = g_utf8_get_char(c);
+        if (u >= 0x80 && !(f->known && FcCharSetHasChar(f->known, u)) && !g_unichar_iszerowidth(u))
+            return false;
+    }
+    return true;
+}
+
+/* The context that has the characters of `text`: the system is opened for the first one that the faces lack. */
+static PangoContext *context_for(mv_fonts *f, const char *text)
+{
+    if (all_known(f, text))
+        return f->embedded;
+    if (!f->system) {
+        FcConfig *config = FcInitLoadConfigAndFonts();
+        if (!config || add_faces(f, config, NULL) != MV_OK) {
+            if (config)
+                FcConfigDestroy(config);
+            return f->embedded;
+        }
+        f->system = context_of(config);
+        FcConfigDestroy(config);
+    }
+    return f->system;
+}
+
+mv_text *mv_text_new(mv_fonts *f, mv_type type, const char *utf8, double width, int lines, mv_error *e)
+{
+    mv_text *t = calloc(1, sizeof *t);
+    if (!t) {
+        mv_fail_memory(e, "text");
+        return NULL;
+    }
+    t->type = type;
+    t->line = types[type].line;
+    t->baseline = t->line / 2 + CAP_HEIGHT / 2 * types[type].size;
+
+    char *text = clean(utf8);
+    t->layout = pango_layout_new(context_for(f, text));
+    PangoFontDescription *font = pango_font_description_new();
+    pango_font_description_set_family_static(font, types[type].mono ? mono : inter);
+    pango_font_description_set_weight(font, (PangoWeight)types[type].weight);
+    pango_font_description_set_absolute_size(font, types[type].size * PANGO_SCALE);
+    pango_layout_set_font_description(t->layout, font);
+    pango_font_description_free(font);
+
+    /* figures of one width where numbers stand under each other; "--size" stays two hyphens */
+    PangoAttrList *attributes = pango_attr_list_new();
+    pango_attr_list_insert(attributes, pango_attr_font_features_new(types[type].mono      ? "calt=0, liga=0"
+                                                                    : types[type].tabular ? "tnum"
+                                                                                          : "kern"));
+    pango_attr_list_insert(attributes, pango_attr_insert_hyphens_new(FALSE)); /* a broken file name has none */
+    pango_layout_set_attributes(t->layout, attributes);
+    pango_attr_list_unref(attributes);
+
+    pango_layout_set_text(t->layout, text, -1);
+    g_free(text);
+    if (width > 0) {
+        pango_layout_set_width(t->layout, pango_units_from_double(fmin(fmax(width, 1), 1e5)));
+        pango_layout_set_wrap(t->layout, PANGO_WRAP_WORD_CHAR);
+        if (lines > 0) {
+            pango_layout_set_height(t->layout, -lines);
+            pango_layout_set_ellipsize(t->layout, PANGO_ELLIPSIZE_END);
+        }
+    }
+    t->lines = pango_layout_get_line_count(t->layout);
+    int w;
+    pango_layout_get_size(t->layout, &w, NULL);
+    t->width = pango_units_to_double(w);
+    return t;
+}
+
+void mv_text_free(mv_text *t)
+{
+    if (!t)
+        return;
+    g_object_unref(t->layout);
+    free(t);
+}
+
+double mv_text_width(const mv_text *t)
+{
+    return t->width;
+}
+
+double mv_text_height(const mv_text *t)
+{
+    return t->lines * t->line;
+}
+
+double mv_text_baseline(const mv_text *t)
+{
+    return t->baseline;
+}
+
+mv_type_css mv_type_css_of(mv_type type)
+{
+    return (mv_type_css){
+        .families =
+            types[type].mono ? "'JetBrains Mono', Consolas, monospace" : "Inter, 'Helvetica Neue', Arial, sans-serif",
+        .size = types[type].size,
+        .weight = types[type].weight,
+        .mono = types[type].mono,
+        .tabular = types[type].tabular,
+    };
+}
+
+char *mv_text_line(const mv_text *t, int i)
+{
+    const char *text = pango_layout_get_text(t->layout);
+    const PangoLayoutLine *line = pango_layout_get_line_readonly(t->layout, i);
+    GString *seen = g_string_new(NULL);
+    bool cut = false;
+    for (const GSList *r = line->runs; r; r = r->next) {
+        const PangoItem *item = ((const PangoLayoutRun *)r->data)->item;
+        if (item->analysis.flags & PANGO_ANALYSIS_FLAG_IS_ELLIPSIS) {
+            g_string_append(seen, "\xe2\x80\xa6");
+            cut = true;
+        } else {
+            g_string_append_len(seen, text + item->offset, item->length);
+        }
+    }
+    if (!cut) { /* runs lie as seen, characters as read: they differ from right to left */
+        g_string_truncate(seen, 0);
+        g_string_append_len(seen, text + line->start_index, line->length);
+    }
+    return g_string_free(seen, FALSE);
+}

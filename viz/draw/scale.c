@@ -1,0 +1,238 @@
+/* From values to places along a colour bar, and the ticks that say so. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "viz/draw/colour.h"
+
+#define MINUS "\xe2\x88\x92" /* U+2212 */
+#define TIMES "\xc3\x97"     /* U+00D7 */
+
+#define LARGEST 1e150 /* so that hi - lo is finite */
+
+enum { LOG_DECADES = 3, MOST_STEPS = 7 };
+
+static const char *const kind_names[] = {"auto", "linear", "sqrt", "log"};
+
+mv_status mv_scale_kind_of(mv_scale_kind *out, const char *name, mv_error *e)
+{
+    for (int i = 0; name && i < (int)(sizeof kind_names / sizeof *kind_names); i++)
+        if (strcmp(kind_names[i], name) == 0) {
+            *out = (mv_scale_kind)i;
+            return MV_OK;
+        }
+    return mv_fail(e, MV_EINPUT, "colour scale: '%.40s' was found, one of auto, linear, sqrt, log was expected",
+                   name ? name : "");
+}
+
+const char *mv_scale_kind_name(mv_scale_kind kind)
+{
+    return kind_names[kind];
+}
+
+mv_scale mv_scale_of(mv_scale_kind kind, double lo, double hi, bool diverging)
+{
+    lo = isfinite(lo) ? fmax(lo, -LARGEST) : 0;
+    hi = isfinite(hi) ? fmin(hi, LARGEST) : 0;
+    if (diverging) {
+        hi = fmax(fabs(lo), fabs(hi));
+        hi = hi > 0 ? hi : 1;
+        lo = -hi;
+    } else if (kind == MV_SCALE_LOG && hi > 0) {
+        double floor_of_log = hi * pow(10, -LOG_DECADES);
+        lo = lo > floor_of_log && lo < hi ? lo : floor_of_log;
+    } else {
+        if (!(lo < hi))
+            hi = lo + fmax(1, fabs(lo));
+        if (kind == MV_SCALE_LOG)
+            kind = MV_SCALE_LINEAR;
+    }
+    return (mv_scale){kind == MV_SCALE_AUTO ? MV_SCALE_LINEAR : kind, lo, hi, diverging};
+}
+
+/* 0..1 for a share 0..1 of the range (of an arm, where it diverges). */
+static double bend(mv_scale_kind kind, double share, double decades)
+{
+    if (kind == MV_SCALE_SQRT)
+        return sqrt(share);
+    if (kind == MV_SCALE_LOG)
+        return share > 0 ? fmax(0, 1 + log10(share) / decades) : 0;
+    return share;
+}
+
+double mv_scale_place(const mv_scale *s, double value)
+{
+    if (isnan(value))
+        return value;
+    value = fmin(fmax(value, s->lo), s->hi);
+    if (s->diverging) {
+        double arm = bend(s->kind, fabs(value) / s->hi, LOG_DECADES);
+        return 0.5 + (value < 0 ? -0.5 : 0.5) * arm;
+    }
+    if (s->kind == MV_SCALE_LOG)
+        return bend(MV_SCALE_LOG, value / s->hi, log10(s->hi / s->lo));
+    return bend(s->kind, (value - s->lo) / (s->hi - s->lo), 1);
+}
+
+double mv_tick_centre(const mv_tick *tick, double length, double label)
+{
+    return fmin(fmax(tick->place * length, label / 2), fmax(length - label / 2, label / 2));
+}
+
+/* --- labels ------------------------------------------------------------------------------------ */
+
+/* The number without needless zeros: 5, 0.25, 2e+06, with a true minus. */
+static void plain_label(char *text, size_t size, double value, int digits, const char *unit)
+{
+    char number[32];
+    snprintf(number, sizeof number, "%.*g", digits, fabs(value));
+    snprintf(text, size, "%s%.16s%s", value < 0 ? MINUS : "", number, unit);
+}
+
+/* The end of a range, to the digits that a bar needs: 0.37, 5.6, 37, 147. */
+static void end_label(char *text, size_t size, double value, const char *unit)
+{
+    double m = fabs(value);
+    if (m >= 1e5 || (m > 0 && m < 0.01))
+        plain_label(text, size, value, 2, unit);
+    else
+        snprintf(text, size, "%s%.*f%s", value < 0 ? MINUS : "",
+                 m >= 10 || m == floor(m) ? 0
+                 : m >= 1                 ? 1
+                                          : 2,
+                 m, unit);
+}
+
+const char *mv_number_text(char text[32], double value, int decimals, bool sign)
+{
+    if (!isfinite(value)) {
+        snprintf(text, 32, "not finite");
+        return text;
+    }
+    char number[32];
+    if (fabs(value) >= 1e9)
+        snprintf(number, sizeof number, "%.1e", fabs(value));
+    else
+        snprintf(number, sizeof number, "%.*f", decimals < 0 ? 0 : decimals > 9 ? 9 : decimals, fabs(value));
+    bool zero = strspn(number, "0.") == strlen(number);
+    snprintf(text, 32, "%s%.24s", value < 0 && !zero ? MINUS : sign ? "+" : "", number);
+    return text;
+}
+
+const char *mv_range_text(char text[80], double lo, double hi, bool sign)
+{
+    double m = fmax(fabs(lo), fabs(hi));
+    int decimals = m >= 100 ? 0 : m >= 1 || m == 0 ? 1 : m >= 0.1 ? 2 : m >= 0.01 ? 3 : 5;
+    char a[32], b[32];
+    snprintf(text, 80, "%s to %s", mv_number_text(a, lo, decimals, sign), mv_number_text(b, hi, decimals, sign));
+    return text;
+}
+
+/* --- ticks ------------------------------------------------------------------------------------- */
+
+typedef struct {
+    const mv_scale *scale;
+    double length, label;
+    int count;
+    mv_tick *out;
+} ticker;
+
+/* Takes a tick unless its label would come too near to one that is there. */
+static bool place_tick(ticker *t, mv_tick tick)
+{
+    if (t->count == MV_TICKS_MAX || tick.value < t->scale->lo || tick.value > t->scale->hi)
+        return false;
+    tick.place = mv_scale_place(t->scale, tick.value);
+    double centre = mv_tick_centre(&tick, t->length, t->label);
+    for (int i = 0; i < t->count; i++)
+        if (fabs(mv_tick_centre(&t->out[i], t->length, t->label) - centre) < t->label * 4 / 3)
+            return false;
+    int at = t->count++;
+    for (; at > 0 && t->out[at - 1].value > tick.value; at--)
+        t->out[at] = t->out[at - 1];
+    t->out[at] = tick;
+    return true;
+}
+
+static void offer(ticker *t, double value, const char *unit, bool end)
+{
+    mv_tick tick = {.value = value};
+    if (end)
+        end_label(tick.label, sizeof tick.label, value, unit);
+    else
+        plain_label(tick.label, sizeof tick.label, value, 6, unit);
+    place_tick(t, tick);
+}
+
+static void offer_even(ticker *t)
+{
+    mv_tick tick = {.value = 1, .marked = true, .label = "even"};
+    place_tick(t, tick);
+}
+
+/* 1, 2 and 5 of every decade, round numbers first, largest first: for bent scales. */
+static void offer_decades(ticker *t, const char *unit)
+{
+    static const int leads[] = {1, 5, 2};
+    double top = fmax(fabs(t->scale->lo), fabs(t->scale->hi));
+    int decade = (int)floor(log10(top));
+    bool above_even = *unit && top > 1; /* what gets less than its share needs no figures */
+    for (int l = 0; l < 3; l++)
+        for (int k = decade; k > decade - 2 * LOG_DECADES; k--) {
+            double value = leads[l] * pow(10, k);
+            if (above_even && value <= 1)
+                continue;
+            offer(t, value, unit, false);
+            offer(t, -value, unit, false);
+        }
+}
+
+/* The finest of the steps 1, 2, 5 x 10^k all of whose ticks find room. */
+static void even_steps(ticker *t, const char *unit)
+{
+    double range = t->scale->hi - t->scale->lo;
+    static const int leads[] = {1, 2, 5};
+    int first = t->count;
+    mv_tick kept[MV_TICKS_MAX];
+    memcpy(kept, t->out, sizeof kept);
+    int decade = (int)floor(log10(range));
+    for (int i = -3; i <= 6; i++) {
+        double step = leads[(i + 6) % 3] * pow(10, decade + (int)floor(i / 3.0));
+        double from = ceil(t->scale->lo / step), to = floor(t->scale->hi / step);
+        if (!(to - from < MOST_STEPS))
+            continue;
+        t->count = first;
+        memcpy(t->out, kept, sizeof kept);
+        bool room = true;
+        for (double k = from; k <= to; k++) {
+            mv_tick tick = {.value = k == 0 ? 0 : k * step};
+            plain_label(tick.label, sizeof tick.label, tick.value, 6, unit);
+            room = place_tick(t, tick) && room;
+        }
+        if (room)
+            return;
+    }
+}
+
+int mv_scale_ticks(const mv_scale *s, double length, double label, bool times, mv_tick out[MV_TICKS_MAX])
+{
+    ticker t = {s, length, label, 0, out};
+    memset(out, 0, MV_TICKS_MAX * sizeof *out);
+    const char *unit = times ? TIMES : "";
+    if (times && s->hi == 1)
+        offer_even(&t);
+    else if (times)
+        offer(&t, s->hi, unit, true);
+    if (times) {
+        offer(&t, s->lo, unit, true);
+        offer_even(&t);
+    }
+    if (times || s->kind != MV_SCALE_LINEAR) {
+        if (s->diverging)
+            offer(&t, 0, unit, false);
+        offer_decades(&t, unit);
+    } else {
+        even_steps(&t, unit);
+    }
+    return t.count;
+}

@@ -1,0 +1,32 @@
+/* What lies inside a set text: for the canvas, which draws it. */
+#ifndef MV_TEXT_H
+#define MV_TEXT_H
+
+#include <pango/pango.h>
+#include <stdbool.h>
+
+#include "viz/draw/fonts.h"
+
+struct mv_text {
+    PangoLayout *layout;
+    mv_type type;
+    int lines;
+    double width;    /* px of the widest line */
+    double line;     /* px from baseline to baseline */
+    double baseline; /* px from the top to the first one */
+};
+
+/* How a type is written in CSS: for SVG. */
+typedef struct {
+    const char *families;
+    double size;
+    int weight;
+    bool mono, tabular;
+} mv_type_css;
+
+mv_type_css mv_type_css_of(mv_type type);
+
+/* The characters of line i as they are seen: an ellipsis where it was cut. The caller's to g_free. */
+char *mv_text_line(const mv_text *text, int i);
+
+#endif

@@ -1,0 +1,388 @@
+/* The sheet, and the flow of its panels. */
+#include "viz/panel/panel.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct note {
+    struct note *older;
+    max_align_t bytes[];
+} note;
+
+/* A picture at a size it was asked in: all panels of a row, all heads of a level ask for the same. */
+typedef struct {
+    const mv_image *of;
+    mv_image photo;
+} resized;
+
+enum { KEPT = 2 };
+
+struct mv_sheet {
+    const mv_theme *theme;
+    mv_fonts *fonts;
+    mv_panel *newest;
+    note *notes;
+    resized kept[KEPT];
+    int next_kept;
+    mv_error error;
+};
+
+mv_sheet *mv_sheet_new(mv_theme_kind theme, mv_fonts *fonts, mv_error *e)
+{
+    mv_sheet *s = calloc(1, sizeof *s);
+    if (!s) {
+        mv_fail_memory(e, "page");
+        return NULL;
+    }
+    s->theme = mv_theme_of(theme);
+    s->fonts = fonts;
+    return s;
+}
+
+void mv_sheet_free(mv_sheet *s)
+{
+    if (!s)
+        return;
+    for (mv_panel *p = s->newest, *older; p; p = older) {
+        older = p->older;
+        if (p->kind->free)
+            p->kind->free(p);
+        free(p);
+    }
+    for (note *n = s->notes, *older; n; n = older) {
+        older = n->older;
+        free(n);
+    }
+    for (int i = 0; i < KEPT; i++)
+        free(s->kept[i].photo.rgb);
+    free(s);
+}
+
+const mv_theme *mv_sheet_theme(const mv_sheet *s)
+{
+    return s->theme;
+}
+
+mv_fonts *mv_sheet_fonts(const mv_sheet *s)
+{
+    return s->fonts;
+}
+
+mv_error *mv_sheet_error(mv_sheet *s)
+{
+    return &s->error;
+}
+
+const mv_image *mv_sheet_photo(mv_sheet *s, const mv_image *picture, int w, int h)
+{
+    for (int i = 0; i < KEPT; i++) {
+        const resized *r = &s->kept[i];
+        if (r->of == picture && r->photo.w == w && r->photo.h == h)
+            return &r->photo;
+    }
+    resized *r = &s->kept[s->next_kept];
+    s->next_kept = (s->next_kept + 1) % KEPT;
+    free(r->photo.rgb);
+    r->of = NULL;
+    if (mv_raster_photo(&r->photo, picture, w, h, &s->error) != MV_OK)
+        return NULL;
+    r->of = picture;
+    return &r->photo;
+}
+
+void *mv_sheet_bytes(mv_sheet *s, size_t n)
+{
+    note *kept = calloc(1, sizeof *kept + n);
+    if (!kept) {
+        mv_fail_memory(&s->error, "page");
+        return NULL;
+    }
+    kept->older = s->notes;
+    s->notes = kept;
+    return kept->bytes;
+}
+
+const char *mv_sheet_text(mv_sheet *s, const char *format, ...)
+{
+    va_list list;
+    va_start(list, format);
+    int length = vsnprintf(NULL, 0, format, list);
+    va_end(list);
+    char *text = length < 0 ? NULL : mv_sheet_bytes(s, (size_t)length + 1);
+    if (!text)
+        return "";
+    va_start(list, format);
+    vsnprintf(text, (size_t)length + 1, format, list);
+    va_end(list);
+    return text;
+}
+
+void *mv_panel_new(mv_sheet *s, size_t size, const mv_panel_kind *kind)
+{
+    mv_panel *p = calloc(1, size);
+    if (!p) {
+        mv_fail_memory(&s->error, "page");
+        return NULL;
+    }
+    p->kind = kind;
+    p->older = s->newest;
+    s->newest = p;
+    return p;
+}
+
+mv_panel *mv_add(mv_panel *parent, mv_panel *child)
+{
+    if (!parent || !child)
+        return child;
+    if (parent->last)
+        parent->last->next = child;
+    else
+        parent->child = child;
+    return parent->last = child;
+}
+
+mv_panel *mv_wide(mv_panel *p, double fixed)
+{
+    if (p)
+        p->fixed = fixed;
+    return p;
+}
+
+/* Gives a panel its width and learns its height. */
+static double measure(mv_sheet *s, mv_panel *p, double width)
+{
+    p->w = width;
+    return p->h = p->kind->height(s, p, width);
+}
+
+static double natural(mv_sheet *s, mv_panel *p, double widest)
+{
+    return p->kind->natural ? fmin(p->kind->natural(s, p, widest), widest) : widest;
+}
+
+/* --- columns ----------------------------------------------------------------------------------- */
+
+static double column_natural(mv_sheet *s, mv_panel *p, double widest)
+{
+    double w = 0;
+    for (mv_panel *i = p->child; i; i = i->next)
+        w = fmax(w, natural(s, i, widest));
+    return w;
+}
+
+static double column_height(mv_sheet *s, mv_panel *p, double width)
+{
+    double y = 0;
+    for (mv_panel *i = p->child; i; i = i->next) {
+        i->x = 0;
+        i->y = y;
+        y += measure(s, i, width);
+    }
+    return y;
+}
+
+static double first_baseline(const mv_panel *p)
+{
+    return p->child && p->child->kind->baseline ? p->child->y + p->child->kind->baseline(p->child) : 0;
+}
+
+mv_panel *mv_column(mv_sheet *s)
+{
+    static const mv_panel_kind kind = {.natural = column_natural, .height = column_height, .baseline = first_baseline};
+    return mv_panel_new(s, sizeof(mv_panel), &kind);
+}
+
+/* --- rows -------------------------------------------------------------------------------------- */
+
+typedef struct {
+    mv_panel panel;
+    double gap;
+    mv_align align;
+} row;
+
+static double baseline_of(const mv_panel *p)
+{
+    return p->kind->baseline ? p->kind->baseline(p) : p->h;
+}
+
+/* Widths: those that are fixed or natural first, the rest in equal shares of what is left. */
+static void share_widths(mv_sheet *s, row *r, double width)
+{
+    int sharing = 0;
+    double left = width;
+    for (mv_panel *i = r->panel.child; i; i = i->next) {
+        left -= i == r->panel.child ? 0 : r->gap;
+        if (i->fixed == 0)
+            sharing++;
+        else if (i->fixed > 0)
+            left -= i->w = i->fixed;
+    }
+    for (mv_panel *i = r->panel.child; i; i = i->next)
+        if (i->fixed < 0)
+            left -= i->w = natural(s, i, fmax(left, 1));
+    for (mv_panel *i = r->panel.child; i; i = i->next)
+        if (i->fixed == 0)
+            i->w = fmax(left / sharing, 1);
+}
+
+static double row_height(mv_sheet *s, mv_panel *p, double width)
+{
+    row *r = (row *)p;
+    double x = 0, height = 0, baseline = 0;
+    share_widths(s, r, width);
+    for (mv_panel *i = p->child; i; i = i->next) {
+        i->x = x;
+        x += i->w + r->gap;
+        height = fmax(height, measure(s, i, i->w));
+        baseline = fmax(baseline, baseline_of(i));
+    }
+    double bottom = 0;
+    for (mv_panel *i = p->child; i; i = i->next) {
+        i->y = r->align == MV_BOTTOM ? height - i->h : r->align == MV_BASELINE ? baseline - baseline_of(i) : 0;
+        bottom = fmax(bottom, i->y + i->h);
+    }
+    return ceil(bottom / 4) * 4;
+}
+
+mv_panel *mv_row(mv_sheet *s, double gap, mv_align align)
+{
+    static const mv_panel_kind kind = {.height = row_height, .baseline = first_baseline};
+    row *r = mv_panel_new(s, sizeof *r, &kind);
+    if (!r)
+        return NULL;
+    r->gap = gap;
+    r->align = align;
+    return &r->panel;
+}
+
+static double flow_height(mv_sheet *s, mv_panel *p, double width)
+{
+    double gap = ((row *)p)->gap, x = 0, y = 0, line = 0;
+    for (mv_panel *i = p->child; i; i = i->next) {
+        double w = natural(s, i, width);
+        if (x > 0 && x + w > width) {
+            x = 0;
+            y += line;
+            line = 0;
+        }
+        i->x = x;
+        i->y = y;
+        line = fmax(line, measure(s, i, w));
+        x += w + gap;
+    }
+    return y + line;
+}
+
+mv_panel *mv_flow(mv_sheet *s, double gap)
+{
+    static const mv_panel_kind kind = {.height = flow_height};
+    row *r = mv_panel_new(s, sizeof *r, &kind);
+    if (!r)
+        return NULL;
+    r->gap = gap;
+    return &r->panel;
+}
+
+/* --- margins, space, lines ---------------------------------------------------------------------- */
+
+typedef struct {
+    mv_panel panel;
+    double left, top, right, bottom;
+} inset;
+
+static double inset_height(mv_sheet *s, mv_panel *p, double width)
+{
+    inset *i = (inset *)p;
+    if (!p->child)
+        return i->top + i->bottom;
+    p->child->x = i->left;
+    p->child->y = i->top;
+    return i->top + measure(s, p->child, fmax(width - i->left - i->right, 1)) + i->bottom;
+}
+
+mv_panel *mv_inset(mv_sheet *s, double left, double top, double right, double bottom, mv_panel *inside)
+{
+    static const mv_panel_kind kind = {.height = inset_height};
+    inset *i = mv_panel_new(s, sizeof *i, &kind);
+    if (!i)
+        return NULL;
+    i->left = left;
+    i->top = top;
+    i->right = right;
+    i->bottom = bottom;
+    mv_add(&i->panel, inside);
+    return &i->panel;
+}
+
+typedef struct {
+    mv_panel panel;
+    double height;
+} space;
+
+static double space_height(mv_sheet *s, mv_panel *p, double width)
+{
+    (void)s;
+    (void)width;
+    return ((space *)p)->height;
+}
+
+mv_panel *mv_space(mv_sheet *s, double height)
+{
+    static const mv_panel_kind kind = {.height = space_height};
+    space *p = mv_panel_new(s, sizeof *p, &kind);
+    if (!p)
+        return NULL;
+    p->height = height;
+    return &p->panel;
+}
+
+static void hairline_draw(mv_sheet *s, mv_panel *p, mv_canvas *c)
+{
+    mv_canvas_rect(c, p->x, p->y, p->w, 1, 0, s->theme->hairline);
+}
+
+mv_panel *mv_hairline(mv_sheet *s)
+{
+    static const mv_panel_kind kind = {.height = space_height, .draw = hairline_draw};
+    space *p = mv_panel_new(s, sizeof *p, &kind);
+    if (!p)
+        return NULL;
+    p->height = 4;
+    return &p->panel;
+}
+
+/* --- the page ---------------------------------------------------------------------------------- */
+
+/* From the parent's corner to the page's, children before brothers. */
+static void draw(mv_sheet *s, mv_panel *p, double x, double y, mv_canvas *c)
+{
+    p->x += x;
+    p->y += y;
+    if (p->kind->draw)
+        p->kind->draw(s, p, c);
+    for (mv_panel *i = p->child; i; i = i->next)
+        draw(s, i, p->x, p->y, c);
+}
+
+mv_status mv_sheet_write(mv_sheet *s, mv_panel *root, double width, double zoom, const mv_canvas_target *to,
+                         mv_error *e)
+{
+    double height = s->error.code == MV_OK && root ? measure(s, root, width) : 0;
+    mv_canvas *c = NULL;
+    if (s->error.code == MV_OK)
+        c = mv_canvas_new(to, width, height, zoom, s->theme->paper, &s->error);
+    if (c) {
+        draw(s, root, 0, 0, c);
+        if (s->error.code != MV_OK)
+            mv_canvas_free(c);
+        else
+            mv_canvas_finish(c, &s->error);
+    }
+    if (s->error.code != MV_OK)
+        mv_fail(e, s->error.code, "%s", s->error.text);
+    return s->error.code;
+}
