@@ -1,5 +1,11 @@
-/* A scalar field over the picture: what every explanation yields. Values stay raw; scaling is
- * a matter of drawing. The field covers the whole network input, cell (0, 0) top left.
+/* A map: one value (or one colour) for each cell of the network's input. Every explanation yields maps.
+ *
+ * A map carries the words that describe it: the method, the level, block and head it was taken from, the query or class
+ * it answers, the windows and the padding of its level, named figures with units, and a proof sentence. Tables, JSON,
+ * raw output and captions are made from these, so a method fills them in once and no other file needs to know it.
+ *
+ * Values stay raw; scaling them to colours is a matter of drawing. Cell (0, 0) is the top left one, and the cells cover
+ * the whole input.
  */
 #ifndef MV_MAP_H
 #define MV_MAP_H
@@ -8,31 +14,91 @@
 
 #include "src/base/status.h"
 
+enum {
+    MV_MAP_NONE = -9, /* level, block, head, class: the map belongs to none */
+    MV_MAP_ALL = -2,  /* block: a combination of all blocks of the level (rollout) */
+    MV_MAP_MEAN = -1, /* head: the mean of the block's heads */
+    MV_MAP_FIGURES = 6
+};
+
+/* A number that describes a map: "entropy  0.02 of 1". The strings are static. */
 typedef struct {
-    int h, w;       /* cells */
-    float *v;       /* h * w values, row by row */
-    float lo, hi;   /* least and greatest finite value */
-    bool diverging; /* signed evidence: 0 is the middle */
-    char title[96]; /* "For parachute" */
-    char unit[32];  /* "logit per cell", "x even" */
+    const char *name; /* in captions and tables: "entropy", "reach" */
+    const char *key;  /* in JSON and metadata: "entropy", "reach_px" */
+    const char *unit; /* behind the number: "of 1", "px", "" */
+    int digits;       /* after the point, in captions */
+    double value;
+} mv_figure;
+
+typedef struct {
+    int h, w, channels; /* cells; 1 channel, or 3 for colours (red, green, blue in 0..1). 0 counts as 1 */
+    float *v;           /* h * w * channels values, row by row, channels last */
+    float lo, hi;       /* least and greatest finite value */
+    bool diverging;     /* signed values: 0 is the middle of the colour scale */
+    char title[96];     /* "For parachute", "Level 2, block 4, head 3" */
+    char unit[32];      /* of v: "logit per cell", "x even" */
+
+    /* The values as the method computed them, where v is another view of them that is made for drawing; else NULL. */
+    float *raw;
+    float raw_lo, raw_hi;
+    char raw_unit[32]; /* "share" */
+
+    /* What the map was taken from. The strings are static. */
+    const char *method;            /* "cam", "attention" */
+    int level, block, head, heads; /* a number counted from 0, or a constant above; heads: how many the block has */
+    int class_, against;           /* class numbers, or MV_MAP_NONE */
+    const char *query;             /* "pooled", "received", "cell"; NULL: none */
+    int query_y, query_x;          /* of "cell": in cells */
+
+    /* The geometry of its level. */
+    int cell;          /* px a side of a cell; 0: not said */
+    int window;        /* cells a side of a window; 0: the level has no windows */
+    int down, across;  /* windows */
+    double padding;    /* share of the windows' tokens that are padding, 0 to 1 */
+    double on_padding; /* share of the map's sum that fell on padding and is not shown, 0 to 1 */
+
+    int figures;
+    mv_figure figure[MV_MAP_FIGURES];
+    char proof[160]; /* "mean of 49 cells  +4.371  =  its logit  +4.371"; empty: none */
 } mv_map;
 
-/* h x w zeros. The map is the caller's to mv_map_free. */
+/* The maps of one explanation, in the order they are shown. The array grows by mv_maps_add; free it, and the maps in
+ * it, by mv_maps_free. */
+typedef struct {
+    int n, room;
+    mv_map *map;
+} mv_maps;
+
+/* h x w zeros of one channel; level, block, head and classes are MV_MAP_NONE. The map is the caller's to mv_map_free.
+ * MV_EMISUSE for an empty size. */
 mv_status mv_map_new(mv_map *out, int h, int w, mv_error *e);
-void mv_map_free(mv_map *map);
+void mv_map_free(mv_map *map); /* NULL is fine; the map is empty afterwards */
 
-/* Sets lo and hi from the values; both 0 when none is finite. */
-void mv_map_range(mv_map *map);
+/* A zeroed place at the end of the list for a map that the caller makes there; NULL without memory. The pointer is
+ * valid until the next mv_maps_add. */
+mv_map *mv_maps_add(mv_maps *maps, mv_error *e);
+void mv_maps_free(mv_maps *maps);
 
+/* Sets lo and hi (and raw_lo and raw_hi) from the finite values; both 0 when there are none. Returns how many values of
+ * v are not finite. */
+int mv_map_range(mv_map *map);
+
+/* The mean of all values of v, summed in double. */
 double mv_map_mean(const mv_map *map);
 
-/* Bilinear, half-pixel centres, clamped at the border (methods.py `upsample`); keeps title and unit. */
-mv_status mv_map_resize(mv_map *out, const mv_map *in, int h, int w, mv_error *e);
-
-/* out = a - b; the shapes must be equal (MV_EMISUSE). */
+/* out = a - b, of equal shapes (MV_EMISUSE otherwise). Takes over the words of a, but not its title, class, figures and
+ * proof. */
 mv_status mv_map_subtract(mv_map *out, const mv_map *a, const mv_map *b, mv_error *e);
 
-/* Value at (y, x) in cells, bilinear with half-pixel centres, clamped: what the drawing samples. */
-float mv_map_sample(const mv_map *map, float y, float x);
+/* Appends a figure; one too many is dropped, so a method never has to count. */
+void mv_map_figure(mv_map *map, const char *name, const char *key, const char *unit, int digits, double value);
+
+/* Line i of the caption beside a map: heads, cells and their size, windows and padding, an empty line, the figures, the
+ * share on padding. False past the last one. */
+bool mv_map_caption(const mv_map *map, int i, char text[96]);
+
+/* "levels.2.blocks.7.head.3", "levels.3.blocks.4.mean", "levels.3.rollout", "cam.class.12": the map's name in raw
+ * output, unique among the maps of one explanation. */
+const char *mv_map_name(const mv_map *map, char text[64]);
 
 #endif
