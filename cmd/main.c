@@ -4,6 +4,7 @@
 
 #include "cmd/options.h"
 #include "cmd/program.h"
+#include "src/base/text.h"
 
 static const command *const table[] = {&cmd_classify, &cmd_attention, &cmd_dump,      &cmd_sites,
                                        &cmd_info,     &cmd_devices,   &cmd_completion};
@@ -49,7 +50,7 @@ int main(int argc, char **argv)
         const char **operands = options_parse(table[i], argc - 1, (const char **)argv + 1, &n);
         return finish(table[i]->run(n, operands));
     }
-    const char *near = nearest_word(argv[1], COMMANDS, names);
+    const char *near = mv_text_nearest(argv[1], COMMANDS, names);
     if (near)
         die(EXIT_MISUSE, "%s: no such command; did you mean %s? (mvscope --help)", argv[1], near);
     die(EXIT_MISUSE, "%s: no such command (mvscope --help)", argv[1]);

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "src/base/text.h"
+
 shared_options shared;
 picture_options picture_choice;
 page_options page_choice;
@@ -100,44 +102,6 @@ static void print_help(const command *c)
 
 /* ---- mistakes */
 
-static int distance(const char *a, const char *b)
-{
-    enum { ROOM = 64 };
-    int row[ROOM + 1];
-    size_t n = strlen(b);
-    if (n > ROOM)
-        return ROOM;
-    for (size_t i = 0; i <= n; i++)
-        row[i] = (int)i;
-    for (; *a; a++) {
-        int diagonal = row[0]++;
-        for (size_t i = 1; i <= n; i++) {
-            int above = row[i], best = above < row[i - 1] ? above + 1 : row[i - 1] + 1,
-                change = diagonal + (*a != b[i - 1]);
-            row[i] = best < change ? best : change;
-            diagonal = above;
-        }
-    }
-    return row[n];
-}
-
-const char *nearest_word(const char *word, int n, const char *const words[])
-{
-    const char *best = NULL;
-    int least = (int)strlen(word) / 2 + 1;
-    for (int i = 0; i < n && *word; i++) /* cut short: --exp */
-        if (strncmp(words[i], word, strlen(word)) == 0)
-            return words[i];
-    for (int i = 0; i < n && strlen(word) < 64; i++) {
-        int d = distance(word, words[i]);
-        if (d <= least && (!best || d < least)) {
-            best = words[i];
-            least = d;
-        }
-    }
-    return best;
-}
-
 typedef struct {
     int n;
     const char *words[64];
@@ -162,7 +126,7 @@ static void wrong_option(const command *c, const char *bad, int code)
     snprintf(name, sizeof name, "%s", strncmp(bad, "--", 2) == 0 ? bad + 2 : "");
     name[strcspn(name, "=")] = 0;
     if (code == POPT_ERROR_BADOPT && *name)
-        near = nearest_word(name, w.n, w.words);
+        near = mv_text_nearest(name, w.n, w.words);
     if (near)
         die(EXIT_MISUSE, "%s: no such option; did you mean --%s? (mvscope %s --help)", bad, near, c->name);
     if (code == POPT_ERROR_BADNUMBER || code == POPT_ERROR_OVERFLOW)

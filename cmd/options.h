@@ -62,7 +62,5 @@ double option_number(const char *option, const char *text, double least, double 
 void option_size(const char *option, const char *text, int *h, int *w);
 mv_dtype option_precision(mv_dtype otherwise); /* of -p, or `otherwise` where it was left out */
 mv_page_style option_page_style(void);
-/* The nearest of n words to a mistyped one, or NULL when none is near. */
-const char *nearest_word(const char *word, int n, const char *const words[]);
 
 #endif

@@ -1,0 +1,40 @@
+/* Small functions on text: endings and base names of paths, spelling suggestions, and names that are safe to print.
+ *
+ * Text is NUL-terminated. Functions that return a pointer into their argument own nothing.
+ */
+#ifndef MV_TEXT_H
+#define MV_TEXT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* True if `text` ends in `ending`. The case of ASCII letters is ignored: "A.PNG" ends in ".png". */
+bool mv_text_ends_in(const char *text, const char *ending);
+
+/* The last component of a path: what follows the last '/', or the whole path. Points into `path`; empty if the path
+ * ends in '/'. */
+const char *mv_text_base_name(const char *path);
+
+enum { MV_TEXT_DISTANCE_MAX = 128 };
+
+/* Levenshtein's distance between a word of n bytes and `text`. A '*' in the word stands for any run of bytes and costs
+ * nothing, so a pattern can be compared as well. MV_TEXT_DISTANCE_MAX if `text` is longer than that. */
+int mv_text_distance(const char *word, size_t n, const char *text);
+
+/* The word that was probably meant: the first one that begins with `word`, else the nearest one that differs in at most
+ * half of its letters. Points into `words`; NULL if there is none. */
+const char *mv_text_nearest(const char *word, int n, const char *const words[]);
+
+/* A copy of bytes that somebody else chose, such as a file name, as text that is safe to print and to store: valid
+ * UTF-8 on one line, without control characters. These bytes become \xHH, with two lower-case hexadecimal digits:
+ * - bytes that are not part of well-formed UTF-8 (overlong forms, surrogates, values above U+10FFFF),
+ * - control characters: U+0000 to U+001F, DEL, and U+0080 to U+009F,
+ * - U+FFFE and U+FFFF, which XML does not allow.
+ * A backslash becomes two, so that different names stay different. Everything else is copied unchanged. The result is
+ * the caller's to free; NULL without memory. */
+char *mv_text_escape(const char *bytes);
+
+/* True if mv_text_escape returns the bytes unchanged. */
+bool mv_text_is_clean(const char *bytes);
+
+#endif
