@@ -15,6 +15,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "src/base/pattern.h"
 #include "src/device/null.h"
 #include "src/device/plugin.h"
 #include "src/run/probe.h"

@@ -4,8 +4,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "src/base/pattern.h"
 #include "src/run/edit.h"
-#include "src/run/probe.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

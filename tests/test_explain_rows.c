@@ -13,7 +13,7 @@
 #include <cmocka.h>
 
 #include "src/explain/rows.h"
-#include "src/run/probe.h"
+#include "src/run/sites.h"
 #include "tests/network.h"
 
 #define EXPECT(holds, ...)                                                                                             \

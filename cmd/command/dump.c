@@ -5,7 +5,9 @@
 
 #include "cmd/options.h"
 #include "cmd/pictures.h"
+#include "src/base/pattern.h"
 #include "src/file/store.h"
+#include "src/run/sites.h"
 #include "src/run/trace.h"
 
 static char **site_text;

@@ -5,7 +5,8 @@
 
 #include "cmd/options.h"
 #include "cmd/session.h"
-#include "src/run/probe.h"
+#include "src/base/pattern.h"
+#include "src/run/sites.h"
 
 static const struct poptOption options[] = {OPTIONS_INCLUDE(options_model, "Model and device"),
                                             OPTIONS_INCLUDE(options_picture, "Pictures"),

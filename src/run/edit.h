@@ -8,6 +8,7 @@
 #define MV_EDIT_H
 
 #include "src/run/probe.h"
+#include "src/run/sites.h"
 
 typedef enum { MV_EDIT_ZERO, MV_EDIT_MEAN, MV_EDIT_VALUES } mv_edit_kind;
 
@@ -16,7 +17,7 @@ typedef struct mv_edits mv_edits;
 mv_edits *mv_edits_new(mv_error *e); /* none yet */
 void mv_edits_free(mv_edits *ed);
 
-/* Adds "SITES", "SITES[head=N]" or "SITES[channel=N]", SITES a pattern of probe.h (an index behind it is told from a
+/* Adds "SITES", "SITES[head=N]" or "SITES[channel=N]", SITES a pattern of pattern.h (an index behind it is told from a
  * set by its '='). Heads are the second dimension of q, k, v and attn; channels the last one of tokens and the second
  * of pictures. values (fp32, copied) goes with MV_EDIT_VALUES: of the site's shape, or with a first dimension that
  * divides it, repeated; with an index, its other dimensions alone are taken from it. MV_EINPUT says what is wrong with

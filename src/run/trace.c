@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "src/base/pattern.h"
 #include "src/run/state.h"
 
 typedef struct {

@@ -11,7 +11,7 @@ typedef struct mv_trace mv_trace;
 /* Receives one pass's value of one site, fp32; it is gone after the call. A failure stops the run. */
 typedef mv_status mv_trace_sink(void *context, const char *site, mv_tensor value, mv_error *e);
 
-/* Patterns as in probe.h, copied. sink NULL: values are kept, for mv_trace_lookup. NULL on failure. */
+/* Patterns as in pattern.h, copied. sink NULL: values are kept, for mv_trace_lookup. NULL on failure. */
 mv_trace *mv_trace_new(const char *patterns, mv_trace_sink *sink, void *context, mv_error *e);
 void mv_trace_free(mv_trace *t); /* fine on NULL; not before the run that has its probe */
 
