@@ -12,6 +12,7 @@
 #include "cmd/options.h"
 #include "src/file/npy.h"
 #include "src/file/safetensors.h"
+#include "src/picture/decode.h"
 
 static bool ends(const char *path, const char *ending)
 {
@@ -147,10 +148,10 @@ static mv_status load_ready(const char *path, input *in, mv_error *e)
     return s;
 }
 
-static mv_status load_picture(const session *s, const mv_image_options *o, const char *path, input *in, mv_error *e)
+static mv_status load_picture(const session *s, const mv_picture_options *o, const char *path, input *in, mv_error *e)
 {
     mv_image whole = {0};
-    mv_status status = mv_image_load(&whole, path, o, e);
+    mv_status status = mv_picture_load(&whole, path, o, e);
     if (!status)
         status = mv_preprocess_crop(&s->config.preprocess, &whole, &in->shown, e);
     mv_image_free(&whole);
@@ -200,7 +201,7 @@ typedef struct {
 struct inputs {
     const session *s;
     const operands *o;
-    mv_image_options options;
+    mv_picture_options options;
     pthread_mutex_t lock; /* of what follows */
     pthread_cond_t changed;
     int taken, given; /* operands that somebody reads or has read; that were asked for */

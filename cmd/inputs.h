@@ -5,7 +5,7 @@
 #define INPUTS_H
 
 #include "cmd/session.h"
-#include "src/picture/image.h"
+#include "src/base/image.h"
 
 typedef struct {
     int n;

@@ -4,16 +4,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "src/picture/image.h"
+#include "src/picture/decode.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void try(const uint8_t *data, size_t size)
 {
-    mv_image_options o = {.max_pixels = 1 << 14};
+    mv_picture_options o = {.max_pixels = 1 << 14};
     mv_image image;
     mv_error e = {0};
-    if (mv_image_decode(&image, data, size, "input", &o, &e) == MV_OK) {
+    if (mv_picture_decode(&image, data, size, "input", &o, &e) == MV_OK) {
         if ((size_t)image.w * (size_t)image.h > o.max_pixels || !image.rgb)
             abort();
         volatile uint8_t last = image.rgb[(size_t)image.w * (size_t)image.h * 3 - 1];

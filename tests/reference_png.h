@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "src/picture/image.h"
+#include "src/base/image.h"
 
 /* An 8-bit picture with its alpha dropped; fails the test when it cannot be read. mv_image_free. */
 mv_image reference_png(const char *path);

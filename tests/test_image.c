@@ -11,16 +11,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "src/picture/image.h"
+#include "src/picture/decode.h"
 #include "tests/reference_png.h"
 
 #define DATA "tests/data/image/"
 
-static mv_image loaded(const char *path, const mv_image_options *o)
+static mv_image loaded(const char *path, const mv_picture_options *o)
 {
     mv_image image;
     mv_error e = {0};
-    if (mv_image_load(&image, path, o, &e) != MV_OK)
+    if (mv_picture_load(&image, path, o, &e) != MV_OK)
         fail_msg("%s", e.text);
     return image;
 }
@@ -29,7 +29,7 @@ static mv_image decoded(const uint8_t *bytes, size_t size)
 {
     mv_image image;
     mv_error e = {0};
-    if (mv_image_decode(&image, bytes, size, "test", NULL, &e) != MV_OK)
+    if (mv_picture_decode(&image, bytes, size, "test", NULL, &e) != MV_OK)
         fail_msg("%s", e.text);
     return image;
 }
@@ -240,7 +240,7 @@ static void test_orientation(void **state)
             for (size_t c = 0; c < 3; c++)
                 assert_in_range(abs(seen.rgb[at + c] - upright.rgb[at + c]), 0, 8);
         }
-        mv_image stored = loaded(path, &(mv_image_options){.ignore_exif = true});
+        mv_image stored = loaded(path, &(mv_picture_options){.ignore_exif = true});
         assert_int_equal(stored.w, o < 5 ? 24 : 16);
         assert_int_equal(stored.h, o < 5 ? 16 : 24);
         mv_image_free(&stored);
@@ -256,7 +256,7 @@ static void test_orientation_pixel_by_pixel(void **state)
     for (int o = 1; o <= 8; o++) {
         char path[80];
         snprintf(path, sizeof path, DATA "orient-%d.jpg", o);
-        mv_image seen = loaded(path, NULL), stored = loaded(path, &(mv_image_options){.ignore_exif = true});
+        mv_image seen = loaded(path, NULL), stored = loaded(path, &(mv_picture_options){.ignore_exif = true});
         for (int y = 0; y < stored.h; y++)
             for (int x = 0; x < stored.w; x++) {
                 int right = stored.w - 1 - x, below = stored.h - 1 - y;
@@ -307,7 +307,7 @@ static void test_the_name_does_not_matter(void **state)
     size_t size;
     uint8_t *file = reference_file(DATA "colour.jpg", &size);
     mv_image a, b = loaded(DATA "colour.jpg", NULL);
-    assert_int_equal(mv_image_decode(&a, file, size, "really.png", NULL, NULL), MV_OK);
+    assert_int_equal(mv_picture_decode(&a, file, size, "really.png", NULL, NULL), MV_OK);
     assert_int_equal(apart(&a, &b), 0);
     mv_image_free(&a);
     mv_image_free(&b);
@@ -317,10 +317,10 @@ static void test_the_name_does_not_matter(void **state)
 static void test_the_limit_is_inclusive(void **state)
 {
     (void)state;
-    mv_image image = loaded(DATA "small.png", &(mv_image_options){.max_pixels = 20 * 14});
+    mv_image image = loaded(DATA "small.png", &(mv_picture_options){.max_pixels = 20 * 14});
     mv_image_free(&image);
     mv_error e = {0};
-    assert_int_equal(mv_image_load(&image, DATA "small.png", &(mv_image_options){.max_pixels = 20 * 14 - 1}, &e),
+    assert_int_equal(mv_picture_load(&image, DATA "small.png", &(mv_picture_options){.max_pixels = 20 * 14 - 1}, &e),
                      MV_EINPUT);
     assert_string_equal(e.text, DATA "small.png: 20 x 14 pixels are 280, expected at most 279");
 }
@@ -345,7 +345,7 @@ static void *decode_often(void *bytes)
     uint8_t *file = bytes ? reference_file(bytes, &size) : NULL;
     for (int i = 0; file && i < 40; i++) {
         mv_image image;
-        if (mv_image_decode(&image, file, size, "thread", NULL, NULL) != MV_OK) {
+        if (mv_picture_decode(&image, file, size, "thread", NULL, NULL) != MV_OK) {
             free(file);
             return NULL;
         }

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "src/picture/image.h"
+#include "src/picture/decode.h"
 #include "tests/reference_png.h"
 
 #define DATA "tests/data/image/"
@@ -23,7 +23,7 @@ static void refused(const uint8_t *bytes, size_t size, const char *part)
     memcpy(exact, bytes, size);
     mv_image image = {1, 1, NULL};
     mv_error e = {0};
-    mv_status s = mv_image_decode(&image, exact, size, "pic", NULL, &e);
+    mv_status s = mv_picture_decode(&image, exact, size, "pic", NULL, &e);
     if (s != MV_EINPUT)
         fail_msg("status %d '%s', expected a refusal with '%s'", s, e.text, part);
     assert_int_equal(e.code, MV_EINPUT);
@@ -442,7 +442,7 @@ static void test_every_byte_changed(void **state)
                 mv_image image;
                 mv_error e = {0};
                 mv_status s =
-                    mv_image_decode(&image, file, size, "pic", &(mv_image_options){.max_pixels = 1 << 16}, &e);
+                    mv_picture_decode(&image, file, size, "pic", &(mv_picture_options){.max_pixels = 1 << 16}, &e);
                 assert_true(s == MV_OK || (s == MV_EINPUT && e.text[0] && !image.rgb));
                 mv_image_free(&image);
                 file[i] ^= masks[m];

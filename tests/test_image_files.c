@@ -17,7 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "src/picture/image.h"
+#include "src/picture/decode.h"
 #include "tests/reference_png.h"
 #include "tests/scratch.h"
 
@@ -31,13 +31,13 @@ static void written(const char *path, const void *bytes, size_t n)
     assert_int_equal(fclose(f), 0);
 }
 
-static void not_loaded(const char *path, const mv_image_options *o, mv_status code, const char *rest)
+static void not_loaded(const char *path, const mv_picture_options *o, mv_status code, const char *rest)
 {
     mv_image image = {1, 1, NULL};
     mv_error e = {0};
     char text[256];
     snprintf(text, sizeof text, "%s: %s", path[0] == '-' ? "standard input" : path, rest);
-    assert_int_equal(mv_image_load(&image, path, o, &e), code);
+    assert_int_equal(mv_picture_load(&image, path, o, &e), code);
     assert_null(image.rgb);
     if (!strstr(e.text, text))
         fail_msg("'%s' does not say '%s'", e.text, text);
@@ -71,7 +71,7 @@ static void test_too_many_bytes(void **state)
     written(path, png, size);
     free(png);
     assert_int_equal(truncate(path, (off_t)3 << 20), 0);
-    not_loaded(path, &(mv_image_options){.max_pixels = 1000}, MV_EINPUT, "is more than 1056576 bytes");
+    not_loaded(path, &(mv_picture_options){.max_pixels = 1000}, MV_EINPUT, "is more than 1056576 bytes");
 }
 
 /* --- pipes and standard input --------------------------------------------------------------------------------------
@@ -118,7 +118,7 @@ static void test_standard_input(void **state)
             not_loaded("-", NULL, MV_EINPUT, "is no picture of a known kind");
         else {
             mv_image image;
-            assert_int_equal(mv_image_load(&image, "-", NULL, NULL), MV_OK);
+            assert_int_equal(mv_picture_load(&image, "-", NULL, NULL), MV_OK);
             assert_int_equal(image.w, 20);
             mv_image_free(&image);
         }
@@ -150,7 +150,7 @@ static void test_a_named_pipe(void **state)
     assert_int_equal(pthread_create(&thread, NULL, feed_by_name, &f), 0);
     mv_image image;
     mv_error e = {0};
-    if (mv_image_load(&image, path, NULL, &e) != MV_OK)
+    if (mv_picture_load(&image, path, NULL, &e) != MV_OK)
         fail_msg("%s", e.text);
     assert_int_equal(image.h, 14);
     pthread_join(thread, NULL);

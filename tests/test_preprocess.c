@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "src/picture/decode.h"
 #include "src/picture/preprocess.h"
 #include "tests/reference_png.h"
 
@@ -68,7 +69,7 @@ static int differing(const char *expected, const struct made *m)
     snprintf(path, sizeof path, "tests/data/preprocess/%s.png", m->picture);
     mv_image in, want = reference_png(expected);
     mv_error e = {0};
-    if (mv_image_load(&in, path, NULL, &e) != MV_OK)
+    if (mv_picture_load(&in, path, NULL, &e) != MV_OK)
         fail_msg("%s", e.text);
     mv_image reference = reference_png(path);
     assert_int_equal(in.w, reference.w);

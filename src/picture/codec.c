@@ -74,9 +74,9 @@ mv_status mv_form_size(mv_form *f, uint64_t w, uint64_t h, mv_error *e)
     if (w == 0 || h == 0)
         return mv_fail(e, MV_EINPUT, "%s: a picture of %llu x %llu pixels, expected at least one", f->name,
                        (unsigned long long)w, (unsigned long long)h);
-    if (w > MV_IMAGE_MAX_SIDE || h > MV_IMAGE_MAX_SIDE)
+    if (w > MV_PICTURE_MAX_SIDE || h > MV_PICTURE_MAX_SIDE)
         return mv_fail(e, MV_EINPUT, "%s: %llu x %llu pixels, expected sides of at most %d", f->name,
-                       (unsigned long long)w, (unsigned long long)h, MV_IMAGE_MAX_SIDE);
+                       (unsigned long long)w, (unsigned long long)h, MV_PICTURE_MAX_SIDE);
     if (w * h > f->max_pixels)
         return mv_fail(e, MV_EINPUT, "%s: %llu x %llu pixels are %llu, expected at most %zu", f->name,
                        (unsigned long long)w, (unsigned long long)h, (unsigned long long)(w * h), f->max_pixels);

@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 #include "src/base/status.h"
-#include "src/picture/image.h"
+#include "src/picture/decode.h"
 
 typedef enum {
     MV_FORM_NONE,

@@ -10,8 +10,8 @@
 
 #include <stdbool.h>
 
+#include "src/base/image.h"
 #include "src/base/status.h"
-#include "src/picture/image.h"
 
 typedef enum {
     MV_CROP_CENTER, /* the shorter side fills the crop, the rest of the longer one is lost */

@@ -9,8 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "src/base/image.h"
 #include "src/base/status.h"
-#include "src/picture/image.h"
 
 typedef struct {
     int64_t scaled_w, scaled_h; /* the whole picture's new size; may be far larger than memory */

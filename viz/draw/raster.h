@@ -9,8 +9,8 @@
 
 #include <stdbool.h>
 
+#include "src/base/image.h"
 #include "src/base/map.h"
-#include "src/picture/image.h"
 #include "viz/draw/colour.h"
 
 /* How a map is coloured. */

@@ -16,8 +16,8 @@
 #ifndef MV_PANEL_H
 #define MV_PANEL_H
 
+#include "src/base/image.h"
 #include "src/base/map.h"
-#include "src/picture/image.h"
 #include "viz/draw/canvas.h"
 #include "viz/draw/colour.h"
 #include "viz/draw/fonts.h"

@@ -1,4 +1,4 @@
-#include "src/picture/image.h"
+#include "src/picture/decode.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -58,7 +58,7 @@ static void *budget_realloc(void *p, size_t size)
 #define STBI_REALLOC(p, size) budget_realloc(p, size)
 #define STBI_FREE(p)          budget_free(p)
 #define STBI_ASSERT(x)        ((void)sizeof(x))
-#define STBI_MAX_DIMENSIONS   MV_IMAGE_MAX_SIDE
+#define STBI_MAX_DIMENSIONS   MV_PICTURE_MAX_SIDE
 #define STBI_NO_STDIO
 #define STBI_NO_LINEAR
 #define STBI_ONLY_PNG
@@ -211,14 +211,14 @@ static mv_status turn(mv_image *image, int o, const char *name, mv_error *e)
     return MV_OK;
 }
 
-mv_status mv_image_decode(mv_image *out, const void *bytes, size_t size, const char *name, const mv_image_options *o,
-                          mv_error *e)
+mv_status mv_picture_decode(mv_image *out, const void *bytes, size_t size, const char *name,
+                            const mv_picture_options *o, mv_error *e)
 {
     *out = (mv_image){0};
     mv_form f = {.bytes = bytes,
                  .size = size,
                  .name = name,
-                 .max_pixels = o && o->max_pixels ? o->max_pixels : MV_IMAGE_MAX_PIXELS};
+                 .max_pixels = o && o->max_pixels ? o->max_pixels : MV_PICTURE_MAX_PIXELS};
     mv_status s = mv_form_look(&f, e);
     if (s != MV_OK)
         return s;
@@ -272,7 +272,7 @@ static mv_status read_all(int fd, const char *name, size_t expected, size_t most
     }
 }
 
-mv_status mv_image_load(mv_image *out, const char *path, const mv_image_options *o, mv_error *e)
+mv_status mv_picture_load(mv_image *out, const char *path, const mv_picture_options *o, mv_error *e)
 {
     *out = (mv_image){0};
     bool standard = strcmp(path, "-") == 0;
@@ -281,7 +281,7 @@ mv_status mv_image_load(mv_image *out, const char *path, const mv_image_options 
     if (fd < 0)
         return mv_fail_errno(e, name, "cannot be opened");
 
-    size_t pixels = o && o->max_pixels ? o->max_pixels : MV_IMAGE_MAX_PIXELS;
+    size_t pixels = o && o->max_pixels ? o->max_pixels : MV_PICTURE_MAX_PIXELS;
     size_t most = pixels < INT_MAX / 8 - (1 << 20) ? 8 * pixels + (1 << 20) : INT_MAX;
     uint8_t *bytes = NULL;
     size_t size = 0;
@@ -300,27 +300,7 @@ mv_status mv_image_load(mv_image *out, const char *path, const mv_image_options 
     if (!standard)
         close(fd);
     if (s == MV_OK)
-        s = mv_image_decode(out, bytes, size, name, o, e);
+        s = mv_picture_decode(out, bytes, size, name, o, e);
     free(bytes);
     return s;
-}
-
-/* --- memory -------------------------------------------------------------------------------------------------- */
-
-mv_status mv_image_new(mv_image *out, int w, int h, mv_error *e)
-{
-    *out = (mv_image){0};
-    if (w < 1 || h < 1)
-        return mv_fail(e, MV_EMISUSE, "picture: %d x %d pixels, expected at least one", w, h);
-    uint8_t *rgb = malloc((size_t)w * (size_t)h * 3);
-    if (!rgb)
-        return mv_fail_memory(e, "picture");
-    *out = (mv_image){w, h, rgb};
-    return MV_OK;
-}
-
-void mv_image_free(mv_image *image)
-{
-    free(image->rgb);
-    *image = (mv_image){0};
 }

@@ -1,0 +1,36 @@
+/* Decodes the user's picture files: PNG (8 and 16 bit, grey, palette, alpha), JPEG (baseline and progressive; grey,
+ * colour, CMYK), GIF (first frame), BMP, PNM and TGA.
+ *
+ * The format is recognised by a file's bytes, never by its name. Alpha is dropped, not blended; 16-bit samples keep
+ * their upper 8 bits; palettes are looked up. Every file is checked before it is decoded, so that a damaged or hostile
+ * one is an error, and memory stays within a small multiple of the picture's size.
+ */
+#ifndef MV_DECODE_H
+#define MV_DECODE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "src/base/image.h"
+
+enum {
+    MV_PICTURE_MAX_PIXELS = 64 * 1000 * 1000, /* unless the options say otherwise */
+    MV_PICTURE_MAX_SIDE = 1000 * 1000
+};
+
+typedef struct {
+    size_t max_pixels; /* a larger picture is refused before it is decoded; 0: MV_PICTURE_MAX_PIXELS */
+    bool ignore_exif;  /* leave the image as stored, whatever its EXIF orientation says */
+} mv_picture_options;
+
+/* Decodes a file. `path` "-" reads standard input to its end. Regular files and pipes are read, directories and devices
+ * are refused, and so is a file of more than 8 bytes per allowed pixel. The image is the caller's to mv_image_free; it
+ * is empty on failure. Errors name `path`: MV_EIO if it cannot be read, MV_EINPUT if it is empty, cut short, damaged,
+ * of no known format or too large, MV_ENOMEM. `o` NULL: the defaults. */
+mv_status mv_picture_load(mv_image *out, const char *path, const mv_picture_options *o, mv_error *e);
+
+/* The same from memory; errors name `name`. */
+mv_status mv_picture_decode(mv_image *out, const void *bytes, size_t size, const char *name,
+                            const mv_picture_options *o, mv_error *e);
+
+#endif
