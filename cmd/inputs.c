@@ -6,23 +6,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/stat.h>
 
 #include "cmd/options.h"
+#include "src/base/text.h"
 #include "src/file/npy.h"
 #include "src/file/safetensors.h"
 #include "src/picture/decode.h"
 
-static bool ends(const char *path, const char *ending)
-{
-    size_t n = strlen(path), k = strlen(ending);
-    return n > k && strcasecmp(path + n - k, ending) == 0;
-}
-
 static bool is_ready(const char *path)
 {
-    return ends(path, ".npy") || ends(path, ".safetensors");
+    return mv_text_ends_in(path, ".npy") || mv_text_ends_in(path, ".safetensors");
 }
 
 /* ---- operands */
@@ -38,12 +32,7 @@ static void add(operands *o, const char *path)
 
 static bool looks_like_a_picture(const char *path)
 {
-    static const char *const endings[] = {".png", ".jpg", ".jpeg", ".bmp", ".tga", ".gif",
-                                          ".ppm", ".pgm", ".pbm",  ".pnm", ".npy", ".safetensors"};
-    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++)
-        if (ends(path, endings[i]))
-            return true;
-    return false;
+    return mv_picture_has_ending(path) || is_ready(path);
 }
 
 enum { DEEPEST = 32 }; /* folders within folders: a link in a circle ends here */
@@ -83,10 +72,10 @@ operands operands_of(int n, const char *const *words)
         int before = o.n;
         if (strcmp(words[i], "-") && stat(words[i], &st) == 0 && S_ISDIR(st.st_mode)) {
             walk(&o, words[i], 0);
+            char formats[MV_PICTURE_FORMATS];
             if (o.n == before)
-                die(EXIT_FAILED,
-                    "%s: found no picture in this folder, expected PNG, JPEG, BMP, TGA, GIF, PNM, .npy or .safetensors",
-                    words[i]);
+                die(EXIT_FAILED, "%s: found no picture in this folder, expected %s, .npy or .safetensors", words[i],
+                    mv_picture_formats(formats));
         } else
             add(&o, words[i]);
     }
@@ -118,7 +107,7 @@ static mv_status load_ready(const char *path, input *in, mv_error *e)
     mv_safetensors *file = NULL;
     mv_status s;
     char shape[64];
-    if (ends(path, ".npy"))
+    if (mv_text_ends_in(path, ".npy"))
         s = mv_npy_load(&t, path, e);
     else {
         file = mv_safetensors_open(path, e);

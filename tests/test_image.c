@@ -322,7 +322,7 @@ static void test_the_limit_is_inclusive(void **state)
     mv_error e = {0};
     assert_int_equal(mv_picture_load(&image, DATA "small.png", &(mv_picture_options){.max_pixels = 20 * 14 - 1}, &e),
                      MV_EINPUT);
-    assert_string_equal(e.text, DATA "small.png: 20 x 14 pixels are 280, expected at most 279");
+    assert_string_equal(e.text, DATA "small.png: found 20 x 14 = 280 pixels, expected at most 279");
 }
 
 static void test_new_and_free(void **state)
@@ -369,6 +369,22 @@ static void test_threads(void **state)
     }
 }
 
+/* What a message lists and what the walker of folders takes are the formats of the table. */
+static void test_names_and_formats(void **state)
+{
+    (void)state;
+    static const char *const pictures[] = {"a.png", "b/A.JPG", "a.jpeg", "a.gif", "a.bmp",
+                                           "a.tga", "a.ppm",   "a.pgm",  "a.pbm", "a.pnm"};
+    for (size_t i = 0; i < sizeof pictures / sizeof *pictures; i++)
+        if (!mv_picture_has_ending(pictures[i]))
+            fail_msg("%s: found no picture's ending", pictures[i]);
+    assert_false(mv_picture_has_ending("a.png.txt"));
+    assert_false(mv_picture_has_ending("png"));
+    assert_false(mv_picture_has_ending(""));
+    char text[MV_PICTURE_FORMATS];
+    assert_string_equal(mv_picture_formats(text), "PNG, JPEG, GIF, BMP, PNM, TGA");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -386,6 +402,7 @@ int main(void)
         cmocka_unit_test(test_the_limit_is_inclusive),
         cmocka_unit_test(test_new_and_free),
         cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_names_and_formats),
     };
     return cmocka_run_group_tests_name("image", tests, NULL, NULL);
 }

@@ -116,7 +116,7 @@ static void test_pngsuite(void **state)
     header_byte(8, 0, "PNG bit depth 0");
     header_byte(8, 3, "PNG bit depth 3");
     header_byte(8, 99, "PNG bit depth 99");
-    header_byte(8, 4, "PNG bit depth 4 does not go with colour type 2");
+    header_byte(8, 4, "PNG bit depth 4, which colour type 2 does not allow");
     header_byte(9, 3, "no palette (PLTE)");
     header_byte(10, 1, "compression 1");
     header_byte(11, 1, "filter 1");
@@ -183,7 +183,7 @@ static void test_a_size_it_has_not(void **state)
     put32(png + 16, 64000);
     put32(png + 20, 64000);
     seal(png + 8);
-    refused(png, size, "64000 x 64000 pixels are 4096000000, expected at most 64000000");
+    refused(png, size, "64000 x 64000 = 4096000000 pixels, expected at most 64000000");
     put32(png + 16, 0xFFFFFFFF);
     put32(png + 20, 0xFFFFFFFF);
     seal(png + 8);
@@ -264,7 +264,7 @@ static void test_jpeg(void **state)
     (void)state;
     jpeg_byte(DATA "colour.jpg", 0xC0, 1, 0xC3, "a lossless, hierarchical or arithmetic-coded JPEG (SOF3)");
     jpeg_byte(DATA "colour.jpg", 0xC0, 1, 0xC9, "(SOF9)");
-    jpeg_byte(DATA "colour.jpg", 0xC0, 4, 12, "12 bits a sample");
+    jpeg_byte(DATA "colour.jpg", 0xC0, 4, 12, "12 bits per sample");
     jpeg_byte(DATA "colour.jpg", 0xC0, 9, 2, "number of components");
     jpeg_byte(DATA "colour.jpg", 0xC0, 11, 0x51, "sampling factor");
     jpeg_byte(DATA "colour.jpg", 0xC0, 6, 0, "48 x 0 pixels");
@@ -374,7 +374,7 @@ static void test_tga(void **state)
     file_byte(DATA "runs.tga", 15, 1, "read as a TGA picture, it has fewer pixels");
     file_byte(DATA "thirteen.tga", 7, 9, "a TGA palette of");
     file_byte(DATA "thirteen.tga", 6, 255, "fewer pixels than its size says");
-    file_byte(DATA "small.tga", 2, 7, "no picture of a known kind");
+    file_byte(DATA "small.tga", 2, 7, "no picture of a known format");
 }
 
 static void test_pnm(void **state)
@@ -382,7 +382,7 @@ static void test_pnm(void **state)
     (void)state;
     static const struct {
         const char *file, *part;
-    } bad[] = {{"P6", "no picture of a known kind"},
+    } bad[] = {{"P6", "no picture of a known format"},
                {"P6\n", "ends in its header"},
                {"P6\n2 2", "ends in its header"},
                {"P6\n-2 2 255\n", "ends in its header"},
@@ -395,8 +395,8 @@ static void test_pnm(void **state)
                {"P2\n1 1 255\n# 9999", "fewer numbers"},
                {"P1\n2 2\n10 1x", "fewer numbers"},
                {"P5\n0 2 255\nxx", "0 x 2 pixels"},
-               {"P5\n2 2 0\nxxxx", "greatest value is 0"},
-               {"P5\n2 2 65536\nxxxx", "greatest value is 65536"},
+               {"P5\n2 2 0\nxxxx", "greatest value of 0"},
+               {"P5\n2 2 65536\nxxxx", "greatest value of 65536"},
                {"P5\n99999999999999999999999 2 255\nxx", "expected sides of at most"},
                {"P5\n900000 900000 255\nxx", "expected at most 64000000"}};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)

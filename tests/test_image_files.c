@@ -54,11 +54,11 @@ static void test_no_pictures(void **state)
     not_loaded(path, NULL, MV_EINPUT, "is empty, expected a picture");
     static const char page[] = "<!DOCTYPE html>\n<html><body>404 Not Found</body></html>\n";
     written(path, page, sizeof page - 1);
-    not_loaded(path, NULL, MV_EINPUT, "is no picture of a known kind (PNG, JPEG, GIF, BMP, TGA, PNM)");
+    not_loaded(path, NULL, MV_EINPUT, "is no picture of a known format, expected PNG, JPEG, GIF, BMP, PNM, TGA");
     written(path, "BMW drives", 10);
-    not_loaded(path, NULL, MV_EINPUT, "is no picture of a known kind");
+    not_loaded(path, NULL, MV_EINPUT, "is no picture of a known format");
     written(path, "\x89PNG", 4);
-    not_loaded(path, NULL, MV_EINPUT, "is no picture of a known kind");
+    not_loaded(path, NULL, MV_EINPUT, "is no picture of a known format");
 }
 
 /* A file of more bytes than its pixels could need is not read to its end. */
@@ -71,7 +71,7 @@ static void test_too_many_bytes(void **state)
     written(path, png, size);
     free(png);
     assert_int_equal(truncate(path, (off_t)3 << 20), 0);
-    not_loaded(path, &(mv_picture_options){.max_pixels = 1000}, MV_EINPUT, "is more than 1056576 bytes");
+    not_loaded(path, &(mv_picture_options){.max_pixels = 1000}, MV_EINPUT, "found more than 1056576 bytes");
 }
 
 /* --- pipes and standard input --------------------------------------------------------------------------------------
@@ -115,7 +115,7 @@ static void test_standard_input(void **state)
         struct feed f = {ends[1], endless ? zeros : png, endless ? sizeof zeros : size, endless, false};
         assert_int_equal(pthread_create(&thread, NULL, feed, &f), 0);
         if (endless)
-            not_loaded("-", NULL, MV_EINPUT, "is no picture of a known kind");
+            not_loaded("-", NULL, MV_EINPUT, "is no picture of a known format");
         else {
             mv_image image;
             assert_int_equal(mv_picture_load(&image, "-", NULL, NULL), MV_OK);

@@ -1,5 +1,5 @@
 /* Decodes the user's picture files: PNG (8 and 16 bit, grey, palette, alpha), JPEG (baseline and progressive; grey,
- * colour, CMYK), GIF (first frame), BMP, PNM and TGA.
+ * colour, CMYK), GIF (first frame), BMP, PNM and TGA. The table of formats is in codec.c.
  *
  * The format is recognised by a file's bytes, never by its name. Alpha is dropped, not blended; 16-bit samples keep
  * their upper 8 bits; palettes are looked up. Every file is checked before it is decoded, so that a damaged or hostile
@@ -15,7 +15,8 @@
 
 enum {
     MV_PICTURE_MAX_PIXELS = 64 * 1000 * 1000, /* unless the options say otherwise */
-    MV_PICTURE_MAX_SIDE = 1000 * 1000
+    MV_PICTURE_MAX_SIDE = 1000 * 1000,
+    MV_PICTURE_FORMATS = 128 /* bytes of the list of formats */
 };
 
 typedef struct {
@@ -32,5 +33,11 @@ mv_status mv_picture_load(mv_image *out, const char *path, const mv_picture_opti
 /* The same from memory; errors name `name`. */
 mv_status mv_picture_decode(mv_image *out, const void *bytes, size_t size, const char *name,
                             const mv_picture_options *o, mv_error *e);
+
+/* True if the name of a file ends as a picture's does: ".png", ".JPG". */
+bool mv_picture_has_ending(const char *path);
+
+/* "PNG, JPEG, GIF": the formats that can be decoded, for messages. Returns text. */
+const char *mv_picture_formats(char text[MV_PICTURE_FORMATS]);
 
 #endif

@@ -1,14 +1,25 @@
-#include "src/picture/codec.h"
+#include "src/picture/codec_impl.h"
 
-#include <stdbool.h>
 #include <stdlib.h>
-#include <string.h>
 
-/* PNG specification (third edition): signature, then chunks of length, type, data and CRC. The decoder is
- * given a copy with IHDR, PLTE filled up to 256 entries (an index past the palette is then black), one IDAT
- * and IEND: tRNS is left out because alpha is dropped, everything else because nobody looks at it. */
+/* PNG specification, third edition: a signature, then chunks of length, type, data and CRC. The decoder receives a copy
+ * with IHDR, a PLTE of 256 entries (so an index past the palette is black), one IDAT and IEND. tRNS is left out because
+ * alpha is dropped, everything else because the decoder does not use it. */
 
 enum { SIGNATURE = 8, FRAME = 12, IHDR = 13, PALETTE = 3 * 256 };
+
+static bool is_png(const uint8_t *b, size_t n)
+{
+    return mv_starts_with(b, n, "\x89PNG\r\n\x1a\n", SIGNATURE);
+}
+
+/* The signature is made so that whatever damages binary files damages it, so half of one is worth a message. */
+static const char *resembles_png(const uint8_t *b, size_t n)
+{
+    if (n >= 16 && (memcmp(b + 1, "PNG", 3) == 0 || memcmp(b + 12, "IHDR", 4) == 0))
+        return "the first 8 bytes are not PNG's, though what follows looks like one: was it copied as text?";
+    return NULL;
+}
 
 static void crc_table(uint32_t table[256])
 {
@@ -28,7 +39,7 @@ static uint32_t crc(const uint32_t table[256], const uint8_t *p, size_t n)
     return ~c;
 }
 
-/* A chunk's type for an error: four letters, or dots for what is none. */
+/* A chunk's type for an error message: four letters, with a dot for every byte that is none. */
 static const char *type_text(char text[5], const uint8_t *type)
 {
     for (int i = 0; i < 4; i++) {
@@ -39,13 +50,13 @@ static const char *type_text(char text[5], const uint8_t *type)
     return text;
 }
 
-static bool is(const uint8_t *type, const char *name)
+static bool type_is(const uint8_t *type, const char *name)
 {
     return memcmp(type, name, 4) == 0;
 }
 
-/* The header's data at p. */
-static mv_status look_at_header(mv_form *f, const uint8_t *p, mv_error *e)
+/* p: the data of IHDR. */
+static mv_status check_header(mv_encoded *f, const uint8_t *p, mv_error *e)
 {
     int depth = p[8], colour = p[9];
     /* bit d of an entry: depth d is allowed; table 11.1 */
@@ -55,13 +66,14 @@ static mv_status look_at_header(mv_form *f, const uint8_t *p, mv_error *e)
                                        [4] = 1 << 8 | 1 << 16,
                                        [6] = 1 << 8 | 1 << 16};
     if (colour > 6 || !depths[colour])
-        return mv_fail(e, MV_EINPUT, "%s: PNG colour type %d, expected 0, 2, 3, 4 or 6", f->name, colour);
+        return mv_fail(e, MV_EINPUT, "%s: found PNG colour type %d, expected 0, 2, 3, 4 or 6", f->name, colour);
     if (depth > 16 || !(depths[colour] >> depth & 1))
-        return mv_fail(e, MV_EINPUT, "%s: PNG bit depth %d does not go with colour type %d", f->name, depth, colour);
+        return mv_fail(e, MV_EINPUT, "%s: found PNG bit depth %d, which colour type %d does not allow", f->name, depth,
+                       colour);
     if (p[10] || p[11] || p[12] > 1)
-        return mv_fail(e, MV_EINPUT, "%s: PNG compression %d, filter %d, interlace %d, expected 0, 0 and 0 or 1",
+        return mv_fail(e, MV_EINPUT, "%s: found PNG compression %d, filter %d, interlace %d, expected 0, 0 and 0 or 1",
                        f->name, p[10], p[11], p[12]);
-    return mv_form_size(f, mv_be32(p), mv_be32(p + 4), e);
+    return mv_encoded_set_size(f, mv_be32(p), mv_be32(p + 4), e);
 }
 
 static uint8_t *put_chunk(uint8_t *out, const char *type, size_t length)
@@ -72,8 +84,8 @@ static uint8_t *put_chunk(uint8_t *out, const char *type, size_t length)
     return out + 8;
 }
 
-/* The copy for the decoder, which does not read the CRCs: they stay zero. */
-static mv_status clean(mv_form *f, const uint8_t *palette, size_t palette_size, size_t data, mv_error *e)
+/* Makes the copy for the decoder. Its CRCs stay zero: the decoder does not read them. */
+static mv_status make_clean(mv_encoded *f, const uint8_t *palette, size_t palette_size, size_t data, mv_error *e)
 {
     const uint8_t *b = f->bytes;
     f->clean_size = SIGNATURE + FRAME + IHDR + FRAME + PALETTE + FRAME + data + FRAME;
@@ -86,8 +98,8 @@ static mv_status clean(mv_form *f, const uint8_t *palette, size_t palette_size, 
     if (palette_size)
         memcpy(out, palette, palette_size);
     out = put_chunk(out + PALETTE + 4, "IDAT", data);
-    for (size_t at = SIGNATURE; !is(b + at + 4, "IEND"); at += FRAME + mv_be32(b + at))
-        if (is(b + at + 4, "IDAT")) {
+    for (size_t at = SIGNATURE; !type_is(b + at + 4, "IEND"); at += FRAME + mv_be32(b + at))
+        if (type_is(b + at + 4, "IDAT")) {
             memcpy(out, b + at + 8, mv_be32(b + at));
             out += mv_be32(b + at);
         }
@@ -95,7 +107,7 @@ static mv_status clean(mv_form *f, const uint8_t *palette, size_t palette_size, 
     return MV_OK;
 }
 
-mv_status mv_png_look(mv_form *f, mv_error *e)
+static mv_status check(mv_encoded *f, mv_error *e)
 {
     const uint8_t *b = f->bytes, *palette = NULL;
     uint32_t table[256];
@@ -105,48 +117,56 @@ mv_status mv_png_look(mv_form *f, mv_error *e)
     for (size_t at = SIGNATURE;; at += FRAME + length) {
         const uint8_t *type = b + at + 4;
         if (f->size - at < FRAME)
-            return mv_form_short(f, data ? "the PNG's end chunk IEND is missing" : "the PNG ends before its data", e);
+            return mv_encoded_short(f, data ? "the PNG's end chunk IEND is missing" : "the PNG ends before its data",
+                                    e);
         length = mv_be32(b + at);
         if (length > f->size - at - FRAME)
             return mv_fail(e, MV_EINPUT,
                            "%s: is cut short: PNG chunk %s at byte %zu is %zu bytes long, the file has %zu more",
                            f->name, type_text(text, type), at, length, f->size - at - FRAME);
-        uint32_t told = mv_be32(b + at + 8 + length), found = crc(table, type, length + 4);
-        if (told != found)
+        uint32_t stored = mv_be32(b + at + 8 + length), found = crc(table, type, length + 4);
+        if (stored != found)
             return mv_fail(e, MV_EINPUT, "%s: is damaged: PNG chunk %s at byte %zu has checksum %08x, expected %08x",
-                           f->name, type_text(text, type), at, (unsigned)found, (unsigned)told);
-        if ((at == SIGNATURE) != is(type, "IHDR") || (at == SIGNATURE && length != IHDR))
+                           f->name, type_text(text, type), at, (unsigned)found, (unsigned)stored);
+        if ((at == SIGNATURE) != type_is(type, "IHDR") || (at == SIGNATURE && length != IHDR))
             return mv_fail(e, MV_EINPUT,
-                           "%s: PNG chunk %s of %zu bytes at byte %zu, expected IHDR first and only there", f->name,
-                           type_text(text, type), length, at);
+                           "%s: found PNG chunk %s of %zu bytes at byte %zu, expected IHDR first and only there",
+                           f->name, type_text(text, type), length, at);
         const uint8_t *p = b + at + 8;
-        if (is(type, "IHDR")) {
-            mv_status s = look_at_header(f, p, e);
-            if (s != MV_OK)
+        if (type_is(type, "IHDR")) {
+            mv_status s = check_header(f, p, e);
+            if (s)
                 return s;
-        } else if (is(type, "PLTE")) {
+        } else if (type_is(type, "PLTE")) {
             if (palette || data || length == 0 || length % 3 || length > PALETTE)
                 return mv_fail(e, MV_EINPUT,
-                               "%s: a PNG palette of %zu bytes at byte %zu, expected one of 1 to 256 "
+                               "%s: found a PNG palette of %zu bytes at byte %zu, expected one of 1 to 256 "
                                "colours before the data",
                                f->name, length, at);
             palette = p;
             palette_size = length;
-        } else if (is(type, "IDAT")) {
+        } else if (type_is(type, "IDAT")) {
             data += length;
-        } else if (is(type, "eXIf")) {
+        } else if (type_is(type, "eXIf")) {
             f->exif = p;
             f->exif_size = length;
-        } else if (is(type, "IEND")) {
+        } else if (type_is(type, "IEND")) {
             break;
-        } else if (!(type[0] & 0x20)) { /* critical, and not ours */
-            return mv_fail(e, MV_EINPUT, "%s: PNG chunk %s at byte %zu is needed to show it, and not known", f->name,
-                           type_text(text, type), at);
+        } else if (!(type[0] & 0x20)) { /* a critical chunk of an unknown type */
+            return mv_fail(e, MV_EINPUT, "%s: PNG chunk %s at byte %zu is of an unknown type that a decoder must know",
+                           f->name, type_text(text, type), at);
         }
     }
     if (data == 0)
         return mv_fail(e, MV_EINPUT, "%s: the PNG has no data (IDAT)", f->name);
     if (b[SIGNATURE + 8 + 9] == 3 && !palette)
         return mv_fail(e, MV_EINPUT, "%s: the PNG has no palette (PLTE), which its colour type 3 needs", f->name);
-    return clean(f, palette, palette_size, data, e);
+    return make_clean(f, palette, palette_size, data, e);
 }
+
+const mv_codec mv_codec_png = {.name = "PNG",
+                               .endings = {".png"},
+                               .is = is_png,
+                               .check = check,
+                               .decode = mv_stb_decode,
+                               .resembles = resembles_png};

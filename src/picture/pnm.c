@@ -1,12 +1,17 @@
-#include "src/picture/codec.h"
+#include "src/picture/codec_impl.h"
 
 #include <ctype.h>
-#include <stdbool.h>
 
-/* Netpbm's six forms: P1 P2 P3 bitmap, grey and colour as text, P4 P5 P6 the same packed. */
+/* Netpbm's six forms: P1, P2, P3 are bitmap, grey and colour as text; P4, P5, P6 are the same in binary. Decoded here:
+ * stb_image knows two of the six, and no greatest value but 255. */
 
-/* Past blanks and comments. */
-static size_t past_blanks(const mv_form *f, size_t at)
+static bool is_pnm(const uint8_t *b, size_t n)
+{
+    return n >= 3 && b[0] == 'P' && b[1] >= '1' && b[1] <= '6' && (isspace(b[2]) || b[2] == '#');
+}
+
+/* The position after blanks and comments. */
+static size_t past_blanks(const mv_encoded *f, size_t at)
 {
     while (at < f->size && (isspace(f->bytes[at]) || f->bytes[at] == '#'))
         if (f->bytes[at++] == '#')
@@ -15,8 +20,8 @@ static size_t past_blanks(const mv_form *f, size_t at)
     return at;
 }
 
-/* The next number; *at moves past it. False when there is none. Saturates far above any number allowed. */
-static bool number(const mv_form *f, size_t *at, uint64_t *out)
+/* Reads the next number and moves *at past it. False if there is none. Saturates far above any number allowed. */
+static bool number(const mv_encoded *f, size_t *at, uint64_t *out)
 {
     size_t i = past_blanks(f, *at), start = i;
     for (*out = 0; i < f->size && isdigit(f->bytes[i]); i++)
@@ -26,36 +31,36 @@ static bool number(const mv_form *f, size_t *at, uint64_t *out)
     return i > start;
 }
 
-/* Size and maxval (1 for a bitmap); *at is left at the first sample. */
-static mv_status read_header(const mv_form *f, size_t *at, uint64_t *w, uint64_t *h, uint64_t *most, mv_error *e)
+/* Reads size and greatest value (1 for a bitmap), and moves *at to the first sample. */
+static mv_status read_header(const mv_encoded *f, size_t *at, uint64_t *w, uint64_t *h, uint64_t *most, mv_error *e)
 {
     int form = f->bytes[1] - '0';
     *at = 2;
     *most = 1;
     if (!number(f, at, w) || !number(f, at, h) || (form % 3 != 1 && !number(f, at, most)) || *at >= f->size)
-        return mv_form_short(f, "the PNM ends in its header, expected width, height and greatest value", e);
+        return mv_encoded_short(f, "the PNM ends in its header, expected width, height and greatest value", e);
     if (*most < 1 || *most > 65535)
-        return mv_fail(e, MV_EINPUT, "%s: the PNM's greatest value is %llu, expected 1 to 65535", f->name,
+        return mv_fail(e, MV_EINPUT, "%s: found a greatest value of %llu in the PNM, expected 1 to 65535", f->name,
                        (unsigned long long)*most);
     ++*at; /* one blank */
     return MV_OK;
 }
 
-static size_t samples_a_pixel(const mv_form *f)
+static size_t samples_per_pixel(const mv_encoded *f)
 {
     return f->bytes[1] % 3 == 0 ? 3 : 1; /* '3' and '6' */
 }
 
-mv_status mv_pnm_look(mv_form *f, mv_error *e)
+static mv_status check(mv_encoded *f, mv_error *e)
 {
     uint64_t w, h, most;
     size_t at;
     mv_status s = read_header(f, &at, &w, &h, &most, e);
     if (s == MV_OK)
-        s = mv_form_size(f, w, h, e);
-    if (s != MV_OK)
+        s = mv_encoded_set_size(f, w, h, e);
+    if (s)
         return s;
-    uint64_t n = w * samples_a_pixel(f), need;
+    uint64_t n = w * samples_per_pixel(f), need;
     switch (f->bytes[1]) {
     case '4': need = (w + 7) / 8 * h; break;
     case '5':
@@ -64,11 +69,11 @@ mv_status mv_pnm_look(mv_form *f, mv_error *e)
     default: need = n * h * 2 - 1; break; /* a digit and a blank */
     }
     if (f->size - at < need)
-        return mv_form_short(f, "the PNM has fewer pixels than its size says", e);
+        return mv_encoded_short(f, "the PNM has fewer pixels than its size says", e);
     return MV_OK;
 }
 
-mv_status mv_pnm_decode(const mv_form *f, mv_image *out, mv_error *e)
+static mv_status decode(const mv_encoded *f, mv_image *out, mv_error *e)
 {
     const uint8_t *b = f->bytes;
     int form = b[1] - '0';
@@ -77,28 +82,28 @@ mv_status mv_pnm_decode(const mv_form *f, mv_image *out, mv_error *e)
     mv_status s = read_header(f, &at, &w, &h, &most, e);
     if (s == MV_OK)
         s = mv_image_new(out, f->w, f->h, e);
-    if (s != MV_OK)
+    if (s)
         return s;
-    size_t each = samples_a_pixel(f), row = (size_t)f->w * each;
+    size_t each = samples_per_pixel(f), row = (size_t)f->w * each;
     uint8_t *rgb = out->rgb;
     for (int y = 0; y < f->h; y++) {
         for (size_t x = 0; x < row; x++) {
-            bool there = true;
+            bool found = true;
             if (form == 1) {
                 at = past_blanks(f, at);
-                there = at < f->size && (b[at] == '0' || b[at] == '1');
-                v = there ? b[at++] == '0' : 0;
+                found = at < f->size && (b[at] == '0' || b[at] == '1');
+                v = found ? b[at++] == '0' : 0;
             } else if (form <= 3)
-                there = number(f, &at, &v);
+                found = number(f, &at, &v);
             else if (form == 4)
                 v = ~b[at + x / 8] >> (7 - x % 8) & 1;
             else if (most > 255)
                 v = mv_be16(b + at + 2 * x);
             else
                 v = b[at + x];
-            if (!there) {
+            if (!found) {
                 mv_image_free(out);
-                return mv_form_short(f, "the PNM has fewer numbers than its size says", e);
+                return mv_encoded_short(f, "the PNM has fewer numbers than its size says", e);
             }
             uint8_t byte = (uint8_t)(((v < most ? v : most) * 255 + most / 2) / most);
             for (size_t c = 0; c < 3 / each; c++)
@@ -108,3 +113,6 @@ mv_status mv_pnm_decode(const mv_form *f, mv_image *out, mv_error *e)
     }
     return MV_OK;
 }
+
+const mv_codec mv_codec_pnm = {
+    .name = "PNM", .endings = {".ppm", ".pgm", ".pbm", ".pnm"}, .is = is_pnm, .check = check, .decode = decode};

@@ -1,0 +1,92 @@
+/* Picture formats as data. A format is one file with one mv_codec, and one line of the table in codec.c; the formats a
+ * message lists, the endings of file names and the recognition of files follow from the table.
+ *
+ * A file is checked before a decoder sees it. stb_image, which decodes most formats, ignores checksums, replaces
+ * missing data by zeros and trusts some lengths. So `check` makes sure that every block lies inside the file, that
+ * nothing is missing and that the size is allowed; where it is simple, it also makes a clean copy of the blocks that
+ * the decoder needs.
+ */
+#ifndef MV_CODEC_H
+#define MV_CODEC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "src/base/image.h"
+
+typedef struct mv_codec mv_codec;
+
+/* A file's bytes, and what its codec found in them. */
+typedef struct {
+    const uint8_t *bytes;
+    size_t size;
+    const char *name; /* for errors */
+    size_t max_pixels;
+
+    const mv_codec *codec;
+    int w, h;            /* as stored */
+    const uint8_t *exif; /* EXIF's TIFF block inside bytes, or NULL */
+    size_t exif_size;
+    uint8_t *clean; /* what to decode instead of the file, to be freed; NULL: the file itself */
+    size_t clean_size;
+} mv_encoded;
+
+struct mv_codec {
+    const char *name;                              /* "PNG" */
+    const char *endings[4];                        /* of file names, lower case: ".png"; NULL ends the list */
+    bool (*is)(const uint8_t *bytes, size_t size); /* recognises a file by its first bytes */
+    /* Sets w and h, by mv_encoded_set_size, and what else follows `codec`. MV_EINPUT if the file is cut short, damaged
+     * or too large. On failure `clean` is NULL. */
+    mv_status (*check)(mv_encoded *f, mv_error *e);
+    /* Decodes what `check` accepted to an image of w x h, which is empty on failure. */
+    mv_status (*decode)(const mv_encoded *f, mv_image *out, mv_error *e);
+    /* What happened to a file that `is` does not recognise, though it resembles this format: "is PNG, but ...". NULL if
+     * it does not. The function may be absent. */
+    const char *(*resembles)(const uint8_t *bytes, size_t size);
+    int block; /* px: decoders of this format round each side up to a multiple; 0 counts as 1 */
+};
+
+/* The format of a file, by its first bytes; NULL if it has none of them. */
+const mv_codec *mv_codec_of(const uint8_t *bytes, size_t size);
+
+/* Recognises and checks a file: sets `codec` and what follows it. MV_EINPUT if the file is empty or of no known format,
+ * else as mv_codec.check. */
+mv_status mv_encoded_check(mv_encoded *f, mv_error *e);
+
+/* ---- for codecs */
+
+/* Sets w and h; MV_EINPUT if a side is 0 or exceeds the limits. */
+mv_status mv_encoded_set_size(mv_encoded *f, uint64_t w, uint64_t h, mv_error *e);
+
+/* "NAME: is cut short: WHAT" */
+mv_status mv_encoded_short(const mv_encoded *f, const char *what, mv_error *e);
+
+/* Decodes `clean`, or the file, with stb_image: an mv_codec.decode. Memory is limited to what an honest file of this
+ * size needs. */
+mv_status mv_stb_decode(const mv_encoded *f, mv_image *out, mv_error *e);
+
+static inline bool mv_starts_with(const uint8_t *bytes, size_t size, const char *signature, size_t length)
+{
+    return size >= length && memcmp(bytes, signature, length) == 0;
+}
+
+static inline uint32_t mv_be16(const uint8_t *p)
+{
+    return (uint32_t)p[0] << 8 | p[1];
+}
+static inline uint32_t mv_be32(const uint8_t *p)
+{
+    return mv_be16(p) << 16 | mv_be16(p + 2);
+}
+static inline uint32_t mv_le16(const uint8_t *p)
+{
+    return (uint32_t)p[1] << 8 | p[0];
+}
+static inline uint32_t mv_le32(const uint8_t *p)
+{
+    return mv_le16(p + 2) << 16 | mv_le16(p);
+}
+
+#endif
