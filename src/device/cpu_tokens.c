@@ -1,4 +1,4 @@
-/* The CPU device's own work on tokens: norms, the mixer, attention, windows, the head. The loops are in cpu_kernels.c.
+/* The CPU device's own work on tokens: norms, the mixer, attention, windows, the head. The loops are in src/kernel.
  */
 #include <math.h>
 #include <string.h>

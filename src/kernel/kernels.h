@@ -51,7 +51,7 @@ typedef struct {
 } mv_hidden_job;
 
 typedef struct {
-    const char *name;
+    const char *name; /* of the instruction set: "plain", "avx2", "avx512" */
 
     void (*layernorm)(void *out, const void *x, const float *weight, const float *bias, float eps, size_t rows, int c,
                       mv_dtype type);

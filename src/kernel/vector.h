@@ -1,8 +1,8 @@
 /* Vectors of floats in GCC's portable notation, and the functions the network needs of them. Included by
- * cpu_kernels.c alone, once per instruction set: LANES is what the set holds in a register.
+ * the kernels alone, once per instruction set: LANES is how many floats a register of the set holds.
  */
-#ifndef MV_CPU_VECTOR_H
-#define MV_CPU_VECTOR_H
+#ifndef MV_VECTOR_H
+#define MV_VECTOR_H
 
 #include <stdint.h>
 #include <string.h>
@@ -21,6 +21,8 @@ typedef float vf __attribute__((vector_size(LANES * 4)));
 typedef int32_t vi __attribute__((vector_size(LANES * 4)));
 typedef uint32_t vu __attribute__((vector_size(LANES * 4)));
 typedef uint16_t vh __attribute__((vector_size(LANES * 2)));
+
+#define MV_LOG2E 1.44269504088896341f /* log2(e) */
 
 #define INLINE static inline __attribute__((always_inline))
 
@@ -140,7 +142,7 @@ INLINE vf v_exp(vf x)
     const vf magic = v_all(12582912.0f);
     vi nan = v_nan(x);
     x = v_max(v_min(x, v_all(88.0f)), v_all(-87.0f));
-    vf t = x * 1.44269504f + magic;
+    vf t = x * MV_LOG2E + magic;
     vf n = t - magic;
     vf f = x - n * 0.693359375f;
     f = f - n * -2.12194440e-4f;
