@@ -16,7 +16,8 @@
     X(layernorm) X(epilogue) X(widen) X(narrow) X(norm)                                                                \
     X(conv1d_silu) X(step) X(scan) X(readout)                                                                          \
     X(hidden_blocks) X(hidden_scratch) X(hidden)                                                                       \
-    X(packed) X(scores) X(pack) X(attention) X(attend)
+    X(packed) X(scores) X(pack) X(attention) X(attend)                                                                 \
+    X(bicubic)
 /* clang-format on */
 
 #define JOIN2(a, b)  a##b

@@ -50,6 +50,10 @@ typedef struct {
     float *scratch;   /* mv_kernels.hidden_scratch floats of this call's own */
 } mv_hidden_job;
 
+/* Resampling: the weights are fixed-point numbers of so many fractional bits, which is Pillow's PRECISION_BITS (of 32
+ * bits, 8 are the pixel's and 2 are for the filter's overshoot); lines are padded to a multiple of LANES bytes. */
+enum { MV_BICUBIC_FRACTION = 32 - 8 - 2, MV_BICUBIC_LANES = 32 };
+
 typedef struct {
     const char *name; /* of the instruction set: "plain", "avx2", "avx512" */
 
@@ -79,6 +83,13 @@ typedef struct {
     void (*pack)(const mv_attention_job *job);      /* k and v of the head into job->packed */
     void (*attention)(const mv_attention_job *job); /* pack has been called */
     void (*attend)(const mv_attention_job *job);    /* out = rows v from given rows (job->rows); pack has been called */
+
+    /* Sums of bytes, for resampling: sums[l] += sum over t of weight[t] * lines[t * stride + l] for l < n, a multiple
+     * of MV_BICUBIC_LANES. A long sum comes in pieces: the first one sets `sums` to the rounding half before it adds;
+     * the last one writes out[l] = sums[l] shifted right by MV_BICUBIC_FRACTION and clipped to a byte, and may leave
+     * `sums` undefined. */
+    void (*bicubic)(uint8_t *out, int32_t *sums, size_t n, const uint8_t *lines, size_t stride, const int32_t *weight,
+                    int taps, bool first, bool last);
 } mv_kernels;
 
 /* The best table for this processor; and all that it can run, best first, for tests: NULL past the last. */

@@ -121,23 +121,23 @@ mv_status mv_preprocess_crop(const mv_preprocess *pp, const mv_image *in, mv_ima
         return s;
 
     struct placement p = place(pp, in->w, in->h);
-    mv_window win = {.scaled_w = p.w, .scaled_h = p.h};
+    mv_resample_area area = {.scaled_w = p.w, .scaled_h = p.h};
     int x, y;
-    visible(p.w, p.left, pp->w, &win.left, &x, &win.w);
-    visible(p.h, p.top, pp->h, &win.top, &y, &win.h);
+    visible(p.w, p.left, pp->w, &area.left, &x, &area.w);
+    visible(p.h, p.top, pp->h, &area.top, &y, &area.h);
 
     s = mv_image_new(out, pp->w, pp->h, e);
     if (s != MV_OK)
         return s;
     size_t row = (size_t)pp->w * 3;
-    if (win.w < pp->w || win.h < pp->h) {
+    if (area.w < pp->w || area.h < pp->h) {
         uint8_t fill[3];
         for (int c = 0; c < 3; c++)
             fill[c] = (uint8_t)fmin(fmax(nearbyint(255 * (double)pp->mean[c]), 0), 255);
         for (size_t i = 0; i < row * (size_t)pp->h; i++)
             out->rgb[i] = fill[i % 3];
     }
-    s = mv_resample(in, &win, out->rgb + (size_t)y * row + (size_t)x * 3, row, e);
+    s = mv_resample(in, &area, out->rgb + (size_t)y * row + (size_t)x * 3, row, e);
     if (s != MV_OK)
         mv_image_free(out);
     return s;

@@ -1,7 +1,6 @@
-/* Bicubic resizing of 8-bit RGB, byte for byte as Pillow's Image.resize(BICUBIC): separable,
- * antialiased (the filter widens when the picture shrinks), weights in 22-bit fixed point, width
- * before height with 8 bits in between (src/libImaging/Resample.c of Pillow up to 12).
- * Only a window of the resized picture is computed.
+/* Bicubic resizing of 8-bit RGB, byte for byte as Pillow's Image.resize(BICUBIC): separable, antialiased (the filter
+ * widens when the image shrinks), with weights in 22-bit fixed point, width before height and 8 bits in between
+ * (src/libImaging/Resample.c of Pillow up to 12). Only an area of the resized image is computed.
  */
 #ifndef MV_RESAMPLE_H
 #define MV_RESAMPLE_H
@@ -13,13 +12,13 @@
 #include "src/base/status.h"
 
 typedef struct {
-    int64_t scaled_w, scaled_h; /* the whole picture's new size; may be far larger than memory */
-    int64_t left, top;          /* the window's corner in it */
-    int w, h;                   /* the window; it lies inside the resized picture, and may be empty */
-} mv_window;
+    int64_t scaled_w, scaled_h; /* the whole image's new size; may be far larger than memory */
+    int64_t left, top;          /* the area's corner in it */
+    int w, h;                   /* the area's size; it lies inside the resized image, and may be empty */
+} mv_resample_area;
 
-/* Writes win->h rows of win->w pixels to rgb, `stride` bytes apart. Extra memory is a few MB plus
- * 40 bytes per row and column of the window. MV_ENOMEM. */
-mv_status mv_resample(const mv_image *in, const mv_window *win, uint8_t *rgb, size_t stride, mv_error *e);
+/* Writes area->h rows of area->w pixels to rgb, `stride` bytes apart. Takes a few MB of memory and 40 bytes per row and
+ * column of the area. MV_ENOMEM. */
+mv_status mv_resample(const mv_image *in, const mv_resample_area *area, uint8_t *rgb, size_t stride, mv_error *e);
 
 #endif
