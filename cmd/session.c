@@ -29,23 +29,10 @@ static void open_embedded(session *s)
 /* ImageNet's 1000 classes, "wnid<TAB>name" a line */
 static void read_labels(mv_labels *out)
 {
+    mv_error e = {0};
     mv_asset text = MV_ASSET(labels);
-    const char *p = (const char *)text.bytes;
-    int n = 0;
-    for (size_t i = 0; i < text.size; i++)
-        n += p[i] == '\n';
-    *out = (mv_labels){
-        .n = n, .name = calloc((size_t)n + 1, sizeof *out->name), .wnid = calloc((size_t)n + 1, sizeof *out->wnid)};
-    if (!out->name || !out->wnid)
-        die(EXIT_FAILED, "out of memory");
-    for (int i = 0; i < n; i++) {
-        size_t id = strcspn(p, "\t\n"), name = p[id] == '\t' ? strcspn(p + id + 1, "\n") : 0;
-        out->wnid[i] = strndup(p, id);
-        out->name[i] = strndup(p + id + (p[id] == '\t'), name);
-        if (!out->wnid[i] || !out->name[i])
-            die(EXIT_FAILED, "out of memory");
-        p += strcspn(p, "\n") + 1;
-    }
+    if (mv_labels_parse(out, (const char *)text.bytes, text.size, "class names", &e))
+        die_of(&e);
 }
 
 static void choose_pipeline(mv_config *c)
@@ -69,11 +56,10 @@ void session_open(session *s)
     else if (stat(shared.model, &st) && mv_config_lookup(shared.model, &s->config))
         snprintf(s->name, sizeof s->name, "%s", s->config.name);
     else if (!(s->checkpoint = mv_checkpoint_open(shared.model, &e))) {
+        char names[MV_CONFIG_NAMES];
         if (!strchr(shared.model, '/') && !strchr(shared.model, '.') && stat(shared.model, &st))
-            die(EXIT_FAILED,
-                "%s: found neither a file nor a variant of that name; variants are T, T2, S, B, B-21K, L, L-21K, L2, "
-                "L2-512-21K, L3-256-21K and L3-512-21K",
-                shared.model);
+            die(EXIT_FAILED, "%s: found neither a file nor a variant of that name; variants are %s", shared.model,
+                mv_config_names(names));
         die_of(&e);
     }
     if (s->checkpoint) {

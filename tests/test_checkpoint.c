@@ -324,6 +324,9 @@ static void variants_are_found_by_name(void **s)
     expect_ok(&e);
     assert_int_equal(n, 11);
     assert_null(mv_config_at(-1));
+    char names[MV_CONFIG_NAMES];
+    assert_string_equal(mv_config_names(names),
+                        "T, T2, S, B, B-21K, L, L-21K, L2, L2-512-21K, L3-256-21K and L3-512-21K");
     for (int depth = 0; depth < 20; depth++) { /* attention sits in the last floor(depth / 2) blocks */
         int attends = 0;
         for (int j = 0; j < depth; j++)
@@ -352,12 +355,34 @@ static int remove_folder(void **s)
     return rmdir(folder); /* anything left is a file that should not be there */
 }
 
+static void labels_are_lines_of_id_and_name(void **s)
+{
+    (void)s;
+    static const char text[] = "n01440764\ttench\nn03028079\tchurch, church building\nnothing after the last line";
+    mv_labels l;
+    mv_error e = {0};
+    assert_int_equal(mv_labels_parse(&l, text, sizeof text - 1, "names", &e), MV_OK);
+    assert_int_equal(l.n, 2);
+    assert_string_equal(l.wnid[0], "n01440764");
+    assert_string_equal(l.name[0], "tench");
+    assert_string_equal(l.name[1], "church, church building");
+    mv_labels_free(&l);
+    assert_int_equal(l.n, 0);
+    assert_int_equal(mv_labels_parse(&l, "", 0, "names", &e), MV_OK);
+    assert_int_equal(l.n, 0);
+    mv_labels_free(&l);
+    assert_int_equal(mv_labels_parse(&l, "a\tb\nno tab\nc\td\n", 16, "names", &e), MV_EINPUT);
+    assert_string_equal(e.text, "names: found no tab in line 2, expected a WordNet id, a tab and a name");
+    assert_null(l.name);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(files_folders_prefixes_and_types), cmocka_unit_test(what_no_config_says_is_inferred),
         cmocka_unit_test(broken_tensors_are_named),         cmocka_unit_test(broken_configs_are_told_by_key),
         cmocka_unit_test(other_files_are_no_checkpoints),   cmocka_unit_test(variants_are_found_by_name),
+        cmocka_unit_test(labels_are_lines_of_id_and_name),
     };
     return cmocka_run_group_tests_name("checkpoint", tests, make_folder, remove_folder);
 }

@@ -265,54 +265,6 @@ static void test_normalise(void **state)
 
 /* --- geometry ------------------------------------------------------------------------------------------------- */
 
-static void test_window(void **state)
-{
-    (void)state;
-    double box[4];
-    mv_preprocess pp = sized(224, 224, 1, MV_CROP_CENTER);
-    assert_int_equal(mv_preprocess_window(&pp, 500, 375, box, NULL), MV_OK);
-    /* 298 x 224, 37 pixels cut left and right */
-    assert_true(fabs(box[0] - 37 * 500.0 / 298) < 1e-9 && fabs(box[2] - 261 * 500.0 / 298) < 1e-9);
-    assert_true(fabs(box[1]) < 1e-9 && fabs(box[3] - 375) < 1e-9);
-
-    pp = sized(448, 224, 0.5, MV_CROP_SQUASH); /* the middle half of each side */
-    assert_int_equal(mv_preprocess_window(&pp, 1000, 40, box, NULL), MV_OK);
-    assert_true(fabs(box[0] - 250) < 1e-9 && fabs(box[1] - 10) < 1e-9 && fabs(box[2] - 750) < 1e-9 &&
-                fabs(box[3] - 30) < 1e-9);
-
-    pp = sized(100, 100, 1, MV_CROP_BORDER); /* 200 x 50 fits as 100 x 25: 37 rows above, 38 below */
-    assert_int_equal(mv_preprocess_window(&pp, 200, 50, box, NULL), MV_OK);
-    assert_true(fabs(box[0]) < 1e-9 && fabs(box[1] + 74) < 1e-9 && fabs(box[2] - 200) < 1e-9 &&
-                fabs(box[3] - 126) < 1e-9);
-}
-
-/* A bright spot of the picture is found in the crop where the window says. */
-static void test_window_is_where_the_crop_looks(void **state)
-{
-    (void)state;
-    for (int mode = MV_CROP_CENTER; mode <= MV_CROP_BORDER; mode++) {
-        mv_image in;
-        assert_int_equal(mv_image_new(&in, 640, 400, NULL), MV_OK);
-        memset(in.rgb, 0, 640 * 400 * 3);
-        for (int y = 250; y < 270; y++)
-            memset(in.rgb + (y * 640 + 300) * 3, 255, 30 * 3); /* centre 315, 260 */
-        mv_preprocess pp = sized(96, 128, 0.9, (mv_crop_mode)mode);
-        memset(pp.mean, 0, sizeof pp.mean);
-        mv_image out = cropped(&pp, &in);
-        double x = 0, y = 0, sum = 0, box[4];
-        for (int i = 0; i < 96 * 128; i++) {
-            x += (i % 128 + 0.5) * out.rgb[3 * i];
-            y += (i / 128 + 0.5) * out.rgb[3 * i];
-            sum += out.rgb[3 * i];
-        }
-        assert_int_equal(mv_preprocess_window(&pp, 640, 400, box, NULL), MV_OK);
-        assert_true(fabs(box[0] + x / sum * (box[2] - box[0]) / 128 - 315) < 1);
-        assert_true(fabs(box[1] + y / sum * (box[3] - box[1]) / 96 - 260) < 1);
-        mv_image_free(&in);
-        mv_image_free(&out);
-    }
-}
-
 /* --- what is refused -------------------------------------------------------------------------------------------- */
 
 static void refused(mv_preprocess pp, const char *part)
@@ -323,8 +275,6 @@ static void refused(mv_preprocess pp, const char *part)
     assert_null(out.rgb);
     if (!strstr(e.text, part))
         fail_msg("'%s' does not say '%s'", e.text, part);
-    double box[4];
-    assert_int_equal(mv_preprocess_window(&pp, 4, 4, box, NULL), MV_EINPUT);
     mv_image_free(&in);
 }
 
@@ -346,9 +296,7 @@ static void test_refusals(void **state)
     refused(pp, "channel 2");
 
     mv_image empty = {0}, out;
-    double box[4];
     assert_int_equal(mv_preprocess_crop(&imagenet, &empty, &out, NULL), MV_EMISUSE);
-    assert_int_equal(mv_preprocess_window(&imagenet, 0, 5, box, NULL), MV_EMISUSE);
 }
 
 static void test_names(void **state)
@@ -375,8 +323,6 @@ int main(void)
         cmocka_unit_test(test_a_flat_picture_stays_flat),
         cmocka_unit_test(test_a_needle_in_a_border),
         cmocka_unit_test(test_normalise),
-        cmocka_unit_test(test_window),
-        cmocka_unit_test(test_window_is_where_the_crop_looks),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_names),
     };

@@ -325,11 +325,6 @@ const char *mv_checkpoint_name(const mv_checkpoint *c)
     return c->name;
 }
 
-size_t mv_checkpoint_size(const mv_checkpoint *c)
-{
-    return mv_safetensors_size(c->file);
-}
-
 void mv_checkpoint_sha256(const mv_checkpoint *c, char hex[65])
 {
     mv_safetensors_sha256(c->file, hex);

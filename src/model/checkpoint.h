@@ -27,7 +27,6 @@ mv_source *mv_checkpoint_source(mv_checkpoint *c);             /* borrowed */
 
 /* The variant's name if it is a published one, else the file's without folder and ending. */
 const char *mv_checkpoint_name(const mv_checkpoint *c);
-size_t mv_checkpoint_size(const mv_checkpoint *c); /* bytes of the tensor file */
 
 /* SHA-256 of the tensor file, lower-case hex: as `sha256sum` prints it. */
 void mv_checkpoint_sha256(const mv_checkpoint *c, char hex[65]);

@@ -7,36 +7,59 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PREPROCESS(size, pct, how)                                                                                     \
+/* Of every published variant; means and deviations are ImageNet's. */
+#define COMMON .mlp_ratio = 4, .classes = 1000
+#define PREPROCESS(size, pct, crop)                                                                                    \
     {                                                                                                                  \
-        .h = size, .w = size, .crop_pct = pct, .mode = how, .mean = {0.485f, 0.456f, 0.406f},                          \
+        .h = size, .w = size, .crop_pct = pct, .mode = crop, .mean = {0.485f, 0.456f, 0.406f},                         \
         .std = {0.229f, 0.224f, 0.225f},                                                                               \
     }
-#define ROW(NAME, D0, D1, D2, D3, H0, H1, H2, H3, W2, W3, DIM, IN, GAMMA, SIZE, PCT, MODE)                             \
-    {                                                                                                                  \
-        .name = NAME, .dim = DIM, .in_dim = IN, .depth = {D0, D1, D2, D3}, .heads = {H0, H1, H2, H3},                  \
-        .window = {8, 8, W2, W3}, .mlp_ratio = 4, .gamma = GAMMA, .classes = 1000,                                     \
-        .preprocess = PREPROCESS(SIZE, PCT, MODE),                                                                     \
-    }
 
+/* clang-format off */
 static const mv_config variants[] = {
-    ROW("T", 1, 3, 8, 4, 2, 4, 8, 16, 14, 7, 80, 32, false, 224, 1.0, MV_CROP_CENTER),
-    ROW("T2", 1, 3, 11, 4, 2, 4, 8, 16, 14, 7, 80, 32, false, 224, 0.98, MV_CROP_CENTER),
-    ROW("S", 3, 3, 7, 5, 2, 4, 8, 16, 14, 7, 96, 64, false, 224, 0.93, MV_CROP_CENTER),
-    ROW("B", 3, 3, 10, 5, 2, 4, 8, 16, 14, 7, 128, 64, true, 224, 1.0, MV_CROP_CENTER),
-    ROW("B-21K", 3, 3, 10, 5, 2, 4, 8, 16, 14, 7, 128, 64, true, 224, 1.0, MV_CROP_CENTER),
-    ROW("L", 3, 3, 10, 5, 4, 8, 16, 32, 14, 7, 196, 64, true, 224, 1.0, MV_CROP_CENTER),
-    ROW("L-21K", 3, 3, 10, 5, 4, 8, 16, 32, 14, 7, 196, 64, true, 224, 1.0, MV_CROP_CENTER),
-    ROW("L2", 3, 3, 12, 5, 4, 8, 16, 32, 14, 7, 196, 64, true, 224, 1.0, MV_CROP_CENTER),
-    ROW("L2-512-21K", 3, 3, 12, 5, 4, 8, 16, 32, 32, 16, 196, 64, true, 512, 0.93, MV_CROP_SQUASH),
-    ROW("L3-256-21K", 3, 3, 20, 10, 4, 8, 16, 32, 16, 8, 256, 64, true, 256, 1.0, MV_CROP_CENTER),
-    ROW("L3-512-21K", 3, 3, 20, 10, 4, 8, 16, 32, 32, 16, 256, 64, true, 512, 0.93, MV_CROP_SQUASH),
+    {.name = "T", .dim = 80, .in_dim = 32, .depth = {1, 3, 8, 4}, .heads = {2, 4, 8, 16},
+     .window = {8, 8, 14, 7}, .preprocess = PREPROCESS(224, 1.0, MV_CROP_CENTER), COMMON},
+    {.name = "T2", .dim = 80, .in_dim = 32, .depth = {1, 3, 11, 4}, .heads = {2, 4, 8, 16},
+     .window = {8, 8, 14, 7}, .preprocess = PREPROCESS(224, 0.98, MV_CROP_CENTER), COMMON},
+    {.name = "S", .dim = 96, .in_dim = 64, .depth = {3, 3, 7, 5}, .heads = {2, 4, 8, 16},
+     .window = {8, 8, 14, 7}, .preprocess = PREPROCESS(224, 0.93, MV_CROP_CENTER), COMMON},
+    {.name = "B", .dim = 128, .in_dim = 64, .depth = {3, 3, 10, 5}, .heads = {2, 4, 8, 16},
+     .window = {8, 8, 14, 7}, .gamma = true, .preprocess = PREPROCESS(224, 1.0, MV_CROP_CENTER), COMMON},
+    {.name = "B-21K", .dim = 128, .in_dim = 64, .depth = {3, 3, 10, 5}, .heads = {2, 4, 8, 16},
+     .window = {8, 8, 14, 7}, .gamma = true, .preprocess = PREPROCESS(224, 1.0, MV_CROP_CENTER), COMMON},
+    {.name = "L", .dim = 196, .in_dim = 64, .depth = {3, 3, 10, 5}, .heads = {4, 8, 16, 32},
+     .window = {8, 8, 14, 7}, .gamma = true, .preprocess = PREPROCESS(224, 1.0, MV_CROP_CENTER), COMMON},
+    {.name = "L-21K", .dim = 196, .in_dim = 64, .depth = {3, 3, 10, 5}, .heads = {4, 8, 16, 32},
+     .window = {8, 8, 14, 7}, .gamma = true, .preprocess = PREPROCESS(224, 1.0, MV_CROP_CENTER), COMMON},
+    {.name = "L2", .dim = 196, .in_dim = 64, .depth = {3, 3, 12, 5}, .heads = {4, 8, 16, 32},
+     .window = {8, 8, 14, 7}, .gamma = true, .preprocess = PREPROCESS(224, 1.0, MV_CROP_CENTER), COMMON},
+    {.name = "L2-512-21K", .dim = 196, .in_dim = 64, .depth = {3, 3, 12, 5}, .heads = {4, 8, 16, 32},
+     .window = {8, 8, 32, 16}, .gamma = true, .preprocess = PREPROCESS(512, 0.93, MV_CROP_SQUASH), COMMON},
+    {.name = "L3-256-21K", .dim = 256, .in_dim = 64, .depth = {3, 3, 20, 10}, .heads = {4, 8, 16, 32},
+     .window = {8, 8, 16, 8}, .gamma = true, .preprocess = PREPROCESS(256, 1.0, MV_CROP_CENTER), COMMON},
+    {.name = "L3-512-21K", .dim = 256, .in_dim = 64, .depth = {3, 3, 20, 10}, .heads = {4, 8, 16, 32},
+     .window = {8, 8, 32, 16}, .gamma = true, .preprocess = PREPROCESS(512, 0.93, MV_CROP_SQUASH), COMMON},
 };
+/* clang-format on */
 enum { VARIANTS = sizeof variants / sizeof *variants };
 
 const mv_config *mv_config_at(int i)
 {
     return i >= 0 && i < VARIANTS ? &variants[i] : NULL;
+}
+
+const char *mv_config_names(char text[MV_CONFIG_NAMES])
+{
+    *text = 0;
+    for (int i = 0; i < VARIANTS; i++) {
+        size_t n = strlen(text);
+        snprintf(text + n, MV_CONFIG_NAMES - n, "%s%s",
+                 i == 0             ? ""
+                 : i < VARIANTS - 1 ? ", "
+                                    : " and ",
+                 variants[i].name);
+    }
+    return text;
 }
 
 static bool same_name(const char *a, const char *b)
@@ -81,7 +104,7 @@ static mv_status bad(const reader *r, const char *key, const char *expected)
     return mv_fail(r->e, MV_EINPUT, "%s: \"%s\" is not %s", r->place, key, expected);
 }
 
-/* An integer in [lo, hi] under `key`, if the key is there: *found says. */
+/* Reads an integer in [lo, hi] under `key`; *found is false if the key is absent. */
 static mv_status integer(const reader *r, const char *key, int lo, int hi, int *out, bool *found)
 {
     const json_t *v = json_object_get(r->root, key);
@@ -144,8 +167,9 @@ static mv_status resolution(const reader *r, mv_preprocess *p, bool *found)
         h = json_integer_value(json_array_get(v, n - 2)), w = json_integer_value(json_array_get(v, n - 1));
     else
         return bad(r, "resolution", "a whole number or a list [height, width]");
-    if (h < 32 || w < 32 || h > MV_SIZE_MAX || w > MV_SIZE_MAX)
-        return mv_fail(r->e, MV_EINPUT, "%s: \"resolution\" is not from 32 to %d pixels", r->place, MV_SIZE_MAX);
+    if (h < MV_SIZE_MIN || w < MV_SIZE_MIN || h > MV_SIZE_MAX || w > MV_SIZE_MAX)
+        return mv_fail(r->e, MV_EINPUT, "%s: \"resolution\" is not from %d to %d pixels", r->place, MV_SIZE_MIN,
+                       MV_SIZE_MAX);
     p->h = (int)h;
     p->w = (int)w;
     return MV_OK;
@@ -180,48 +204,34 @@ static mv_status numbers(const reader *r, mv_config *c, unsigned *has)
     return s ? s : channels(r, "std", 1e-6f, c->preprocess.std);
 }
 
-/* names under "id2label" ({"0": "tench", ...}) or "classes" (a list); wnids a list */
+/* Names are under "id2label" ({"0": "tench", ...}) or "classes" (a list), WordNet ids under "wnids" (a list). */
 static mv_status labels_of(const reader *r, int classes, mv_labels *out)
 {
     const json_t *map = json_object_get(r->root, "id2label"), *list = json_object_get(r->root, "classes");
     const json_t *wnids = json_object_get(r->root, "wnids");
     size_t n = json_is_object(map) ? json_object_size(map) : json_is_array(list) ? json_array_size(list) : 0;
-    if (n == 0 || n != (size_t)classes) /* 1000 classes with 2 default labels: transformers writes such */
+    if (n == 0 || n != (size_t)classes) /* transformers writes 2 default labels for 1000 classes */
         return MV_OK;
-    mv_labels l = {.n = (int)n, .name = calloc(n, sizeof *l.name), .wnid = calloc(n, sizeof *l.wnid)};
-    bool ok = l.name && l.wnid;
-    for (size_t i = 0; ok && i < n; i++) {
+    mv_labels l;
+    mv_status s = mv_labels_new(&l, (int)n, r->place, r->e);
+    for (size_t i = 0; !s && i < n; i++) {
         char key[24];
         snprintf(key, sizeof key, "%zu", i);
         const char *name = json_string_value(json_is_object(map) ? json_object_get(map, key) : json_array_get(list, i));
         const char *wnid = json_array_size(wnids) == n ? json_string_value(json_array_get(wnids, i)) : NULL;
-        if (!name) {
-            mv_labels_free(&l);
-            return mv_fail(r->e, MV_EINPUT, "%s: \"%s\" has no name for class %zu", r->place,
-                           json_is_object(map) ? "id2label" : "classes", i);
-        }
-        ok = (l.name[i] = strdup(name)) && (!wnid || (l.wnid[i] = strdup(wnid)));
+        if (!name)
+            s = mv_fail(r->e, MV_EINPUT, "%s: \"%s\" has no name for class %zu", r->place,
+                        json_is_object(map) ? "id2label" : "classes", i);
+        else if (!(l.name[i] = strdup(name)) || (wnid && !(l.wnid[i] = strdup(wnid))))
+            s = mv_fail_memory(r->e, r->place);
     }
-    if (!ok) {
+    if (s) {
         mv_labels_free(&l);
-        return mv_fail_memory(r->e, r->place);
+        return s;
     }
     mv_labels_free(out);
     *out = l;
     return MV_OK;
-}
-
-void mv_labels_free(mv_labels *labels)
-{
-    for (int i = 0; i < labels->n; i++) {
-        if (labels->name)
-            free(labels->name[i]);
-        if (labels->wnid)
-            free(labels->wnid[i]);
-    }
-    free(labels->name);
-    free(labels->wnid);
-    *labels = (mv_labels){0};
 }
 
 mv_status mv_config_parse(mv_config *c, mv_labels *labels, unsigned *has, const char *json, size_t size,
@@ -232,7 +242,7 @@ mv_status mv_config_parse(mv_config *c, mv_labels *labels, unsigned *has, const 
     if (!root) {
         if (json_error_code(&je) == json_error_out_of_memory)
             return mv_fail_memory(e, place);
-        return mv_fail(e, MV_EINPUT, "%s: no JSON: %s at byte %d", place, je.text, je.position);
+        return mv_fail(e, MV_EINPUT, "%s: is no JSON: %s at byte %d", place, je.text, je.position);
     }
     reader r = {root, place, e};
     mv_status s =
@@ -264,8 +274,8 @@ mv_status mv_config_parse(mv_config *c, mv_labels *labels, unsigned *has, const 
 mv_status mv_config_check(const mv_config *c, const char *place, mv_error *e)
 {
     if (c->dim < 1 || c->in_dim < 1 || c->classes < 1)
-        return mv_fail(e, MV_EINPUT, "%s: dim %d, in_dim %d, %d classes, expected at least 1 of each", place, c->dim,
-                       c->in_dim, c->classes);
+        return mv_fail(e, MV_EINPUT, "%s: found dim %d, in_dim %d, %d classes, expected at least 1 of each", place,
+                       c->dim, c->in_dim, c->classes);
     if ((double)(c->dim * 8) * c->mlp_ratio > 1e6 || (int)(c->dim * 4 * c->mlp_ratio) < 1)
         return mv_fail(e, MV_EINPUT, "%s: mlp_ratio %g does not fit dim %d", place, c->mlp_ratio, c->dim);
     for (int i = 2; i < MV_LEVELS; i++) {
@@ -277,8 +287,9 @@ mv_status mv_config_check(const mv_config *c, const char *place, mv_error *e)
             return mv_fail(e, MV_EINPUT, "%s: level %d has a window of %d, expected at least 1", place, i,
                            c->window[i]);
     }
-    if (c->preprocess.h < 32 || c->preprocess.w < 32 || c->preprocess.h > MV_SIZE_MAX || c->preprocess.w > MV_SIZE_MAX)
-        return mv_fail(e, MV_EINPUT, "%s: a picture of %dx%d, expected 32 to %d pixels a side", place, c->preprocess.h,
-                       c->preprocess.w, MV_SIZE_MAX);
+    int h = c->preprocess.h, w = c->preprocess.w;
+    if (h < MV_SIZE_MIN || w < MV_SIZE_MIN || h > MV_SIZE_MAX || w > MV_SIZE_MAX)
+        return mv_fail(e, MV_EINPUT, "%s: found an input of %dx%d, expected sides of %d to %d pixels", place, h, w,
+                       MV_SIZE_MIN, MV_SIZE_MAX);
     return MV_OK;
 }

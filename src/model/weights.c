@@ -20,12 +20,13 @@ typedef struct {
     size_t weight_room, bias_room, norm_room;
 } walk;
 
-int mv_model_hidden(const mv_config *c, int channels)
+/* The hidden width of an MLP, and the rank of the step size, as the published code rounds them. */
+static int hidden_width(const mv_config *c, int channels)
 {
     return (int)(channels * c->mlp_ratio);
 }
 
-int mv_model_rank(int channels)
+static int step_rank(int channels)
 {
     return (channels + 15) / 16;
 }
@@ -195,7 +196,7 @@ static void take_step(walk *w, mv_ssm *s)
 
 static void take_mixer(walk *w, mv_mixer *x, int c)
 {
-    int e = c / 2, rank = mv_model_rank(c), a[2] = {e, MV_STATES};
+    int e = c / 2, rank = step_rank(c), a[2] = {e, MV_STATES};
     x->ssm.channels = e;
     x->ssm.rank = rank;
     float *A = w->source ? room(w, &w->bias, &w->bias_room, (size_t)e * MV_STATES) : NULL;
@@ -216,7 +217,7 @@ static void take_mixer(walk *w, mv_mixer *x, int c)
 static void take_token_block(walk *w, mv_token_block *b, int level, int j)
 {
     const mv_config *config = &w->m->config;
-    int c = w->m->level[level].channels, hidden = mv_model_hidden(config, c);
+    int c = w->m->level[level].channels, hidden = hidden_width(config, c);
     enter(w, "levels.%d.blocks.%d", level, j);
     if (config->gamma) {
         take_vector(w, &b->gamma1, "gamma_1", c);

@@ -73,8 +73,4 @@ void mv_model_free(mv_model *m); /* fine on NULL */
 
 size_t mv_model_parameters(const mv_model *m); /* their sum */
 
-/* Hidden width of an MLP over `channels`; rank of the step size; as the paper's code rounds them. */
-int mv_model_hidden(const mv_config *c, int channels);
-int mv_model_rank(int channels);
-
 #endif

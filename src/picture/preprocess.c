@@ -25,7 +25,7 @@ const char *mv_crop_mode_name(mv_crop_mode mode)
     return mode_names[mode];
 }
 
-mv_status mv_preprocess_check(const mv_preprocess *pp, mv_error *e)
+static mv_status check(const mv_preprocess *pp, mv_error *e)
 {
     if (pp->h < 1 || pp->w < 1 || pp->h > MV_PREPROCESS_MAX_SIDE || pp->w > MV_PREPROCESS_MAX_SIDE)
         return mv_fail(e, MV_EINPUT, "pre-processing: size %dx%d, expected sides from 1 to %d", pp->h, pp->w,
@@ -84,22 +84,6 @@ static struct placement place(const mv_preprocess *pp, int in_w, int in_h)
     return p;
 }
 
-mv_status mv_preprocess_window(const mv_preprocess *pp, int in_w, int in_h, double box[4], mv_error *e)
-{
-    if (in_w < 1 || in_h < 1)
-        return mv_fail(e, MV_EMISUSE, "pre-processing: a picture of %d x %d pixels", in_w, in_h);
-    mv_status s = mv_preprocess_check(pp, e);
-    if (s != MV_OK)
-        return s;
-    struct placement p = place(pp, in_w, in_h);
-    double x = (double)in_w / (double)p.w, y = (double)in_h / (double)p.h;
-    box[0] = (double)p.left * x;
-    box[1] = (double)p.top * y;
-    box[2] = (double)(p.left + pp->w) * x;
-    box[3] = (double)(p.top + pp->h) * y;
-    return MV_OK;
-}
-
 /* The part of one side that is picture, not padding: crop pixels [at, at + n) show scaled pixels from `first`. */
 static void visible(int64_t scaled, int64_t origin, int crop, int64_t *first, int *at, int *n)
 {
@@ -116,7 +100,7 @@ mv_status mv_preprocess_crop(const mv_preprocess *pp, const mv_image *in, mv_ima
     *out = (mv_image){0};
     if (in->w < 1 || in->h < 1 || !in->rgb)
         return mv_fail(e, MV_EMISUSE, "pre-processing: an empty picture");
-    mv_status s = mv_preprocess_check(pp, e);
+    mv_status s = check(pp, e);
     if (s != MV_OK)
         return s;
 

@@ -28,9 +28,6 @@ typedef struct {
     float mean[3], std[3]; /* of R, G, B in 0 .. 1; std above 0 */
 } mv_preprocess;
 
-/* Fails with MV_EINPUT, naming the value, when one is outside what is said above. */
-mv_status mv_preprocess_check(const mv_preprocess *pp, mv_error *e);
-
 /* The h x w picture the network sees, the caller's to mv_image_free. MV_EINPUT as mv_preprocess_check,
  * MV_EMISUSE for an empty picture, MV_ENOMEM. On failure *out is empty. */
 mv_status mv_preprocess_crop(const mv_preprocess *pp, const mv_image *in, mv_image *out, mv_error *e);
@@ -38,11 +35,6 @@ mv_status mv_preprocess_crop(const mv_preprocess *pp, const mv_image *in, mv_ima
 /* chw[c][y][x] = (rgb / 255 - mean[c]) / std[c] in fp32, rounded after each step as NumPy does:
  * 3 * crop->h * crop->w values. */
 void mv_preprocess_normalise(const mv_preprocess *pp, const mv_image *crop, float *chw);
-
-/* The rectangle of an in_w x in_h picture that the crop shows: box = x0, y0, x1, y1 in the picture's
- * pixels (edges, so a whole picture is 0, 0, in_w, in_h). Where the crop is padded it reaches past the picture.
- * Errors as mv_preprocess_crop. */
-mv_status mv_preprocess_window(const mv_preprocess *pp, int in_w, int in_h, double box[4], mv_error *e);
 
 /* "center", "squash", "border"; false for any other name. */
 bool mv_crop_mode_of(const char *name, mv_crop_mode *out);

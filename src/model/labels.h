@@ -1,0 +1,24 @@
+/* The names of a network's classes. */
+#ifndef MV_LABELS_H
+#define MV_LABELS_H
+
+#include <stddef.h>
+
+#include "src/base/status.h"
+
+typedef struct {
+    int n;       /* 0: no names are known */
+    char **name; /* "church" */
+    char **wnid; /* WordNet's "n03028079"; NULL entries where unknown */
+} mv_labels;
+
+/* n entries, all NULL, to be filled by strdup; the caller's to mv_labels_free. MV_ENOMEM, which names `place`. */
+mv_status mv_labels_new(mv_labels *out, int n, const char *place, mv_error *e);
+
+/* Reads lines of "WNID<TAB>NAME<LF>", class 0 first. The labels are the caller's to mv_labels_free, and empty on
+ * failure. */
+mv_status mv_labels_parse(mv_labels *out, const char *text, size_t size, const char *place, mv_error *e);
+
+void mv_labels_free(mv_labels *labels); /* the labels are empty afterwards */
+
+#endif
