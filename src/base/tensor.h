@@ -1,7 +1,7 @@
-/* A dense row-major array by value: it points at data and owns nothing. nd 0 means absent.
+/* mv_tensor: a dense row-major array, passed by value. It points to data that it does not own. nd 0: absent.
  *
- * Also `mv_view`: the same with strides, for values that lie inside another array (q inside
- * qkv, a channels-last picture seen channels first), and conversions between float types.
+ * mv_view: the same with strides, for values that lie inside another array (q inside qkv, a channels-last image seen
+ * channels first). And conversions between float types.
  */
 #ifndef MV_TENSOR_H
 #define MV_TENSOR_H
@@ -34,21 +34,21 @@ const char *mv_dtype_name(mv_dtype type); /* "F32", "BF16": safetensors' names *
 
 /* mv_tensor_of(data, MV_F32, 2, rows, columns) */
 mv_tensor mv_tensor_of(void *data, mv_dtype type, int nd, ...);
-size_t mv_tensor_count(mv_tensor t); /* elements; 1 for nd 0 of a scalar, so ask nd first */
+size_t mv_tensor_count(mv_tensor t); /* elements; 1 for nd 0, so check nd first */
 size_t mv_tensor_bytes(mv_tensor t);
 bool mv_tensor_same_shape(mv_tensor a, mv_tensor b);
 
-mv_view mv_view_of(mv_tensor t); /* the whole tensor, dense strides */
+mv_view mv_view_of(mv_tensor t); /* the whole tensor, with dense strides */
 size_t mv_view_count(mv_view v);
 
-/* "2x3x224x224" into text (at least 64 bytes); returns text. */
+/* Writes "2x3x224x224" to text. Returns text. */
 const char *mv_shape_text(char text[64], int nd, const int *dim);
 
-/* n elements of a float type to fp32 and back, round to nearest even. NaN stays NaN. */
+/* Converts n elements of a float type to fp32 and back, rounding to nearest even. NaN stays NaN. */
 void mv_to_f32(float *out, const void *in, mv_dtype type, size_t n);
 void mv_from_f32(void *out, mv_dtype type, const float *in, size_t n);
 
-/* Where the first infinity or NaN is; n where all n values are finite. */
+/* The index of the first infinity or NaN; n if all n values are finite. */
 size_t mv_first_not_finite(const float *x, size_t n);
 
 float mv_f16_to_f32(uint16_t h);

@@ -1,6 +1,6 @@
 #include "src/kernel/kernels.h"
 
-/* The tables that the Makefile compiled, best first. */
+/* The tables that the Makefile compiles. */
 extern const mv_kernels mv_kernels_plain;
 #if defined(__x86_64__)
 extern const mv_kernels mv_kernels_avx2, mv_kernels_avx512;

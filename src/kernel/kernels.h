@@ -1,45 +1,45 @@
-/* The CPU device's own loops, as a table: one source is compiled once per instruction set, and the best table
- * that the processor runs is taken. All pointers are to dense rows; "typed" data are fp32 or bf16 as `type` says and
- * arithmetic is fp32. Letters as in backend.h.
+/* The CPU's loops, as tables of functions: the sources are compiled once per instruction set, and a caller takes the
+ * best table that the processor supports. A kernel takes no memory and reports no errors. Rows are dense; data with a
+ * `type` are fp32 or bf16, and arithmetic is fp32. Letters as in backend.h.
  */
-#ifndef MV_CPU_KERNELS_H
-#define MV_CPU_KERNELS_H
+#ifndef MV_KERNELS_H
+#define MV_KERNELS_H
 
 #include <stddef.h>
 
 #include "src/base/backend.h"
 
-/* One window's scan over channels [from, to). */
+/* The scan of one window over channels [from, to). */
 typedef struct {
     int tokens, channels, rank, from, to;
     mv_dtype type;    /* of x, proj, yz */
     const void *x;    /* T E */
     const void *proj; /* T R+2S: [r | B | C] */
-    const float *dt;  /* T E; NULL: made here from dt_weight and dt_bias */
+    const float *dt;  /* T E; NULL: computed from dt_weight and dt_bias */
     const float *dt_weight, *dt_bias;
     const float *A, *D; /* E S; E */
-    void *yz;           /* T 2E: the left half is written */
+    void *yz;           /* T 2E: the left half of each row is written */
     float *h;           /* T E S, or NULL */
 } mv_scan_job;
 
-/* Rows of a head that are worked on together. Pieces begin at multiples of it, so that a row's arithmetic is the same,
- * to the last bit, however many threads share the head. */
+/* Rows of a head that are computed together. A job begins at a multiple of it, so that a row's result is the same to
+ * the last bit for any number of threads that share the head. */
 enum { MV_ATTENTION_ROWS = 6 };
 
-/* Rows [from, to) of one head's softmax(q k^T scale) v. */
+/* Rows [from, to) of softmax(q k^T scale) v, of one head. */
 typedef struct {
-    int tokens, d, stride, from, to; /* stride: elements from one token's q to the next one's, and of k and v */
+    int tokens, d, stride, from, to; /* stride: elements from one token's q to the next token's; the same for k and v */
     mv_dtype type;
-    const void *q, *k, *v; /* this head's, of token 0 */
-    void *out;             /* this head's, of token 0; out_stride elements from token to token */
+    const void *q, *k, *v; /* token 0 of this head */
+    void *out;             /* token 0 of this head; out_stride elements from token to token */
     int out_stride;
     float scale;
     float *rows;   /* T T: receives the softmax, or NULL */
     float *packed; /* mv_kernels.packed(T, d) floats, filled by `pack` */
-    float *scores; /* mv_kernels.scores(T) floats of this call's own */
+    float *scores; /* mv_kernels.scores(T) floats that no other call uses */
 } mv_attention_job;
 
-/* Columns of one window's hidden attention: those of the blocks first, first + every, ... */
+/* Hidden attention of one window: the columns of blocks first, first + every, ... */
 typedef struct {
     int tokens, channels, rank, first, every;
     mv_dtype type;    /* of proj */
@@ -47,7 +47,7 @@ typedef struct {
     const float *dt;  /* T E */
     const float *A;   /* E S */
     float *out;       /* T T */
-    float *scratch;   /* mv_kernels.hidden_scratch floats of this call's own */
+    float *scratch;   /* mv_kernels.hidden_scratch floats that no other call uses */
 } mv_hidden_job;
 
 /* Resampling: the weights are fixed-point numbers of so many fractional bits, which is Pillow's PRECISION_BITS (of 32
@@ -73,16 +73,16 @@ typedef struct {
     void (*readout)(void *yz, const void *x, const void *proj, const float *h, const float *D, size_t tokens, int e,
                     int rank, mv_dtype type);
 
-    void (*norm)(float *out, const float *x, size_t rows, size_t n); /* of each row of n values, Euclidean */
-    int (*hidden_blocks)(int tokens);                                /* of columns that a window is cut into */
+    void (*norm)(float *out, const float *x, size_t rows, size_t n); /* Euclidean, of each row of n values */
+    int (*hidden_blocks)(int tokens);                                /* of columns, into which a window is divided */
     size_t (*hidden_scratch)(int tokens, int every);
     void (*hidden)(const mv_hidden_job *job);
 
     size_t (*packed)(int tokens, int d);
     size_t (*scores)(int tokens);
-    void (*pack)(const mv_attention_job *job);      /* k and v of the head into job->packed */
-    void (*attention)(const mv_attention_job *job); /* pack has been called */
-    void (*attend)(const mv_attention_job *job);    /* out = rows v from given rows (job->rows); pack has been called */
+    void (*pack)(const mv_attention_job *job);      /* writes k and v of the head to job->packed */
+    void (*attention)(const mv_attention_job *job); /* after pack */
+    void (*attend)(const mv_attention_job *job);    /* after pack: out = rows v, with job->rows as the softmax */
 
     /* Sums of bytes, for resampling: sums[l] += sum over t of weight[t] * lines[t * stride + l] for l < n, a multiple
      * of MV_BICUBIC_LANES. A long sum comes in pieces: the first one sets `sums` to the rounding half before it adds;
@@ -92,7 +92,7 @@ typedef struct {
                     int taps, bool first, bool last);
 } mv_kernels;
 
-/* The best table for this processor; and all that it can run, best first, for tests: NULL past the last. */
+/* The best table for this processor; and the i-th of all that it supports, best first: NULL past the last. */
 const mv_kernels *mv_kernels_best(void);
 const mv_kernels *mv_kernels_at(int i);
 

@@ -3,7 +3,7 @@
 
 #include "src/kernel/kernel_impl.h"
 
-/* Two passes over a row that sits in cache: the mean first, then the spread around it. */
+/* Two passes over a row, which stays in the cache: the mean first, then the variance around it. */
 INLINE void layernorm_typed(void *out, const void *x, const float *weight, const float *bias, float eps, size_t rows,
                             int c, mv_dtype type)
 {

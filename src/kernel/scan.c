@@ -1,7 +1,7 @@
 /* Kernels of the mixer: the short convolution, the step size, the selective scan (arXiv 2312.00752) and its output. */
 #include "src/kernel/kernel_impl.h"
 
-/* Three taps a channel lie together (E 1 3); the vectors want them apart. */
+/* One tap of `count` channels. In memory the three taps of a channel are adjacent (E 1 3). */
 INLINE vf tap_of(const float *w, int channel, int tap, int count)
 {
     vf v = {0};
@@ -40,7 +40,7 @@ void KERNEL(conv1d_silu)(void *x, void *yz, const void *xz, const float *wx, con
     TYPED(conv1d_typed, type, x, yz, xz, wx, wz, tokens, e, from, to);
 }
 
-/* softplus(W r + 2b) for the channels from i on of one token; proj is its row */
+/* softplus(W r + 2b) of one token, for the channels from i on; its row of proj begins at `row`. */
 INLINE vf step_at(const void *proj, size_t row, const float *weight, const float *bias, int e, int rank, int i,
                   bool whole, int count, mv_dtype type)
 {
@@ -119,7 +119,7 @@ void KERNEL(scan)(const mv_scan_job *j)
     TYPED(scan_typed, j->type, j);
 }
 
-/* State n of `count` channels, whose states lie MV_STATES apart */
+/* One state of `count` channels, whose states are MV_STATES elements apart. */
 INLINE vf state_of(const float *h, int count)
 {
     vf v = v_all(0);

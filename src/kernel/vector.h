@@ -53,7 +53,7 @@ INLINE vf v_get(const void *p, size_t i, mv_dtype type)
     return (vf)(__builtin_convertvector(h, vu) << 16);
 }
 
-/* All bits of a lane that is NaN */
+/* All bits set in every lane that is NaN. */
 INLINE vi v_nan(vf x)
 {
     return ((vi)x & 0x7fffffff) > 0x7f800000;
@@ -65,13 +65,13 @@ INLINE void v_put(void *p, size_t i, mv_dtype type, vf v)
         v_store((float *)p + i, v);
         return;
     }
-    vu u = (vu)v, nan = (vu)v_nan(v); /* to nearest, ties to even; a carry must not end a NaN */
+    vu u = (vu)v, nan = (vu)v_nan(v); /* to nearest, ties to even; rounding must not turn a NaN into infinity */
     vu rounded = (u + 0x7fff + (u >> 16 & 1)) >> 16;
     vh h = __builtin_convertvector((rounded & ~nan) | ((u >> 16 | 0x40) & nan), vh);
     memcpy((uint16_t *)p + i, &h, sizeof h);
 }
 
-/* The same for the last n < LANES elements of a row; missing ones read as 0. */
+/* The same for the last n < LANES elements of a row; the lanes past them read as 0. */
 INLINE vf v_get_part(const void *p, size_t i, mv_dtype type, int n)
 {
     vf v = {0};
@@ -98,7 +98,7 @@ INLINE float v_sum(vf v)
     return v[0];
 }
 
-/* Of a NaN and a number, b. */
+/* b if either is NaN. */
 INLINE vf v_max(vf a, vf b)
 {
     vi m = a > b;
@@ -136,7 +136,7 @@ INLINE vf v_exp2(vf x)
     return (vf)(((vi)p + (n << 23)) | nan);
 }
 
-/* e^x: the argument is reduced by ln 2 in two parts, so that large |x| keep their digits */
+/* e^x. The argument is reduced by ln 2 in two parts, so that large |x| keep their digits. */
 INLINE vf v_exp(vf x)
 {
     const vf magic = v_all(12582912.0f);
@@ -176,7 +176,7 @@ INLINE vf v_softplus(vf x)
     return v_max(v_all(0), x) + 2.0f * p;
 }
 
-/* erf as an odd rational function on [-4, 4], 1 beyond: within 3e-7 */
+/* erf as an odd rational function on [-4, 4], and 1 beyond; the error is at most 3e-7. */
 INLINE vf v_erf(vf x)
 {
     x = v_max(v_all(-4.0f), v_min(v_all(4.0f), x)); /* in this order NaN stays */

@@ -37,7 +37,7 @@ static mv_status read_tensor(mv_source *source, const char *name, int nd, const 
     snprintf(full, sizeof full, "%s%s", c->prefix, name);
     *found = mv_safetensors_lookup(c->file, full, &t);
     if (!*found) {
-        for (int i = 0; i < mv_safetensors_count(c->file); i++) /* there, though of a type that cannot be read? */
+        for (int i = 0; i < mv_safetensors_count(c->file); i++) /* it may be there, of a type that cannot be read */
             if (strcmp(mv_safetensors_name_at(c->file, i), full) == 0)
                 return mv_safetensors_find(c->file, full, &t, e);
         return MV_OK;
@@ -53,7 +53,7 @@ static mv_status read_tensor(mv_source *source, const char *name, int nd, const 
     return MV_OK;
 }
 
-/* What stands before the network's names: "model." in Hugging Face's files. */
+/* Finds what precedes the network's own names: "model." in Hugging Face's files. */
 static mv_status find_prefix(mv_checkpoint *c, mv_error *e)
 {
     static const char first[] = "patch_embed.conv_down.0.weight";
@@ -110,8 +110,8 @@ static bool same_sizes(const mv_config *a, const mv_config *b)
            a->gamma == b->gamma;
 }
 
-/* Whether `path` speaks of the variant: "mambavision_L2_512_21k.safetensors" of L2-512-21K. */
-static bool path_says(const char *path, const char *name)
+/* True if `path` contains the name of a variant: "mambavision_L2_512_21k.safetensors" that of L2-512-21K. */
+static bool path_names(const char *path, const char *name)
 {
     size_t n = strlen(name);
     for (const char *p = path; *p; p++) {
@@ -126,21 +126,21 @@ static bool path_says(const char *path, const char *name)
     return false;
 }
 
-/* Heads, windows, picture size and crop from the published variant of the same sizes. */
+/* Takes heads, windows, input size and crop from the published variant of the same sizes. */
 static mv_status infer_from_table(mv_checkpoint *c, unsigned has, mv_error *e)
 {
     mv_config *k = &c->config;
     const mv_config *row = NULL, *v;
-    bool said = false, ambiguous = false;
+    bool certain = false, ambiguous = false;
     size_t longest = 0;
     char names[96] = "";
     for (int i = 0; (v = mv_config_at(i)); i++) {
         if (!same_sizes(v, k) || ((has & MV_HAS_WINDOWS) && memcmp(v->window + 2, k->window + 2, 2 * sizeof(int))))
             continue;
-        bool says = path_says(c->source.place, v->name);
-        if (says && strlen(v->name) > longest) {
+        bool named = path_names(c->source.place, v->name);
+        if (named && strlen(v->name) > longest) {
             row = v;
-            said = true;
+            certain = true;
             longest = strlen(v->name);
         } else if (!row)
             row = v;
@@ -157,12 +157,12 @@ static mv_status infer_from_table(mv_checkpoint *c, unsigned has, mv_error *e)
                        has & MV_HAS_HEADS     ? "window_size"
                        : has & MV_HAS_WINDOWS ? "num_heads"
                                               : "num_heads and window_size");
-    if (row && !complete && ambiguous && !said && !(has & MV_HAS_SIZE))
+    if (row && !complete && ambiguous && !certain && !(has & MV_HAS_SIZE))
         return mv_fail(
             e, MV_EINPUT,
             "%s: fits %s, which differ in windows; expected a config.json beside it, or its variant in the file's name",
             c->source.place, names);
-    if (row && !complete && ambiguous && !said)
+    if (row && !complete && ambiguous && !certain)
         for (int i = 0; (v = mv_config_at(i)); i++) /* the config's resolution decides */
             if (same_sizes(v, k) && v->preprocess.h == k->preprocess.h)
                 row = v;
@@ -178,12 +178,12 @@ static mv_status infer_from_table(mv_checkpoint *c, unsigned has, mv_error *e)
             k->preprocess.h = row->preprocess.h, k->preprocess.w = row->preprocess.w;
         if (!(has & MV_HAS_CROP))
             k->preprocess.crop_pct = row->preprocess.crop_pct, k->preprocess.mode = row->preprocess.mode;
-    } else if (!(has & MV_HAS_SIZE)) /* the size at which level 2 is one window */
+    } else if (!(has & MV_HAS_SIZE)) /* the size at which level 2 is a single window */
         k->preprocess.h = k->preprocess.w = 16 * k->window[2] < MV_SIZE_MIN ? MV_SIZE_MIN : 16 * k->window[2];
     return MV_OK;
 }
 
-/* config.json in the folder of `path`, if there is one */
+/* Reads config.json in the folder of `path`, if there is one. */
 static mv_status parse_beside(mv_checkpoint *c, const char *path, unsigned *has, mv_error *e)
 {
     const char *slash = strrchr(path, '/');
@@ -213,7 +213,7 @@ static mv_status find_config(mv_checkpoint *c, const char *path, mv_error *e)
         .mlp_ratio = 4,
         .preprocess = {
             .crop_pct = 1, .mode = MV_CROP_CENTER, .mean = {0.485f, 0.456f, 0.406f}, .std = {0.229f, 0.224f, 0.225f}}};
-    infer_from_shapes(c, 0); /* a config that names fewer keys leaves these */
+    infer_from_shapes(c, 0); /* these stay where the config has no key */
     mv_status s = MV_OK;
     if (own) {
         snprintf(place, sizeof place, "%s: metadata \"config\"", c->source.place);
@@ -225,7 +225,7 @@ static mv_status find_config(mv_checkpoint *c, const char *path, mv_error *e)
     return s ? s : mv_config_check(&c->config, c->source.place, e);
 }
 
-/* "models/nano.safetensors": nano; "nano/model.safetensors": nano too */
+/* "nano", of "models/nano.safetensors" and of "nano/model.safetensors". */
 static void base_name(char *out, size_t size, const char *path)
 {
     const char *end = path + strlen(path), *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path;

@@ -1,9 +1,9 @@
-/* A checkpoint on disk or in memory: its tensors under PyTorch's names, its config and class names.
+/* A checkpoint on disk or in memory: its tensors under PyTorch's names, its config and its class labels.
  *
- * A .safetensors file, or a folder with model.safetensors and config.json as Hugging Face lays it out. A prefix of the
- * names
- * ("model.", "module.", ...) is found and dropped. The config comes from the file's own metadata ("config"), else
- * from config.json beside it; what no config says is inferred from shapes and from the table of published variants.
+ * It is a .safetensors file, or a folder with model.safetensors and config.json in Hugging Face's layout. A prefix of
+ * all names ("model.", "module.", ...) is recognised and dropped. The config is the file's own metadata "config", or
+ * else config.json beside the file. What no config says is inferred from shapes and from the table of published
+ * variants.
  */
 #ifndef MV_CHECKPOINT_H
 #define MV_CHECKPOINT_H
@@ -13,22 +13,24 @@
 
 typedef struct mv_checkpoint mv_checkpoint;
 
-/* NULL on failure: no such file, no safetensors, no MambaVision, sizes that no config and no variant tells. */
+/* Opens a file or folder. NULL on failure: there is no such file, it is no safetensors file, it holds no MambaVision,
+ * or its sizes cannot be inferred. */
 mv_checkpoint *mv_checkpoint_open(const char *path, mv_error *e);
 
-/* From bytes that stay the caller's and outlive it; `name` stands in errors and names the model. */
+/* Opens bytes, which stay the caller's and must outlive the checkpoint. `name` begins error messages and names the
+ * model. */
 mv_checkpoint *mv_checkpoint_of(const void *bytes, size_t size, const char *name, mv_error *e);
 
-void mv_checkpoint_close(mv_checkpoint *c); /* fine on NULL; a model made from it lives on */
+void mv_checkpoint_close(mv_checkpoint *c); /* NULL is fine; models made from it remain valid */
 
 const mv_config *mv_checkpoint_config(const mv_checkpoint *c);
-const mv_labels *mv_checkpoint_labels(const mv_checkpoint *c); /* n 0 when it brings none */
+const mv_labels *mv_checkpoint_labels(const mv_checkpoint *c); /* n 0 if it has none */
 mv_source *mv_checkpoint_source(mv_checkpoint *c);             /* borrowed */
 
-/* The variant's name if it is a published one, else the file's without folder and ending. */
+/* The name of the published variant, or else the file's name without folder and ending. */
 const char *mv_checkpoint_name(const mv_checkpoint *c);
 
-/* SHA-256 of the tensor file, lower-case hex: as `sha256sum` prints it. */
+/* SHA-256 of the tensor file in lower-case hexadecimal digits, as `sha256sum` prints it. */
 void mv_checkpoint_sha256(const mv_checkpoint *c, char hex[65]);
 
 #endif

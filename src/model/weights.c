@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The walk's state: one buffer a role, grown as needed and reused, so that loading a model of gigabytes holds
- * one parameter's fp32 copy at a time. */
+/* The state of the walk. It has one buffer per role, which grows and is reused, so that loading a model of gigabytes
+ * holds the fp32 copy of one parameter at a time. */
 typedef struct {
     mv_model *m;
     mv_backend *b;
@@ -54,7 +54,7 @@ static float *room(walk *w, float **buffer, size_t *have, size_t n)
     return *buffer;
 }
 
-/* One tensor of the checkpoint: counted, and read where there is a source. */
+/* Counts one tensor of the checkpoint, and reads it if there is a source. */
 static void take(walk *w, float *out, bool trainable, const char *leaf, int nd, const int *dim)
 {
     size_t n = 1;
@@ -89,7 +89,7 @@ static void take_vector(walk *w, mv_vector *v, const char *leaf, int n)
         w->status = w->b->vector_new(w->b, v, n, x, w->e);
 }
 
-/* Scale and shift that a batch norm is at inference; norm receives [scale | shift]. */
+/* Reads a batch norm as [scale | shift], which is what it does at inference. Returns NULL without a source. */
 static float *take_batch_norm(walk *w, const char *name, int n, double eps)
 {
     static const char *const leaves[] = {"weight", "bias", "running_mean", "running_var"};
@@ -115,7 +115,7 @@ static float *take_batch_norm(walk *w, const char *name, int n, double eps)
     return x;
 }
 
-/* A convolution and the batch norm behind it (norm may be NULL): w' = w s, b' = b s + t */
+/* Reads a convolution and the batch norm after it (norm may be NULL): w' = w s, b' = b s + t */
 static void take_conv(walk *w, mv_conv *out, const char *name, const char *norm, double eps, int in, int n, int stride,
                       bool has_bias)
 {
@@ -170,8 +170,8 @@ static void take_taps(walk *w, mv_vector *v, const char *leaf, int e)
         w->status = w->b->vector_new(w->b, v, e * MV_TAPS, x, w->e);
 }
 
-/* dt_proj, its weight transposed. The bias counts twice: softplus(W r + 2 b) is what the released models were trained
- * with. */
+/* Reads dt_proj and transposes its weight. The bias is doubled: the released models were trained with
+ * softplus(W r + 2 b). */
 static void take_step(walk *w, mv_ssm *s)
 {
     int e = s->channels, rank = s->rank, dim[2] = {e, rank};

@@ -1,6 +1,6 @@
-/* A network's parameters on a device, bound by one walk over the network (arXiv 2407.08083) in the order of the
- * published checkpoints. Batch norms are folded into the convolutions before them, the doubled bias of dt_proj and
- * A = -exp(A_log) are made here, so forward.c reads as the equations.
+/* A network's parameters on a device, read in one walk over the network (arXiv 2407.08083) in the order of the
+ * published checkpoints. The walk folds batch norms into the convolutions before them, doubles the bias of dt_proj and
+ * computes A = -exp(A_log), so that forward.c reads as the equations.
  */
 #ifndef MV_MODEL_H
 #define MV_MODEL_H
@@ -8,13 +8,13 @@
 #include "src/base/backend.h"
 #include "src/model/config.h"
 
-/* Where parameters come from: a checkpoint, a generator, or (NULL) nowhere, to count them. */
+/* Where parameters come from: a checkpoint or a generator. Without a source, parameters are only counted. */
 typedef struct mv_source mv_source;
 struct mv_source {
-    /* Writes tensor `name` (PyTorch's name) of exactly this shape into out, fp32. False in *found and out untouched
-     * when there is none. */
+    /* Writes tensor `name` (PyTorch's name), which must have this shape, to out as fp32. If there is none, *found is
+     * false and out unchanged. */
     mv_status (*read)(mv_source *, const char *name, int nd, const int *dim, float *out, bool *found, mv_error *);
-    const char *place; /* for errors: the file's name */
+    const char *place; /* begins error messages: the file's name */
 };
 
 typedef struct {
@@ -50,7 +50,7 @@ typedef struct {
     mv_conv down;          /* levels 0 to 2 */
 } mv_level;
 
-/* The parts that costs are told by. */
+/* The parts for which costs are reported. */
 enum { MV_PART_STEM, MV_PART_LEVEL0, MV_PART_HEAD = MV_PART_LEVEL0 + MV_LEVELS, MV_PARTS };
 
 typedef struct {
@@ -65,12 +65,12 @@ typedef struct {
     size_t parameters[MV_PARTS]; /* trainable ones, as torch counts them */
 } mv_model;
 
-/* Reads every parameter from `source` and has `backend` convert it, one at a time. A missing tensor, a shape that
- * differs or a value that is not finite is MV_EINPUT naming it. source NULL: parameters are counted and the backend,
- * which must be the null one, gets no values. NULL on failure. */
+/* Reads every parameter from `source` and hands it to `backend`, one at a time. A missing tensor, another shape or a
+ * value that is not finite is MV_EINPUT, which names the tensor. `source` NULL: parameters are counted; the backend
+ * must then be the null device, which needs no values. NULL on failure. */
 mv_model *mv_model_new(const mv_config *config, mv_backend *backend, mv_source *source, mv_error *e);
-void mv_model_free(mv_model *m); /* fine on NULL */
+void mv_model_free(mv_model *m); /* NULL is fine */
 
-size_t mv_model_parameters(const mv_model *m); /* their sum */
+size_t mv_model_parameters(const mv_model *m); /* of all parts */
 
 #endif

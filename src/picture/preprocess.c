@@ -28,43 +28,44 @@ const char *mv_crop_mode_name(mv_crop_mode mode)
 static mv_status check(const mv_preprocess *pp, mv_error *e)
 {
     if (pp->h < 1 || pp->w < 1 || pp->h > MV_PREPROCESS_MAX_SIDE || pp->w > MV_PREPROCESS_MAX_SIDE)
-        return mv_fail(e, MV_EINPUT, "pre-processing: size %dx%d, expected sides from 1 to %d", pp->h, pp->w,
+        return mv_fail(e, MV_EINPUT, "pre-processing: found size %dx%d, expected sides from 1 to %d", pp->h, pp->w,
                        MV_PREPROCESS_MAX_SIDE);
     if (!(pp->crop_pct >= 0.01 && pp->crop_pct <= 4))
-        return mv_fail(e, MV_EINPUT, "pre-processing: crop share %g, expected 0.01 to 4", pp->crop_pct);
+        return mv_fail(e, MV_EINPUT, "pre-processing: found crop share %g, expected 0.01 to 4", pp->crop_pct);
     if ((unsigned)pp->mode >= MODES)
-        return mv_fail(e, MV_EINPUT, "pre-processing: crop mode %d, expected center, squash or border", (int)pp->mode);
+        return mv_fail(e, MV_EINPUT, "pre-processing: found crop mode %d, expected center, squash or border",
+                       (int)pp->mode);
     for (int c = 0; c < 3; c++)
         if (!isfinite(pp->mean[c]) || !isfinite(pp->std[c]) || pp->std[c] <= 0)
             return mv_fail(
                 e, MV_EINPUT,
-                "pre-processing: mean %g and deviation %g of channel %d, expected numbers, the second above 0",
+                "pre-processing: found mean %g and deviation %g for channel %d, expected numbers, the second above 0",
                 (double)pp->mean[c], (double)pp->std[c], c);
     return MV_OK;
 }
 
-/* --- geometry ---------------------------------------------------------------------------------- */
+/* ---- geometry */
 
-/* The picture resized to w x h, and where in it the crop's corner lies (negative: in the padding). */
-struct placement {
+/* The size of the resized picture, and the crop's corner in it (negative: in the padding). */
+typedef struct {
     int64_t w, h, left, top;
-};
+} placement;
 
 static int64_t at_least_one(double x)
 {
     return x < 1 ? 1 : (int64_t)x;
 }
 
-/* Larger half of a padding goes right and below; a crop's offset is rounded half to even, as Python does. */
+/* The larger half of a padding is at the right and below; a crop's offset is rounded half to even, as in Python. */
 static int64_t crop_origin(int64_t scaled, int crop)
 {
     return scaled < crop ? -((crop - scaled) / 2) : (int64_t)nearbyint((double)(scaled - crop) / 2);
 }
 
-static struct placement place(const mv_preprocess *pp, int in_w, int in_h)
+static placement place(const mv_preprocess *pp, int in_w, int in_h)
 {
     int64_t sw = at_least_one(floor(pp->w / pp->crop_pct)), sh = at_least_one(floor(pp->h / pp->crop_pct));
-    struct placement p;
+    placement p;
     if (pp->mode == MV_CROP_SQUASH) {
         p.w = sw;
         p.h = sh;
@@ -84,7 +85,7 @@ static struct placement place(const mv_preprocess *pp, int in_w, int in_h)
     return p;
 }
 
-/* The part of one side that is picture, not padding: crop pixels [at, at + n) show scaled pixels from `first`. */
+/* The part of one side that is not padding: pixels [at, at + n) of the crop show the scaled pixels from `first` on. */
 static void visible(int64_t scaled, int64_t origin, int crop, int64_t *first, int *at, int *n)
 {
     *at = origin < 0 ? (int)-origin : 0;
@@ -93,18 +94,18 @@ static void visible(int64_t scaled, int64_t origin, int crop, int64_t *first, in
     *n = rest < crop - *at ? (int)rest : crop - *at;
 }
 
-/* --- crop and normalise -------------------------------------------------------------------------- */
+/* ---- crop and normalise */
 
 mv_status mv_preprocess_crop(const mv_preprocess *pp, const mv_image *in, mv_image *out, mv_error *e)
 {
     *out = (mv_image){0};
     if (in->w < 1 || in->h < 1 || !in->rgb)
-        return mv_fail(e, MV_EMISUSE, "pre-processing: an empty picture");
+        return mv_fail(e, MV_EMISUSE, "pre-processing: found an empty image");
     mv_status s = check(pp, e);
     if (s != MV_OK)
         return s;
 
-    struct placement p = place(pp, in->w, in->h);
+    placement p = place(pp, in->w, in->h);
     mv_resample_area area = {.scaled_w = p.w, .scaled_h = p.h};
     int x, y;
     visible(p.w, p.left, pp->w, &area.left, &x, &area.w);
@@ -129,7 +130,7 @@ mv_status mv_preprocess_crop(const mv_preprocess *pp, const mv_image *in, mv_ima
 
 void mv_preprocess_normalise(const mv_preprocess *pp, const mv_image *crop, float *chw)
 {
-    float table[3][256]; /* 256 values a channel: exact, and no division per pixel */
+    float table[3][256]; /* 256 values per channel: exact, and without a division per pixel */
     for (int c = 0; c < 3; c++)
         for (int v = 0; v < 256; v++) {
             float x = (float)v / 255.0F;
