@@ -1,7 +1,16 @@
+/* The exact class activation map (Zhou et al. 2016, arXiv 1512.04150). The network ends with a batch norm, the mean
+ * over space and a linear layer. All of them are affine, so a logit is the mean of what each cell contributes to its
+ * class, without a gradient and without an approximation:
+ *
+ *     CAM_c(p) = sum_k W_ck norm_k(p) + b_c        logit_c = mean over p of CAM_c(p)
+ */
 #include "src/explain/cam.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+
+#include "src/base/number.h"
+#include "src/explain/method.h"
 
 mv_status mv_cam(mv_map *out, const mv_model *model, mv_tensor norm, int picture, int c, mv_error *e)
 {
@@ -10,7 +19,7 @@ mv_status mv_cam(mv_map *out, const mv_model *model, mv_tensor norm, int picture
     if (!model->head_weight || norm.type != MV_F32 || norm.nd != 4 || norm.dim[1] != channels || picture < 0 ||
         picture >= norm.dim[0]) {
         char shape[64];
-        return mv_fail(e, MV_EMISUSE, "cam: picture %d of %s, expected one of Bx%dxHxW and a model with weights",
+        return mv_fail(e, MV_EMISUSE, "cam: found picture %d of %s, expected one of Bx%dxHxW and a model with weights",
                        picture, mv_shape_text(shape, norm.nd, norm.dim), channels);
     }
     if (c < 0 || c >= classes)
@@ -32,9 +41,85 @@ mv_status mv_cam(mv_map *out, const mv_model *model, mv_tensor norm, int picture
         for (size_t p = 0; p < cells; p++)
             out->v[p] = (float)sum[p];
         out->diverging = true;
+        out->method = "cam";
+        out->level = MV_LEVELS - 1;
+        out->cell = 4 << (MV_LEVELS - 1);
+        out->class_ = c;
         snprintf(out->unit, sizeof out->unit, "logit per cell");
         mv_map_range(out);
     }
     free(sum);
     return s;
 }
+
+/* ---- the method */
+
+/* "church" as the beginning of a title: "Church" */
+static const char *capital(const char *name, char text[80])
+{
+    snprintf(text, 80, "%s", name);
+    if (text[0] >= 'a' && text[0] <= 'z')
+        text[0] = (char)(text[0] - 'a' + 'A');
+    return text;
+}
+
+static void prove(mv_map *map, const char *what, double expected)
+{
+    char mean[32], value[32];
+    snprintf(map->proof, sizeof map->proof, "mean of %d cells  %s  =  %s  %s", map->h * map->w,
+             mv_number_text(mean, mv_map_mean(map), 3, true), what, mv_number_text(value, expected, 3, true));
+}
+
+static mv_status explain_class(const mv_subject *s, mv_tensor norm, mv_map *out, mv_error *e)
+{
+    mv_status status = mv_cam(out, s->model, norm, s->picture, s->class_, e);
+    if (status)
+        return status;
+    snprintf(out->title, sizeof out->title, "For %.80s", s->class_name);
+    prove(out, "its logit", (double)s->logits[s->class_]);
+    return MV_OK;
+}
+
+static mv_status explain_difference(const mv_subject *s, mv_tensor norm, mv_map *out, mv_error *e)
+{
+    char name[80];
+    mv_map a = {0}, b = {0};
+    mv_status status = mv_cam(&a, s->model, norm, s->picture, s->class_, e);
+    if (!status)
+        status = mv_cam(&b, s->model, norm, s->picture, s->against, e);
+    if (!status)
+        status = mv_map_subtract(out, &a, &b, e);
+    mv_map_free(&a);
+    mv_map_free(&b);
+    if (status)
+        return status;
+    out->class_ = s->class_;
+    out->against = s->against;
+    snprintf(out->title, sizeof out->title, "%.44s over %.44s", capital(s->class_name, name), s->against_name);
+    prove(out, "the margin", (double)s->logits[s->class_] - (double)s->logits[s->against]);
+    return MV_OK;
+}
+
+static mv_status explain(const mv_subject *s, const void *params, mv_maps *out, mv_error *e)
+{
+    (void)params;
+    mv_tensor norm;
+    mv_status status = mv_subject_value(s, "norm", &norm, e);
+    if (status)
+        return status;
+    mv_map *map = mv_maps_add(out, e);
+    if (!map)
+        return MV_ENOMEM;
+    return s->against == MV_MAP_NONE ? explain_class(s, norm, map, e) : explain_difference(s, norm, map, e);
+}
+
+const mv_method mv_method_cam = {
+    .name = "cam",
+    .title = "Exact class activation map",
+    .summary = "what each cell contributes to the class; the mean over cells is the logit",
+    .source = "Zhou et al. 2016, arXiv 1512.04150",
+    .cost = "one forward pass",
+    .takes = MV_TAKES_CLASS | MV_TAKES_AGAINST,
+    .keeps = "norm",
+    .explain = explain,
+};

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "src/base/number.h"
 #include "src/base/status.h"
 
 typedef struct {
@@ -74,10 +75,6 @@ int mv_scale_ticks(const mv_scale *s, double length, double label, bool times, m
 
 /* Where along the bar the middle of a tick's label of this length lies, px. */
 double mv_tick_centre(const mv_tick *tick, double length, double label);
-
-/* A number as pages print it: true minus, never minus zero, `decimals` (0 to 9) after the point; `sign`
- * puts + before what is not negative. "+4.371", "1.2e+09" from a thousand million on, "not finite". Returns text. */
-const char *mv_number_text(char text[32], double value, int decimals, bool sign);
 
 /* "-4.5 to +8.3": as many decimals as show the range. Returns text. */
 const char *mv_range_text(char text[80], double lo, double hi, bool sign);

@@ -103,22 +103,6 @@ static void end_label(char *text, size_t size, double value, const char *unit)
                  m, unit);
 }
 
-const char *mv_number_text(char text[32], double value, int decimals, bool sign)
-{
-    if (!isfinite(value)) {
-        snprintf(text, 32, "not finite");
-        return text;
-    }
-    char number[32];
-    if (fabs(value) >= 1e9)
-        snprintf(number, sizeof number, "%.1e", fabs(value));
-    else
-        snprintf(number, sizeof number, "%.*f", decimals < 0 ? 0 : decimals > 9 ? 9 : decimals, fabs(value));
-    bool zero = strspn(number, "0.") == strlen(number);
-    snprintf(text, 32, "%s%.24s", value < 0 && !zero ? MINUS : sign ? "+" : "", number);
-    return text;
-}
-
 const char *mv_range_text(char text[80], double lo, double hi, bool sign)
 {
     double m = fmax(fabs(lo), fabs(hi));

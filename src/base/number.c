@@ -1,0 +1,23 @@
+#include "src/base/number.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#define MINUS "\xe2\x88\x92" /* U+2212 */
+
+const char *mv_number_text(char text[32], double value, int decimals, bool sign)
+{
+    if (!isfinite(value)) {
+        snprintf(text, 32, "not finite");
+        return text;
+    }
+    char number[32];
+    if (fabs(value) >= 1e9)
+        snprintf(number, sizeof number, "%.1e", fabs(value));
+    else
+        snprintf(number, sizeof number, "%.*f", decimals < 0 ? 0 : decimals > 9 ? 9 : decimals, fabs(value));
+    bool zero = strspn(number, "0.") == strlen(number);
+    snprintf(text, 32, "%s%.24s", value < 0 && !zero ? MINUS : sign ? "+" : "", number);
+    return text;
+}

@@ -1,0 +1,12 @@
+/* How numbers are written for people, the same in captions, proofs and tables. */
+#ifndef MV_NUMBER_H
+#define MV_NUMBER_H
+
+#include <stdbool.h>
+
+/* The number with `decimals` (0 to 9) digits after the point, a true minus sign, and with `sign` a + before what is not
+ * negative: "4.371", "+4.371". Never minus zero; "1.2e+09" from 1e9 on; "not finite" for infinities and NaN. Returns
+ * text. */
+const char *mv_number_text(char text[32], double value, int decimals, bool sign);
+
+#endif

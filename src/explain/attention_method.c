@@ -1,0 +1,252 @@
+/* The method "attention": the network's own softmax rows, reduced to one map per block and head, or per level with
+ * rollout (Abnar & Zuidema 2020, arXiv 2005.00928). The rows are reduced while they pass (attention.h), because they
+ * are too large to keep.
+ *
+ * A map is drawn against an even spread: 1 is what every cell gets if all get the same. Its raw values are the shares.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "src/explain/attention.h"
+#include "src/explain/attention_method.h"
+#include "src/explain/method.h"
+
+/* ---- parameters */
+
+static bool is_cell(const char *text, int *y, int *x)
+{
+    int used = 0;
+    return sscanf(text, "%5d,%5d%n", y, x, &used) == 2 && !text[used];
+}
+
+static mv_status check_query(const char *value, const char *place, mv_error *e)
+{
+    int y, x;
+    if (strcmp(value, "pooled") == 0 || strcmp(value, "received") == 0 || is_cell(value, &y, &x))
+        return MV_OK;
+    return mv_fail(e, MV_EINPUT, "%s: found '%.60s', expected pooled, received or a cell as Y,X", place, value);
+}
+
+static const char *const level_words[] = {"all", NULL}, *const head_words[] = {"mean", "all", NULL};
+
+/* The words of --head are -1 and -2 in a list, which are MV_HEAD_MEAN and MV_HEAD_EACH. */
+_Static_assert(MV_HEAD_MEAN == -1 && MV_HEAD_EACH == -2, "the words of --head");
+
+#define AT(member) offsetof(mv_attention_params, member)
+const mv_param mv_attention_param[] = {
+    {.name = "level",
+     .letter = 'l',
+     .kind = MV_PARAM_LIST,
+     .offset = AT(level),
+     .least = 2,
+     .most = 3,
+     .words = level_words,
+     .argument = "LEVEL",
+     .help = "levels to show: 2, 3 or all, the default"},
+    {.name = "block",
+     .kind = MV_PARAM_LIST,
+     .offset = AT(block),
+     .most = 511,
+     .argument = "N",
+     .help = "blocks of a level, counted from 0; all that attend if left out"},
+    {.name = "head",
+     .kind = MV_PARAM_LIST,
+     .offset = AT(head),
+     .most = 8191,
+     .words = head_words,
+     .argument = "N|mean|all",
+     .help = "heads, counted from 0; their mean, the default; or all of them"},
+    {.name = "query",
+     .kind = MV_PARAM_TEXT,
+     .offset = AT(query),
+     .otherwise = "pooled",
+     .check = check_query,
+     .argument = "pooled|Y,X|received",
+     .help = "whose attention: pooled (the mean over cells, which the model pools), one cell of the level, or received "
+             "(what each cell gets)"},
+    {.name = "rollout",
+     .kind = MV_PARAM_FLAG,
+     .offset = AT(rollout),
+     .help = "follow attention through all attention blocks of a level"},
+    {0}};
+
+static mv_status fill_lists(mv_attention_options *o, const mv_attention_params *p, mv_error *e)
+{
+    for (int i = 0; i < p->level.n; i++)
+        if (p->level.v[i] >= 0)
+            o->level[p->level.v[i]] = true;
+        else /* "all" */
+            o->level[2] = o->level[3] = true;
+    if (o->level[2] && o->level[3]) /* all that have attention */
+        memset(o->level, 0, sizeof o->level);
+    o->blocks = p->block.n;
+    memcpy(o->block, p->block.v, sizeof o->block);
+    o->heads = p->head.n ? p->head.n : 1;
+    memcpy(o->head, p->head.v, sizeof o->head);
+    if (p->head.n == 0)
+        o->head[0] = MV_HEAD_MEAN;
+    for (int i = 0; i < p->head.n; i++)
+        if (p->rollout && p->head.v[i] != MV_HEAD_MEAN)
+            return mv_fail(e, MV_EINPUT, "rollout: follows the mean of the heads, found a choice of heads");
+    if (p->rollout && p->block.n)
+        return mv_fail(e, MV_EINPUT, "rollout: goes through all blocks of a level, found a choice of blocks");
+    o->rollout = p->rollout;
+    return MV_OK;
+}
+
+static mv_status options_of(mv_attention_options *o, const mv_attention_params *p, mv_error *e)
+{
+    int y, x;
+    *o = (mv_attention_options){.query = MV_QUERY_POOLED};
+    mv_status s = fill_lists(o, p, e);
+    if (s || !p->query || strcmp(p->query, "pooled") == 0)
+        return s;
+    if (strcmp(p->query, "received") == 0) {
+        o->query = MV_QUERY_RECEIVED;
+    } else if (is_cell(p->query, &y, &x)) {
+        /* A cell is one of the level. With both levels it is one of level 2, and level 3 shows the cell that holds it.
+         */
+        bool both = o->level[2] == o->level[3];
+        o->query = MV_QUERY_CELL;
+        o->cell[2][0] = y, o->cell[2][1] = x;
+        o->cell[3][0] = both ? y / 2 : y, o->cell[3][1] = both ? x / 2 : x;
+    }
+    return MV_OK;
+}
+
+/* ---- the probe */
+
+typedef struct {
+    mv_attention_maps *maps;
+    bool rollout;
+} state;
+
+static mv_status open_maps(void **own, const void *params, const mv_config *config, int h, int w, mv_error *e)
+{
+    const mv_attention_params *p = params;
+    mv_attention_options o;
+    if (options_of(&o, p, e))
+        return e->code;
+    state *s = calloc(1, sizeof *s);
+    if (!s)
+        return mv_fail_memory(e, "attention");
+    s->rollout = p->rollout;
+    s->maps = mv_attention_maps_new(&o, config, h, w, e);
+    if (!s->maps) {
+        free(s);
+        return e->code;
+    }
+    *own = s;
+    return MV_OK;
+}
+
+static mv_probe *probe_of(void *own)
+{
+    return mv_attention_maps_probe(((state *)own)->maps);
+}
+
+static void close_maps(void *own)
+{
+    state *s = own;
+    mv_attention_maps_free(s->maps);
+    free(s);
+}
+
+/* ---- maps */
+
+static void describe(mv_map *map, const mv_attention_block *b, int head, const mv_attention_map *seen)
+{
+    static const char *const queries[] = {
+        [MV_QUERY_POOLED] = "pooled", [MV_QUERY_RECEIVED] = "received", [MV_QUERY_CELL] = "cell"};
+    const mv_grid *g = &b->grid;
+    bool rollout = b->block == MV_BLOCK_ROLLOUT;
+    map->method = "attention";
+    map->level = b->level;
+    map->block = rollout ? MV_MAP_ALL : b->block;
+    map->head = head;
+    map->heads = b->heads;
+    map->query = queries[b->query.kind];
+    map->query_y = b->query.y;
+    map->query_x = b->query.x;
+    map->cell = g->cell;
+    map->window = g->window;
+    map->down = g->down;
+    map->across = g->across;
+    map->padding = g->padding;
+    map->on_padding = seen->padding;
+    if (rollout)
+        snprintf(map->title, sizeof map->title, "Level %d, rollout", b->level);
+    else
+        snprintf(map->title, sizeof map->title, "Level %d, block %d", b->level, b->block);
+    if (!rollout) {
+        mv_map_figure(map, "entropy", "entropy", "of 1", 2, seen->stats.entropy);
+        mv_map_figure(map, "reach", "reach_px", "px", 0, seen->stats.distance);
+    }
+}
+
+static mv_status add_map(const mv_subject *s, int i, int head, mv_maps *out, mv_error *e)
+{
+    const mv_attention_maps *maps = ((const state *)s->own)->maps;
+    mv_attention_block b = mv_attention_maps_block_at(maps, i);
+    const mv_attention_map *seen = mv_attention_maps_lookup(maps, s->picture, i, head);
+    if (!seen)
+        return mv_fail(e, MV_EMISUSE, "attention: level %d, block %d, head %d was not seen", b.level, b.block, head);
+    mv_map *map = mv_maps_add(out, e);
+    mv_status status = map ? mv_rows_against_even(map, &seen->map, b.query, &b.grid, e) : MV_ENOMEM;
+    if (status)
+        return status;
+    size_t n = (size_t)map->h * (size_t)map->w;
+    map->raw = malloc(n * sizeof *map->raw);
+    if (!map->raw)
+        return mv_fail_memory(e, "attention");
+    memcpy(map->raw, seen->map.v, n * sizeof *map->raw);
+    snprintf(map->raw_unit, sizeof map->raw_unit, "%s", seen->map.unit);
+    describe(map, &b, head, seen);
+    mv_map_range(map);
+    return MV_OK;
+}
+
+/* Which heads of a block are shown, in the order they were asked for. */
+static mv_status add_block(const mv_subject *s, const mv_attention_params *p, int i, mv_maps *out, mv_error *e)
+{
+    mv_attention_block b = mv_attention_maps_block_at(((const state *)s->own)->maps, i);
+    mv_status status = MV_OK;
+    if (p->head.n == 0)
+        return add_map(s, i, MV_HEAD_MEAN, out, e);
+    for (int k = 0; k < p->head.n && !status; k++) {
+        int head = p->head.v[k];
+        for (int all = 0; head == MV_HEAD_EACH && all < b.heads && !status; all++)
+            status = add_map(s, i, all, out, e);
+        if (head != MV_HEAD_EACH)
+            status = add_map(s, i, head, out, e);
+    }
+    return status;
+}
+
+static mv_status explain(const mv_subject *s, const void *params, mv_maps *out, mv_error *e)
+{
+    const state *own = s->own;
+    mv_status status = MV_OK;
+    for (int i = 0; i < mv_attention_maps_count(own->maps) && !status; i++) {
+        bool rollout = mv_attention_maps_block_at(own->maps, i).block == MV_BLOCK_ROLLOUT;
+        if (rollout == own->rollout)
+            status = add_block(s, params, i, out, e);
+    }
+    return status;
+}
+
+const mv_method mv_method_attention = {
+    .name = "attention",
+    .title = "Attention rows",
+    .summary = "where the queries of self-attention look, per level, block and head, against an even spread",
+    .source = "Vaswani et al. 2017, arXiv 1706.03762; rollout: Abnar & Zuidema 2020, arXiv 2005.00928",
+    .cost = "one forward pass",
+    .takes = MV_TAKES_CELL,
+    .params = mv_attention_param,
+    .size = sizeof(mv_attention_params),
+    .open = open_maps,
+    .probe = probe_of,
+    .close = close_maps,
+    .explain = explain,
+};

@@ -1,0 +1,227 @@
+/* The table of methods, and the driver: one forward pass for all that was asked. */
+#include "src/explain/methods.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* A method is one file and one name in this list. */
+#define METHODS(X) X(cam) X(attention)
+
+#define DECLARE(name) extern const mv_method mv_method_##name;
+METHODS(DECLARE)
+
+#define LIST(name) &mv_method_##name,
+static const mv_method *const table[] = {METHODS(LIST)};
+enum { METHOD_COUNT = sizeof table / sizeof *table };
+
+const mv_method *mv_method_at(int i)
+{
+    return i >= 0 && i < METHOD_COUNT ? table[i] : NULL;
+}
+
+const mv_method *mv_method_lookup(const char *name)
+{
+    for (int i = 0; i < METHOD_COUNT; i++)
+        if (strcmp(table[i]->name, name) == 0)
+            return table[i];
+    return NULL;
+}
+
+mv_status mv_subject_value(const mv_subject *s, const char *site, mv_tensor *out, mv_error *e)
+{
+    if (s->kept && mv_trace_lookup(s->kept, site, out))
+        return MV_OK;
+    return mv_fail(e, MV_EMISUSE, "%s: the value was not kept", site);
+}
+
+/* ---- the driver */
+
+/* One ask, opened. Asks of the same method and parameters share what `open` made. */
+typedef struct {
+    const mv_ask *ask;
+    const void *params;
+    void *defaults; /* the parameters, where the ask gave none */
+    void *own;
+    bool shared; /* own belongs to an earlier ask */
+} opened;
+
+struct mv_explainer {
+    int n, h, w;
+    opened *ask;
+    mv_trace *trace; /* of the sites that methods keep; NULL: none */
+    mv_probe *probe;
+};
+
+static mv_status choose_params(opened *o, mv_error *e)
+{
+    const mv_method *m = o->ask->method;
+    o->params = o->ask->params;
+    if (o->params || !m->params)
+        return MV_OK;
+    o->params = o->defaults = calloc(1, m->size);
+    if (!o->defaults)
+        return mv_fail_memory(e, m->name);
+    mv_param_defaults(o->defaults, m->params);
+    return MV_OK;
+}
+
+static mv_status open_ask(mv_explainer *x, int i, const mv_config *config, mv_error *e)
+{
+    opened *o = &x->ask[i];
+    const mv_method *m = o->ask->method;
+    if (choose_params(o, e))
+        return e->code;
+    for (int k = 0; k < i && m->open; k++)
+        if (x->ask[k].ask->method == m && x->ask[k].params == o->params) {
+            o->own = x->ask[k].own;
+            o->shared = true;
+            return MV_OK;
+        }
+    if (!m->open)
+        return MV_OK;
+    mv_status s = m->open(&o->own, o->params, config, x->h, x->w, e);
+    if (!s) {
+        mv_probe *p = m->probe(o->own);
+        p->next = x->probe;
+        x->probe = p;
+    }
+    return s;
+}
+
+/* The sites that the methods keep, each list once, as one pattern; NULL: none. */
+static mv_status join_sites(const mv_explainer *x, char **out, mv_error *e)
+{
+    size_t size = 1;
+    *out = NULL;
+    for (int i = 0; i < x->n; i++)
+        size += x->ask[i].ask->method->keeps ? strlen(x->ask[i].ask->method->keeps) + 1 : 0;
+    if (size == 1)
+        return MV_OK;
+    char *all = calloc(1, size);
+    if (!all)
+        return mv_fail_memory(e, "methods");
+    for (int i = 0; i < x->n; i++) {
+        const char *keeps = x->ask[i].ask->method->keeps;
+        bool known = !keeps;
+        for (int k = 0; k < i; k++)
+            known |= x->ask[k].ask->method == x->ask[i].ask->method;
+        if (known)
+            continue;
+        if (*all)
+            strcat(all, ",");
+        strcat(all, keeps);
+    }
+    *out = all;
+    return MV_OK;
+}
+
+static mv_status keep_sites(mv_explainer *x, mv_error *e)
+{
+    char *sites;
+    if (join_sites(x, &sites, e) || !sites)
+        return e->code;
+    x->trace = mv_trace_new(sites, NULL, NULL, e);
+    free(sites);
+    if (!x->trace)
+        return e->code;
+    mv_probe *p = mv_trace_probe(x->trace);
+    p->next = x->probe;
+    x->probe = p;
+    return MV_OK;
+}
+
+mv_explainer *mv_explainer_new(const mv_ask *asks, int n, const mv_config *config, int h, int w, mv_error *e)
+{
+    mv_explainer *x = calloc(1, sizeof *x);
+    if (x)
+        x->ask = calloc((size_t)n + 1, sizeof *x->ask);
+    if (!x || !x->ask) {
+        free(x);
+        mv_fail_memory(e, "methods");
+        return NULL;
+    }
+    x->h = h;
+    x->w = w;
+    for (; x->n < n; x->n++) {
+        x->ask[x->n].ask = &asks[x->n];
+        if (open_ask(x, x->n, config, e)) {
+            x->n++; /* its parameters are freed too */
+            mv_explainer_free(x);
+            return NULL;
+        }
+    }
+    if (keep_sites(x, e)) {
+        mv_explainer_free(x);
+        return NULL;
+    }
+    return x;
+}
+
+void mv_explainer_free(mv_explainer *x)
+{
+    if (!x)
+        return;
+    for (int i = 0; i < x->n; i++) {
+        opened *o = &x->ask[i];
+        if (o->own && !o->shared)
+            o->ask->method->close(o->own);
+        free(o->defaults);
+    }
+    mv_trace_free(x->trace);
+    free(x->ask);
+    free(x);
+}
+
+mv_probe *mv_explainer_probe(mv_explainer *x)
+{
+    return x->probe;
+}
+
+void mv_explainer_clear(mv_explainer *x)
+{
+    if (x->trace)
+        mv_trace_clear(x->trace);
+}
+
+/* The class of rank 0 or 1 by its logit; equal logits in the order of classes. */
+static int ranked(const float *logits, int classes, int rank)
+{
+    int best = 0, second = -1;
+    for (int i = 1; i < classes; i++)
+        if (logits[i] > logits[best]) {
+            second = best;
+            best = i;
+        } else if (second < 0 || logits[i] > logits[second])
+            second = i;
+    return rank == 0 ? best : second;
+}
+
+static int class_of(int wanted, const float *logits, int classes)
+{
+    if (wanted == MV_CLASS_TOP || wanted == MV_CLASS_SECOND)
+        return ranked(logits, classes, wanted == MV_CLASS_SECOND);
+    return wanted;
+}
+
+mv_status mv_explainer_explain(mv_explainer *x, int ask, const mv_model *model, int picture, const float *logits,
+                               mv_class_name *name, void *names, mv_maps *out, mv_error *e)
+{
+    opened *o = &x->ask[ask];
+    int classes = model->config.classes;
+    char text[2][24];
+    mv_subject s = {.model = model,
+                    .h = x->h,
+                    .w = x->w,
+                    .picture = picture,
+                    .logits = logits,
+                    .class_ = class_of(o->ask->class_, logits, classes),
+                    .against = class_of(o->ask->against, logits, classes),
+                    .kept = x->trace,
+                    .own = o->own};
+    bool lacks = (o->ask->class_ != MV_MAP_NONE && s.class_ < 0) || (o->ask->against != MV_MAP_NONE && s.against < 0);
+    if (lacks) /* a runner-up in a network of one class */
+        return MV_OK;
+    s.class_name = s.class_ >= 0 ? name(names, s.class_, text[0]) : "";
+    s.against_name = s.against >= 0 ? name(names, s.against, text[1]) : "";
+    return o->ask->method->explain(&s, o->params, out, e);
+}

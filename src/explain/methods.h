@@ -1,0 +1,55 @@
+/* All explanation methods, and the driver that runs the chosen ones.
+ *
+ *     mv_ask asks[] = {{.method = mv_method_lookup("cam"), .class_ = MV_CLASS_TOP}};
+ *     mv_explainer *x = mv_explainer_new(asks, 1, &config, h, w, &e);
+ *     mv_run *r = mv_run_new(model, h, w, batch, mv_explainer_probe(x), &e);
+ *     mv_explainer_clear(x);
+ *     mv_run_forward(r, planes, pictures, logits, &e);
+ *     for (int p = 0; p < pictures; p++)
+ *         mv_explainer_explain(x, 0, model, p, logits + p * classes, name_of, labels, &maps, &e);
+ *
+ * An explainer holds the values of one batch: explain its pictures before the next one is fed.
+ */
+#ifndef MV_METHODS_H
+#define MV_METHODS_H
+
+#include "src/explain/method.h"
+
+const mv_method *mv_method_at(int i);                /* in the order of the list; NULL past the last */
+const mv_method *mv_method_lookup(const char *name); /* NULL when there is none */
+
+/* Classes that are known only after the forward pass. */
+enum {
+    MV_CLASS_TOP = -2,   /* the class with the greatest logit */
+    MV_CLASS_SECOND = -3 /* the one after it; a method that is asked for it in a network of one class gives no map */
+};
+
+/* One question: a method with its parameters, for a class. */
+typedef struct {
+    const mv_method *method;
+    const void *params;  /* a struct of method->size bytes, borrowed; NULL: the defaults of its table */
+    int class_, against; /* a class number, MV_CLASS_TOP, MV_CLASS_SECOND, or MV_MAP_NONE */
+} mv_ask;
+
+typedef struct mv_explainer mv_explainer;
+
+/* The name of class c, for the words of a map; the string must outlive the call of mv_explainer_explain. */
+typedef const char *mv_class_name(void *context, int c, char text[24]);
+
+/* Joins what the n asks need. The array and the parameters must outlive the explainer. NULL on failure: MV_EINPUT for
+ * parameters that do not fit the network. */
+mv_explainer *mv_explainer_new(const mv_ask *asks, int n, const mv_config *config, int h, int w, mv_error *e);
+
+/* Ends it; NULL is fine. After the run that has its probe, before the device. */
+void mv_explainer_free(mv_explainer *x);
+
+mv_probe *mv_explainer_probe(mv_explainer *x); /* the head of its chain; NULL: it needs none. Borrowed */
+
+/* Forgets the values of the last batch. */
+void mv_explainer_clear(mv_explainer *x);
+
+/* Appends the maps of ask number `ask` for one picture of the last batch to `out`. */
+mv_status mv_explainer_explain(mv_explainer *x, int ask, const mv_model *model, int picture, const float *logits,
+                               mv_class_name *name, void *names, mv_maps *out, mv_error *e);
+
+#endif
