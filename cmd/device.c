@@ -6,7 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cmd/options.h"
+#include "cmd/session.h"
+#include "cmd/talk.h"
 #include "src/device/cpu.h"
 
 const mv_plugin *device_plugin(mv_error *e)
@@ -42,22 +43,22 @@ static bool plugin_installed(void)
     return device_plugin(&e) || !strstr(e.text, "is not installed");
 }
 
-mv_backend *device_cpu(void)
+mv_backend *device_cpu(const options *o)
 {
     mv_error e = {0};
-    mv_dtype act = option_precision(MV_F32);
+    mv_dtype act = precision_of(o, MV_F32);
     if (act == MV_F16)
         die(EXIT_FAILED, "-p fp16: the CPU computes in fp32 or bf16; fp16 is for GPUs");
     if (act == MV_BF16 && !mv_cpu_has_bf16())
         warn("this processor has no bf16 instructions: products are made in fp32 of bf16 values, which is right and no "
              "faster than -p fp32");
-    mv_backend *b = mv_cpu_new(act, shared.threads, &e);
+    mv_backend *b = mv_cpu_new(act, o->threads, &e);
     if (!b)
-        die_of(&e);
+        die_of(&e, false);
     return b;
 }
 
-static mv_backend *gpu_of(int card, mv_error *e)
+static mv_backend *gpu_of(const options *o, int card, mv_error *e)
 {
     const mv_plugin *p = device_plugin(e);
     int n = 0;
@@ -67,7 +68,7 @@ static mv_backend *gpu_of(int card, mv_error *e)
         mv_fail(e, MV_EDEVICE, "found %d GPU%s, numbered from 0", n, n == 1 ? "" : "s");
         return NULL;
     }
-    return p->open(card, option_precision(MV_F16), e);
+    return p->open(card, precision_of(o, MV_F16), e);
 }
 
 /* "cuda" or "cuda:N" */
@@ -86,29 +87,27 @@ static bool card_of(const char *d, int *card)
     return !*end;
 }
 
-mv_backend *device_chosen(bool *gpu)
+mv_backend *device_chosen(const options *o, bool *gpu)
 {
-    const char *d = shared.device ? shared.device : "auto";
+    const char *d = o->device;
     bool automatic = strcmp(d, "auto") == 0;
     int card;
     mv_error e = {0};
     *gpu = false;
-    if (shared.threads < 0)
-        die(EXIT_MISUSE, "-j: found %d, expected 1 or more threads", shared.threads);
     if (card_of(d, &card)) {
-        mv_backend *b = gpu_of(card, &e);
+        mv_backend *b = gpu_of(o, card, &e);
         if (!b)
             die(EXIT_FAILED, "-d %s: %s", d, e.text);
         return b;
     }
     if (!automatic && strcmp(d, "cpu"))
-        die(EXIT_MISUSE, "-d: found '%s', expected auto, cpu or cuda[:N]", d);
+        die(EXIT_MISUSE, "-d, --device: found '%s', expected auto, cpu or cuda[:N]", d);
     if (automatic && plugin_installed()) {
-        mv_backend *b = gpu_of(0, &e);
+        mv_backend *b = gpu_of(o, 0, &e);
         *gpu = b != NULL;
         if (b)
             return b;
         warn("%s; going on with the CPU", e.text);
     }
-    return device_cpu();
+    return device_cpu(o);
 }

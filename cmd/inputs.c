@@ -1,106 +1,20 @@
 #include "cmd/inputs.h"
 
-#include <dirent.h>
 #include <pthread.h>
 #include <sched.h>
-#include <stdio.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
-#include "cmd/options.h"
+#include "cmd/talk.h"
 #include "src/base/text.h"
 #include "src/file/npy.h"
 #include "src/file/safetensors.h"
 #include "src/picture/decode.h"
 
-static bool is_ready(const char *path)
-{
-    return mv_text_ends_in(path, ".npy") || mv_text_ends_in(path, ".safetensors");
-}
-
-/* ---- operands */
-
-static void add(operands *o, const char *path)
-{
-    if ((o->n & (o->n - 1)) == 0) { /* full at every power of two */
-        size_t room = o->n ? 2 * (size_t)o->n : 1;
-        o->path = must(realloc(o->path, room * sizeof *o->path));
-    }
-    o->path[o->n++] = must(strdup(path));
-}
-
-static bool looks_like_a_picture(const char *path)
-{
-    return mv_picture_has_ending(path) || is_ready(path);
-}
-
-enum { DEEPEST = 32 }; /* folders within folders: a link in a circle ends here */
-
-static void walk(operands *o, const char *folder, int depth)
-{
-    struct dirent **entry;
-    int n = scandir(folder, &entry, NULL, alphasort);
-    if (n < 0) {
-        mv_error e = {0};
-        mv_fail_errno(&e, folder, "cannot be walked");
-        die_of(&e);
-    }
-    for (int i = 0; i < n; i++) {
-        char path[4096];
-        struct stat st;
-        const char *name = entry[i]->d_name;
-        int length = snprintf(path, sizeof path, "%s%s%s", folder, folder[strlen(folder) - 1] == '/' ? "" : "/", name);
-        if (name[0] != '.' && length > 0 && (size_t)length < sizeof path && stat(path, &st) == 0) {
-            if (S_ISDIR(st.st_mode) && depth < DEEPEST)
-                walk(o, path, depth + 1);
-            else if (S_ISREG(st.st_mode) && looks_like_a_picture(path))
-                add(o, path);
-            else if (shared.verbose)
-                warn("%s: passed over, no picture by its name", path);
-        }
-        free(entry[i]);
-    }
-    free(entry);
-}
-
-operands operands_of(int n, const char *const *words)
-{
-    operands o = {0};
-    for (int i = 0; i < n; i++) {
-        struct stat st;
-        int before = o.n;
-        if (strcmp(words[i], "-") && stat(words[i], &st) == 0 && S_ISDIR(st.st_mode)) {
-            walk(&o, words[i], 0);
-            char formats[MV_PICTURE_FORMATS];
-            if (o.n == before)
-                die(EXIT_FAILED, "%s: found no picture in this folder, expected %s, .npy or .safetensors", words[i],
-                    mv_picture_formats(formats));
-        } else
-            add(&o, words[i]);
-    }
-    return o;
-}
-
-void operands_free(operands *o)
-{
-    for (int i = 0; i < o->n; i++)
-        free(o->path[i]);
-    free(o->path);
-}
-
-const char *picture_stem(const char *path, char *text, size_t size)
-{
-    const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path, *dot = strrchr(base, '.');
-    if (strcmp(path, "-") == 0)
-        base = "stdin", dot = NULL;
-    snprintf(text, size, "%.*s", (int)(dot && dot > base ? dot - base : (long)strlen(base)), base);
-    return text;
-}
-
 /* ---- one input */
 
-/* Tensor `input` of a file, or the array of a .npy: (B, 3, H, W) of finite numbers. */
+/* Reads tensor "input" of a .safetensors file, or the array of a .npy: (B, 3, H, W) of finite numbers. */
 static mv_status load_ready(const char *path, input *in, mv_error *e)
 {
     mv_tensor t = {0};
@@ -142,38 +56,29 @@ static mv_status load_picture(const session *s, const mv_picture_options *o, con
     mv_image whole = {0};
     mv_status status = mv_picture_load(&whole, path, o, e);
     if (!status)
-        status = mv_preprocess_crop(&s->config.preprocess, &whole, &in->shown, e);
+        status = mv_preprocess_crop(&s->config.preprocess, &whole, &in->image, e);
     mv_image_free(&whole);
-    in->pictures = 1, in->h = in->shown.h, in->w = in->shown.w;
+    in->pictures = 1, in->h = in->image.h, in->w = in->image.w;
     return status;
 }
 
 void input_free(input *in)
 {
     free(in->planes);
-    mv_image_free(&in->shown);
+    mv_image_free(&in->image);
     *in = (input){0};
 }
 
-void picture_size(const session *s, const char *path, int *pictures, int *h, int *w)
+mv_status input_size(const session *s, const char *path, int *pictures, int *h, int *w, mv_error *e)
 {
     *pictures = 1, *h = s->config.preprocess.h, *w = s->config.preprocess.w;
-    if (!is_ready(path))
-        return;
-    mv_error e = {0};
+    if (!operand_is_ready(path))
+        return MV_OK;
     input in = {0};
-    if (load_ready(path, &in, &e))
-        die_of(&e);
+    mv_status status = load_ready(path, &in, e);
     *pictures = in.pictures, *h = in.h, *w = in.w;
     input_free(&in);
-}
-
-int pictures_a_pass(const operands *o, int batch)
-{
-    for (int i = 0; i < o->n; i++)
-        if (is_ready(o->path[i])) /* may hold any number */
-            return batch;
-    return batch < o->n ? batch : o->n;
+    return status;
 }
 
 /* ---- reading ahead */
@@ -181,7 +86,7 @@ int pictures_a_pass(const operands *o, int batch)
 enum { READERS = 8, AHEAD = 2 * READERS };
 
 typedef struct {
-    bool read, left; /* left: to be read when its turn comes */
+    bool read, left; /* left: it is read when its turn comes */
     mv_status status;
     mv_error error;
     input input;
@@ -191,19 +96,21 @@ struct inputs {
     const session *s;
     const operands *o;
     mv_picture_options options;
+    int cores;
     pthread_mutex_t lock; /* of what follows */
     pthread_cond_t changed;
-    int taken, given; /* operands that somebody reads or has read; that were asked for */
+    int taken, given; /* operands that a thread reads or has read; that were asked for */
     bool closing;
     slot slot[AHEAD]; /* operand i in i % AHEAD */
-    int readers;      /* the caller's own from here on */
+    int readers;      /* from here on, the caller's own */
     pthread_t reader[READERS];
 };
 
 static mv_status load(const inputs *all, const char *path, input *in, mv_error *e)
 {
     *in = (input){0};
-    mv_status status = is_ready(path) ? load_ready(path, in, e) : load_picture(all->s, &all->options, path, in, e);
+    mv_status status =
+        operand_is_ready(path) ? load_ready(path, in, e) : load_picture(all->s, &all->options, path, in, e);
     if (status)
         input_free(in);
     return status;
@@ -220,7 +127,7 @@ static void *reader_main(void *of)
         }
         int i = all->taken++;
         const char *path = all->o->path[i];
-        slot here = {.read = true, .left = is_ready(path) || strcmp(path, "-") == 0};
+        slot here = {.read = true, .left = operand_is_ready(path) || strcmp(path, "-") == 0};
         pthread_mutex_unlock(&all->lock);
         if (!here.left)
             here.status = load(all, path, &here.input, &here.error);
@@ -234,39 +141,34 @@ static void *reader_main(void *of)
 
 static void one_more_reader(inputs *all)
 {
-    /* Where there is none to be had, the caller reads. */
+    sigset_t every, before;
+    sigfillset(&every); /* signals are for the thread that computes */
+    pthread_sigmask(SIG_SETMASK, &every, &before);
+    /* Without a thread the caller reads. */
     if (all->readers < READERS && pthread_create(&all->reader[all->readers], NULL, reader_main, all) == 0)
         all->readers++;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
-inputs *inputs_new(const session *s, const operands *o)
+inputs *inputs_new(const session *s, const operands *o, input_options options)
 {
     inputs *all = must(calloc(1, sizeof *all));
+    cpu_set_t mine;
     all->s = s, all->o = o;
-    all->options.ignore_exif = picture_choice.no_exif != 0;
-    if (picture_choice.max_pixels)
-        all->options.max_pixels = (size_t)option_number("--max-pixels", picture_choice.max_pixels, 1, 1e12);
+    all->options = (mv_picture_options){.ignore_exif = options.no_exif, .max_pixels = options.max_pixels};
+    all->cores = options.threads ? options.threads : sched_getaffinity(0, sizeof mine, &mine) ? 1 : CPU_COUNT(&mine);
     pthread_mutex_init(&all->lock, NULL);
     pthread_cond_init(&all->changed, NULL);
     one_more_reader(all);
     return all;
 }
 
-const operands *inputs_operands(const inputs *all)
-{
-    return all->o;
-}
-
 void inputs_hurry(inputs *all)
 {
-    cpu_set_t mine;
-    int cores = sched_getaffinity(0, sizeof mine, &mine) ? 1 : CPU_COUNT(&mine);
-    if (shared.threads)
-        cores = shared.threads;
     pthread_mutex_lock(&all->lock);
     int unread = all->o->n - all->taken;
     pthread_mutex_unlock(&all->lock);
-    for (int before = -1; unread > 0 && all->readers < cores && all->readers != before; unread--) {
+    for (int before = -1; unread > 0 && all->readers < all->cores && all->readers != before; unread--) {
         before = all->readers;
         one_more_reader(all);
     }

@@ -1,55 +1,45 @@
-/* From operands to inputs: files, folders (walked), "-" for standard input, ready .npy and .safetensors inputs; read
- * ahead by threads, as decoding pictures takes longer than what a GPU does with them.
+/* Reads the inputs that operands name: pictures, which are decoded and cut to size, and ready .npy and .safetensors
+ * inputs. Threads read ahead, as decoding takes longer than what a GPU does with a picture.
  */
 #ifndef INPUTS_H
 #define INPUTS_H
 
+#include "cmd/operands.h"
 #include "cmd/session.h"
 #include "src/base/image.h"
 
-typedef struct {
-    int n;
-    char **path;
-} operands;
-
-/* Folders give their pictures and ready inputs, by name, folders within them too. Ends the program where there is
- * nothing. */
-operands operands_of(int n, const char *const *words);
-void operands_free(operands *o);
-
-/* No more pictures a pass than there are, so that scratch is not made for none. */
-int pictures_a_pass(const operands *o, int batch);
-
-/* What an operand holds: a picture, cut and scaled (`shown`; planes NULL), or ready values (planes; shown empty). */
+/* What an operand holds: a picture, cut and scaled (`image`; planes NULL), or ready values (planes; image empty). */
 typedef struct {
     float *planes; /* (pictures, 3, h, w) */
     int pictures, h, w;
-    mv_image shown;
+    mv_image image;
 } input;
 
 void input_free(input *in);
 
-/* Begins to read `o`, by one thread; both must outlive what is returned. Ready inputs and standard input are left for
- * their turn. Ends the program where there is no memory. */
+/* How pictures are decoded. */
+typedef struct {
+    bool no_exif;
+    size_t max_pixels;
+    int threads; /* 0: one for each core */
+} input_options;
+
 typedef struct inputs inputs;
-inputs *inputs_new(const session *s, const operands *o);
 
-const operands *inputs_operands(const inputs *all);
+/* Starts to read `o` with one thread. Everything is borrowed until inputs_free. Ready inputs and standard input are
+ * left for their turn. Ends the program without memory. */
+inputs *inputs_new(const session *s, const operands *o, input_options options);
 
-/* The caller will wait for what is read: a thread for each core (or as many as -j said, at most 8) from here on. */
+/* The caller will wait for what is read: from here on there is a thread for each core, at most 8. */
 void inputs_hurry(inputs *all);
 
-/* What the next operand holds, in the order of operands, once for each of them. It is the caller's to free. */
+/* What the next operand holds, in the order of the operands, once for each of them. The caller frees it. */
 mv_status inputs_next(inputs *all, input *in, mv_error *e);
 
-/* Joins the threads; drops what was not asked for. */
+/* Joins the threads and drops what was not asked for; NULL is fine. */
 void inputs_free(inputs *all);
 
-/* Sizes of the input that an operand makes: the pipeline's, or a ready input's own. Ends the program where it cannot be
- * read. */
-void picture_size(const session *s, const char *path, int *pictures, int *h, int *w);
-
-/* "parachute" of "photos/parachute.jpg" */
-const char *picture_stem(const char *path, char *text, size_t size);
+/* The number and the size of the inputs of an operand: those of the pipeline, or a ready input's own. */
+mv_status input_size(const session *s, const char *path, int *pictures, int *h, int *w, mv_error *e);
 
 #endif

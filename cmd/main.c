@@ -1,35 +1,92 @@
-#include <signal.h>
+/* The program: finds the command, parses its options and runs it. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-#include "cmd/options.h"
-#include "cmd/program.h"
+#include "cmd/command.h"
+#include "cmd/stream.h"
+#include "cmd/talk.h"
 #include "src/base/text.h"
 
-static const command *const table[] = {&cmd_classify, &cmd_attention, &cmd_dump,      &cmd_sites,
-                                       &cmd_info,     &cmd_devices,   &cmd_completion};
-enum { COMMANDS = sizeof table / sizeof *table };
+/* A command is one file and one name in this list. */
+#define COMMANDS(X) X(classify) X(attention) X(dump) X(sites) X(methods) X(info) X(devices) X(completion)
 
-const command *command_at(int i)
+#define DECLARE(name) extern const command command_##name;
+COMMANDS(DECLARE)
+
+#define LIST(name) &command_##name,
+const command *const commands[] = {COMMANDS(LIST) NULL};
+
+static const command *lookup(const char *name)
 {
-    return i >= 0 && i < COMMANDS ? table[i] : NULL;
+    for (int i = 0; commands[i]; i++)
+        if (strcmp(commands[i]->name, name) == 0)
+            return commands[i];
+    return NULL;
 }
 
-static void print_help(void)
+static int help(void)
 {
     printf("usage: mvscope COMMAND [OPTIONS] ...\n\nOpens MambaVision and shows what it sees.\n\nCommands\n");
-    for (int i = 0; i < COMMANDS; i++)
-        printf("  %-12s %s\n", table[i]->name, table[i]->summary);
-    printf("\n'mvscope COMMAND --help' tells a command's options; 'man mvscope' the whole.\n");
+    for (int i = 0; commands[i]; i++)
+        printf("  %-12s %s\n", commands[i]->name, commands[i]->summary);
+    printf("\nExamples\n  mvscope classify photo.jpg\n  mvscope classify --explain -o why.png photo.jpg\n  mvscope "
+           "attention --level 3 photo.jpg\n\n'mvscope COMMAND --help' lists the options of a command; see also 'man "
+           "mvscope'.\n");
+    return finish(EXIT_DONE);
+}
+
+/* `mvscope help`, `mvscope help COMMAND` */
+static int help_on(int argc, char **argv)
+{
+    const command *c = argc > 2 ? lookup(argv[2]) : NULL;
+    if (argc < 3)
+        return help();
+    if (!c)
+        die(EXIT_MISUSE, "help: found '%s', expected a command (mvscope --help)", argv[2]);
+    options_help(c);
+    return finish(EXIT_DONE);
+}
+
+static int unknown(const char *word) __attribute__((noreturn));
+
+static int unknown(const char *word)
+{
+    const char *names[64];
+    int n = 0;
+    for (; commands[n]; n++)
+        names[n] = commands[n]->name;
+    const char *near = mv_text_nearest(word, n, names);
+    if (access(word, F_OK) == 0)
+        die(EXIT_MISUSE, "%s: found a file where a command was expected; did you mean mvscope classify %s?", word,
+            word);
+    if (near)
+        die(EXIT_MISUSE, "%s: no such command; did you mean %s? (mvscope --help)", word, near);
+    die(EXIT_MISUSE, "%s: no such command (mvscope --help)", word);
+}
+
+static int run(const command *c, int argc, const char **argv)
+{
+    call *one = must(calloc(1, sizeof *one));
+    one->command = c;
+    one->own = must(calloc(1, c->size ? c->size : 1));
+    options_parse(one, argc, argv);
+    if (c->check)
+        c->check(one);
+    int status = c->run ? c->run(one) : stream_run(one);
+    free(one->given.item);
+    free(one->own);
+    free(one);
+    return finish(status);
 }
 
 int main(int argc, char **argv)
 {
-    signal(SIGPIPE, SIG_IGN); /* a write that fails is told as any other */
     if (argc < 2) {
         fprintf(stderr, "mvscope: found no command, expected one of");
-        for (int i = 0; i < COMMANDS; i++)
-            fprintf(stderr, " %s", table[i]->name);
+        for (int i = 0; commands[i]; i++)
+            fprintf(stderr, " %s", commands[i]->name);
         fprintf(stderr, " (mvscope --help)\n");
         return EXIT_MISUSE;
     }
@@ -37,21 +94,12 @@ int main(int argc, char **argv)
         printf("mvscope %s\n", MV_VERSION);
         return finish(EXIT_DONE);
     }
-    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
-        print_help();
-        return finish(EXIT_DONE);
-    }
-    const char *names[COMMANDS];
-    for (int i = 0; i < COMMANDS; i++) {
-        names[i] = table[i]->name;
-        if (strcmp(argv[1], names[i]))
-            continue;
-        int n;
-        const char **operands = options_parse(table[i], argc - 1, (const char **)argv + 1, &n);
-        return finish(table[i]->run(n, operands));
-    }
-    const char *near = mv_text_nearest(argv[1], COMMANDS, names);
-    if (near)
-        die(EXIT_MISUSE, "%s: no such command; did you mean %s? (mvscope --help)", argv[1], near);
-    die(EXIT_MISUSE, "%s: no such command (mvscope --help)", argv[1]);
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
+        return help();
+    if (strcmp(argv[1], "help") == 0)
+        return help_on(argc, argv);
+    const command *c = lookup(argv[1]);
+    if (!c)
+        unknown(argv[1]);
+    return run(c, argc - 1, (const char **)argv + 1);
 }

@@ -1,93 +1,260 @@
 #include "cmd/options.h"
 
-#include <errno.h>
+#include <popt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "cmd/command.h"
+#include "cmd/talk.h"
 #include "src/base/text.h"
+#include "viz/draw/colour.h"
 
-shared_options shared;
-picture_options picture_choice;
-page_options page_choice;
+/* ---- the tables */
 
-static int want_help, want_version;
-static char given[512];
-static poptContext parser; /* owns the operands: it lives as long as the program */
+static const char *const precision_words[] = {"fp32", "bf16", "fp16", NULL};
+static const char *const crop_words[] = {"center", "squash", "border", NULL};
+static const char *const format_words[] = {"png", "svg", "pdf", NULL};
+static const char *const theme_words[] = {"light", "dark", NULL};
 
-struct poptOption options_model[] = {
-    {"model", 'm', POPT_ARG_STRING, &shared.model, 0,
-     "checkpoint: a .safetensors file or a folder of one; the embedded model if left out", "MODEL"},
-    {"device", 'd', POPT_ARG_STRING, &shared.device, 0, "auto, cpu or cuda[:N]", "DEVICE"},
-    {"precision", 'p', POPT_ARG_STRING, &shared.precision, 0, "fp32, bf16 or fp16", "PRECISION"},
-    {"threads", 'j', POPT_ARG_INT, &shared.threads, 0, "threads on the CPU; one a core if left out", "THREADS"},
-    POPT_TABLEEND};
-
-struct poptOption options_output[] = {{"output", 'o', POPT_ARG_STRING, &shared.out, 0, "where to write", "OUT"},
-                                      POPT_TABLEEND};
-
-struct poptOption options_talk[] = {{"json", 0, POPT_ARG_NONE, &shared.json, 0, "results as JSON", NULL},
-                                    {"quiet", 'q', POPT_ARG_NONE, &talk_quiet, 0, "no warnings, no progress", NULL},
-                                    {"verbose", 'v', POPT_ARG_NONE, &shared.verbose, 0, "say what is being done", NULL},
-                                    {"help", 'h', POPT_ARG_NONE, &want_help, 0, "this text", NULL},
-                                    {"version", 'V', POPT_ARG_NONE, &want_version, 0, "the version", NULL},
-                                    POPT_TABLEEND};
-
-struct poptOption options_picture[] = {
-    {"size", 0, POPT_ARG_STRING, &picture_choice.size, 0,
-     "pixels that the network sees, 32 and up; the model's if left out", "N|HxW"},
-    {"crop-pct", 0, POPT_ARG_STRING, &picture_choice.crop_pct, 0, "share of the resized picture that is kept, 0.1 to 1",
-     "SHARE"},
-    {"crop-mode", 0, POPT_ARG_STRING, &picture_choice.crop_mode, 0, "center, squash or border", "MODE"},
-    {"no-exif", 0, POPT_ARG_NONE, &picture_choice.no_exif, 0,
-     "leave pictures as stored, whatever their EXIF orientation", NULL},
-    {"max-pixels", 0, POPT_ARG_STRING, &picture_choice.max_pixels, 0, "refuse larger pictures; 64000000 if left out",
-     "PIXELS"},
-    POPT_TABLEEND};
-
-struct poptOption options_page[] = {
-    {"theme", 0, POPT_ARG_STRING, &page_choice.theme, 0, "light or dark", "THEME"},
-    {"zoom", 0, POPT_ARG_STRING, &page_choice.zoom, 0,
-     "device pixels to a page pixel in a PNG, 0.25 to 8; 2 or 3 for print", "FACTOR"},
-    {"width", 0, POPT_ARG_STRING, &page_choice.width, 0, "page pixels across, 640 to 8000", "PIXELS"},
-    {"colours", 0, POPT_ARG_STRING, &page_choice.colours, 0,
-     "viridis, magma, inferno, cividis, turbo, or the diverging blue-red", "TABLE"},
-    {"colour-scale", 0, POPT_ARG_STRING, &page_choice.scale, 0, "auto, linear, sqrt or log", "SCALE"},
-    {"grid", 0, POPT_ARG_NONE, &page_choice.grid, 0, "draw the grid of cells", NULL},
-    POPT_TABLEEND};
-
-/* ---- visiting */
-
-static void visit_table(const struct poptOption *table, const char *title, option_visitor *visit, void *context)
+static const char *colour_word(int i)
 {
-    for (const struct poptOption *o = table; o->longName || o->shortName || o->arg; o++)
-        if ((o->argInfo & POPT_ARG_MASK) == POPT_ARG_INCLUDE_TABLE)
-            visit_table(o->arg, o->descrip, visit, context);
-        else
-            visit(context, title, o);
+    const mv_colour_table *t = mv_colour_table_at(i);
+    return t ? t->name : NULL;
+}
+
+static const char *scale_word(int i)
+{
+    return i >= MV_SCALE_AUTO && i <= MV_SCALE_LOG ? mv_scale_kind_name((mv_scale_kind)i) : NULL;
+}
+
+#define AT(member) offsetof(options, member)
+
+static const mv_param model_params[] = {
+    {.name = "model",
+     .letter = 'm',
+     .kind = MV_PARAM_TEXT,
+     .offset = AT(model),
+     .argument = "MODEL",
+     .completes = MV_COMPLETE_MODEL,
+     .help = "a .safetensors file or a folder with one; the embedded model if left out"},
+    {0}};
+static const mv_param device_params[] = {{.name = "device",
+                                          .letter = 'd',
+                                          .kind = MV_PARAM_TEXT,
+                                          .offset = AT(device),
+                                          .otherwise = "auto",
+                                          .argument = "DEVICE",
+                                          .help = "auto, cpu, cpu:plain, cpu:avx2, cpu:avx512, or cuda[:N]"},
+                                         {.name = "threads",
+                                          .letter = 'j',
+                                          .kind = MV_PARAM_INTEGER,
+                                          .offset = AT(threads),
+                                          .least = 1,
+                                          .most = 4096,
+                                          .argument = "THREADS",
+                                          .help = "threads on the CPU; one for each core if left out"},
+                                         {0}};
+static const mv_param precision_params[] = {{.name = "precision",
+                                             .letter = 'p',
+                                             .kind = MV_PARAM_WORD,
+                                             .offset = AT(precision),
+                                             .words = precision_words,
+                                             .argument = "PRECISION",
+                                             .help = "of the computation; the device's own if left out"},
+                                            {0}};
+static const mv_param size_params[] = {{.name = "size",
+                                        .kind = MV_PARAM_SIZE,
+                                        .offset = AT(size),
+                                        .least = MV_SIZE_MIN,
+                                        .most = MV_SIZE_MAX,
+                                        .argument = "N|HxW",
+                                        .help = "pixels that the network sees; the model's if left out"},
+                                       {0}};
+static const mv_param crop_params[] = {{.name = "crop-pct",
+                                        .kind = MV_PARAM_NUMBER,
+                                        .offset = AT(crop_pct),
+                                        .least = 0.1,
+                                        .most = 1,
+                                        .argument = "SHARE",
+                                        .help = "share of the resized picture that is kept"},
+                                       {.name = "crop-mode",
+                                        .kind = MV_PARAM_WORD,
+                                        .offset = AT(crop_mode),
+                                        .words = crop_words,
+                                        .argument = "MODE",
+                                        .help = "how a picture is cut to size"},
+                                       {0}};
+static const mv_param picture_params[] = {
+    {.name = "no-exif",
+     .kind = MV_PARAM_FLAG,
+     .offset = AT(no_exif),
+     .help = "leave pictures as stored, whatever their EXIF orientation"},
+    {.name = "max-pixels",
+     .kind = MV_PARAM_COUNT,
+     .offset = AT(max_pixels),
+     .least = 1,
+     .most = 1e12,
+     .otherwise = "64M",
+     .argument = "PIXELS",
+     .help = "refuse larger pictures"},
+    {.name = "batch",
+     .letter = 'b',
+     .kind = MV_PARAM_INTEGER,
+     .offset = AT(batch),
+     .least = 1,
+     .most = 4096,
+     .otherwise = "8",
+     .argument = "N",
+     .help = "pictures that go through the network together"},
+    {.name = "resume",
+     .kind = MV_PARAM_FLAG,
+     .offset = AT(resume),
+     .help = "keep what an earlier, interrupted run has written, and go on from there"},
+    {.name = "shard",
+     .kind = MV_PARAM_SHARE,
+     .offset = AT(shard),
+     .most = 100000,
+     .argument = "I/N",
+     .help = "only part I of N equal parts of the pictures"},
+    {0}};
+static const mv_param page_output_params[] = {
+    {.name = "output",
+     .letter = 'o',
+     .kind = MV_PARAM_TEXT,
+     .offset = AT(out),
+     .argument = "OUT",
+     .completes = MV_COMPLETE_FILE,
+     .help = "a name ending in .png, .svg or .pdf; a folder (a name ending in /), for several pictures; or -"},
+    {0}};
+static const mv_param page_params[] = {
+    {.name = "format",
+     .kind = MV_PARAM_WORD,
+     .offset = AT(format),
+     .words = format_words,
+     .argument = "FORMAT",
+     .help = "of pages in a folder; png if left out"},
+    {.name = "theme",
+     .kind = MV_PARAM_WORD,
+     .offset = AT(theme),
+     .words = theme_words,
+     .argument = "THEME",
+     .help = "colours of the page"},
+    {.name = "zoom",
+     .kind = MV_PARAM_NUMBER,
+     .offset = AT(zoom),
+     .least = 0.25,
+     .most = 8,
+     .argument = "FACTOR",
+     .help = "device pixels for each page pixel of a PNG; 2 or 3 for print"},
+    {.name = "width",
+     .kind = MV_PARAM_INTEGER,
+     .offset = AT(width),
+     .least = 640,
+     .most = 8000,
+     .argument = "PIXELS",
+     .help = "page pixels across"},
+    {.name = "colours",
+     .also = "colors",
+     .kind = MV_PARAM_WORD,
+     .offset = AT(colours),
+     .word_at = colour_word,
+     .argument = "TABLE",
+     .help = "colour table of the maps"},
+    {.name = "colour-scale",
+     .also = "color-scale",
+     .kind = MV_PARAM_WORD,
+     .offset = AT(scale),
+     .word_at = scale_word,
+     .argument = "SCALE",
+     .help = "how values become places in the table"},
+    {.name = "grid", .kind = MV_PARAM_FLAG, .offset = AT(grid), .help = "draw the grid of cells"},
+    {0}};
+static const mv_param value_output_params[] = {
+    {.name = "output",
+     .letter = 'o',
+     .kind = MV_PARAM_TEXT,
+     .offset = AT(out),
+     .argument = "OUT",
+     .completes = MV_COMPLETE_FILE,
+     .help = "a name ending in .safetensors, .npz or .npy, or a folder (a name ending in /)"},
+    {0}};
+static const mv_param json_params[] = {
+    {.name = "json", .kind = MV_PARAM_FLAG, .offset = AT(json), .help = "print results as JSON"}, {0}};
+static const mv_param general_params[] = {
+    {.name = "quiet", .letter = 'q', .kind = MV_PARAM_FLAG, .offset = AT(quiet), .help = "no warnings, no progress"},
+    {.name = "verbose", .letter = 'v', .kind = MV_PARAM_FLAG, .offset = AT(verbose), .help = "say what is being done"},
+    {.name = "help", .letter = 'h', .kind = MV_PARAM_FLAG, .offset = AT(help), .help = "this text"},
+    {.name = "version", .letter = 'V', .kind = MV_PARAM_FLAG, .offset = AT(version), .help = "the version"},
+    {0}};
+
+/* The shared tables, each with the bit that adds it, in the order of help. */
+static const char group_own[] = "Options";
+static const struct {
+    unsigned takes; /* 0: always */
+    const mv_param *table;
+    const char *group;
+} shared_tables[] = {{TAKES_MODEL, model_params, "Model and device"},
+                     {TAKES_WEIGHTS, device_params, "Model and device"},
+                     {TAKES_PRECISION, precision_params, "Model and device"},
+                     {TAKES_SIZE, size_params, "Pictures"},
+                     {TAKES_CROP, crop_params, "Pictures"},
+                     {TAKES_PICTURES, picture_params, "Pictures"},
+                     {TAKES_PAGES, page_output_params, "Pages"},
+                     {TAKES_PAGES, page_params, "Pages"},
+                     {TAKES_VALUES, value_output_params, "Output"},
+                     {TAKES_JSON, json_params, "General"},
+                     {0, general_params, "General"}};
+enum { SHARED_TABLES = sizeof shared_tables / sizeof *shared_tables };
+
+static void visit_table(const mv_param *table, const char *group, option_visitor *visit, void *context)
+{
+    for (const mv_param *p = table; p && p->name; p++)
+        visit(context, group, p);
 }
 
 void options_visit(const command *c, option_visitor *visit, void *context)
 {
-    visit_table(c->options, "Options", visit, context);
+    visit_table(c->method_params, group_own, visit, context);
+    visit_table(c->params, group_own, visit, context);
+    for (int i = 0; i < SHARED_TABLES; i++)
+        if (!shared_tables[i].takes || shared_tables[i].takes & c->takes)
+            visit_table(shared_tables[i].table, shared_tables[i].group, visit, context);
+}
+
+static bool in_table(const mv_param *table, const mv_param *p)
+{
+    for (; table && table->name; table++)
+        if (table == p)
+            return true;
+    return false;
+}
+
+const char *option_name(const mv_param *p, char text[64])
+{
+    if (p->letter)
+        snprintf(text, 64, "-%c, --%s", p->letter, p->name);
+    else
+        snprintf(text, 64, "--%s", p->name);
+    return text;
 }
 
 /* ---- help */
 
-static void print_option(void *context, const char *table, const struct poptOption *o)
+static void print_option(void *context, const char *group, const mv_param *p)
 {
     const char **last = context;
-    char head[80];
-    if (*last != table) {
-        printf("\n%s\n", table);
-        *last = table;
+    char head[80], text[400];
+    if (!*last || strcmp(*last, group)) {
+        printf("\n%s\n", group);
+        *last = group;
     }
-    snprintf(head, sizeof head, "%s%c%s--%s%s%s", o->shortName ? "-" : " ", o->shortName ? o->shortName : ' ',
-             o->shortName ? ", " : "  ", o->longName, o->argDescrip ? " " : "", o->argDescrip ? o->argDescrip : "");
-    printf("  %-28s  %s\n", head, o->descrip);
+    snprintf(head, sizeof head, "%s%c%s--%s%s%s", p->letter ? "-" : " ", p->letter ? p->letter : ' ',
+             p->letter ? ", " : "  ", p->name, p->argument ? " " : "", p->argument ? p->argument : "");
+    printf("  %-28s  %s\n", head, mv_param_help(p, text, sizeof text));
 }
 
-static void print_help(const command *c)
+void options_help(const command *c)
 {
     const char *last = NULL;
     printf("usage: mvscope %s [OPTIONS]%s%s\n\n%s.\n", c->name, *c->operands ? " " : "", c->operands, c->summary);
@@ -100,151 +267,195 @@ static void print_help(const command *c)
     printf("\nmore: man mvscope-%s\n", c->name);
 }
 
-/* ---- mistakes */
+/* ---- parsing */
 
+/* All options of a command, and popt's table of them. popt returns an option's number plus one. */
 typedef struct {
     int n;
-    const char *words[64];
-} words;
+    const mv_param *param[96];
+    struct poptOption row[2 * 96]; /* with other spellings, and the end */
+    int rows;
+} table;
 
-static void collect(void *context, const char *table, const struct poptOption *o)
+static void add_row(void *context, const char *group, const mv_param *p)
 {
-    (void)table;
-    words *w = context;
-    if (w->n < 64)
-        w->words[w->n++] = o->longName;
+    (void)group;
+    table *t = context;
+    unsigned takes = p->kind == MV_PARAM_FLAG ? POPT_ARG_NONE : POPT_ARG_STRING;
+    if (t->n == sizeof t->param / sizeof *t->param)
+        return;
+    t->param[t->n++] = p;
+    t->row[t->rows++] = (struct poptOption){p->name, p->letter, takes, NULL, t->n, NULL, p->argument};
+    if (p->also)
+        t->row[t->rows++] = (struct poptOption){p->also, 0, takes, NULL, t->n, NULL, p->argument};
 }
 
-static void wrong_option(const command *c, const char *bad, int code) __attribute__((noreturn));
+static void wrong_option(const command *c, const table *t, const char *bad, int code) __attribute__((noreturn));
 
-static void wrong_option(const command *c, const char *bad, int code)
+static void wrong_option(const command *c, const table *t, const char *bad, int code)
 {
-    words w = {0};
-    char name[64];
-    const char *near = NULL;
-    options_visit(c, collect, &w);
+    const char *words[96], *near = NULL;
+    char name[64], *shown = mv_text_escape(bad);
+    for (int i = 0; i < t->n; i++)
+        words[i] = t->param[i]->name;
     snprintf(name, sizeof name, "%s", strncmp(bad, "--", 2) == 0 ? bad + 2 : "");
     name[strcspn(name, "=")] = 0;
     if (code == POPT_ERROR_BADOPT && *name)
-        near = mv_text_nearest(name, w.n, w.words);
+        near = mv_text_nearest(name, t->n, words);
     if (near)
-        die(EXIT_MISUSE, "%s: no such option; did you mean --%s? (mvscope %s --help)", bad, near, c->name);
-    if (code == POPT_ERROR_BADNUMBER || code == POPT_ERROR_OVERFLOW)
-        die(EXIT_MISUSE, "'%s': found where a whole number was expected (mvscope %s --help)", bad, c->name);
-    die(EXIT_MISUSE, "%s: %s (mvscope %s --help)", bad,
+        die(EXIT_MISUSE, "%s: no such option; did you mean --%s? (mvscope %s --help)", must(shown), near, c->name);
+    die(EXIT_MISUSE, "%s: %s (mvscope %s --help)", must(shown),
         code == POPT_ERROR_BADOPT ? "no such option" : poptStrerror(code), c->name);
 }
 
-const char *options_given(void)
+static void remember(call *c, const mv_param *p, const char *value)
 {
-    return given;
+    given *g = &c->given;
+    g->item = must(realloc(g->item, (size_t)(g->n + 1) * sizeof *g->item));
+    g->item[g->n].param = p;
+    g->item[g->n++].value = value;
 }
 
-static void remember(int argc, const char **argv, const char **operands)
+bool options_given(const call *c, const char *name)
 {
-    size_t at = 0;
-    for (int i = 1; i < argc; i++) {
-        bool operand = false;
-        for (const char **o = operands; o && *o; o++)
-            operand |= strcmp(*o, argv[i]) == 0;
-        if (strcmp(argv[i], "-o") == 0 || strcmp(argv[i], "--output") == 0)
-            i++;
-        else if (!operand && strncmp(argv[i], "--output=", 9) && at < sizeof given)
-            at += (size_t)snprintf(given + at, sizeof given - at, " %s", argv[i]);
+    for (int i = 0; i < c->given.n; i++)
+        if (strcmp(c->given.item[i].param->name, name) == 0)
+            return true;
+    return false;
+}
+
+/* Where an option's value goes: the command's own struct or the shared one. */
+static void *home_of(call *c, const mv_param *p)
+{
+    return in_table(c->command->method_params, p) || in_table(c->command->params, p) ? c->own : (void *)&c->o;
+}
+
+static void set_defaults(call *c)
+{
+    if (c->command->method_params)
+        mv_param_defaults(c->own, c->command->method_params);
+    if (c->command->params)
+        mv_param_defaults(c->own, c->command->params);
+    for (int i = 0; i < SHARED_TABLES; i++)
+        mv_param_defaults(&c->o, shared_tables[i].table);
+}
+
+void options_refuse_page(const call *c, const char *why)
+{
+    char name[64];
+    for (int i = 0; i < c->given.n; i++)
+        if (in_table(page_params, c->given.item[i].param) || in_table(page_output_params, c->given.item[i].param))
+            die(EXIT_MISUSE, "%s: has no effect %s", option_name(c->given.item[i].param, name), why);
+}
+
+static void refuse_without_effect(const call *c)
+{
+    char name[64];
+    for (int i = 0; i < c->given.n; i++) {
+        const char *needs = c->given.item[i].param->needs;
+        if (needs && !options_given(c, needs))
+            die(EXIT_MISUSE, "%s: has no effect without --%s", option_name(c->given.item[i].param, name), needs);
+    }
+    if (c->command->pages_need && !options_given(c, c->command->pages_need)) {
+        char why[64];
+        snprintf(why, sizeof why, "without --%s", c->command->pages_need);
+        options_refuse_page(c, why);
     }
 }
 
-const char **options_parse(const command *c, int argc, const char **argv, int *n)
+void options_parse(call *c, int argc, const char **argv)
 {
-    static const char *none[] = {NULL};
-    parser = poptGetContext("mvscope", argc, argv, c->options, 0);
+    static const char *const none[] = {NULL};
+    static table t; /* popt keeps pointers into it */
+    options_visit(c->command, add_row, &t);
+    poptContext parser = poptGetContext("mvscope", argc, argv, t.row, 0); /* owns the operands: it is never freed */
     if (!parser)
         die(EXIT_FAILED, "out of memory");
+    set_defaults(c);
     int code;
-    while ((code = poptGetNextOpt(parser)) > 0)
-        ;
+    while ((code = poptGetNextOpt(parser)) > 0) {
+        const mv_param *p = t.param[code - 1];
+        const char *value = p->kind == MV_PARAM_FLAG ? NULL : poptGetOptArg(parser);
+        char name[64];
+        mv_error e = {0};
+        if (mv_param_set(home_of(c, p), p, value ? value : "", option_name(p, name), &e))
+            die(EXIT_MISUSE, "%s", e.text);
+        remember(c, p, value);
+    }
     if (code < -1)
-        wrong_option(c, poptBadOption(parser, 0), code);
-    if (want_help) {
-        print_help(c);
+        wrong_option(c->command, &t, poptBadOption(parser, 0), code);
+    talk_quiet = c->o.quiet;
+    if (c->o.help) {
+        options_help(c->command);
         exit(finish(EXIT_DONE));
     }
-    if (want_version) {
+    if (c->o.version) {
         printf("mvscope %s\n", MV_VERSION);
         exit(finish(EXIT_DONE));
     }
     const char **rest = poptGetArgs(parser);
-    for (*n = 0; rest && rest[*n]; ++*n)
+    c->operand = rest ? (const char *const *)rest : none;
+    for (c->operands = 0; c->operand[c->operands]; c->operands++)
         ;
-    remember(argc, argv, rest);
-    return rest ? rest : none;
+    refuse_without_effect(c);
 }
 
-/* ---- values */
+/* ---- recipes */
 
-int option_integer(const char *option, const char *text, int least, int most)
+/* True for an option that does not change what a page shows. */
+static bool is_outward(const mv_param *p)
 {
-    char *end;
-    errno = 0;
-    long v = strtol(text, &end, 10);
-    if (end == text || *end || errno || v < least || v > most)
-        die(EXIT_MISUSE, "%s: found '%s', expected a whole number from %d to %d", option, text, least, most);
-    return (int)v;
+    static const char *const names[] = {"output", "json", "quiet", "verbose", "resume", "shard", "raw"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcmp(p->name, names[i]) == 0)
+            return true;
+    return false;
 }
 
-double option_number(const char *option, const char *text, double least, double most)
+/* Writes " WORD", quoted where a shell would read it otherwise. Bytes that are not safe to print take the form
+ * $'\xff'. */
+static void put_word(FILE *out, const char *word)
 {
-    char *end;
-    double v = strtod(text, &end);
-    if (end == text || *end || !(v >= least && v <= most))
-        die(EXIT_MISUSE, "%s: found '%s', expected a number from %g to %g", option, text, least, most);
-    return v;
+    fputc(' ', out);
+    if (*word &&
+        strspn(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./:,=+@%") == strlen(word)) {
+        fputs(word, out);
+        return;
+    }
+    char *escaped = mv_text_escape(word);
+    bool clean = escaped && mv_text_is_clean(word);
+    const char *text = clean || !escaped ? word : escaped;
+    fputs(clean ? "'" : "$'", out);
+    for (; *text; text++)
+        if (*text == '\'')
+            fputs(clean ? "'\\''" : "\\'", out);
+        else
+            fputc(*text, out);
+    fputc('\'', out);
+    free(escaped);
 }
 
-void option_size(const char *option, const char *text, int *h, int *w)
+char *options_recipe(const call *c, const char *source)
 {
-    int used = 0;
-    if (sscanf(text, "%5dx%5d%n", h, w, &used) == 2 && !text[used])
-        ;
-    else if (used = 0, sscanf(text, "%5d%n", h, &used) == 1 && !text[used])
-        *w = *h;
-    else
-        *h = *w = 0;
-    if (*h < MV_SIZE_MIN || *w < MV_SIZE_MIN || *h > MV_SIZE_MAX || *w > MV_SIZE_MAX)
-        die(EXIT_MISUSE, "%s: found '%s', expected N or HxW, from %d to %d pixels", option, text, MV_SIZE_MIN,
-            MV_SIZE_MAX);
-}
-
-mv_dtype option_precision(mv_dtype otherwise)
-{
-    const char *text = shared.precision;
-    if (!text)
-        return otherwise;
-    if (strcmp(text, "fp32") == 0)
-        return MV_F32;
-    if (strcmp(text, "bf16") == 0)
-        return MV_BF16;
-    if (strcmp(text, "fp16") == 0)
-        return MV_F16;
-    die(EXIT_MISUSE, "-p: found '%s', expected fp32, bf16 or fp16", text);
-}
-
-mv_page_style option_page_style(void)
-{
-    const page_options *p = &page_choice;
-    mv_error e = {0};
-    mv_page_style s = {.grid = p->grid != 0, .table = p->colours};
-    if (p->theme && strcmp(p->theme, "dark") == 0)
-        s.theme = MV_DARK;
-    else if (p->theme && strcmp(p->theme, "light"))
-        die(EXIT_MISUSE, "--theme: found '%s', expected light or dark", p->theme);
-    if (p->zoom)
-        s.zoom = option_number("--zoom", p->zoom, 0.25, 8);
-    if (p->width)
-        s.width = option_integer("--width", p->width, 640, 8000);
-    if (p->colours && !mv_colour_table_lookup(p->colours, &e))
-        die(EXIT_MISUSE, "--colours: %s", e.text);
-    if (p->scale && mv_scale_kind_of(&s.scale, p->scale, &e))
-        die(EXIT_MISUSE, "--colour-scale: %s", e.text);
-    return s;
+    char *text = NULL;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+    if (!out)
+        return NULL;
+    fprintf(out, "mvscope %s", c->command->name);
+    for (int i = 0; i < c->given.n; i++) {
+        const mv_param *p = c->given.item[i].param;
+        if (is_outward(p))
+            continue;
+        fprintf(out, " --%s", p->name);
+        if (c->given.item[i].value)
+            put_word(out, c->given.item[i].value);
+    }
+    put_word(out, strcmp(source, "-") ? mv_text_base_name(source) : source);
+    bool bad = ferror(out) != 0;
+    if (fclose(out) || bad) {
+        free(text);
+        return NULL;
+    }
+    return text;
 }

@@ -1,66 +1,84 @@
-/* Options as data: the tables that parse also print the help, complete in the shell and are held against the man pages.
+/* The options that commands share, and the parsing of all options from their tables (base/param.h). popt is the parser.
  */
 #ifndef OPTIONS_H
 #define OPTIONS_H
 
-#include <popt.h>
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "cmd/program.h"
-#include "src/base/tensor.h"
-#include "src/model/config.h"
-#include "src/picture/preprocess.h"
-#include "viz/page/pages.h"
+#include "src/base/param.h"
 
-/* What every command understands. */
+/* What a command takes: each bit adds its options. */
+enum {
+    TAKES_MODEL = 1,     /* --model */
+    TAKES_WEIGHTS = 2,   /* and --device, --threads: the network is run */
+    TAKES_PRECISION = 4, /* --precision */
+    TAKES_SIZE = 8,      /* --size */
+    TAKES_CROP = 16,     /* --crop-pct, --crop-mode */
+    TAKES_PICTURES = 32, /* operands are pictures: --no-exif, --max-pixels, --batch, --resume, --shard */
+    TAKES_PAGES = 64,    /* writes a page for each picture: --output, --format and the looks of pages */
+    TAKES_VALUES = 128,  /* --output names a store of values */
+    TAKES_JSON = 256,    /* --json */
+    TAKES_NETWORK = TAKES_MODEL | TAKES_WEIGHTS | TAKES_PRECISION | TAKES_SIZE | TAKES_CROP /* all but pictures */
+};
+
 typedef struct {
-    const char *model, *device, *precision, *out;
-    int threads, json, verbose;
-} shared_options;
+    const char *model, *device;
+    int precision;      /* an index of the words fp32, bf16, fp16; -1: the device's own */
+    int threads;        /* 0: one for each core */
+    mv_param_size size; /* 0: the model's */
+    double crop_pct;    /* 0: the model's */
+    int crop_mode;      /* -1: the model's */
+    bool no_exif;
+    size_t max_pixels;
+    int batch;
+    bool resume;
+    mv_param_part shard; /* n 0: everything */
+    const char *out;
+    int format; /* an index of the words png, svg, pdf; -1: not given */
+    int theme;  /* -1, or an index of light, dark */
+    double zoom;
+    int width;
+    int colours, scale; /* -1, or a word's index */
+    bool grid;
+    bool json, quiet, verbose, help, version;
+} options;
 
-/* How a picture becomes an input. */
+/* Options as they were given, in order. The strings are borrowed from the command line. */
 typedef struct {
-    const char *size, *crop_pct, *crop_mode;
-    int no_exif;
-    const char *max_pixels;
-} picture_options;
+    int n;
+    struct {
+        const mv_param *param;
+        const char *value; /* NULL for a flag */
+    } * item;
+} given;
 
-/* How a page looks. */
-typedef struct {
-    const char *theme, *zoom, *width, *colours, *scale;
-    int grid;
-} page_options;
+struct command;
+struct call;
 
-extern shared_options shared;
-extern picture_options picture_choice;
-extern page_options page_choice;
+/* Calls back for every option of a command, shared ones included, in the order of help. `group` is its heading: equal
+ * pointers mean the same group. */
+typedef void option_visitor(void *context, const char *group, const mv_param *p);
+void options_visit(const struct command *c, option_visitor *visit, void *context);
 
-/* Tables for POPT_ARG_INCLUDE_TABLE. */
-extern struct poptOption options_model[], options_output[], options_talk[], options_picture[], options_page[];
-#define OPTIONS_INCLUDE(table, title)                                                                                  \
-    {                                                                                                                  \
-        NULL, 0, POPT_ARG_INCLUDE_TABLE, table, 0, title, NULL                                                         \
-    }
+/* Parses a command's options into c->o and c->own, and sets its operands. --help and --version end the program; a
+ * mistake ends it with status 2 and names the nearest option. */
+void options_parse(struct call *c, int argc, const char **argv);
 
-/* Parses a command's options; the operands are returned, ended by NULL, *n of them. --help and --version end the
- * program; a mistake does so with status 2, naming the nearest option. */
-const char **options_parse(const command *c, int argc, const char **argv, int *n);
+/* True if the option of that name was given. */
+bool options_given(const struct call *c, const char *name);
 
-/* The options of this call as they were given, without operands and -o: for recipes. */
-const char *options_given(void);
+/* Ends the program with status 2 if an option that only changes pages was given; `why` completes "has no effect ". */
+void options_refuse_page(const struct call *c, const char *why);
 
-/* Calls back for every option of a command, tables followed: long name, short name or 0, argument's name or NULL, what
- * it does. */
-typedef void option_visitor(void *context, const char *table, const struct poptOption *o);
-void options_visit(const command *c, option_visitor *visit, void *context);
+/* The command line that makes this page again, as text for the shell: the options that change what is drawn, in order,
+ * and the base name of `source`. The caller's to free; NULL without memory. */
+char *options_recipe(const struct call *c, const char *source);
 
-/* ---- values; what does not fit ends the program with status 2 and says what was expected */
-int option_integer(const char *option, const char *text, int least, int most);
-double option_number(const char *option, const char *text, double least, double most);
-/* N or HxW */
-void option_size(const char *option, const char *text, int *h, int *w);
-mv_dtype option_precision(mv_dtype otherwise); /* of -p, or `otherwise` where it was left out */
-mv_page_style option_page_style(void);
+/* "-k, --top" */
+const char *option_name(const mv_param *p, char text[64]);
+
+/* The help of one command, and of the program. */
+void options_help(const struct command *c);
 
 #endif

@@ -7,7 +7,7 @@
 
 #include "assets/assets.h"
 #include "cmd/device.h"
-#include "cmd/options.h"
+#include "cmd/talk.h"
 
 /* ---- the model */
 
@@ -23,7 +23,7 @@ static void open_embedded(session *s)
         die(EXIT_FAILED, "%s", no_model);
     s->checkpoint = mv_checkpoint_of(model.bytes, model.size, "nano", &e);
     if (!s->checkpoint)
-        die_of(&e);
+        die_of(&e, false);
 }
 
 /* ImageNet's 1000 classes, "wnid<TAB>name" a line */
@@ -32,67 +32,74 @@ static void read_labels(mv_labels *out)
     mv_error e = {0};
     mv_asset text = MV_ASSET(labels);
     if (mv_labels_parse(out, (const char *)text.bytes, text.size, "class names", &e))
-        die_of(&e);
+        die_of(&e, false);
 }
 
-static void choose_pipeline(mv_config *c)
+static void choose_pipeline(mv_config *c, const options *o)
 {
     mv_preprocess *p = &c->preprocess;
-    if (picture_choice.size)
-        option_size("--size", picture_choice.size, &p->h, &p->w);
-    if (picture_choice.crop_pct)
-        p->crop_pct = option_number("--crop-pct", picture_choice.crop_pct, 0.1, 1);
-    if (picture_choice.crop_mode && !mv_crop_mode_of(picture_choice.crop_mode, &p->mode))
-        die(EXIT_MISUSE, "--crop-mode: found '%s', expected center, squash or border", picture_choice.crop_mode);
+    if (o->size.h)
+        p->h = o->size.h, p->w = o->size.w;
+    if (o->crop_pct > 0)
+        p->crop_pct = o->crop_pct;
+    if (o->crop_mode >= 0)
+        p->mode = (mv_crop_mode)o->crop_mode;
 }
 
-void session_open(session *s)
+mv_dtype precision_of(const options *o, mv_dtype otherwise)
+{
+    static const mv_dtype types[] = {MV_F32, MV_BF16, MV_F16};
+    return o->precision < 0 ? otherwise : types[o->precision];
+}
+
+void session_open(session *s, const options *o)
 {
     struct stat st;
     mv_error e = {0};
     *s = (session){0};
-    if (!shared.model)
+    if (!o->model)
         open_embedded(s);
-    else if (stat(shared.model, &st) && mv_config_lookup(shared.model, &s->config))
+    else if (stat(o->model, &st) && mv_config_lookup(o->model, &s->config))
         snprintf(s->name, sizeof s->name, "%s", s->config.name);
-    else if (!(s->checkpoint = mv_checkpoint_open(shared.model, &e))) {
+    else if (!(s->checkpoint = mv_checkpoint_open(o->model, &e))) {
         char names[MV_CONFIG_NAMES];
-        if (!strchr(shared.model, '/') && !strchr(shared.model, '.') && stat(shared.model, &st))
-            die(EXIT_FAILED, "%s: found neither a file nor a variant of that name; variants are %s", shared.model,
+        if (!strchr(o->model, '/') && !strchr(o->model, '.') && stat(o->model, &st))
+            die(EXIT_FAILED, "%s: found neither a file nor a variant of that name; variants are %s", o->model,
                 mv_config_names(names));
-        die_of(&e);
+        die_of(&e, false);
     }
     if (s->checkpoint) {
         s->config = *mv_checkpoint_config(s->checkpoint);
         snprintf(s->name, sizeof s->name, "%s", mv_checkpoint_name(s->checkpoint));
     }
-    choose_pipeline(&s->config);
+    choose_pipeline(&s->config, o);
     if (s->config.classes == 1000 && (!s->checkpoint || mv_checkpoint_labels(s->checkpoint)->n == 0))
         read_labels(&s->labels);
 }
 
-void session_load(session *s)
+void session_load(session *s, const options *o)
 {
     mv_error e = {0};
     if (!s->checkpoint)
         die(EXIT_FAILED,
-            "-m %s: a variant's name has no weights, enough for info and sites alone; give -m its checkpoint: a "
-            ".safetensors file, or a "
-            "folder with model.safetensors and config.json",
-            shared.model);
+            "-m %s: a variant's name brings no weights and works with info and sites alone; give -m its checkpoint, a "
+            ".safetensors file or a folder with model.safetensors and config.json",
+            o->model);
     bool may_fall_back;
-    s->backend = device_chosen(&may_fall_back);
+    snprintf(s->loading, sizeof s->loading, "loading %s", s->name);
+    progress_begin(s->loading);
+    s->backend = device_chosen(o, &may_fall_back);
     s->model = mv_model_new(&s->config, s->backend, mv_checkpoint_source(s->checkpoint), &e);
     if (!s->model && may_fall_back && (e.code == MV_ENOMEM || e.code == MV_EDEVICE)) {
         warn("%s; going on with the CPU", e.text);
         s->backend->free(s->backend);
         e = (mv_error){0};
-        s->backend = device_cpu();
+        s->backend = device_cpu(o);
         s->model = mv_model_new(&s->config, s->backend, mv_checkpoint_source(s->checkpoint), &e);
     }
     if (!s->model)
-        die_of(&e);
-    if (shared.verbose)
+        die_of(&e, false);
+    if (o->verbose)
         warn("%s: %.1f M parameters on %s (%s)", s->name, (double)mv_model_parameters(s->model) * 1e-6,
              s->backend->name, s->backend->about);
 }

@@ -1,9 +1,11 @@
-/* What a command works with: the model that -m names, on the device that -d names, with the pipeline that the picture
- * options ask for; and the class names. Failures end the program with a sentence.
+/* What a command works with: the model that --model names, on the device that --device names, with the pipeline that
+ * the picture options ask for, and the class names. Failures end the program with a message: a session is opened before
+ * any output.
  */
 #ifndef SESSION_H
 #define SESSION_H
 
+#include "cmd/options.h"
 #include "src/model/checkpoint.h"
 #include "src/model/weights.h"
 
@@ -13,20 +15,21 @@ typedef struct {
     mv_backend *backend;       /* NULL until session_load */
     mv_model *model;
     mv_labels labels; /* ImageNet's, for a model of 1000 classes that brings none */
-    char name[80], hash[65];
+    char name[80], hash[65], loading[96];
 } session;
 
-/* Opens the checkpoint, reads sizes; loads nothing yet. */
-void session_open(session *s);
+/* Opens the checkpoint and reads its sizes; loads nothing yet. */
+void session_open(session *s, const options *o);
 
-/* Binds the weights on the device. A variant without weights ends the program, saying how to get some. */
-void session_load(session *s);
+/* Binds the weights on the device. A variant without weights ends the program and says how to get some. */
+void session_load(session *s, const options *o);
 void session_close(session *s);
 
-/* SHA-256 of the checkpoint, computed when first asked for; "" without one. */
+/* SHA-256 of the checkpoint, computed at the first call; "" without one. Later calls, and s->hash, may be read by
+ * several threads. */
 const char *session_hash(session *s);
 
-/* "church"; "class 7" where no name is known. wnid: NULL where unknown. */
+/* "church"; "class 7" where no name is known. Returns a string of the session or text. wnid: NULL where unknown. */
 const char *session_class(const session *s, int i, char text[24]);
 const char *session_wnid(const session *s, int i);
 
@@ -36,5 +39,8 @@ const char *session_device(const session *s);
 
 /* "224 x 224, center 1.0": how pictures are prepared. */
 const char *session_pipeline(const session *s, char text[64]);
+
+/* The type that --precision asks for; `otherwise` if it was not given. */
+mv_dtype precision_of(const options *o, mv_dtype otherwise);
 
 #endif

@@ -1,17 +1,203 @@
 #include "cmd/talk.h"
 
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <time.h>
+#include <unistd.h>
 
-int talk_quiet;
+#include "src/base/text.h"
+
+bool talk_quiet;
+
+/* ---- the line of progress: one for the process, as there is one terminal */
+
+enum { WAIT_MS = 500, REDRAW_MS = 100, BAR = 32 };
+
+static pthread_mutex_t terminal = PTHREAD_MUTEX_INITIALIZER; /* of all that follows, and of stdout and stderr */
+static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
+static struct {
+    pthread_t ticker;
+    bool ticking, ending, shown;
+    const char *what; /* NULL: nothing to tell */
+    int done, all, first;
+    double since, counting; /* seconds: when `what` began; when the first count came */
+} progress;
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static int columns(void)
+{
+    struct winsize size;
+    return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+}
+
+/* "1:04 left" */
+static void time_text(double seconds, char text[32])
+{
+    long s = seconds < 360000 ? (long)(seconds + 0.5) : 360000;
+    if (s >= 3600)
+        snprintf(text, 32, "%ld:%02ld:%02ld left", s / 3600, s / 60 % 60, s % 60);
+    else
+        snprintf(text, 32, "%ld:%02ld left", s / 60, s % 60);
+}
+
+/* The line, as long as the terminal is wide: the bar goes first, then the rate. */
+static void progress_text(char *text, size_t size)
+{
+    int room = columns() - 1;
+    double passed = now() - progress.counting;
+    if (progress.all < 2) {
+        snprintf(text, size, "%s ...", progress.what);
+    } else {
+        char count[64], rate[64] = "", left[32];
+        snprintf(count, sizeof count, "%d of %d pictures", progress.done, progress.all);
+        int answered = progress.done - progress.first;
+        if (answered > 0 && passed > 0) {
+            time_text(passed / answered * (progress.all - progress.done), left);
+            snprintf(rate, sizeof rate, ", %.*f/s, %s", answered / passed < 10 ? 1 : 0, answered / passed, left);
+        }
+        int words = (int)(strlen(count) + strlen(rate));
+        int bar = room - words - 3 < BAR ? room - words - 3 : BAR;
+        if (bar >= 8) {
+            char marks[BAR + 1];
+            memset(marks, ' ', sizeof marks);
+            memset(marks, '#', (size_t)((long)bar * progress.done / progress.all));
+            snprintf(text, size, "[%.*s] %s%s", bar, marks, count, rate);
+        } else if (words <= room)
+            snprintf(text, size, "%s%s", count, rate);
+        else
+            snprintf(text, size, "%d/%d", progress.done, progress.all);
+    }
+    if (room > 0 && strlen(text) > (size_t)room)
+        text[room] = '\0';
+}
+
+static void draw_progress(void)
+{
+    char text[256];
+    if (!progress.what || now() - progress.since < 1e-3 * WAIT_MS)
+        return;
+    progress_text(text, sizeof text);
+    fprintf(stderr, "\r%s\033[K", text);
+    fflush(stderr);
+    progress.shown = true;
+}
+
+static void clear_progress(void)
+{
+    if (progress.shown) {
+        fputs("\r\033[K", stderr);
+        fflush(stderr);
+    }
+    progress.shown = false;
+}
+
+static void *tick(void *unused)
+{
+    (void)unused;
+    pthread_mutex_lock(&terminal);
+    while (!progress.ending) {
+        struct timespec until;
+        clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_nsec += REDRAW_MS * 1000000L;
+        until.tv_sec += until.tv_nsec / 1000000000L;
+        until.tv_nsec %= 1000000000L;
+        if (pthread_cond_timedwait(&changed, &terminal, &until) == ETIMEDOUT && !progress.ending)
+            draw_progress();
+    }
+    clear_progress();
+    pthread_mutex_unlock(&terminal);
+    return NULL;
+}
+
+/* A thread without signals: those are for the thread that computes. */
+static bool start_ticker(void)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    bool started = pthread_create(&progress.ticker, NULL, tick, NULL) == 0;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return started;
+}
+
+void progress_begin(const char *what)
+{
+    if (talk_quiet || !isatty(STDERR_FILENO))
+        return;
+    pthread_mutex_lock(&terminal);
+    clear_progress();
+    progress.what = what;
+    progress.since = now();
+    progress.done = progress.all = 0;
+    progress.counting = 0;
+    progress.ending = false;
+    if (!progress.ticking)
+        progress.ticking = start_ticker();
+    pthread_mutex_unlock(&terminal);
+}
+
+void progress_count(int done, int all)
+{
+    pthread_mutex_lock(&terminal);
+    if (progress.counting <= 0) {
+        progress.counting = now();
+        progress.first = done;
+    }
+    progress.done = done;
+    progress.all = all;
+    pthread_mutex_unlock(&terminal);
+}
+
+void progress_end(void)
+{
+    pthread_mutex_lock(&terminal);
+    bool ticking = progress.ticking;
+    progress.ending = true;
+    progress.ticking = false;
+    progress.what = NULL;
+    pthread_cond_signal(&changed);
+    pthread_mutex_unlock(&terminal);
+    if (ticking)
+        pthread_join(progress.ticker, NULL);
+}
+
+/* ---- messages */
+
+/* True for text that a terminal shows as it is. A backslash is one, though mv_text_escape doubles it. */
+static bool is_safe(const char *text)
+{
+    char plain[1024];
+    size_t n = 0;
+    for (; *text && n + 1 < sizeof plain; text++)
+        if (*text != '\\')
+            plain[n++] = *text;
+    plain[n] = '\0';
+    return mv_text_is_clean(plain);
+}
 
 static void say(const char *format, va_list args)
 {
-    fflush(stdout); /* results and complaints in the order they came */
-    fprintf(stderr, "mvscope: ");
-    vfprintf(stderr, format, args);
-    fputc('\n', stderr);
+    char text[1024];
+    vsnprintf(text, sizeof text, format, args);
+    char *escaped = is_safe(text) ? NULL : mv_text_escape(text);
+    pthread_mutex_lock(&terminal);
+    clear_progress();
+    fflush(stdout); /* results and messages in the order they came */
+    fprintf(stderr, "mvscope: %s\n", escaped ? escaped : text);
+    pthread_mutex_unlock(&terminal);
+    free(escaped);
 }
 
 void warn(const char *format, ...)
@@ -40,9 +226,9 @@ void die(int status, const char *format, ...)
     exit(status);
 }
 
-void die_of(const mv_error *e)
+void die_of(const mv_error *e, bool words)
 {
-    die(EXIT_FAILED, "%s", e->text);
+    die(words && e->code == MV_EINPUT ? EXIT_MISUSE : EXIT_FAILED, "%s", e->text);
 }
 
 void *must(void *p)
@@ -52,13 +238,38 @@ void *must(void *p)
     return p;
 }
 
+/* ---- results */
+
+bool talk_results(const char *text, size_t n)
+{
+    bool good = true;
+    pthread_mutex_lock(&terminal);
+    clear_progress();
+    while (n && good) {
+        ssize_t k = write(STDOUT_FILENO, text, n);
+        if (k >= 0)
+            text += k, n -= (size_t)k;
+        else
+            good = errno == EINTR;
+    }
+    pthread_mutex_unlock(&terminal);
+    return good;
+}
+
+int talk_results_failed(int error)
+{
+    if (error == EPIPE) {
+        signal(SIGPIPE, SIG_DFL);
+        raise(SIGPIPE);
+    }
+    complain("standard output: cannot be written: %s", strerror(error));
+    return EXIT_FAILED;
+}
+
 int finish(int status)
 {
     bool bad = ferror(stdout) != 0;
-    if (fflush(stdout) || bad) {
-        complain("standard output: %s",
-                 bad ? "a write failed" : "cannot be written: the disk is full or the reader is gone");
-        return EXIT_FAILED;
-    }
-    return status;
+    if (fflush(stdout) == 0 && !bad)
+        return status;
+    return talk_results_failed(errno ? errno : EIO);
 }

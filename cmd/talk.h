@@ -1,27 +1,54 @@
-/* How the program talks and ends. stdout carries results, stderr talks. Exit 0: done; 1: failed; 2: misuse. */
+/* How the program talks and ends. stdout carries results, stderr carries messages and, on a terminal, one line of
+ * progress. Exit status 0: done; 1: something failed; 2: misuse of the command line.
+ *
+ * All functions may be called by several threads; what one of them writes stays together, and the line of progress is
+ * cleared before anything else is written.
+ */
 #ifndef TALK_H
 #define TALK_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "src/base/status.h"
 
 enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_MISUSE = 2 };
 
-extern int talk_quiet; /* -q: no warnings */
+extern bool talk_quiet; /* -q: no warnings, no progress */
 
-/* "mvscope: TEXT" on stderr, unless -q asked for silence about what is no error. */
+/* "mvscope: TEXT" on stderr; `warn` only without -q. Bytes that are not safe to print are escaped. */
 void warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* Complains of *e and exits: 1, or 2 where the caller's words were at fault. */
-void die_of(const mv_error *e) __attribute__((noreturn));
+/* Complains and ends the program. Never called while an output is open. */
 void die(int status, const char *format, ...) __attribute__((format(printf, 2, 3), noreturn));
 
-/* p, which is what an allocation gave; ends the program where that was NULL. */
+/* The same with the text of *e: status 2 for MV_EINPUT where `words` says that an option was at fault, else 1. */
+void die_of(const mv_error *e, bool words) __attribute__((noreturn));
+
+/* Returns p, the result of an allocation; ends the program if it is NULL. Never called while an output is open. */
 void *must(void *p);
 
-/* Ends the results: flushes stdout and fails if it took not all (a full disk, a closed pipe). */
+/* Writes n bytes of results to stdout at once. False after a failure, which is in errno. */
+bool talk_results(const char *text, size_t n);
+
+/* Ends the results of a command that prints by stdio: flushes stdout. A full disk is a failure; if the reader has left,
+ * the process ends as it does by SIGPIPE. Returns the exit status. */
 int finish(int status);
+
+/* Says why a write of results failed; quietly ends the process by SIGPIPE if the reader has left. */
+int talk_results_failed(int error);
+
+/* ---- progress, on a terminal and without -q alone */
+
+/* From here on the line tells about `what`, a string that outlives it: "loading T". It appears after half a second, at
+ * most ten times a second. */
+void progress_begin(const char *what);
+
+/* `done` of `all` pictures; the rate counts from the first call. */
+void progress_count(int done, int all);
+
+/* Clears the line and ends its thread. */
+void progress_end(void);
 
 #endif

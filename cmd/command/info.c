@@ -1,17 +1,13 @@
-#include <jansson.h>
+/* info: a network's levels, their shapes, parameters, multiply-adds and memory. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "cmd/options.h"
-#include "cmd/session.h"
+#include "cmd/reply.h"
+#include "cmd/talk.h"
 #include "src/device/null.h"
 #include "src/model/grid.h"
 #include "src/run/run.h"
-
-static const struct poptOption options[] = {OPTIONS_INCLUDE(options_model, "Model and device"),
-                                            OPTIONS_INCLUDE(options_picture, "Pictures"),
-                                            OPTIONS_INCLUDE(options_talk, "General"), POPT_TABLEEND};
 
 typedef struct {
     const char *name;
@@ -20,14 +16,17 @@ typedef struct {
     uint64_t macs, attention;
 } part;
 
-static void describe(part *p, const session *s, const mv_model *m, const mv_run *r)
+static void describe(part *p, const call *of, const mv_model *m, const mv_run *r)
 {
     static const char *const names[MV_PARTS] = {"stem", "level 0", "level 1", "level 2", "level 3", "head"};
-    const mv_config *c = &s->config;
-    size_t wide = mv_dtype_size(option_precision(MV_F32));
+    const mv_config *c = &of->session.config;
+    const mv_costs costs = mv_run_costs(r);
+    size_t wide = mv_dtype_size(precision_of(&of->o, MV_F32));
     for (int i = 0; i < MV_PARTS; i++) {
-        p[i] = (part){
-            .name = names[i], .parameters = m->parameters[i], .macs = r->macs[i], .attention = r->attention_macs[i]};
+        p[i] = (part){.name = names[i],
+                      .parameters = m->parameters[i],
+                      .macs = costs.macs[i],
+                      .attention = costs.attention_macs[i]};
         int level = i - MV_PART_LEVEL0;
         if (i == MV_PART_HEAD) {
             snprintf(p[i].shape, sizeof p[i].shape, "%d classes", c->classes);
@@ -46,12 +45,13 @@ static void describe(part *p, const session *s, const mv_model *m, const mv_run 
     }
 }
 
-static void print_table(const session *s, const part *p, size_t scratch)
+static void print_table(const call *of, const part *p, size_t scratch)
 {
+    const session *s = &of->session;
     char pipeline[64];
     const mv_config *c = &s->config;
     part sum = {0};
-    size_t wide = mv_dtype_size(option_precision(MV_F32));
+    size_t wide = mv_dtype_size(precision_of(&of->o, MV_F32));
     printf("%s: dim %d, depths %d %d %d %d, heads %d %d, windows %d %d%s, %d classes\n", s->name, c->dim, c->depth[0],
            c->depth[1], c->depth[2], c->depth[3], c->heads[2], c->heads[3], c->window[2], c->window[3],
            c->gamma ? ", layer scale" : "", c->classes);
@@ -69,21 +69,26 @@ static void print_table(const session *s, const part *p, size_t scratch)
            (double)sum.parameters * 1e-6, (double)sum.macs * 1e-9, (double)(sum.macs + sum.attention) * 1e-9);
     printf("memory: %.1f MB of weights and %.1f MB of scratch at one picture, %s\n",
            (double)(sum.parameters * wide) * 1e-6, (double)scratch * 1e-6,
-           shared.precision ? shared.precision : "fp32");
+           precision_of(&of->o, MV_F32) == MV_F32    ? "fp32"
+           : precision_of(&of->o, MV_F32) == MV_BF16 ? "bf16"
+                                                     : "fp16");
 }
 
-static void print_json(session *s, const part *p, size_t scratch)
+static void print_json(call *of, const part *p, size_t scratch)
 {
+    session *s = &of->session;
     const mv_config *c = &s->config;
     json_t *levels = json_array();
-    size_t parameters = 0, wide = mv_dtype_size(option_precision(MV_F32));
+    mv_error e = {0};
+    bool good = levels != NULL;
+    size_t parameters = 0, wide = mv_dtype_size(precision_of(&of->o, MV_F32));
     uint64_t macs = 0, attention = 0;
     for (int i = 0; i < MV_PARTS; i++) {
-        json_array_append_new(levels,
-                              json_pack("{s:s,s:s,s:s,s:I,s:I,s:I,s:I}", "part", p[i].name, "blocks", p[i].blocks,
-                                        "features", p[i].shape, "parameters", (json_int_t)p[i].parameters, "macs",
-                                        (json_int_t)p[i].macs, "attention_macs", (json_int_t)p[i].attention,
-                                        "feature_bytes", (json_int_t)p[i].features));
+        good = good &&
+               reply_append(levels, json_pack("{s:s,s:s,s:s,s:I,s:I,s:I,s:I}", "part", p[i].name, "blocks", p[i].blocks,
+                                              "features", p[i].shape, "parameters", (json_int_t)p[i].parameters, "macs",
+                                              (json_int_t)p[i].macs, "attention_macs", (json_int_t)p[i].attention,
+                                              "feature_bytes", (json_int_t)p[i].features));
         parameters += p[i].parameters, macs += p[i].macs, attention += p[i].attention;
     }
     json_t *all = json_pack(
@@ -94,44 +99,44 @@ static void print_json(session *s, const part *p, size_t scratch)
         c->preprocess.crop_pct, "crop_mode", mv_crop_mode_name(c->preprocess.mode), "parameters",
         (json_int_t)parameters, "macs", (json_int_t)macs, "attention_macs", (json_int_t)attention, "weight_bytes",
         (json_int_t)(parameters * wide), "scratch_bytes", (json_int_t)scratch, "levels", levels);
-    char *text = all ? json_dumps(all, JSON_COMPACT | JSON_REAL_PRECISION(9)) : NULL;
-    if (!text)
-        die(EXIT_FAILED, "out of memory");
-    puts(text);
-    free(text);
-    json_decref(all);
+    if (!good || reply_print(all, stdout, "info", &e))
+        die(EXIT_FAILED, "info: out of memory");
 }
 
-static int run(int n, const char **words)
+static int run(call *c)
 {
-    if (n)
+    if (c->operands)
         die(EXIT_MISUSE, "info: found '%s', expected no operand; the model is named by -m (mvscope info --help)",
-            words[0]);
-    session s;
+            c->operand[0]);
+    session *s = &c->session;
     mv_error e = {0};
     part parts[MV_PARTS];
-    session_open(&s);
-    mv_backend *null = mv_null_new(option_precision(MV_F32), &e);
-    mv_model *checked = null && s.checkpoint ? mv_model_new(&s.config, null, mv_checkpoint_source(s.checkpoint), &e)
-                                             : NULL; /* every tensor is looked at */
-    mv_model *m = null && !e.code ? mv_model_new(&s.config, null, NULL, &e) : NULL;
-    mv_run *r = m ? mv_run_new(m, s.config.preprocess.h, s.config.preprocess.w, 1, NULL, &e) : NULL;
+    session_open(s, &c->o);
+    mv_backend *null = mv_null_new(precision_of(&c->o, MV_F32), &e);
+    mv_model *checked = null && s->checkpoint ? mv_model_new(&s->config, null, mv_checkpoint_source(s->checkpoint), &e)
+                                              : NULL; /* looks at every tensor */
+    mv_model *m = null && !e.code ? mv_model_new(&s->config, null, NULL, &e) : NULL;
+    mv_run *r = m ? mv_run_new(m, s->config.preprocess.h, s->config.preprocess.w, 1, NULL, &e) : NULL;
     if (!r || mv_run_forward(r, NULL, 1, NULL, &e))
-        die_of(&e);
-    describe(parts, &s, m, r);
-    if (shared.json)
-        print_json(&s, parts, mv_run_memory(r));
+        die_of(&e, false);
+    describe(parts, c, m, r);
+    if (c->o.json)
+        print_json(c, parts, mv_run_memory(r));
     else
-        print_table(&s, parts, mv_run_memory(r));
+        print_table(c, parts, mv_run_memory(r));
     mv_run_free(r);
     mv_model_free(m);
     mv_model_free(checked);
     null->free(null);
-    session_close(&s);
+    session_close(s);
     return EXIT_DONE;
 }
 
 static const char *const examples[] = {"info", "info -m L3-512-21K", "info --json -m T --size 448", NULL};
 
-const command cmd_info = {"info",  "",       "Shows a network's levels: shapes, parameters, multiply-adds, memory",
-                          options, examples, run};
+const command command_info = {.name = "info",
+                              .operands = "",
+                              .summary = "Shows a network's levels: shapes, parameters, multiply-adds, memory",
+                              .takes = TAKES_MODEL | TAKES_PRECISION | TAKES_SIZE | TAKES_CROP | TAKES_JSON,
+                              .examples = examples,
+                              .run = run};

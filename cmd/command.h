@@ -1,0 +1,92 @@
+/* What a command is: a const struct that says what it takes, and up to five functions. Option tables, checks, help,
+ * completion, the loop over pictures, progress, resuming, signals and the exit status follow from it.
+ *
+ * A command that takes pictures runs through stream.c, the only loop over pictures:
+ *
+ *     check     once, with nothing opened yet: words that do not go together end the program with status 2
+ *     open      once, when the model and the device are there: says what is asked of each picture (call.ask), opens
+ *               stores
+ *     batch     after each batch, in order, on the thread that computes: what must follow the order of computing
+ *     picture   once for each picture, on a writer thread: draws, writes files, prints results to shot.out. Several
+ *               pictures may be in work at once, so it must not write to `own`; what it prints appears in the order of
+ *               the pictures
+ *     close     once, at the end, also after a failure or an interruption (call.stopped)
+ *
+ * Between open and close nothing ends the program; everything returns its failure. Any other command has `run` alone.
+ */
+#ifndef COMMAND_H
+#define COMMAND_H
+
+#include "cmd/options.h"
+#include "cmd/session.h"
+#include "src/base/image.h"
+#include "src/explain/methods.h"
+
+enum { CALL_ASKS = 16 };
+
+typedef struct call call;
+
+/* One picture's answers. Everything is borrowed for the call of `picture` or `batch`. */
+typedef struct {
+    const char *path; /* as it is opened */
+    const char *name; /* for results, safe to print: the path, with "[3]" for a picture of a ready input of several */
+    const char *base; /* the name without its folders */
+    int index, of;    /* which of a ready input's pictures; 0 of 1 for a picture file */
+    int h, w;         /* pixels of the network's input */
+    const float *logits;
+    const mv_image *image;   /* what the network saw; NULL unless call.shows */
+    const mv_maps *maps;     /* for each ask */
+    const char *page, *raw;  /* where its page and its numbers go; NULL: not wanted */
+    struct mv_fonts **fonts; /* this thread's typefaces; opened by the first page */
+    FILE *out;               /* its results */
+} shot;
+
+typedef struct command {
+    const char *name, *operands, *summary;
+    const mv_param *method_params; /* parameters of a method that are options of the command; NULL: none */
+    const mv_param *params;        /* its own options, into the same struct; NULL: none */
+    size_t size;                   /* bytes of that struct */
+    unsigned takes;                /* TAKES_ bits of options.h */
+    const char *pages_need;        /* the option without which no page is written; NULL: pages are always written */
+    const char *const *examples;   /* ended by NULL */
+    void (*check)(call *c);
+    mv_status (*open)(call *c, mv_error *e);
+    mv_status (*batch)(call *c, const shot *shots, int n, mv_error *e);
+    mv_status (*picture)(const call *c, const shot *t, mv_error *e);
+    mv_status (*close)(call *c, mv_error *e);
+    int (*run)(call *c);
+} command;
+
+/* One call of the program. */
+struct call {
+    const command *command;
+    options o; /* the shared options */
+    given given;
+    void *own; /* the command's options and state, command->size bytes */
+    int operands;
+    const char *const *operand;
+    session session;
+
+    /* ---- what `check` and `open` say */
+    bool wants_page, wants_raw; /* a file for each picture, named by stream.c */
+    const char *raw;            /* --raw, if wants_raw */
+    bool shows;                 /* shot.image is wanted */
+    bool one_size;              /* all inputs must have the size of the first */
+    int asks;
+    mv_ask ask[CALL_ASKS];
+    mv_probe *probes; /* besides those of the asks; NULL: none */
+    /* True for a picture that an earlier run has answered (--resume). NULL: files that exist say so. */
+    bool (*answered)(const call *c, const char *name);
+
+    /* ---- what stream.c says */
+    const struct operands *list; /* the pictures of this run, those of an earlier one included */
+    int expected, height, width; /* with one_size: pictures of all operands, and the size of the input */
+    int pictures;                /* operands that are answered in this run; a ready input counts as one */
+    int done, failed, kept;      /* pictures answered, failed, and answered by an earlier run */
+    bool stopped;                /* by a signal, or because the reader of the results has left */
+    bool broken;                 /* the run cannot go on */
+};
+
+extern const command *const commands[]; /* in the order of help; ended by NULL */
+
+#endif

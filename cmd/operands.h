@@ -1,0 +1,34 @@
+/* The pictures that a command line names: files, folders (walked), "-" for standard input.
+ */
+#ifndef OPERANDS_H
+#define OPERANDS_H
+
+#include "src/base/param.h"
+
+/* Paths in the order they are answered. The texts lie in blocks, so that 50,000 of them take a few megabytes. */
+typedef struct operands {
+    int n, room;
+    const char **path;
+    unsigned short *below; /* where the part below the operand begins: "cat/1.jpg" of "photos/cat/1.jpg" */
+    struct text_block *block;
+} operands;
+
+/* Folders give the pictures and ready inputs in them and below, sorted by name; a folder that was walked already is
+ * passed over. Returns false after a complaint about a folder that could not be read; the rest is listed all the same.
+ * Ends the program where a folder holds nothing. */
+bool operands_of(operands *o, int n, const char *const *words);
+void operands_free(operands *o);
+
+/* Keeps part i of n equal, consecutive parts, so that the results of all parts in order are those of one run. */
+void operands_shard(operands *o, mv_param_part part);
+
+/* Drops those for which `drop` is true; returns how many. */
+int operands_drop(operands *o, bool (*drop)(const void *context, const operands *o, int i), const void *context);
+
+/* True for .npy and .safetensors: values that are ready for the network. */
+bool operand_is_ready(const char *path);
+
+/* The i-th path below its operand, without its ending: "cat/1"; "stdin" for standard input. */
+const char *operand_stem(const operands *o, int i, char *text, size_t size);
+
+#endif

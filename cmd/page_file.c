@@ -1,0 +1,151 @@
+#include "cmd/page_file.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "cmd/talk.h"
+#include "src/base/text.h"
+#include "src/file/output.h"
+#include "viz/draw/canvas.h"
+
+bool page_is_stdout(const call *c)
+{
+    return c->wants_page && c->o.out && strcmp(c->o.out, "-") == 0;
+}
+
+/* ---- looks */
+
+static mv_page_style style_of(const options *o)
+{
+    const mv_colour_table *table = o->colours >= 0 ? mv_colour_table_at(o->colours) : NULL;
+    return (mv_page_style){.theme = o->theme > 0 ? MV_DARK : MV_LIGHT,
+                           .zoom = o->zoom,
+                           .width = o->width,
+                           .table = table ? table->name : NULL,
+                           .scale = o->scale < 0 ? MV_SCALE_AUTO : (mv_scale_kind)o->scale,
+                           .grid = o->grid};
+}
+
+/* The date that SOURCE_DATE_EPOCH asks for; empty without one, so that the same page is the same bytes. Written once,
+ * before pages are. */
+static char date[32];
+
+static void read_date(void)
+{
+    const char *epoch = getenv("SOURCE_DATE_EPOCH");
+    char *end;
+    if (!epoch || !*epoch)
+        return;
+    time_t t = (time_t)strtoll(epoch, &end, 10);
+    struct tm tm;
+    if (*end || !gmtime_r(&t, &tm) || strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0) {
+        warn("SOURCE_DATE_EPOCH: found '%s', expected seconds since 1970; no date is written", epoch);
+        *date = '\0';
+    }
+}
+
+void page_check(const call *c, const mv_page_kind *kind)
+{
+    const options *o = &c->o;
+    mv_error e = {0};
+    mv_page_style style = style_of(o);
+    if (mv_page_check_style(kind, &style, &e))
+        die(EXIT_MISUSE, "--colours: %s", e.text);
+    bool vector = o->format > 0 || (o->out && (mv_text_ends_in(o->out, ".svg") || mv_text_ends_in(o->out, ".pdf")));
+    if (vector && options_given(c, "zoom"))
+        die(EXIT_MISUSE, "--zoom: has no effect on .svg and .pdf, whose size is free");
+    read_date();
+}
+
+/* ---- files */
+
+static mv_status put(void *context, const void *bytes, size_t n)
+{
+    return mv_output_write(context, bytes, n);
+}
+
+enum { ITEMS = 6, NOTES = 10 };
+
+/* The foot of a page and its text chunks. */
+typedef struct {
+    char *command;
+    char model[120], pipeline[64], device[64], range[96];
+    const char *item[ITEMS];
+    mv_note note[NOTES];
+    int items, notes;
+} recipe;
+
+static void add_item(recipe *r, const char *text)
+{
+    if (*text)
+        r->item[r->items++] = text;
+}
+
+static void add_note(recipe *r, const char *key, const char *value)
+{
+    if (*value)
+        r->note[r->notes++] = (mv_note){key, value};
+}
+
+static mv_status recipe_of(recipe *r, const call *c, const shot *t, const page_words *w, mv_error *e)
+{
+    const session *s = &c->session;
+    *r = (recipe){.command = options_recipe(c, t->path)};
+    if (!r->command)
+        return mv_fail_memory(e, t->name);
+    snprintf(r->model, sizeof r->model, "model %s %.6s", s->name, s->hash);
+    session_pipeline(s, r->pipeline);
+    snprintf(r->device, sizeof r->device, "%s %s", session_precision(s), session_device(s));
+    snprintf(r->range, sizeof r->range, "%.9g to %.9g", w->lo, w->hi);
+    add_item(r, r->command);
+    add_item(r, r->model);
+    add_item(r, w->method);
+    add_item(r, r->pipeline);
+    add_item(r, r->device);
+    add_item(r, MV_VERSION);
+    add_note(r, "Software", "mvscope " MV_VERSION);
+    add_note(r, "Command", r->command);
+    add_note(r, "Source", t->base);
+    add_note(r, "Model", s->name);
+    add_note(r, "Model hash", s->hash);
+    add_note(r, "Method", w->method);
+    add_note(r, "Range", r->range);
+    add_note(r, "Pre-processing", r->pipeline);
+    add_note(r, "Device", r->device);
+    return MV_OK;
+}
+
+static mv_status draw(const call *c, const shot *t, const mv_page_kind *kind, const page_words *w, const recipe *r,
+                      const void *content, mv_output *file, mv_error *e)
+{
+    mv_page_style style = style_of(&c->o);
+    mv_heading heading = {.title = w->title, .subtitle = w->subtitle, .recipe = {r->item, r->items}};
+    mv_canvas_target to = {
+        .write = put, .ctx = file, .notes = r->note, .note_count = r->notes, .date = *date ? date : NULL};
+    if (!page_is_stdout(c) && mv_canvas_kind_of(&to.kind, t->page, e))
+        return e->code;
+    if (!*t->fonts && !(*t->fonts = mv_fonts_new(e)))
+        return e->code;
+    return mv_page_write(kind, &heading, content, &style, *t->fonts, &to, e);
+}
+
+mv_status page_write(const call *c, const shot *t, const mv_page_kind *kind, const page_words *words,
+                     const void *content, mv_error *e)
+{
+    recipe r;
+    mv_error drawing = {0};
+    if (recipe_of(&r, c, t, words, e))
+        return e->code;
+    mv_output *file = mv_output_open(t->page, e);
+    mv_status status = file ? draw(c, t, kind, words, &r, content, file, &drawing) : e->code;
+    if (file && status) {
+        const mv_error *writing = mv_output_error(file);
+        mv_fail(e, writing->code ? writing->code : status, "%s", writing->code ? writing->text : drawing.text);
+        mv_output_discard(file);
+    } else if (file)
+        status = mv_output_commit(file, e);
+    free(r.command);
+    return status;
+}

@@ -1,0 +1,28 @@
+/* Pages as files: how they look, what their foot and their text chunks say, and that they appear whole or not at all.
+ */
+#ifndef PAGE_FILE_H
+#define PAGE_FILE_H
+
+#include "cmd/command.h"
+#include "viz/page/page.h"
+
+/* What a page says around its content. */
+typedef struct {
+    const char *title, *subtitle;
+    const char *method; /* "attention rows": for the recipe */
+    double lo, hi;      /* the range of the values, for the text chunks */
+} page_words;
+
+/* Ends the program with status 2 for a look that has no effect: a colour table on this kind of page, a zoom on .svg or
+ * .pdf. Call it from command.check. */
+void page_check(const call *c, const mv_page_kind *kind);
+
+/* Draws one page and writes it to t->page, with the recipe: the command line, the model, the method, the
+ * pre-processing, precision and device, and the version. */
+mv_status page_write(const call *c, const shot *t, const mv_page_kind *kind, const page_words *words,
+                     const void *content, mv_error *e);
+
+/* True if the page goes to standard output, which then carries nothing else. */
+bool page_is_stdout(const call *c);
+
+#endif

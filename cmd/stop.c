@@ -1,0 +1,63 @@
+#include "cmd/stop.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stddef.h>
+
+static volatile sig_atomic_t caught;
+static atomic_int results_error;
+
+static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
+enum { SIGNALS = sizeof signals / sizeof *signals };
+
+static void end_by(int number)
+{
+    signal(number, SIG_DFL);
+    sigset_t one;
+    sigemptyset(&one);
+    sigaddset(&one, number);
+    sigprocmask(SIG_UNBLOCK, &one, NULL);
+    raise(number);
+}
+
+static void catch (int number)
+{
+    if (caught)
+        end_by(number);
+    caught = number;
+}
+
+void stop_watch(void)
+{
+    for (int i = 0; i < SIGNALS; i++) {
+        struct sigaction now, next = {.sa_handler = catch}; /* no SA_RESTART: a read that waits is left */
+        sigemptyset(&next.sa_mask);
+        if (sigaction(signals[i], NULL, &now) == 0 && now.sa_handler != SIG_IGN)
+            sigaction(signals[i], &next, NULL);
+    }
+    signal(SIGPIPE, SIG_IGN);
+}
+
+bool stop_asked(void)
+{
+    return caught || results_error;
+}
+
+void stop_results(int error)
+{
+    results_error = error;
+}
+
+int stop_results_error(void)
+{
+    return results_error;
+}
+
+void stop_end(void)
+{
+    if (caught)
+        end_by(caught);
+    if (results_error == EPIPE)
+        end_by(SIGPIPE);
+}

@@ -1,0 +1,25 @@
+/* Signals that end the program: Ctrl-C, a termination, a hang-up. The first one asks the loop over pictures to stop at
+ * the next picture, so that outputs are whole; a second one ends the program at once. Either way nothing hidden stays
+ * behind.
+ */
+#ifndef STOP_H
+#define STOP_H
+
+#include <stdbool.h>
+
+/* From here on SIGINT, SIGTERM and SIGHUP are caught (unless the caller of the program had them ignored), and a write
+ * to a reader that has left is an error instead of the end. */
+void stop_watch(void);
+
+/* True after a signal, or after stop_results. */
+bool stop_asked(void);
+
+/* Stops as a signal does: a write of results failed with this errno. EPIPE: their reader has left. */
+void stop_results(int error);
+int stop_results_error(void); /* 0: none failed */
+
+/* Ends the process by the signal that was caught, or by SIGPIPE where the reader has left, so that its parent sees why.
+ * Returns otherwise. */
+void stop_end(void);
+
+#endif

@@ -1,0 +1,204 @@
+#include "cmd/target.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "cmd/talk.h"
+#include "src/base/text.h"
+#include "src/file/output.h"
+
+static bool is_folder(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+static bool has_known_ending(const target *t, const char *path)
+{
+    for (const char *const *e = t->endings; *e; e++)
+        if (mv_text_ends_in(path, *e))
+            return true;
+    return false;
+}
+
+/* ".png, .svg or .pdf" */
+static const char *list_endings(const target *t, char text[80])
+{
+    *text = '\0';
+    for (const char *const *e = t->endings; *e; e++)
+        snprintf(text + strlen(text), 80 - strlen(text), "%s%s", e == t->endings ? "" : e[1] ? ", " : " or ", *e);
+    return text;
+}
+
+/* ---- paths */
+
+char *target_path(const target *t, const operands *o, int i, int index, int of)
+{
+    char stem[4096], number[16] = "", *path;
+    if (!t->folder)
+        return strdup(t->to_stdout ? "/dev/stdout" : t->out);
+    operand_stem(o, i, stem, sizeof stem);
+    if (of > 1)
+        snprintf(number, sizeof number, "-%d", index);
+    size_t n = t->out ? strlen(t->out) : 0;
+    const char *slash = n && t->out[n - 1] != '/' ? "/" : "";
+    if (asprintf(&path, "%s%s%s%s%s%s", t->out ? t->out : "", slash, stem, number, t->suffix, t->ending) < 0)
+        return NULL;
+    return path;
+}
+
+mv_status target_make_folders(const target *t, const char *path, mv_error *e)
+{
+    char *copy = t->folder ? strdup(path) : NULL;
+    mv_status s = MV_OK;
+    if (t->folder && !copy)
+        return mv_fail_memory(e, path);
+    for (char *slash = copy ? strchr(copy + 1, '/') : NULL; slash && !s; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        if (mkdir(copy, 0777) && errno != EEXIST)
+            s = mv_fail_errno(e, copy, "the folder cannot be made");
+        *slash = '/';
+    }
+    free(copy);
+    return s;
+}
+
+/* ---- checks */
+
+/* Sets folder and to_stdout by the rule. */
+static void choose_kind(target *t, bool several)
+{
+    char endings[80];
+    size_t n = t->out ? strlen(t->out) : 0;
+    if (!t->out) {
+        t->folder = true;
+        return;
+    }
+    if (t->may_be_stdout && strcmp(t->out, "-") == 0) {
+        if (several)
+            die(EXIT_MISUSE, "%s: found '-' for several %ss, expected a folder", t->option, t->what);
+        t->to_stdout = true;
+        return;
+    }
+    t->folder = n && (t->out[n - 1] == '/' || is_folder(t->out));
+    if (t->folder)
+        return;
+    if (!has_known_ending(t, t->out))
+        die(EXIT_MISUSE, "%s: found '%s', expected a name ending in %s, or a folder: '%s/'", t->option, t->out,
+            list_endings(t, endings), t->out);
+    if (several)
+        die(EXIT_MISUSE, "%s: found the file '%s' for several %ss, expected a folder: a name that ends in /", t->option,
+            t->out, t->what);
+}
+
+/* The folder that the first file needs must be there, or its parent must be, and must take files. */
+static void check_parent(const target *t)
+{
+    char *probe = NULL;
+    mv_error e = {0};
+    if (t->to_stdout)
+        return;
+    if (!t->folder)
+        probe = strdup(t->out);
+    else if (t->out && !is_folder(t->out))
+        probe = strndup(t->out, strlen(t->out) - 1); /* its parent */
+    else if (asprintf(&probe, "%s%sx%s", t->out ? t->out : "", t->out ? "/" : "", t->ending) < 0)
+        probe = NULL;
+    if (mv_output_check(must(probe), &e))
+        die_of(&e, false);
+    free(probe);
+}
+
+typedef struct {
+    uint64_t hash;
+    int i;
+} named;
+
+static int by_hash(const void *a, const void *b)
+{
+    const named *x = a, *y = b;
+    return (x->hash > y->hash) - (x->hash < y->hash);
+}
+
+/* FNV-1a */
+static uint64_t hash_of(const char *text)
+{
+    uint64_t h = 0xcbf29ce484222325u;
+    for (; *text; text++)
+        h = (h ^ (unsigned char)*text) * 0x100000001b3u;
+    return h;
+}
+
+static void check_collisions(const target *t, const operands *o)
+{
+    named *name = must(calloc((size_t)o->n + 1, sizeof *name));
+    for (int i = 0; i < o->n; i++) {
+        char *path = must(target_path(t, o, i, 0, 1));
+        name[i] = (named){hash_of(path), i};
+        free(path);
+    }
+    qsort(name, (size_t)o->n, sizeof *name, by_hash);
+    for (int k = 1; k < o->n; k++)
+        if (name[k].hash == name[k - 1].hash) {
+            char *path = must(target_path(t, o, name[k].i, 0, 1));
+            int a = name[k].i < name[k - 1].i ? name[k].i : name[k - 1].i, b = name[k].i + name[k - 1].i - a;
+            die(EXIT_MISUSE,
+                "%s and %s: both would write %s; name the folder above them, which keeps their paths apart, or write "
+                "them to two folders",
+                o->path[a], o->path[b], path);
+        }
+    free(name);
+}
+
+typedef struct {
+    dev_t device;
+    ino_t inode;
+    int i;
+} file_id;
+
+static int by_id(const void *a, const void *b)
+{
+    const file_id *x = a, *y = b;
+    if (x->device != y->device)
+        return x->device < y->device ? -1 : 1;
+    return (x->inode > y->inode) - (x->inode < y->inode);
+}
+
+/* An output that exists and is one of the inputs would replace it. */
+static void check_inputs(const target *t, const operands *o)
+{
+    file_id *there = must(calloc((size_t)o->n + 1, sizeof *there));
+    size_t n = 0;
+    struct stat st;
+    for (int i = 0; i < (t->folder ? o->n : 1); i++) {
+        char *path = must(target_path(t, o, i, 0, 1));
+        if (stat(path, &st) == 0 && S_ISREG(st.st_mode))
+            there[n++] = (file_id){st.st_dev, st.st_ino, i};
+        free(path);
+    }
+    qsort(there, n, sizeof *there, by_id);
+    for (int i = 0; n && i < o->n; i++) {
+        if (stat(o->path[i], &st))
+            continue;
+        file_id key = {st.st_dev, st.st_ino, 0}, *found = bsearch(&key, there, n, sizeof *there, by_id);
+        if (found)
+            die(EXIT_MISUSE, "%s: %s is the picture %s, which it would replace", t->option,
+                must(target_path(t, o, found->i, 0, 1)), o->path[i]);
+    }
+    free(there);
+}
+
+void target_check(target *t, const operands *o, bool several)
+{
+    choose_kind(t, several);
+    check_parent(t);
+    if (t->to_stdout)
+        return;
+    if (t->folder && o->n > 1)
+        check_collisions(t, o);
+    check_inputs(t, o);
+}

@@ -1,0 +1,40 @@
+/* Where the files go that are written for each picture: pages (-o) and numbers (--raw). One rule for both, checked
+ * before anything runs:
+ *
+ *     a name with a known ending     that file; for one picture only
+ *     an existing folder, or NAME/   a file for each picture below that folder, which is made if it is missing
+ *     -                              standard output; for one picture, and pages only
+ *     anything else                  refused, with a suggestion
+ *     left out                       (pages) a file for each picture below the working folder
+ *
+ * In a folder a file keeps the path below the operand: photos/cat/1.jpg becomes OUT/cat/1-classify.png.
+ */
+#ifndef TARGET_H
+#define TARGET_H
+
+#include "cmd/operands.h"
+
+typedef struct {
+    const char *option;         /* "-o, --output", for messages */
+    const char *out;            /* its value; NULL: left out */
+    const char *suffix;         /* of names in a folder: "-classify", "" */
+    const char *ending;         /* of names in a folder: ".png" */
+    const char *const *endings; /* known ones, ended by NULL */
+    const char *what;           /* "page", for messages */
+    bool may_be_stdout;
+    /* ---- set by target_check */
+    bool folder, to_stdout;
+} target;
+
+/* Checks the target against the rule, against other outputs (two pictures that would write one file) and against the
+ * inputs (an output that is an input, also through links). `several`: more than one picture is answered. Ends the
+ * program with status 2 for a name that does not fit and 1 for a folder that cannot be written. */
+void target_check(target *t, const operands *o, bool several);
+
+/* The file of picture `index` of `of` of operand i. The caller's to free; NULL without memory. */
+char *target_path(const target *t, const operands *o, int i, int index, int of);
+
+/* Makes the folders above a path of target_path. */
+mv_status target_make_folders(const target *t, const char *path, mv_error *e);
+
+#endif
