@@ -24,41 +24,42 @@ static mv_status check(const mv_attention_page *page, mv_error *e)
 
 static mv_panel *side(mv_page *p, const mv_attention_row *r, int odd)
 {
-    mv_sheet *s = p->sheet;
-    mv_panel *column = mv_column(s);
-    mv_add(column, mv_label(s, MV_TYPE_PANEL, MV_INK, r->title, 0));
-    mv_add(column, mv_space(s, 4));
+    mv_layout *s = p->sheet;
+    mv_panel *column = mv_panel_column(s);
+    mv_panel_add(column, mv_panel_label(s, MV_TYPE_PANEL, MV_INK, r->title, 0));
+    mv_panel_add(column, mv_panel_space(s, 4));
     for (int i = 0; i < r->line_count; i++) {
         const char *line = r->lines[i];
-        mv_add(column, line && *line ? mv_label(s, MV_TYPE_TEXT, MV_SECOND, line, 0) : mv_space(s, 16));
+        mv_panel_add(column,
+                     line && *line ? mv_panel_label(s, MV_TYPE_TEXT, MV_SECOND, line, 0) : mv_panel_space(s, 16));
     }
     if (odd)
-        mv_add(column, mv_label(s, MV_TYPE_TEXT, MV_WARNING, mv_page_odd_text(p, odd), 0));
+        mv_panel_add(column, mv_panel_label(s, MV_TYPE_TEXT, MV_WARNING, mv_page_odd_text(p, odd), 0));
     return column;
 }
 
-static mv_panel *headings(mv_sheet *s)
+static mv_panel *headings(mv_layout *s)
 {
     static const char *const names[] = {"Picture", "Attention", "Overlay"};
-    mv_panel *row = mv_row(s, GUTTER, MV_TOP);
-    mv_add(row, mv_wide(mv_space(s, 0), SIDE));
+    mv_panel *row = mv_panel_row(s, GUTTER, MV_TOP);
+    mv_panel_add(row, mv_panel_wide(mv_panel_space(s, 0), SIDE));
     for (int i = 0; i < 3; i++)
-        mv_add(row, mv_label(s, MV_TYPE_PANEL, MV_INK, names[i], 1));
-    mv_add(row, mv_wide(mv_space(s, 0), BAR));
+        mv_panel_add(row, mv_panel_label(s, MV_TYPE_PANEL, MV_INK, names[i], 1));
+    mv_panel_add(row, mv_panel_wide(mv_panel_space(s, 0), BAR));
     return row;
 }
 
 static mv_panel *body(mv_page *p, const mv_attention_page *page)
 {
-    mv_sheet *s = p->sheet;
-    mv_panel *column = mv_column(s);
+    mv_layout *s = p->sheet;
+    mv_panel *column = mv_panel_column(s);
     double highest = 0;
     for (int i = 0; i < page->row_count; i++) {
         double lo, hi;
         mv_finite_range(page->rows[i].map, &lo, &hi);
         highest = fmax(highest, hi);
     }
-    mv_add(column, headings(s));
+    mv_panel_add(column, headings(s));
     for (int i = 0; i < page->row_count; i++) {
         const mv_attention_row *r = &page->rows[i];
         const mv_image *picture = r->picture ? r->picture : page->picture;
@@ -66,13 +67,13 @@ static mv_panel *body(mv_page *p, const mv_attention_page *page)
         int odd = mv_finite_range(r->map, &lo, &hi);
         mv_colouring k = mv_page_colouring(p, MV_SCALE_SQRT, 0, fmax(page->shared_scale ? highest : hi, LEAST_RANGE),
                                            false, r->window);
-        mv_add(column, mv_space(s, i ? 32 : 8));
-        mv_panel *row = mv_add(column, mv_row(s, GUTTER, MV_TOP));
-        mv_add(row, mv_wide(side(p, r, odd), SIDE));
-        mv_add(row, mv_photo(s, picture));
-        mv_add(row, mv_cells(s, r->map, picture, &k));
-        mv_panel *overlay = mv_add(row, mv_overlay(s, r->map, picture, &k));
-        mv_add(row, mv_wide(mv_colour_bar_standing(s, &k, true, overlay), BAR));
+        mv_panel_add(column, mv_panel_space(s, i ? 32 : 8));
+        mv_panel *row = mv_panel_add(column, mv_panel_row(s, GUTTER, MV_TOP));
+        mv_panel_add(row, mv_panel_wide(side(p, r, odd), SIDE));
+        mv_panel_add(row, mv_panel_picture(s, picture));
+        mv_panel_add(row, mv_panel_cells(s, r->map, picture, &k));
+        mv_panel *overlay = mv_panel_add(row, mv_panel_overlay(s, r->map, picture, &k));
+        mv_panel_add(row, mv_panel_wide(mv_panel_colour_bar_standing(s, &k, true, overlay), BAR));
     }
     return column;
 }

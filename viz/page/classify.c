@@ -44,22 +44,22 @@ static mv_colouring shared_colouring(const mv_page *p, const mv_classify_page *p
 
 static mv_panel *caption(mv_page *p, const mv_evidence *v, const mv_colouring *k)
 {
-    mv_sheet *s = p->sheet;
+    mv_layout *s = p->sheet;
     double lo, hi;
     char range[80];
     int odd = mv_finite_range(v->map, &lo, &hi);
-    mv_panel *column = mv_column(s);
-    mv_add(column, mv_colour_bar(s, k, false, k->scale.diverging));
-    mv_panel *line = mv_add(column, mv_row(s, 12, MV_BASELINE));
-    mv_add(line, mv_label(s, MV_TYPE_TEXT, MV_SECOND,
-                          mv_sheet_text(s, "%s", mv_range_text(range, lo, hi, k->scale.diverging)), 1));
-    mv_add(line, mv_wide(mv_label_right(s, MV_TYPE_SMALL, MV_THIRD, v->map->unit), MV_NATURAL));
+    mv_panel *column = mv_panel_column(s);
+    mv_panel_add(column, mv_panel_colour_bar(s, k, false, k->scale.diverging));
+    mv_panel *line = mv_panel_add(column, mv_panel_row(s, 12, MV_BASELINE));
+    mv_panel_add(line, mv_panel_label(s, MV_TYPE_TEXT, MV_SECOND,
+                                      mv_layout_text(s, "%s", mv_range_text(range, lo, hi, k->scale.diverging)), 1));
+    mv_panel_add(line, mv_panel_wide(mv_panel_label_right(s, MV_TYPE_SMALL, MV_THIRD, v->map->unit), MV_NATURAL));
     if (v->proof && *v->proof) {
-        mv_add(column, mv_space(s, 4));
-        mv_add(column, mv_label(s, MV_TYPE_TEXT, MV_INK, v->proof, 0));
+        mv_panel_add(column, mv_panel_space(s, 4));
+        mv_panel_add(column, mv_panel_label(s, MV_TYPE_TEXT, MV_INK, v->proof, 0));
     }
     if (odd)
-        mv_add(column, mv_label(s, MV_TYPE_TEXT, MV_WARNING, mv_page_odd_text(p, odd), 0));
+        mv_panel_add(column, mv_panel_label(s, MV_TYPE_TEXT, MV_WARNING, mv_page_odd_text(p, odd), 0));
     return column;
 }
 
@@ -67,21 +67,21 @@ static mv_panel *caption(mv_page *p, const mv_evidence *v, const mv_colouring *k
 static void add_cell(mv_page *p, const mv_classify_page *page, const mv_colouring *k, int i, mv_panel *titles,
                      mv_panel *pictures, mv_panel *captions)
 {
-    mv_sheet *s = p->sheet;
+    mv_layout *s = p->sheet;
     if (i > page->evidence_count) {
-        mv_add(titles, mv_space(s, 0));
-        mv_add(pictures, mv_space(s, 0));
-        mv_add(captions, mv_space(s, 0));
+        mv_panel_add(titles, mv_panel_space(s, 0));
+        mv_panel_add(pictures, mv_panel_space(s, 0));
+        mv_panel_add(captions, mv_panel_space(s, 0));
     } else if (i == 0) {
         const char *title = page->picture_title ? page->picture_title : "Picture";
-        mv_add(titles, mv_label(s, MV_TYPE_PANEL, MV_INK, title, 2));
-        mv_add(pictures, mv_photo(s, page->picture));
-        mv_add(captions, mv_bars(s, page->top, page->top_count));
+        mv_panel_add(titles, mv_panel_label(s, MV_TYPE_PANEL, MV_INK, title, 2));
+        mv_panel_add(pictures, mv_panel_picture(s, page->picture));
+        mv_panel_add(captions, mv_panel_class_bars(s, page->top, page->top_count));
     } else {
         const mv_evidence *v = &page->evidence[i - 1];
-        mv_add(titles, mv_label(s, MV_TYPE_PANEL, MV_INK, v->title ? v->title : v->map->title, 2));
-        mv_add(pictures, mv_overlay(s, v->map, page->picture, k));
-        mv_add(captions, caption(p, v, k));
+        mv_panel_add(titles, mv_panel_label(s, MV_TYPE_PANEL, MV_INK, v->title ? v->title : v->map->title, 2));
+        mv_panel_add(pictures, mv_panel_overlay(s, v->map, page->picture, k));
+        mv_panel_add(captions, caption(p, v, k));
     }
 }
 
@@ -93,34 +93,34 @@ static int columns_for(const mv_classify_page *page)
 }
 
 /* Without evidence the classes stand beside the picture. */
-static mv_panel *answer_only(mv_sheet *s, const mv_classify_page *page)
+static mv_panel *answer_only(mv_layout *s, const mv_classify_page *page)
 {
-    mv_panel *row = mv_row(s, GUTTER, MV_TOP);
-    mv_add(row, mv_photo(s, page->picture));
-    mv_add(row, mv_bars(s, page->top, page->top_count));
+    mv_panel *row = mv_panel_row(s, GUTTER, MV_TOP);
+    mv_panel_add(row, mv_panel_picture(s, page->picture));
+    mv_panel_add(row, mv_panel_class_bars(s, page->top, page->top_count));
     return row;
 }
 
 static mv_panel *body(mv_page *p, const mv_classify_page *page)
 {
-    mv_sheet *s = p->sheet;
+    mv_layout *s = p->sheet;
     if (page->evidence_count == 0)
         return answer_only(s, page);
     mv_colouring k = shared_colouring(p, page);
-    mv_panel *column = mv_column(s);
+    mv_panel *column = mv_panel_column(s);
     int columns = columns_for(page);
     for (int from = 0; from <= page->evidence_count; from += columns) {
-        mv_panel *titles = mv_row(s, GUTTER, MV_BOTTOM), *pictures = mv_row(s, GUTTER, MV_TOP),
-                 *captions = mv_row(s, GUTTER, MV_TOP);
+        mv_panel *titles = mv_panel_row(s, GUTTER, MV_BOTTOM), *pictures = mv_panel_row(s, GUTTER, MV_TOP),
+                 *captions = mv_panel_row(s, GUTTER, MV_TOP);
         for (int i = from; i < from + columns; i++)
             add_cell(p, page, &k, i, titles, pictures, captions);
         if (from > 0)
-            mv_add(column, mv_space(s, 32));
-        mv_add(column, titles);
-        mv_add(column, mv_space(s, 8));
-        mv_add(column, pictures);
-        mv_add(column, mv_space(s, 20));
-        mv_add(column, captions);
+            mv_panel_add(column, mv_panel_space(s, 32));
+        mv_panel_add(column, titles);
+        mv_panel_add(column, mv_panel_space(s, 8));
+        mv_panel_add(column, pictures);
+        mv_panel_add(column, mv_panel_space(s, 20));
+        mv_panel_add(column, captions);
     }
     return column;
 }

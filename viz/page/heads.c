@@ -53,12 +53,12 @@ static int line_length(const mv_heads_page *page)
 static mv_panel *thumbnail(mv_page *p, const mv_heads_page *page, const mv_heads_block *block, int head,
                            const mv_colouring *k)
 {
-    mv_sheet *s = p->sheet;
-    mv_panel *column = mv_column(s);
-    const char *name = block->names ? block->names[head] : mv_sheet_text(s, "%d", head);
-    mv_add(column, mv_overlay(s, &block->heads[head], page->picture, k));
-    mv_add(column, mv_space(s, 4));
-    mv_add(column, mv_label(s, MV_TYPE_SMALL, MV_SECOND, name, 1));
+    mv_layout *s = p->sheet;
+    mv_panel *column = mv_panel_column(s);
+    const char *name = block->names ? block->names[head] : mv_layout_text(s, "%d", head);
+    mv_panel_add(column, mv_panel_overlay(s, &block->heads[head], page->picture, k));
+    mv_panel_add(column, mv_panel_space(s, 4));
+    mv_panel_add(column, mv_panel_label(s, MV_TYPE_SMALL, MV_SECOND, name, 1));
     return column;
 }
 
@@ -66,12 +66,12 @@ static mv_panel *thumbnail(mv_page *p, const mv_heads_page *page, const mv_heads
 static mv_panel *thumbnails(mv_page *p, const mv_heads_page *page, const mv_heads_block *block, int first, int count,
                             int places, const mv_colouring *k)
 {
-    mv_sheet *s = p->sheet;
-    mv_panel *fours = mv_row(s, FOUR_GAP, MV_TOP), *four = NULL;
+    mv_layout *s = p->sheet;
+    mv_panel *fours = mv_panel_row(s, FOUR_GAP, MV_TOP), *four = NULL;
     for (int i = 0; i < places; i++) {
         if (i % 4 == 0)
-            four = mv_add(fours, mv_row(s, THUMB_GAP, MV_TOP));
-        mv_add(four, i < count ? thumbnail(p, page, block, first + i, k) : mv_space(s, 0));
+            four = mv_panel_add(fours, mv_panel_row(s, THUMB_GAP, MV_TOP));
+        mv_panel_add(four, i < count ? thumbnail(p, page, block, first + i, k) : mv_panel_space(s, 0));
     }
     return fours;
 }
@@ -79,24 +79,24 @@ static mv_panel *thumbnails(mv_page *p, const mv_heads_page *page, const mv_head
 static mv_panel *block_panel(mv_page *p, const mv_heads_page *page, const mv_heads_block *block, int places,
                              const mv_colouring *k)
 {
-    mv_sheet *s = p->sheet;
-    mv_panel *column = mv_column(s), *heading = mv_add(column, mv_row(s, 12, MV_BASELINE));
-    mv_add(heading, mv_label(s, MV_TYPE_PANEL, MV_INK, block->title, 1));
+    mv_layout *s = p->sheet;
+    mv_panel *column = mv_panel_column(s), *heading = mv_panel_add(column, mv_panel_row(s, 12, MV_BASELINE));
+    mv_panel_add(heading, mv_panel_label(s, MV_TYPE_PANEL, MV_INK, block->title, 1));
     if (block->note && *block->note)
-        mv_add(heading, mv_wide(mv_label_right(s, MV_TYPE_SMALL, MV_THIRD, block->note), MV_NATURAL));
-    mv_add(column, mv_space(s, 4));
+        mv_panel_add(heading, mv_panel_wide(mv_panel_label_right(s, MV_TYPE_SMALL, MV_THIRD, block->note), MV_NATURAL));
+    mv_panel_add(column, mv_panel_space(s, 4));
     int lines = (block->head_count + places - 1) / places, per_line = (block->head_count + lines - 1) / lines;
     for (int from = 0; from < block->head_count; from += per_line) {
         int left = block->head_count - from;
-        mv_add(column, mv_space(s, from ? 8 : 0));
-        mv_add(column, thumbnails(p, page, block, from, left < per_line ? left : per_line, places, k));
+        mv_panel_add(column, mv_panel_space(s, from ? 8 : 0));
+        mv_panel_add(column, thumbnails(p, page, block, from, left < per_line ? left : per_line, places, k));
     }
     return column;
 }
 
 static mv_panel *level_panel(mv_page *p, const mv_heads_page *page, const mv_heads_level *level, int line)
 {
-    mv_sheet *s = p->sheet;
+    mv_layout *s = p->sheet;
     double lo, hi, highest = LEAST_RANGE;
     int odd = 0;
     for (int b = 0; b < level->block_count; b++)
@@ -106,38 +106,40 @@ static mv_panel *level_panel(mv_page *p, const mv_heads_page *page, const mv_hea
         }
     mv_colouring k = mv_page_colouring(p, MV_SCALE_SQRT, 0, highest, false, level->window);
 
-    mv_panel *column = mv_column(s);
-    mv_add(column, mv_hairline(s));
-    mv_add(column, mv_space(s, 12));
-    mv_panel *heading = mv_add(column, mv_row(s, 32, MV_TOP)), *words = mv_add(heading, mv_row(s, 20, MV_BASELINE));
-    mv_add(words, mv_wide(mv_label(s, MV_TYPE_SECTION, MV_INK, level->title, 1), MV_NATURAL));
-    mv_panel *notes = mv_add(words, mv_column(s));
-    mv_add(notes, mv_label(s, MV_TYPE_TEXT, MV_SECOND, level->note, 2));
+    mv_panel *column = mv_panel_column(s);
+    mv_panel_add(column, mv_panel_hairline(s));
+    mv_panel_add(column, mv_panel_space(s, 12));
+    mv_panel *heading = mv_panel_add(column, mv_panel_row(s, 32, MV_TOP)),
+             *words = mv_panel_add(heading, mv_panel_row(s, 20, MV_BASELINE));
+    mv_panel_add(words, mv_panel_wide(mv_panel_label(s, MV_TYPE_SECTION, MV_INK, level->title, 1), MV_NATURAL));
+    mv_panel *notes = mv_panel_add(words, mv_panel_column(s));
+    mv_panel_add(notes, mv_panel_label(s, MV_TYPE_TEXT, MV_SECOND, level->note, 2));
     if (odd)
-        mv_add(notes, mv_label(s, MV_TYPE_TEXT, MV_WARNING, mv_page_odd_text(p, odd), 1));
-    mv_add(heading, mv_wide(mv_colour_bar(s, &k, true, false), BAR));
+        mv_panel_add(notes, mv_panel_label(s, MV_TYPE_TEXT, MV_WARNING, mv_page_odd_text(p, odd), 1));
+    mv_panel_add(heading, mv_panel_wide(mv_panel_colour_bar(s, &k, true, false), BAR));
 
     int places = 2, most = most_heads(level);
     while (places < most && places < line)
         places *= 2;
     for (int from = 0; from < level->block_count; from += line / places) {
-        mv_panel *row = mv_row(s, FOUR_GAP, MV_TOP);
+        mv_panel *row = mv_panel_row(s, FOUR_GAP, MV_TOP);
         for (int b = from; b < from + line / places; b++)
-            mv_add(row, b < level->block_count ? block_panel(p, page, &level->blocks[b], places, &k) : mv_space(s, 0));
-        mv_add(column, mv_space(s, from ? 16 : 4));
-        mv_add(column, row);
+            mv_panel_add(row, b < level->block_count ? block_panel(p, page, &level->blocks[b], places, &k)
+                                                     : mv_panel_space(s, 0));
+        mv_panel_add(column, mv_panel_space(s, from ? 16 : 4));
+        mv_panel_add(column, row);
     }
     return column;
 }
 
 static mv_panel *body(mv_page *p, const mv_heads_page *page)
 {
-    mv_panel *column = mv_column(p->sheet);
+    mv_panel *column = mv_panel_column(p->sheet);
     int line = line_length(page);
     for (int l = 0; l < page->level_count; l++) {
         if (l > 0)
-            mv_add(column, mv_space(p->sheet, 32));
-        mv_add(column, level_panel(p, page, &page->levels[l], line));
+            mv_panel_add(column, mv_panel_space(p->sheet, 32));
+        mv_panel_add(column, level_panel(p, page, &page->levels[l], line));
     }
     return column;
 }

@@ -47,7 +47,7 @@ mv_status mv_page_open(mv_page *p, const mv_page_style *style, double width, mv_
     }
     if (!fonts)
         fonts = p->fonts = mv_fonts_new(e);
-    p->sheet = fonts ? mv_sheet_new(s->theme, fonts, e) : NULL;
+    p->sheet = fonts ? mv_layout_new(s->theme, fonts, e) : NULL;
     if (p->sheet)
         return MV_OK;
     mv_fonts_free(p->fonts);
@@ -56,34 +56,34 @@ mv_status mv_page_open(mv_page *p, const mv_page_style *style, double width, mv_
 
 static mv_panel *frame(mv_page *p, const char *title, const char *subtitle, mv_panel *body, const mv_recipe *recipe)
 {
-    mv_sheet *s = p->sheet;
-    mv_panel *page = mv_column(s), *foot = mv_flow(s, 28);
+    mv_layout *s = p->sheet;
+    mv_panel *page = mv_panel_column(s), *foot = mv_panel_flow(s, 28);
     if (title && *title)
-        mv_add(page, mv_label(s, MV_TYPE_TITLE, MV_INK, title, 2));
+        mv_panel_add(page, mv_panel_label(s, MV_TYPE_TITLE, MV_INK, title, 2));
     if (subtitle && *subtitle) {
-        mv_add(page, mv_space(s, 4));
-        mv_add(page, mv_label(s, MV_TYPE_LEAD, MV_SECOND, subtitle, 3));
+        mv_panel_add(page, mv_panel_space(s, 4));
+        mv_panel_add(page, mv_panel_label(s, MV_TYPE_LEAD, MV_SECOND, subtitle, 3));
     }
-    mv_add(page, mv_space(s, 32));
-    mv_add(page, body);
+    mv_panel_add(page, mv_panel_space(s, 32));
+    mv_panel_add(page, body);
     if (recipe->count > 0) {
-        mv_add(page, mv_space(s, 40));
-        mv_add(page, mv_hairline(s));
-        mv_add(page, mv_space(s, 12));
+        mv_panel_add(page, mv_panel_space(s, 40));
+        mv_panel_add(page, mv_panel_hairline(s));
+        mv_panel_add(page, mv_panel_space(s, 12));
         for (int i = 0; i < recipe->count; i++)
-            mv_add(foot, mv_label(s, MV_TYPE_RECIPE, MV_THIRD, recipe->items[i], 0));
-        mv_add(page, foot);
+            mv_panel_add(foot, mv_panel_label(s, MV_TYPE_RECIPE, MV_THIRD, recipe->items[i], 0));
+        mv_panel_add(page, foot);
     }
-    return mv_inset(s, MARGIN, 40, MARGIN, recipe->count > 0 ? 28 : MARGIN, page);
+    return mv_panel_inset(s, MARGIN, 40, MARGIN, recipe->count > 0 ? 28 : MARGIN, page);
 }
 
 mv_status mv_page_close(mv_page *p, const char *title, const char *subtitle, mv_panel *body, const mv_recipe *recipe,
                         const mv_canvas_target *to, mv_error *e)
 {
     mv_status s = MV_OK;
-    if (body || mv_sheet_error(p->sheet)->code != MV_OK)
-        s = mv_sheet_write(p->sheet, frame(p, title, subtitle, body, recipe), p->width, p->style.zoom, to, e);
-    mv_sheet_free(p->sheet);
+    if (body || mv_layout_error(p->sheet)->code != MV_OK)
+        s = mv_layout_write(p->sheet, frame(p, title, subtitle, body, recipe), p->width, p->style.zoom, to, e);
+    mv_layout_free(p->sheet);
     mv_fonts_free(p->fonts);
     return s;
 }
@@ -99,5 +99,5 @@ const char *mv_page_odd_text(mv_page *p, int odd)
 {
     if (odd == 0)
         return NULL;
-    return mv_sheet_text(p->sheet, "%d cell%s not finite: hatched", odd, odd == 1 ? " is" : "s are");
+    return mv_layout_text(p->sheet, "%d cell%s not finite: hatched", odd, odd == 1 ? " is" : "s are");
 }

@@ -7,7 +7,7 @@
 
 /* A page on its way: a sheet, and what the style comes to. */
 typedef struct {
-    mv_sheet *sheet;
+    mv_layout *sheet;
     mv_page_style style;
     const mv_colour_table *sequential, *diverging;
     mv_fonts *fonts; /* opened for this page, or NULL */
