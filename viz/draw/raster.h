@@ -34,7 +34,4 @@ mv_status mv_raster_cells(mv_image *out, const mv_map *map, const mv_colouring *
 /* Turns a photo that is there into grey and paints the map over it. */
 mv_status mv_raster_overlay(mv_image *photo, const mv_map *map, const mv_colouring *k, mv_error *e);
 
-/* Least and greatest finite value of the map, both 0 when there is none; returns how many values are not finite. */
-int mv_finite_range(const mv_map *map, double *lo, double *hi);
-
 #endif

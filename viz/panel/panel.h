@@ -115,9 +115,13 @@ void mv_panel_picture_size(const mv_panel *p, double *w, double *h);
 mv_panel *mv_panel_colour_bar(mv_layout *s, const mv_colouring *k, bool times, bool fades);
 mv_panel *mv_panel_colour_bar_standing(mv_layout *s, const mv_colouring *k, bool times, const mv_panel *beside);
 
-typedef struct mv_class_bar mv_class_bar; /* of pages.h */
+/* A class and how probable it is. */
+typedef struct {
+    const char *name;
+    double probability; /* 0 to 1 */
+} mv_class_bar;
 
-/* Names, bars and per cent; the first stands out. */
+/* Names, bars and percentages; the first one stands out. */
 mv_panel *mv_panel_class_bars(mv_layout *s, const mv_class_bar *bars, int count);
 
 #endif

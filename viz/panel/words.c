@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "viz/page/pages.h"
 #include "viz/panel/panel.h"
 
 static mv_rgb voice_of(const mv_layout *s, mv_voice voice)
