@@ -11,7 +11,7 @@
 #include "src/base/tensor.h"
 #include "src/model/config.h"
 #include "src/picture/preprocess.h"
-#include "viz/page/pages.h"
+#include "viz/page/page.h"
 
 /* What every command understands. */
 typedef struct {

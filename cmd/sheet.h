@@ -4,14 +4,14 @@
 
 #include "cmd/session.h"
 #include "src/file/output.h"
-#include "viz/page/pages.h"
+#include "viz/page/page.h"
 
 enum { SHEET_NOTES = 10, SHEET_ITEMS = 8 };
 
 typedef struct {
     char path[4096];
     mv_output *file;
-    mv_canvas_target target; /* for mv_page_ functions */
+    mv_canvas_target target; /* for mv_page_write */
     mv_recipe recipe;        /* for the page's foot */
     mv_note note[SHEET_NOTES];
     const char *item[SHEET_ITEMS];

@@ -1,6 +1,5 @@
 #include <jansson.h>
 #include <math.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +11,8 @@
 #include "src/explain/attention.h"
 #include "src/file/npy.h"
 #include "src/file/safetensors.h"
+#include "viz/page/attention.h"
+#include "viz/page/heads.h"
 
 static const char *level_text, *block_text, *head_text, *query_text, *raw;
 static int rollout, shared_scale;
@@ -87,6 +88,27 @@ static const char *query_words(const work *w, char text[96])
     return "";
 }
 
+/* Gives the drawn map the words of its block */
+static void describe(view *v)
+{
+    const mv_grid *g = &v->block.grid;
+    mv_map *m = &v->even;
+    m->level = v->block.level;
+    m->block = rollout ? MV_MAP_ALL : v->block.block;
+    m->head = v->head == MV_HEAD_MEAN ? MV_MAP_MEAN : v->head;
+    m->heads = v->block.heads;
+    m->cell = g->cell, m->window = g->window;
+    m->down = g->down, m->across = g->across;
+    m->padding = g->padding, m->on_padding = v->seen->padding;
+    if (rollout)
+        snprintf(m->title, sizeof m->title, "Level %d, rollout", m->level);
+    else {
+        snprintf(m->title, sizeof m->title, "Level %d, block %d", m->level, m->block);
+        mv_map_figure(m, "entropy", "entropy", "of 1", 2, v->seen->stats.entropy);
+        mv_map_figure(m, "reach", "reach_px", "px", 0, v->seen->stats.distance);
+    }
+}
+
 /* The maps that are shown, in the order of the network */
 static void choose_views(work *w)
 {
@@ -108,6 +130,7 @@ static void choose_views(work *w)
                 die(EXIT_FAILED, "attention: level %d was not seen", b.level);
             if (mv_rows_against_even(&v->even, &v->seen->map, b.query, &b.grid, &e))
                 die_of(&e);
+            describe(v);
             w->n++;
             if (w->head != MV_HEAD_EACH)
                 break;
@@ -222,149 +245,22 @@ static bool write_raw(const work *w)
 
 /* ---- pages */
 
-typedef struct {
-    char title[48], text[8][96];
-    const char *line[8];
-    int lines;
-} words;
-
-static void add_line(words *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-static void add_line(words *t, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    vsnprintf(t->text[t->lines], sizeof *t->text, format, args);
-    va_end(args);
-    t->lines++;
-}
-
-static const char *windows_text(const mv_grid *g, char text[48])
-{
-    snprintf(text, 48, g->windows > 1 ? "%d \xc3\x97 %d windows" : "one window", g->down, g->across);
-    return text;
-}
-
-static const char *padding_text(const mv_grid *g, char text[48])
-{
-    snprintf(text, 48, g->padding > 0 ? "%.0f %% padding" : "no padding", 100 * g->padding);
-    return text;
-}
-
-/* What stands beside a map */
-static void describe(words *t, const view *v)
-{
-    char text[48];
-    const mv_grid *g = &v->block.grid;
-    *t = (words){0};
-    if (rollout)
-        snprintf(t->title, sizeof t->title, "Level %d, rollout", v->block.level);
-    else
-        snprintf(t->title, sizeof t->title, "Level %d, block %d", v->block.level, v->block.block);
-    if (v->head == MV_HEAD_MEAN)
-        add_line(t, "%d heads", v->block.heads);
-    else
-        add_line(t, "head %d of %d", v->head, v->block.heads);
-    add_line(t, "%d \xc3\x97 %d cells of %d px", g->h, g->w, g->cell);
-    if (g->windows == 1 && g->padding <= 0)
-        add_line(t, "%s", "one window, no padding");
-    else {
-        add_line(t, "%s", windows_text(g, text));
-        add_line(t, "%s", padding_text(g, text));
-    }
-    add_line(t, "%s", "");
-    if (!rollout) {
-        add_line(t, "entropy  %.2f of 1", v->seen->stats.entropy);
-        add_line(t, "reach  %.0f px", v->seen->stats.distance);
-    }
-    if (g->padding > 0)
-        add_line(t, "%.1f %% falls on padding", 100 * v->seen->padding);
-}
-
-static void draw_rows(work *w, const picture *p, sheet *to)
+static void draw_page(work *w, const picture *p, sheet *to)
 {
     mv_error e = {0};
-    words *text = calloc((size_t)w->n, sizeof *text);
-    mv_attention_row *row = calloc((size_t)w->n, sizeof *row);
-    if (!text || !row)
+    mv_map *maps = calloc((size_t)w->n, sizeof *maps);
+    if (!maps)
         die(EXIT_FAILED, "out of memory");
-    for (int i = 0; i < w->n; i++) {
-        const view *v = &w->view[i];
-        describe(&text[i], v);
-        for (int k = 0; k < text[i].lines; k++)
-            text[i].line[k] = text[i].text[k];
-        row[i] = (mv_attention_row){.title = text[i].title,
-                                    .lines = text[i].line,
-                                    .line_count = text[i].lines,
-                                    .map = &v->even,
-                                    .window = v->block.grid.windows > 1 ? v->block.grid.window : 0};
-    }
-    mv_attention_page page = {.title = "Where self-attention looks",
-                              .subtitle = w->subtitle,
-                              .picture = &p->shown,
-                              .rows = row,
-                              .row_count = w->n,
-                              .shared_scale = shared_scale != 0,
-                              .recipe = to->recipe};
-    mv_status status = mv_page_attention(&page, &w->style, NULL, &to->target, &e);
+    for (int i = 0; i < w->n; i++)
+        maps[i] = w->view[i].even;
+    bool heads = w->head == MV_HEAD_EACH;
+    mv_heading heading = {heads ? "Every head" : "Where self-attention looks", w->subtitle, to->recipe};
+    mv_attention_content rows = {&p->shown, maps, w->n, shared_scale != 0};
+    mv_heads_content thumbnails = {&p->shown, maps, w->n};
+    mv_status status = mv_page_write(heads ? &mv_page_heads : &mv_page_attention, &heading,
+                                     heads ? (const void *)&thumbnails : &rows, &w->style, NULL, &to->target, &e);
     w->status |= !sheet_close(to, status, &e);
-    free(text);
-    free(row);
-}
-
-typedef struct {
-    char title[32], note[64];
-} block_words;
-
-static void draw_heads(work *w, const picture *p, sheet *to)
-{
-    mv_error e = {0};
-    int blocks = 0, levels = 0;
-    mv_heads_block *block = calloc((size_t)w->n, sizeof *block);
-    block_words *text = calloc((size_t)w->n, sizeof *text);
-    mv_map *map = calloc((size_t)w->n, sizeof *map);
-    mv_heads_level level[MV_LEVELS] = {{0}};
-    char titles[MV_LEVELS][16], notes[MV_LEVELS][160];
-    if (!block || !text || !map)
-        die(EXIT_FAILED, "out of memory");
-    for (int i = 0; i < w->n; i += w->view[i].block.heads, blocks++) {
-        const view *v = &w->view[i];
-        const mv_grid *g = &v->block.grid;
-        double least = INFINITY, most = -INFINITY;
-        for (int k = 0; k < v->block.heads; k++) {
-            map[i + k] = v[k].even;
-            least = fmin(least, v[k].seen->stats.entropy), most = fmax(most, v[k].seen->stats.entropy);
-        }
-        snprintf(text[blocks].title, sizeof text->title, "Block %d", v->block.block);
-        snprintf(text[blocks].note, sizeof text->note, "entropy %.2f to %.2f", least, most);
-        block[blocks] = (mv_heads_block){
-            .title = text[blocks].title, .note = text[blocks].note, .heads = &map[i], .head_count = v->block.heads};
-        if (i == 0 || v->block.level != v[-1].block.level) {
-            char windows[48], padding[48];
-            bool cut = g->windows > 1 || g->padding > 0;
-            snprintf(titles[levels], sizeof *titles, "Level %d", v->block.level);
-            snprintf(notes[levels], sizeof *notes, "%d \xc3\x97 %d cells of %d px, %d heads a block%s%s%s%s", g->h,
-                     g->w, g->cell, v->block.heads, cut ? ", " : "", cut ? windows_text(g, windows) : "",
-                     cut ? ", " : "", cut ? padding_text(g, padding) : "");
-            level[levels] = (mv_heads_level){.title = titles[levels],
-                                             .note = notes[levels],
-                                             .blocks = &block[blocks],
-                                             .window = g->windows > 1 ? g->window : 0};
-            levels++;
-        }
-        level[levels - 1].block_count++;
-    }
-    mv_heads_page page = {.title = "Every head",
-                          .subtitle = w->subtitle,
-                          .picture = &p->shown,
-                          .levels = level,
-                          .level_count = levels,
-                          .recipe = to->recipe};
-    mv_status status = mv_page_heads(&page, &w->style, NULL, &to->target, &e);
-    w->status |= !sheet_close(to, status, &e);
-    free(block);
-    free(text);
-    free(map);
+    free(maps);
 }
 
 static void draw(work *w, const picture *p)
@@ -379,10 +275,7 @@ static void draw(work *w, const picture *p)
         w->status = EXIT_FAILED;
         return;
     }
-    if (w->head == MV_HEAD_EACH)
-        draw_heads(w, p, &to);
-    else
-        draw_rows(w, p, &to);
+    draw_page(w, p, &to);
     if (!w->status && !shared.json && strcmp(path, "/dev/stdout"))
         printf("%s\n", path);
 }

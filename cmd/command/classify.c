@@ -9,6 +9,7 @@
 #include "cmd/sheet.h"
 #include "src/explain/cam.h"
 #include "src/run/trace.h"
+#include "viz/page/classify.h"
 
 static int explain, top = 5, batch = 8;
 
@@ -126,8 +127,7 @@ static void draw(work *w, const picture *p, int at, const char *name)
     if (maps == 3 && mv_map_subtract(&map[2], &map[0], &map[1], &e))
         die_of(&e);
 
-    char text[2][24], path[4096], title[160], subtitle[320], first[120], titles[3][200], proofs[3][160], number[2][32],
-        method[96];
+    char text[2][24], path[4096], title[160], subtitle[320], first[120], number[2][32], method[96];
     const char *winner = session_class(s, w->sorted[0].index, text[0]),
                *second = maps == 3 ? session_class(s, w->sorted[1].index, text[1]) : "";
     const char *slash = strrchr(name, '/');
@@ -141,17 +141,15 @@ static void draw(work *w, const picture *p, int at, const char *name)
                  100 * w->sorted[0].probability, margin, second, slash ? slash + 1 : name);
     else
         snprintf(subtitle, sizeof subtitle, "%.200s", slash ? slash + 1 : name);
-    snprintf(titles[0], sizeof *titles, "For %s", winner);
-    snprintf(titles[1], sizeof *titles, "For %s", second);
-    snprintf(titles[2], sizeof *titles, "%s over %s", first, second);
-    mv_evidence evidence[3];
+    snprintf(map[0].title, sizeof map->title, "For %s", winner);
+    snprintf(map[1].title, sizeof map->title, "For %s", second);
+    snprintf(map[2].title, sizeof map->title, "%s over %s", first, second);
     for (int i = 0; i < maps; i++) {
         means[i] = mv_map_mean(&map[i]);
         lo = fminf(lo, map[i].lo), hi = fmaxf(hi, map[i].hi);
-        snprintf(proofs[i], sizeof *proofs, "mean of %d cells  %s  =  %s  %s", map[i].h * map[i].w,
+        snprintf(map[i].proof, sizeof map->proof, "mean of %d cells  %s  =  %s  %s", map[i].h * map[i].w,
                  mv_number_text(number[0], means[i], 3, true), i < 2 ? "its logit" : "the margin",
                  mv_number_text(number[1], expected[i], 3, true));
-        evidence[i] = (mv_evidence){.map = &map[i], .title = titles[i], .proof = proofs[i]};
     }
     mv_class_bar bars[8];
     char names[8][24];
@@ -174,20 +172,15 @@ static void draw(work *w, const picture *p, int at, const char *name)
     } else {
         if (!w->fonts && !(w->fonts = mv_fonts_new(&e)))
             die_of(&e);
-        mv_classify_page page = {.title = title,
-                                 .subtitle = subtitle,
-                                 .picture = &p->shown,
-                                 .top = bars,
-                                 .top_count = n,
-                                 .evidence = evidence,
-                                 .evidence_count = maps,
-                                 .recipe = to.recipe};
-        mv_status status = mv_page_classify(&page, &w->style, w->fonts, &to.target, &e);
+        mv_heading heading = {.title = title, .subtitle = subtitle, .recipe = to.recipe};
+        mv_classify_content page = {
+            .picture = &p->shown, .top = bars, .top_count = n, .evidence = map, .evidence_count = maps};
+        mv_status status = mv_page_write(&mv_page_classify, &heading, &page, &w->style, w->fonts, &to.target, &e);
         if (!sheet_close(&to, status, &e))
             w->status = EXIT_FAILED;
         else if (!shared.json && strcmp(path, "/dev/stdout")) { /* "-o -": stdout is the page's */
             for (int i = 0; i < maps; i++)
-                printf("  %s: %s\n", titles[i], proofs[i]);
+                printf("  %s: %s\n", map[i].title, map[i].proof);
             printf("  %s\n", path);
         }
     }
