@@ -9,13 +9,16 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <fcntl.h>
 #include <float.h>
 #include <math.h>
 #include <png.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 #include <zlib.h>
 
 #include "viz/page/attention.h"
@@ -455,6 +458,85 @@ static void files_are_whole_and_the_same_again(void **state)
     free_stock(&s);
 }
 
+/* cairo remembers fonts by path for the whole process. When mv_fonts are opened anew, their descriptors may have the
+ * same numbers in another order. */
+static void typefaces_do_not_mix_up_when_descriptors_come_back(void **state)
+{
+    (void)state;
+    stock s = {.picture = scene(40, 30)};
+    s.map[s.maps++] = evidence_map(7, 7, 1);
+    buffer first = {.left = -1}, second = {.left = -1};
+    assert_int_equal(classify(&first, MV_CANVAS_PNG, NULL, NULL, &s.picture, s.map, 1, "parachute", NULL), MV_OK);
+    int taken = open("/dev/null", O_RDONLY | O_CLOEXEC); /* the number of the first face */
+    assert_true(taken >= 0);
+    assert_int_equal(classify(&second, MV_CANVAS_PNG, NULL, NULL, &s.picture, s.map, 1, "parachute", NULL), MV_OK);
+    close(taken);
+    assert_int_equal(first.size, second.size);
+    assert_memory_equal(first.bytes, second.bytes, first.size);
+    free(first.bytes);
+    free(second.bytes);
+    free_stock(&s);
+}
+
+/* --- several threads --------------------------------------------------------------------------- */
+
+enum { THREADS = 4, ROUNDS = 3, KINDS = 3 };
+
+typedef struct {
+    const stock *s;
+    mv_status status;
+    buffer page[ROUNDS][2 * KINDS];
+} drawer;
+
+/* Pages of two kinds in all three formats, with fonts of its own; one title needs the fonts of the system. */
+static void *draw_pages(void *argument)
+{
+    drawer *d = argument;
+    for (int round = 0; round < ROUNDS; round++) {
+        mv_fonts *fonts = mv_fonts_new(NULL);
+        for (int i = 0; i < 2 * KINDS; i++) {
+            buffer *b = &d->page[round][i];
+            *b = (buffer){.left = -1};
+            mv_canvas_kind kind = (mv_canvas_kind)(i % KINDS);
+            d->status |= i < KINDS
+                             ? classify(b, kind, NULL, fonts, &d->s->picture, d->s->map, 2, "parachute 降落伞", NULL)
+                             : attention(b, kind, NULL, fonts, &d->s->picture, d->s->map + 2, 2, "Level 2", NULL);
+        }
+        mv_fonts_free(fonts);
+    }
+    return NULL;
+}
+
+static void threads_draw_the_same_bytes(void **state)
+{
+    (void)state;
+    stock s = {.picture = scene(60, 40)};
+    for (int i = 0; i < 4; i++)
+        s.map[s.maps++] = i < 2 ? evidence_map(7, 7, i) : attention_map(14, 14, i);
+    drawer *d = calloc(THREADS, sizeof *d);
+    pthread_t thread[THREADS];
+    for (int t = 0; t < THREADS; t++) {
+        d[t].s = &s;
+        assert_int_equal(pthread_create(&thread[t], NULL, draw_pages, &d[t]), 0);
+    }
+    for (int t = 0; t < THREADS; t++)
+        assert_int_equal(pthread_join(thread[t], NULL), 0);
+    for (int t = 0; t < THREADS; t++)
+        assert_int_equal(d[t].status, MV_OK);
+    for (int t = 0; t < THREADS; t++)
+        for (int round = 0; round < ROUNDS; round++)
+            for (int i = 0; i < 2 * KINDS; i++) {
+                assert_int_equal(d[t].page[round][i].size, d[0].page[0][i].size);
+                assert_memory_equal(d[t].page[round][i].bytes, d[0].page[0][i].bytes, d[0].page[0][i].size);
+            }
+    for (int t = 0; t < THREADS; t++)
+        for (int round = 0; round < ROUNDS; round++)
+            for (int i = 0; i < 2 * KINDS; i++)
+                free(d[t].page[round][i].bytes);
+    free(d);
+    free_stock(&s);
+}
+
 static void check_words(const buffer *b, const char *const *words)
 {
     for (; *words; words++) {
@@ -703,11 +785,18 @@ static int close_fonts(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(pages_look_as_their_references),      cmocka_unit_test(heads_hold_for_any_number),
-        cmocka_unit_test(pages_hold_for_any_words_and_shapes), cmocka_unit_test(files_are_whole_and_the_same_again),
-        cmocka_unit_test(every_word_is_on_its_page),           cmocka_unit_test(svg_keeps_text_as_text),
-        cmocka_unit_test(pdf_has_a_date_only_when_told),       cmocka_unit_test(any_failing_write_is_told),
-        cmocka_unit_test(odd_values_are_drawn_and_counted),    cmocka_unit_test(misuse_is_refused),
+        cmocka_unit_test(pages_look_as_their_references),
+        cmocka_unit_test(heads_hold_for_any_number),
+        cmocka_unit_test(pages_hold_for_any_words_and_shapes),
+        cmocka_unit_test(files_are_whole_and_the_same_again),
+        cmocka_unit_test(every_word_is_on_its_page),
+        cmocka_unit_test(svg_keeps_text_as_text),
+        cmocka_unit_test(pdf_has_a_date_only_when_told),
+        cmocka_unit_test(any_failing_write_is_told),
+        cmocka_unit_test(odd_values_are_drawn_and_counted),
+        cmocka_unit_test(misuse_is_refused),
+        cmocka_unit_test(typefaces_do_not_mix_up_when_descriptors_come_back),
+        cmocka_unit_test(threads_draw_the_same_bytes),
     };
     return cmocka_run_group_tests(tests, open_fonts, close_fonts);
 }

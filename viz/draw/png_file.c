@@ -122,9 +122,9 @@ static void write_texts(png_structp png, png_infop info, const mv_canvas_target 
                                .key = (char *)(uintptr_t)to->notes[i].key,
                                .text = (char *)(uintptr_t)(to->notes[i].value ? to->notes[i].value : "")};
     if (to->date) {
-        static char creation[] = "Creation Time";
-        text[n++] =
-            (png_text){.compression = PNG_ITXT_COMPRESSION_NONE, .key = creation, .text = (char *)(uintptr_t)to->date};
+        text[n++] = (png_text){.compression = PNG_ITXT_COMPRESSION_NONE,
+                               .key = (char *)(uintptr_t) "Creation Time",
+                               .text = (char *)(uintptr_t)to->date};
     }
     png_set_text(png, info, text, n);
 }
