@@ -13,8 +13,8 @@
 #include <zlib.h>
 
 #include "viz/draw/canvas.h"
+#include "viz/draw/deflate.h"
 #include "viz/draw/fonts.h"
-#include "viz/draw/pack.h"
 #include "viz/draw/png_file.h"
 
 static uint32_t random_state = 1;
@@ -50,14 +50,14 @@ static mv_status keep(void *ctx, const void *bytes, size_t n)
 }
 
 /* Packs in blocks of at most `block`, has zlib unpack it, compares. */
-static void round_trip(mv_pack *p, const uint8_t *in, size_t n, size_t block)
+static void round_trip(mv_deflate *p, const uint8_t *in, size_t n, size_t block)
 {
     buffer packed = {.left = -1};
     size_t at = 0;
-    mv_pack_start(p);
+    mv_deflate_start(p);
     do {
         size_t part = n - at < block ? n - at : block;
-        mv_pack_block(p, in + at, part, at + part == n);
+        mv_deflate_block(p, in + at, part, at + part == n);
         assert_true(p->size <= sizeof p->out);
         keep(&packed, p->out, p->size);
         at += part;
@@ -75,7 +75,7 @@ static void packing_is_undone_by_zlib(void **state)
 {
     (void)state;
     enum { MOST = 400000 };
-    mv_pack *p = malloc(sizeof *p);
+    mv_deflate *p = malloc(sizeof *p);
     uint8_t *in = malloc(MOST);
     for (int round = 0; round < 400; round++) {
         size_t n = (size_t)(uniform() * (round < 390 ? 3000 : MOST)), i = 0;
@@ -88,11 +88,11 @@ static void packing_is_undone_by_zlib(void **state)
             for (; run > 0 && i < n; run--)
                 in[i++] = byte;
         }
-        round_trip(p, in, n, round % 2 ? 1 + (size_t)(1000 * uniform()) : MV_PACK_BLOCK);
+        round_trip(p, in, n, round % 2 ? 1 + (size_t)(1000 * uniform()) : MV_DEFLATE_BLOCK);
     }
     /* weights of Fibonacci make the deepest trees: past the 15 bits that a code may have */
     size_t n = 0, a = 1, b = 1;
-    for (int symbol = 0; n + a < MV_PACK_BLOCK; symbol++) {
+    for (int symbol = 0; n + a < MV_DEFLATE_BLOCK; symbol++) {
         for (size_t k = 0; k < a; k++)
             in[n++] = (uint8_t)(symbol * 2 + (int)(k & 1 ? 1 : 0) * 100);
         size_t next = a + b;
@@ -105,7 +105,7 @@ static void packing_is_undone_by_zlib(void **state)
         in[i] = in[j];
         in[j] = swap;
     }
-    round_trip(p, in, n, MV_PACK_BLOCK);
+    round_trip(p, in, n, MV_DEFLATE_BLOCK);
     free(in);
     free(p);
 }

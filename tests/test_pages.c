@@ -9,16 +9,21 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <fcntl.h>
 #include <float.h>
 #include <math.h>
 #include <png.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 #include <zlib.h>
 
-#include "viz/page/pages.h"
+#include "viz/page/attention.h"
+#include "viz/page/classify.h"
+#include "viz/page/heads.h"
 
 /* --- what is drawn ------------------------------------------------------------------------------ */
 
@@ -107,80 +112,82 @@ static void free_stock(stock *s)
     free(s->picture.rgb);
 }
 
+static mv_status write_page(buffer *b, mv_canvas_kind kind, const mv_page_kind *page, const char *title,
+                            const char *subtitle, const void *content, const mv_page_style *style, mv_fonts *fonts,
+                            mv_error *e)
+{
+    mv_heading heading = {title, subtitle, recipe};
+    mv_canvas_target to = {.kind = kind, .write = keep, .ctx = b};
+    return mv_page_write(page, &heading, content, style, fonts, &to, e);
+}
+
 static mv_status classify(buffer *b, mv_canvas_kind kind, const mv_page_style *style, mv_fonts *fonts,
                           const mv_image *picture, const mv_map *map, int maps, const char *name, mv_error *e)
 {
-    char title[4][200];
-    mv_evidence evidence[4];
+    mv_map evidence[4];
     for (int i = 0; i < maps; i++) {
-        snprintf(title[i], sizeof title[i], "For %s", i == 1 ? "church" : name);
-        evidence[i] = (mv_evidence){&map[i], title[i], "mean of 49 cells  +4.371  =  its logit  +4.371"};
+        evidence[i] = map[i];
+        snprintf(evidence[i].title, sizeof evidence->title, "For %s", i == 1 ? "church" : name);
+        snprintf(evidence[i].proof, sizeof evidence->proof, "mean of 49 cells  +4.371  =  its logit  +4.371");
     }
     mv_class_bar top[] = {
         {name, 0.933}, {"church", 0.014}, {"golf ball", 0.011}, {"gas pump", 0.008}, {"cassette player", 0.0}};
-    mv_classify_page page = {.title = name,
-                             .subtitle = "93.3 % sure, 4.2 logits ahead of church  ·  parachute.jpg",
-                             .picture = picture,
-                             .top = top,
-                             .top_count = 5,
-                             .evidence = evidence,
-                             .evidence_count = maps,
-                             .recipe = recipe};
-    mv_canvas_target to = {.kind = kind, .write = keep, .ctx = b};
-    return mv_page_classify(&page, style, fonts, &to, e);
+    mv_classify_content content = {
+        .picture = picture, .top = top, .top_count = 5, .evidence = evidence, .evidence_count = maps};
+    return write_page(b, kind, &mv_page_classify, name, "93.3 % sure, 4.2 logits ahead of church  ·  parachute.jpg",
+                      &content, style, fonts, e);
+}
+
+/* The words of a level that is cut into windows of 7 x 7 cells. */
+static void describe(mv_map *m, int level, int block, int head, int heads)
+{
+    m->level = level;
+    m->block = block;
+    m->head = head;
+    m->heads = heads;
+    m->cell = level == 2 ? 16 : 32;
+    m->window = 7;
+    m->down = (m->h + 6) / 7;
+    m->across = (m->w + 6) / 7;
+    m->figures = 0;
+    mv_map_figure(m, "entropy", "entropy", "of 1", 2, 0.1 + 0.01 * head);
+    mv_map_figure(m, "reach", "reach_px", "px", 0, 103);
 }
 
 static mv_status attention(buffer *b, mv_canvas_kind kind, const mv_page_style *style, mv_fonts *fonts,
                            const mv_image *picture, const mv_map *map, int maps, const char *title, mv_error *e)
 {
-    static const char *const lines[] = {"4 heads", "14 × 14 cells of 16 px", "one window, no padding",
-                                        "",        "entropy  0.10 of 1",     "reach  103 px"};
-    mv_attention_row rows[40];
-    for (int i = 0; i < maps; i++)
-        rows[i] = (mv_attention_row){.title = title, .lines = lines, .line_count = 6, .map = &map[i], .window = 7};
-    mv_attention_page page = {.title = "Where self-attention looks",
-                              .subtitle = "Pooled query, mean of heads  ·  parachute.jpg, answered parachute",
-                              .picture = picture,
-                              .rows = rows,
-                              .row_count = maps,
-                              .recipe = recipe};
-    mv_canvas_target to = {.kind = kind, .write = keep, .ctx = b};
-    return mv_page_attention(&page, style, fonts, &to, e);
+    mv_map rows[40];
+    for (int i = 0; i < maps; i++) {
+        rows[i] = map[i];
+        snprintf(rows[i].title, sizeof rows->title, "%s", title);
+        describe(&rows[i], map[i].h > 7 ? 2 : 3, 3, MV_MAP_MEAN, 4);
+    }
+    mv_attention_content content = {.picture = picture, .maps = rows, .map_count = maps};
+    return write_page(b, kind, &mv_page_attention, "Where self-attention looks",
+                      "Pooled query, mean of heads  ·  parachute.jpg, answered parachute", &content, style, fonts, e);
 }
 
 /* Level 2 of blocks x heads, level 3 of two blocks with twice the heads. */
 static mv_status heads(buffer *b, mv_canvas_kind kind, const mv_page_style *style, mv_fonts *fonts,
                        const mv_image *picture, int blocks, int count, mv_error *e)
 {
-    mv_heads_level level[2] = {
-        {.title = "Level 2", .note = "14 × 14 cells of 16 px, a note that goes on and on and on"},
-        {.title = "Level 3", .note = "7 × 7 cells of 32 px", .window = 3}};
-    mv_heads_block list[2][20];
-    mv_map *map = calloc(64, sizeof *map);
-    char title[20][24];
+    mv_map *stock_map = calloc(64, sizeof *stock_map), *map = calloc(1024, sizeof *map);
     for (int i = 0; i < 64; i++)
-        map[i] = attention_map(i < 32 ? 14 : 7, i < 32 ? 14 : 7, i);
-    for (int l = 0; l < 2; l++) {
-        level[l].blocks = list[l];
-        level[l].block_count = l ? 2 : blocks;
-        for (int k = 0; k < level[l].block_count; k++) {
-            snprintf(title[k], sizeof title[k], "Block %d", k);
-            list[l][k] = (mv_heads_block){.title = title[k],
-                                          .note = "entropy 0.05 to 0.16",
-                                          .heads = map + 32 * l,
-                                          .head_count = l && count <= 16 ? 2 * count : count};
-        }
-    }
-    mv_heads_page page = {.title = "Every head",
-                          .subtitle = "Received attention, against an even spread  ·  parachute.jpg",
-                          .picture = picture,
-                          .levels = level,
-                          .level_count = 2,
-                          .recipe = recipe};
-    mv_canvas_target to = {.kind = kind, .write = keep, .ctx = b};
-    mv_status s = mv_page_heads(&page, style, fonts, &to, e);
+        stock_map[i] = attention_map(i < 32 ? 14 : 7, i < 32 ? 14 : 7, i);
+    int n = 0;
+    for (int l = 0; l < 2; l++)
+        for (int k = 0; k < (l ? 2 : blocks); k++)
+            for (int h = 0, all = l && count <= 16 ? 2 * count : count; h < all; h++, n++) {
+                map[n] = stock_map[32 * l + h];
+                describe(&map[n], 2 + l, k, h, all);
+            }
+    mv_heads_content content = {.picture = picture, .maps = map, .map_count = n};
+    mv_status s = write_page(b, kind, &mv_page_heads, "Every head",
+                             "Received attention, against an even spread  ·  parachute.jpg", &content, style, fonts, e);
     for (int i = 0; i < 64; i++)
-        free(map[i].v);
+        free(stock_map[i].v);
+    free(stock_map);
     free(map);
     return s;
 }
@@ -451,6 +458,85 @@ static void files_are_whole_and_the_same_again(void **state)
     free_stock(&s);
 }
 
+/* cairo remembers fonts by path for the whole process. When mv_fonts are opened anew, their descriptors may have the
+ * same numbers in another order. */
+static void typefaces_do_not_mix_up_when_descriptors_come_back(void **state)
+{
+    (void)state;
+    stock s = {.picture = scene(40, 30)};
+    s.map[s.maps++] = evidence_map(7, 7, 1);
+    buffer first = {.left = -1}, second = {.left = -1};
+    assert_int_equal(classify(&first, MV_CANVAS_PNG, NULL, NULL, &s.picture, s.map, 1, "parachute", NULL), MV_OK);
+    int taken = open("/dev/null", O_RDONLY | O_CLOEXEC); /* the number of the first face */
+    assert_true(taken >= 0);
+    assert_int_equal(classify(&second, MV_CANVAS_PNG, NULL, NULL, &s.picture, s.map, 1, "parachute", NULL), MV_OK);
+    close(taken);
+    assert_int_equal(first.size, second.size);
+    assert_memory_equal(first.bytes, second.bytes, first.size);
+    free(first.bytes);
+    free(second.bytes);
+    free_stock(&s);
+}
+
+/* --- several threads --------------------------------------------------------------------------- */
+
+enum { THREADS = 4, ROUNDS = 3, KINDS = 3 };
+
+typedef struct {
+    const stock *s;
+    mv_status status;
+    buffer page[ROUNDS][2 * KINDS];
+} drawer;
+
+/* Pages of two kinds in all three formats, with fonts of its own; one title needs the fonts of the system. */
+static void *draw_pages(void *argument)
+{
+    drawer *d = argument;
+    for (int round = 0; round < ROUNDS; round++) {
+        mv_fonts *fonts = mv_fonts_new(NULL);
+        for (int i = 0; i < 2 * KINDS; i++) {
+            buffer *b = &d->page[round][i];
+            *b = (buffer){.left = -1};
+            mv_canvas_kind kind = (mv_canvas_kind)(i % KINDS);
+            d->status |= i < KINDS
+                             ? classify(b, kind, NULL, fonts, &d->s->picture, d->s->map, 2, "parachute 降落伞", NULL)
+                             : attention(b, kind, NULL, fonts, &d->s->picture, d->s->map + 2, 2, "Level 2", NULL);
+        }
+        mv_fonts_free(fonts);
+    }
+    return NULL;
+}
+
+static void threads_draw_the_same_bytes(void **state)
+{
+    (void)state;
+    stock s = {.picture = scene(60, 40)};
+    for (int i = 0; i < 4; i++)
+        s.map[s.maps++] = i < 2 ? evidence_map(7, 7, i) : attention_map(14, 14, i);
+    drawer *d = calloc(THREADS, sizeof *d);
+    pthread_t thread[THREADS];
+    for (int t = 0; t < THREADS; t++) {
+        d[t].s = &s;
+        assert_int_equal(pthread_create(&thread[t], NULL, draw_pages, &d[t]), 0);
+    }
+    for (int t = 0; t < THREADS; t++)
+        assert_int_equal(pthread_join(thread[t], NULL), 0);
+    for (int t = 0; t < THREADS; t++)
+        assert_int_equal(d[t].status, MV_OK);
+    for (int t = 0; t < THREADS; t++)
+        for (int round = 0; round < ROUNDS; round++)
+            for (int i = 0; i < 2 * KINDS; i++) {
+                assert_int_equal(d[t].page[round][i].size, d[0].page[0][i].size);
+                assert_memory_equal(d[t].page[round][i].bytes, d[0].page[0][i].bytes, d[0].page[0][i].size);
+            }
+    for (int t = 0; t < THREADS; t++)
+        for (int round = 0; round < ROUNDS; round++)
+            for (int i = 0; i < 2 * KINDS; i++)
+                free(d[t].page[round][i].bytes);
+    free(d);
+    free_stock(&s);
+}
+
 static void check_words(const buffer *b, const char *const *words)
 {
     for (; *words; words++) {
@@ -491,9 +577,18 @@ static void every_word_is_on_its_page(void **state)
                                                "0\xc3\x97",
                                                "model nano 3f9c1e",
                                                NULL};
-    static const char *const on_heads[] = {
-        "Every head", "Level 2", "Level 3", "Block 2", "entropy 0.05 to 0.16", "7 \xc3\x97 7 cells of 32 px", "0", "1",
-        "2",          "3",       "7",       NULL};
+    static const char *const on_heads[] = {"Every head",
+                                           "Level 2",
+                                           "Level 3",
+                                           "Block 2",
+                                           "entropy 0.10 to 0.13",
+                                           "7 \xc3\x97 7 cells of 32 px, 8 heads a block",
+                                           "0",
+                                           "1",
+                                           "2",
+                                           "3",
+                                           "7",
+                                           NULL};
     buffer b = {.left = -1};
     assert_int_equal(classify(&b, MV_CANVAS_SVG, NULL, fonts, &s.picture, s.map, 1, "parachute", NULL), MV_OK);
     check_words(&b, on_classify);
@@ -513,13 +608,13 @@ static void svg_keeps_text_as_text(void **state)
     mv_fonts *fonts = *state;
     mv_image picture = scene(40, 30);
     mv_class_bar top[] = {{"a < b & \"c\"", 0.5}};
-    mv_classify_page page = {
-        .title = "Golf & <ball>", .subtitle = "cut", .picture = &picture, .top = top, .top_count = 1};
+    mv_heading heading = {.title = "Golf & <ball>", .subtitle = "cut"};
+    mv_classify_content page = {.picture = &picture, .top = top, .top_count = 1};
     mv_note notes[] = {{"Command", "mvscope classify <x> & y"}};
     buffer b = {.left = -1};
     mv_canvas_target to = {
         .kind = MV_CANVAS_SVG, .write = keep, .ctx = &b, .notes = notes, .note_count = 1, .date = "2026-01-31"};
-    assert_int_equal(mv_page_classify(&page, NULL, fonts, &to, NULL), MV_OK);
+    assert_int_equal(mv_page_write(&mv_page_classify, &heading, &page, NULL, fonts, &to, NULL), MV_OK);
     assert_non_null(strstr(b.bytes, ">Golf &amp; &lt;ball&gt;</text>"));
     assert_non_null(strstr(b.bytes, ">50.0 %</text>"));
     assert_non_null(strstr(b.bytes, "Command: mvscope classify &lt;x&gt; &amp; y\n"));
@@ -532,7 +627,7 @@ static void svg_keeps_text_as_text(void **state)
     top[0].name = "a class name that is far too long for the place it has been given beside its bar, whatever the "
                   "page's width may be";
     mv_page_style narrow = {.width = 640};
-    assert_int_equal(mv_page_classify(&page, &narrow, fonts, &to, NULL), MV_OK);
+    assert_int_equal(mv_page_write(&mv_page_classify, &heading, &page, &narrow, fonts, &to, NULL), MV_OK);
     const char *cut = strstr(b.bytes, ">a class n");
     assert_non_null(cut);
     assert_non_null(strstr(cut, "\xe2\x80\xa6</text>"));
@@ -569,14 +664,15 @@ static void pdf_has_a_date_only_when_told(void **state)
 {
     mv_fonts *fonts = *state;
     mv_image picture = scene(20, 20);
-    mv_classify_page page = {.title = "x", .picture = &picture};
+    mv_heading heading = {.title = "x"};
+    mv_classify_content page = {.picture = &picture};
     buffer b = {.left = -1};
     mv_canvas_target to = {.kind = MV_CANVAS_PDF, .write = keep, .ctx = &b};
-    assert_int_equal(mv_page_classify(&page, NULL, fonts, &to, NULL), MV_OK);
+    assert_int_equal(mv_page_write(&mv_page_classify, &heading, &page, NULL, fonts, &to, NULL), MV_OK);
     assert_false(pdf_holds(&b, "/CreationDate"));
     b.size = 0;
     to.date = "2026-01-31T12:00:00Z";
-    assert_int_equal(mv_page_classify(&page, NULL, fonts, &to, NULL), MV_OK);
+    assert_int_equal(mv_page_write(&mv_page_classify, &heading, &page, NULL, fonts, &to, NULL), MV_OK);
     assert_true(pdf_holds(&b, "20260131120000"));
     free(b.bytes);
     free(picture.rgb);
@@ -653,14 +749,22 @@ static void misuse_is_refused(void **state)
         assert_int_equal(e.code, styles[i].code);
         b.size = 0;
     }
+    mv_error e = {0};
+    mv_page_style viridis = {.table = "viridis"}, blue_red = {.table = "blue-red"}, jet = {.table = "jet"};
+    assert_int_equal(mv_page_check_style(&mv_page_classify, &blue_red, &e), MV_OK);
+    assert_int_equal(mv_page_check_style(&mv_page_attention, &viridis, &e), MV_OK);
+    assert_int_equal(mv_page_check_style(&mv_page_attention, NULL, &e), MV_OK);
+    assert_int_equal(mv_page_check_style(&mv_page_attention, &jet, NULL), MV_EINPUT);
+    assert_int_equal(mv_page_check_style(&mv_page_heads, &blue_red, NULL), MV_EINPUT);
+    assert_int_equal(mv_page_check_style(&mv_page_classify, &viridis, &e), MV_EINPUT);
+    assert_non_null(strstr(e.text, "viridis"));
     mv_image nothing = {0, 0, NULL};
     mv_map empty = {0};
     assert_int_equal(classify(&b, MV_CANVAS_PNG, NULL, fonts, &nothing, s.map, 1, "x", NULL), MV_EMISUSE);
     assert_int_equal(classify(&b, MV_CANVAS_PNG, NULL, fonts, &s.picture, &empty, 1, "x", NULL), MV_EMISUSE);
     assert_int_equal(attention(&b, MV_CANVAS_PNG, NULL, fonts, &s.picture, s.map, 0, "x", NULL), MV_EINPUT);
-    mv_heads_page none = {.picture = &s.picture};
-    mv_canvas_target to = {.kind = MV_CANVAS_PNG, .write = keep, .ctx = &b};
-    assert_int_equal(mv_page_heads(&none, NULL, fonts, &to, NULL), MV_EINPUT);
+    mv_heads_content none = {.picture = &s.picture};
+    assert_int_equal(write_page(&b, MV_CANVAS_PNG, &mv_page_heads, "x", "", &none, NULL, fonts, NULL), MV_EINPUT);
     assert_int_equal(b.size, 0);
     free(b.bytes);
     free_stock(&s);
@@ -681,11 +785,18 @@ static int close_fonts(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(pages_look_as_their_references),      cmocka_unit_test(heads_hold_for_any_number),
-        cmocka_unit_test(pages_hold_for_any_words_and_shapes), cmocka_unit_test(files_are_whole_and_the_same_again),
-        cmocka_unit_test(every_word_is_on_its_page),           cmocka_unit_test(svg_keeps_text_as_text),
-        cmocka_unit_test(pdf_has_a_date_only_when_told),       cmocka_unit_test(any_failing_write_is_told),
-        cmocka_unit_test(odd_values_are_drawn_and_counted),    cmocka_unit_test(misuse_is_refused),
+        cmocka_unit_test(pages_look_as_their_references),
+        cmocka_unit_test(heads_hold_for_any_number),
+        cmocka_unit_test(pages_hold_for_any_words_and_shapes),
+        cmocka_unit_test(files_are_whole_and_the_same_again),
+        cmocka_unit_test(every_word_is_on_its_page),
+        cmocka_unit_test(svg_keeps_text_as_text),
+        cmocka_unit_test(pdf_has_a_date_only_when_told),
+        cmocka_unit_test(any_failing_write_is_told),
+        cmocka_unit_test(odd_values_are_drawn_and_counted),
+        cmocka_unit_test(misuse_is_refused),
+        cmocka_unit_test(typefaces_do_not_mix_up_when_descriptors_come_back),
+        cmocka_unit_test(threads_draw_the_same_bytes),
     };
     return cmocka_run_group_tests(tests, open_fonts, close_fonts);
 }

@@ -310,7 +310,7 @@ static void photos_are_resampled_as_defined(void **state)
     for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
         mv_image in = noise(cases[k][0], cases[k][1]), out;
         int w = cases[k][2], h = cases[k][3];
-        assert_int_equal(mv_raster_photo(&out, &in, w, h, NULL), MV_OK);
+        assert_int_equal(mv_raster_picture(&out, &in, w, h, NULL), MV_OK);
         if (k == 0)
             assert_memory_equal(out.rgb, in.rgb, (size_t)(w * h * 3));
         for (int i = 0; i < w * h * 3; i++)
@@ -320,14 +320,14 @@ static void photos_are_resampled_as_defined(void **state)
     }
     /* a large reduction goes through boxes: a plain colour stays, a mean stays */
     mv_image in = noise(640, 480), out;
-    assert_int_equal(mv_raster_photo(&out, &in, 16, 12, NULL), MV_OK);
+    assert_int_equal(mv_raster_picture(&out, &in, 16, 12, NULL), MV_OK);
     double mean = 0;
     for (int i = 0; i < 16 * 12 * 3; i++)
         mean += out.rgb[i] / (16 * 12 * 3.0);
     assert_true(fabs(mean - 127.5) < 2);
     free(out.rgb);
     memset(in.rgb, 77, 640 * 480 * 3);
-    assert_int_equal(mv_raster_photo(&out, &in, 17, 13, NULL), MV_OK);
+    assert_int_equal(mv_raster_picture(&out, &in, 17, 13, NULL), MV_OK);
     for (int i = 0; i < 17 * 13 * 3; i++)
         assert_int_equal(out.rgb[i], 77);
     free(out.rgb);

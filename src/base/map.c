@@ -60,16 +60,21 @@ void mv_maps_free(mv_maps *maps)
     *maps = (mv_maps){0};
 }
 
-static int range(const float *v, size_t n, float *least, float *greatest)
+/* Least and greatest finite value of all channels, 0 without any; returns how many cells have a value that is not. */
+static int range(const float *v, size_t cells, size_t channels, float *least, float *greatest)
 {
     float lo = INFINITY, hi = -INFINITY;
     int odd = 0;
-    for (size_t i = 0; i < n; i++)
-        if (isfinite(v[i])) {
-            lo = fminf(lo, v[i]);
-            hi = fmaxf(hi, v[i]);
-        } else
-            odd++;
+    for (size_t i = 0; i < cells; i++) {
+        bool finite = true;
+        for (size_t c = 0; c < channels; c++, v++)
+            if (isfinite(*v)) {
+                lo = fminf(lo, *v);
+                hi = fmaxf(hi, *v);
+            } else
+                finite = false;
+        odd += !finite;
+    }
     *least = lo <= hi ? lo : 0;
     *greatest = lo <= hi ? hi : 0;
     return odd;
@@ -77,9 +82,20 @@ static int range(const float *v, size_t n, float *least, float *greatest)
 
 int mv_map_range(mv_map *map)
 {
+    size_t cells = (size_t)map->h * (size_t)map->w;
     if (map->raw)
-        range(map->raw, values(map), &map->raw_lo, &map->raw_hi);
-    return range(map->v, values(map), &map->lo, &map->hi);
+        range(map->raw, cells, values(map) / cells, &map->raw_lo, &map->raw_hi);
+    return range(map->v, cells, values(map) / cells, &map->lo, &map->hi);
+}
+
+int mv_map_extent(const mv_map *map, double *lo, double *hi)
+{
+    size_t cells = (size_t)map->h * (size_t)map->w;
+    float least, greatest;
+    int odd = range(map->v, cells, values(map) / cells, &least, &greatest);
+    *lo = (double)least;
+    *hi = (double)greatest;
+    return odd;
 }
 
 double mv_map_mean(const mv_map *map)
@@ -123,63 +139,75 @@ void mv_map_figure(mv_map *map, const char *name, const char *key, const char *u
 
 enum { LINE = 96 };
 
-/* Fills `text` with line `i` of the heads and the geometry; false past the last one, with their number in *n. */
-static bool geometry_line(const mv_map *m, int i, char text[LINE], int *n)
+const char *mv_map_words(const mv_map *m, mv_map_part part, char text[LINE])
 {
-    bool windows = m->window > 0, plain = m->down * m->across == 1 && m->padding <= 0;
-    *n = 0;
-    if (m->heads && i == (*n)++) {
-        if (m->head == MV_MAP_MEAN)
-            snprintf(text, LINE, "%d heads", m->heads);
-        else
+    *text = '\0';
+    switch (part) {
+    case MV_MAP_HEADS:
+        if (m->heads && m->head >= 0)
             snprintf(text, LINE, "head %d of %d", m->head, m->heads);
-        return true;
-    }
-    if (m->cell && i == (*n)++) {
-        snprintf(text, LINE, "%d \xc3\x97 %d cells of %d px", m->h, m->w, m->cell);
-        return true;
-    }
-    if (windows && plain && i == (*n)++) {
-        snprintf(text, LINE, "one window, no padding");
-        return true;
-    }
-    if (windows && !plain && i == (*n)++) {
+        else if (m->heads)
+            snprintf(text, LINE, "%d heads", m->heads);
+        break;
+    case MV_MAP_CELLS:
+        if (m->cell)
+            snprintf(text, LINE, "%d \xc3\x97 %d cells of %d px", m->h, m->w, m->cell);
+        break;
+    case MV_MAP_WINDOWS:
         if (m->down * m->across > 1)
             snprintf(text, LINE, "%d \xc3\x97 %d windows", m->down, m->across);
-        else
+        else if (m->window)
             snprintf(text, LINE, "one window");
-        return true;
-    }
-    if (windows && !plain && i == (*n)++) {
+        break;
+    case MV_MAP_PADDING:
         if (m->padding > 0)
             snprintf(text, LINE, "%.0f %% padding", 100 * m->padding);
-        else
+        else if (m->window)
             snprintf(text, LINE, "no padding");
+        break;
+    }
+    return text;
+}
+
+/* The caption's lines on the geometry, one after the other: a window that is the whole map takes one line. */
+static bool geometry_line(const mv_map *m, int i, char text[LINE], int *lines)
+{
+    bool whole = m->down * m->across <= 1 && m->padding <= 0;
+    *lines = 0;
+    for (mv_map_part part = MV_MAP_HEADS; part <= MV_MAP_PADDING; part++) {
+        if (!*mv_map_words(m, part, text) || (whole && part == MV_MAP_PADDING) || i != (*lines)++)
+            continue;
+        if (whole && part == MV_MAP_WINDOWS)
+            snprintf(text, LINE, "one window, no padding");
         return true;
     }
     return false;
 }
 
+bool mv_map_figure_text(const mv_map *map, int i, char text[LINE])
+{
+    if (i < 0 || i >= map->figures)
+        return false;
+    const mv_figure *f = &map->figure[i];
+    snprintf(text, LINE, "%s  %.*f%s%s", f->name, f->digits, f->value, *f->unit ? " " : "", f->unit);
+    return true;
+}
+
 bool mv_map_caption(const mv_map *map, int i, char text[LINE])
 {
-    int n;
-    if (geometry_line(map, i, text, &n))
+    int lines;
+    if (geometry_line(map, i, text, &lines))
         return true;
-    if (i == n) {
+    if (i == lines) {
         *text = '\0';
         return map->figures || map->padding > 0 || map->window;
     }
-    i -= n + 1;
-    if (i < map->figures) {
-        const mv_figure *f = &map->figure[i];
-        snprintf(text, LINE, "%s  %.*f%s%s", f->name, f->digits, f->value, *f->unit ? " " : "", f->unit);
-        return true;
-    }
+    i -= lines + 1;
     if (i == map->figures && map->padding > 0) {
         snprintf(text, LINE, "%.1f %% falls on padding", 100 * map->on_padding);
         return true;
     }
-    return false;
+    return mv_map_figure_text(map, i, text);
 }
 
 const char *mv_map_name(const mv_map *m, char text[64])

@@ -79,9 +79,12 @@ void mv_map_free(mv_map *map); /* NULL is fine; the map is empty afterwards */
 mv_map *mv_maps_add(mv_maps *maps, mv_error *e);
 void mv_maps_free(mv_maps *maps);
 
-/* Sets lo and hi (and raw_lo and raw_hi) from the finite values; both 0 when there are none. Returns how many values of
+/* Sets lo and hi (and raw_lo and raw_hi) from the finite values; both 0 when there are none. Returns how many cells of
  * v are not finite. */
 int mv_map_range(mv_map *map);
+
+/* The same range without changing the map. */
+int mv_map_extent(const mv_map *map, double *lo, double *hi);
 
 /* The mean of all values of v, summed in double. */
 double mv_map_mean(const mv_map *map);
@@ -92,6 +95,15 @@ mv_status mv_map_subtract(mv_map *out, const mv_map *a, const mv_map *b, mv_erro
 
 /* Appends a figure; one too many is dropped, so a method never has to count. */
 void mv_map_figure(mv_map *map, const char *name, const char *key, const char *unit, int digits, double value);
+
+typedef enum { MV_MAP_HEADS, MV_MAP_CELLS, MV_MAP_WINDOWS, MV_MAP_PADDING } mv_map_part;
+
+/* One phrase of the geometry: "4 heads" or "head 3 of 4", "14 × 14 cells of 16 px", "one window" or "2 × 2 windows",
+ * "no padding" or "40 % padding"; empty where the map does not say. Returns text. */
+const char *mv_map_words(const mv_map *map, mv_map_part part, char text[96]);
+
+/* Figure i in words: "entropy  0.02 of 1". False past the last one. */
+bool mv_map_figure_text(const mv_map *map, int i, char text[96]);
 
 /* Line i of the caption beside a map: heads, cells and their size, windows and padding, an empty line, the figures, the
  * share on padding. False past the last one. */

@@ -8,6 +8,7 @@
 #include <math.h>
 #include <pango/pangocairo.h>
 #include <pango/pangofc-fontmap.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -48,6 +49,19 @@ static const char inter[] = "Inter", mono[] = "JetBrains Mono";
 /* Height of capitals over the size, alike in both faces: lines centre on it, whatever the font file's version. */
 #define CAP_HEIGHT 0.728
 
+/* The one lock for what cairo keeps for the whole process: see text.h. */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+void mv_fonts_lock(void)
+{
+    pthread_mutex_lock(&lock);
+}
+
+void mv_fonts_unlock(void)
+{
+    pthread_mutex_unlock(&lock);
+}
+
 /* --- faces ------------------------------------------------------------------------------------- */
 
 static mv_status write_face(int *fd, mv_asset face, mv_error *e)
@@ -64,13 +78,17 @@ static mv_status write_face(int *fd, mv_asset face, mv_error *e)
     return MV_OK;
 }
 
+/* cairo keeps fonts for the whole process, by path, even after their mv_fonts has been freed, and a number may come
+ * back for another face. So the path also says which face it is, by its count of slashes: one path always means one
+ * face. */
 static mv_status add_faces(const mv_fonts *f, FcConfig *config, mv_error *e)
 {
+    static const char slashes[FACES + 1] = "////";
     for (int i = 0; i < FACES; i++) {
         char path[64];
-        snprintf(path, sizeof path, "/proc/self/fd/%d", f->fd[i]);
+        snprintf(path, sizeof path, "/proc/self/fd%s%d", slashes + i, f->fd[i]);
         if (!FcConfigAppFontAddFile(config, (const FcChar8 *)path))
-            return mv_fail(e, MV_EIO, "fonts: %s could not be read, a mounted /proc was expected", path);
+            return mv_fail(e, MV_EIO, "fonts: %s cannot be read, expected a mounted /proc", path);
     }
     return MV_OK;
 }
@@ -132,6 +150,7 @@ mv_fonts *mv_fonts_new(mv_error *e)
                                    MV_ASSET(jetbrains_mono)};
     FcConfig *config = FcConfigCreate();
     mv_status s = config ? MV_OK : mv_fail_memory(e, "fonts");
+    mv_fonts_lock();
     for (int i = 0; s == MV_OK && i < FACES; i++)
         s = write_face(&f->fd[i], faces[i], e);
     if (s == MV_OK)
@@ -146,6 +165,7 @@ mv_fonts *mv_fonts_new(mv_error *e)
     }
     if (config)
         FcConfigDestroy(config);
+    mv_fonts_unlock();
     if (s != MV_OK) {
         mv_fonts_free(f);
         return NULL;
@@ -157,10 +177,12 @@ void mv_fonts_free(mv_fonts *f)
 {
     if (!f)
         return;
+    mv_fonts_lock();
     free_context(f->embedded);
     free_context(f->system);
     if (f->known)
         FcCharSetDestroy(f->known);
+    mv_fonts_unlock();
     for (int i = 0; i < FACES; i++)
         if (f->fd[i] >= 0)
             close(f->fd[i]);
@@ -219,6 +241,7 @@ mv_text *mv_text_new(mv_fonts *f, mv_type type, const char *utf8, double width, 
     t->baseline = t->line / 2 + CAP_HEIGHT / 2 * types[type].size;
 
     char *text = clean(utf8);
+    mv_fonts_lock();
     t->layout = pango_layout_new(context_for(f, text));
     PangoFontDescription *font = pango_font_description_new();
     pango_font_description_set_family_static(font, types[type].mono ? mono : inter);
@@ -250,6 +273,7 @@ mv_text *mv_text_new(mv_fonts *f, mv_type type, const char *utf8, double width, 
     int w;
     pango_layout_get_size(t->layout, &w, NULL);
     t->width = pango_units_to_double(w);
+    mv_fonts_unlock();
     return t;
 }
 
@@ -257,7 +281,9 @@ void mv_text_free(mv_text *t)
 {
     if (!t)
         return;
+    mv_fonts_lock();
     g_object_unref(t->layout);
+    mv_fonts_unlock();
     free(t);
 }
 

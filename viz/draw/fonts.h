@@ -1,8 +1,8 @@
-/* Text in the embedded typefaces: Inter and JetBrains Mono, by Pango.
+/* Text in the embedded typefaces, Inter and JetBrains Mono, by Pango.
  *
- * The system's fonts are neither scanned nor seen, so a page looks the same everywhere and starts
- * at once; only a text with characters that the embedded faces lack (a file name in Chinese) opens the system's.
- * No hinting, no rounding: a line is as wide on PNG as in SVG and PDF.
+ * The system's fonts are neither scanned nor used, so a page looks the same everywhere and starts at once. Only a text
+ * with characters that the embedded faces lack (a file name in Chinese) opens the system's fonts. There is no hinting
+ * and no rounding, so a line has the same width in PNG, SVG and PDF.
  */
 #ifndef MV_FONTS_H
 #define MV_FONTS_H
@@ -11,7 +11,8 @@
 
 typedef struct mv_fonts mv_fonts;
 
-/* Opens the embedded faces. Open once and use for many pages. One thread at a time. */
+/* Opens the embedded faces, for many pages. One mv_fonts serves one thread at a time; several threads may draw at once,
+ * each with its own. */
 mv_fonts *mv_fonts_new(mv_error *e);
 void mv_fonts_free(mv_fonts *fonts);
 

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "viz/draw/pack.h"
+#include "viz/draw/deflate.h"
 
 typedef struct {
     const mv_canvas_target *to;
@@ -89,7 +89,7 @@ static void filter_row(uint8_t *out, const uint8_t *row, const uint8_t *above, s
 /* --- the file ---------------------------------------------------------------------------------- */
 
 typedef struct {
-    mv_pack *pack;
+    mv_deflate *deflate;
     uint8_t *rows;  /* two rows, with room around them */
     uint8_t *block; /* filtered rows that wait for packing */
 } buffers;
@@ -99,16 +99,16 @@ static void write_pixels(png_structp png, const mv_png_pixels *p, const buffers 
     static const png_byte idat[5] = "IDAT";
     size_t n = (size_t)p->w * 3, room = n + 32, filled = 0;
     memset(m->rows, 0, 2 * room);
-    mv_pack_start(m->pack);
+    mv_deflate_start(m->deflate);
     for (int y = 0; y < p->h; y++) {
         uint8_t *row = m->rows + (y & 1 ? room : 0) + 16, *above = m->rows + (y & 1 ? 0 : room) + 16;
         rgb_row(p, y, row);
         filter_row(m->block + filled, row, above, n);
         filled += n + 1;
         bool end = y == p->h - 1;
-        if (filled + n + 1 > MV_PACK_BLOCK || end) {
-            mv_pack_block(m->pack, m->block, filled, end);
-            png_write_chunk(png, idat, m->pack->out, m->pack->size);
+        if (filled + n + 1 > MV_DEFLATE_BLOCK || end) {
+            mv_deflate_block(m->deflate, m->block, filled, end);
+            png_write_chunk(png, idat, m->deflate->out, m->deflate->size);
             filled = 0;
         }
     }
@@ -122,9 +122,9 @@ static void write_texts(png_structp png, png_infop info, const mv_canvas_target 
                                .key = (char *)(uintptr_t)to->notes[i].key,
                                .text = (char *)(uintptr_t)(to->notes[i].value ? to->notes[i].value : "")};
     if (to->date) {
-        static char creation[] = "Creation Time";
-        text[n++] =
-            (png_text){.compression = PNG_ITXT_COMPRESSION_NONE, .key = creation, .text = (char *)(uintptr_t)to->date};
+        text[n++] = (png_text){.compression = PNG_ITXT_COMPRESSION_NONE,
+                               .key = (char *)(uintptr_t) "Creation Time",
+                               .text = (char *)(uintptr_t)to->date};
     }
     png_set_text(png, info, text, n);
 }
@@ -158,18 +158,18 @@ mv_status mv_png_write(const mv_png_pixels *p, const mv_canvas_target *to, mv_er
 {
     size_t room = (size_t)p->w * 3 + 32;
     sink s = {to, MV_OK};
-    buffers m = {malloc(sizeof *m.pack), malloc(2 * room), malloc(MV_PACK_BLOCK + 16)};
+    buffers m = {malloc(sizeof *m.deflate), malloc(2 * room), malloc(MV_DEFLATE_BLOCK + 16)};
     png_text *text = calloc((size_t)to->note_count + 1, sizeof *text);
     png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, NULL, fail, warn);
     png_infop info = png ? png_create_info_struct(png) : NULL;
     mv_status status = MV_ENOMEM;
-    if (m.pack && m.rows && m.block && text && info)
+    if (m.deflate && m.rows && m.block && text && info)
         status = run(png, info, p, &s, &m, text);
     png_destroy_write_struct(&png, &info);
     free(text);
     free(m.block);
     free(m.rows);
-    free(m.pack);
+    free(m.deflate);
     if (status == MV_OK)
         return MV_OK;
     return s.status == MV_OK ? mv_fail_memory(e, "png") : mv_fail(e, status, "png: the file could not be written");

@@ -1,4 +1,4 @@
-/* A picture as a PNG file: chunks by libpng, pixels by own packing (pack.h), text in iTXt chunks. */
+/* A picture as a PNG file: chunks by libpng, pixels by own packing (deflate.h), text in iTXt chunks. */
 #ifndef MV_PNG_FILE_H
 #define MV_PNG_FILE_H
 

@@ -17,23 +17,6 @@ double mv_colouring_opacity(const mv_colouring *k, double place)
     return 0.92 * t * t * (3 - 2 * t);
 }
 
-int mv_finite_range(const mv_map *map, double *lo, double *hi)
-{
-    int count = 0, odd = 0;
-    *lo = *hi = 0;
-    for (size_t i = 0; i < (size_t)map->h * (size_t)map->w; i++) {
-        double v = map->v[i];
-        if (!isfinite(v)) {
-            odd++;
-            continue;
-        }
-        *lo = count == 0 || v < *lo ? v : *lo;
-        *hi = count == 0 || v > *hi ? v : *hi;
-        count++;
-    }
-    return odd;
-}
-
 /* --- lines and hatching ------------------------------------------------------------------------ */
 
 static mv_rgb hatch_at(int x, int y)

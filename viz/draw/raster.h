@@ -26,15 +26,12 @@ double mv_colouring_opacity(const mv_colouring *k, double place);
 
 /* The picture in w x h pixels: averaged where it shrinks, bicubic where it grows. The result is the
  * caller's to free (its rgb by free()). MV_ENOMEM. */
-mv_status mv_raster_photo(mv_image *out, const mv_image *in, int w, int h, mv_error *e);
+mv_status mv_raster_picture(mv_image *out, const mv_image *in, int w, int h, mv_error *e);
 
 /* Paints the map's cells over all of an image that is there. */
 mv_status mv_raster_cells(mv_image *out, const mv_map *map, const mv_colouring *k, mv_error *e);
 
 /* Turns a photo that is there into grey and paints the map over it. */
 mv_status mv_raster_overlay(mv_image *photo, const mv_map *map, const mv_colouring *k, mv_error *e);
-
-/* Least and greatest finite value of the map, both 0 when there is none; returns how many values are not finite. */
-int mv_finite_range(const mv_map *map, double *lo, double *hi);
 
 #endif

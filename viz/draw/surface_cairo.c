@@ -113,6 +113,7 @@ static void text(mv_canvas *c, double x, double y, const mv_text *t, mv_rgb colo
 {
     cairo_t *cr = c->own;
     set_colour(cr, colour);
+    mv_fonts_lock();
     for (int i = 0; i < t->lines; i++) {
         PangoLayoutLine *line = pango_layout_get_line_readonly(t->layout, i);
         cairo_move_to(cr, x, y + t->baseline + i * t->line);
@@ -124,6 +125,7 @@ static void text(mv_canvas *c, double x, double y, const mv_text *t, mv_rgb colo
             pango_cairo_show_layout_line(cr, line);
         }
     }
+    mv_fonts_unlock();
     cairo_new_path(cr);
     works(c, cairo_status(cr));
 }
@@ -135,8 +137,10 @@ static void finish(mv_canvas *c)
     cairo_t *cr = c->own;
     cairo_surface_t *surface = cairo_get_target(cr);
     if (c->to.kind == MV_CANVAS_PDF) {
+        mv_fonts_lock(); /* the typefaces are embedded here */
         cairo_show_page(cr);
         cairo_surface_finish(surface);
+        mv_fonts_unlock();
         works(c, cairo_surface_status(surface));
         return;
     }
@@ -156,9 +160,11 @@ static void free_surface(mv_canvas *c)
 {
     cairo_t *cr = c->own;
     cairo_surface_t *surface = cairo_surface_reference(cairo_get_target(cr));
+    mv_fonts_lock();
     cairo_destroy(cr);
     cairo_surface_finish(surface);
     cairo_surface_destroy(surface);
+    mv_fonts_unlock();
 }
 
 /* The canvas keeps a failure itself. cairo is not told: 1.18 forgets memory on its way out of one. */

@@ -107,7 +107,9 @@ static void text(mv_canvas *c, double x, double y, const mv_text *t, mv_rgb colo
     for (int i = 0; i < t->lines; i++) {
         char *seen = mv_text_line(t, i);
         PangoRectangle box;
+        mv_fonts_lock();
         pango_layout_line_get_extents(pango_layout_get_line_readonly(t->layout, i), NULL, &box);
+        mv_fonts_unlock();
         if (*seen) {
             g_string_append_printf(s->body, "<text class=\"t%d\"", (int)t->type);
             number(s->body, "x", x);

@@ -7,6 +7,11 @@
 
 #include "viz/draw/fonts.h"
 
+/* Held around all that touches a font: setting and drawing text, finishing a PDF, freeing either. cairo shares one
+ * FreeType library between all threads and opens faces in it without a lock, which corrupts memory. */
+void mv_fonts_lock(void);
+void mv_fonts_unlock(void);
+
 struct mv_text {
     PangoLayout *layout;
     mv_type type;

@@ -1,90 +1,75 @@
-/* The paper's figure 5: picture | map | overlay, a row for every map, words to its left, its bar to its right. */
+#include "viz/page/attention.h"
+
 #include <math.h>
 
-#include "viz/page/page.h"
+#include "viz/page/page_impl.h"
 
-/* No bar ends below this: what is even everywhere shall not glow. */
-#define LEAST_RANGE 2.0
+enum { GUTTER = 28, SIDE = 178, BAR = 60, MOST_ROWS = 256 };
 
-enum { GUTTER = 28, SIDE = 178, BAR = 60, MOST_ROWS = 256, MOST_LINES = 64 };
-
-static mv_status check(const mv_attention_page *page, mv_error *e)
+static mv_status check(const void *content, mv_error *e)
 {
-    mv_status s = mv_page_check_count(page->row_count, 1, MOST_ROWS, "rows", e);
-    for (int i = 0; s == MV_OK && i < page->row_count; i++) {
-        const mv_attention_row *r = &page->rows[i];
-        s = mv_page_check_map(r->map, "a map of attention", e);
-        if (s == MV_OK)
-            s = mv_page_check_picture(r->picture ? r->picture : page->picture, "the picture", e);
-        if (s == MV_OK)
-            s = mv_page_check_count(r->line_count, 0, MOST_LINES, "lines beside a map", e);
-    }
+    const mv_attention_content *c = content;
+    mv_status s = mv_page_check_picture(c->picture, "the picture", e);
+    if (s == MV_OK)
+        s = mv_page_check_count(c->map_count, 1, MOST_ROWS, "maps", e);
+    for (int i = 0; s == MV_OK && i < c->map_count; i++)
+        s = mv_page_check_map(&c->maps[i], "a map of attention", e);
     return s;
 }
 
-static mv_panel *side(mv_page *p, const mv_attention_row *r, int odd)
+static mv_panel *side(mv_page *p, const mv_map *map, int odd)
 {
-    mv_sheet *s = p->sheet;
-    mv_panel *column = mv_column(s);
-    mv_add(column, mv_label(s, MV_TYPE_PANEL, MV_INK, r->title, 0));
-    mv_add(column, mv_space(s, 4));
-    for (int i = 0; i < r->line_count; i++) {
-        const char *line = r->lines[i];
-        mv_add(column, line && *line ? mv_label(s, MV_TYPE_TEXT, MV_SECOND, line, 0) : mv_space(s, 16));
-    }
-    if (odd)
-        mv_add(column, mv_label(s, MV_TYPE_TEXT, MV_WARNING, mv_page_odd_text(p, odd), 0));
+    mv_layout *l = p->layout;
+    mv_panel *column = mv_panel_column(l);
+    char line[96];
+    mv_panel_add(column, mv_panel_label(l, MV_TYPE_PANEL, MV_INK, map->title, 0));
+    mv_panel_add(column, mv_panel_space(l, 4));
+    for (int i = 0; mv_map_caption(map, i, line); i++)
+        mv_panel_add(column, *line ? mv_panel_label(l, MV_TYPE_TEXT, MV_SECOND, mv_layout_text(l, "%s", line), 0)
+                                   : mv_panel_space(l, 16));
+    mv_page_add_odd(p, column, odd);
     return column;
 }
 
-static mv_panel *headings(mv_sheet *s)
+static mv_panel *headings(mv_layout *l)
 {
     static const char *const names[] = {"Picture", "Attention", "Overlay"};
-    mv_panel *row = mv_row(s, GUTTER, MV_TOP);
-    mv_add(row, mv_wide(mv_space(s, 0), SIDE));
+    mv_panel *row = mv_panel_row(l, GUTTER, MV_TOP);
+    mv_panel_add(row, mv_panel_wide(mv_panel_space(l, 0), SIDE));
     for (int i = 0; i < 3; i++)
-        mv_add(row, mv_label(s, MV_TYPE_PANEL, MV_INK, names[i], 1));
-    mv_add(row, mv_wide(mv_space(s, 0), BAR));
+        mv_panel_add(row, mv_panel_label(l, MV_TYPE_PANEL, MV_INK, names[i], 1));
+    mv_panel_add(row, mv_panel_wide(mv_panel_space(l, 0), BAR));
     return row;
 }
 
-static mv_panel *body(mv_page *p, const mv_attention_page *page)
+static mv_panel *map_row(mv_page *p, const mv_attention_content *c, const mv_map *map, const mv_extent *shared)
 {
-    mv_sheet *s = p->sheet;
-    mv_panel *column = mv_column(s);
-    double highest = 0;
-    for (int i = 0; i < page->row_count; i++) {
-        double lo, hi;
-        mv_finite_range(page->rows[i].map, &lo, &hi);
-        highest = fmax(highest, hi);
-    }
-    mv_add(column, headings(s));
-    for (int i = 0; i < page->row_count; i++) {
-        const mv_attention_row *r = &page->rows[i];
-        const mv_image *picture = r->picture ? r->picture : page->picture;
-        double lo, hi;
-        int odd = mv_finite_range(r->map, &lo, &hi);
-        mv_colouring k = mv_page_colouring(p, MV_SCALE_SQRT, 0, fmax(page->shared_scale ? highest : hi, LEAST_RANGE),
-                                           false, r->window);
-        mv_add(column, mv_space(s, i ? 32 : 8));
-        mv_panel *row = mv_add(column, mv_row(s, GUTTER, MV_TOP));
-        mv_add(row, mv_wide(side(p, r, odd), SIDE));
-        mv_add(row, mv_photo(s, picture));
-        mv_add(row, mv_cells(s, r->map, picture, &k));
-        mv_panel *overlay = mv_add(row, mv_overlay(s, r->map, picture, &k));
-        mv_add(row, mv_wide(mv_colour_bar_standing(s, &k, true, overlay), BAR));
+    mv_layout *l = p->layout;
+    mv_extent own = {0};
+    mv_extent_add(&own, map);
+    mv_colouring k = mv_page_colouring_of(mv_page_colouring_even(p, c->shared_scale ? shared : &own), map);
+    mv_panel *row = mv_panel_row(l, GUTTER, MV_TOP);
+    mv_panel_add(row, mv_panel_wide(side(p, map, own.odd), SIDE));
+    mv_panel_add(row, mv_panel_picture(l, c->picture));
+    mv_panel_add(row, mv_panel_cells(l, map, c->picture, &k));
+    mv_panel *overlay = mv_panel_add(row, mv_panel_overlay(l, map, c->picture, &k));
+    mv_panel_add(row, mv_panel_wide(mv_panel_colour_bar_standing(l, &k, true, overlay), BAR));
+    return row;
+}
+
+static mv_panel *body(mv_page *p, const void *content)
+{
+    const mv_attention_content *c = content;
+    mv_panel *column = mv_panel_column(p->layout);
+    mv_extent all = {0};
+    for (int i = 0; i < c->map_count; i++)
+        mv_extent_add(&all, &c->maps[i]);
+    mv_panel_add(column, headings(p->layout));
+    for (int i = 0; i < c->map_count; i++) {
+        mv_panel_add(column, mv_panel_space(p->layout, i ? 32 : 8));
+        mv_panel_add(column, map_row(p, c, &c->maps[i], &all));
     }
     return column;
 }
 
-mv_status mv_page_attention(const mv_attention_page *page, const mv_page_style *style, mv_fonts *fonts,
-                            const mv_canvas_target *to, mv_error *e)
-{
-    mv_page p;
-    mv_status s = check(page, e);
-    if (s == MV_OK)
-        s = mv_page_open(&p, style, 1362, fonts, e);
-    if (s != MV_OK)
-        return s;
-    return mv_page_close(&p, page->title, page->subtitle, body(&p, page), &page->recipe, to, e);
-}
+const mv_page_kind mv_page_attention = {"attention", 1362, check, body, .sequential = true};

@@ -1,138 +1,120 @@
-/* What is it, and why: the picture with its classes, then the evidence, all on one scale.
+/* The picture and the evidence, all on one scale:
  *
  *     Picture      For A        For B        A over B
- *     [photo]      [overlay]    [overlay]    [overlay]
+ *     [picture]    [overlay]    [overlay]    [overlay]
  *     bars         colour bar   colour bar   colour bar
  *                  lo to hi     unit         proof
  */
-#include <math.h>
-#include <stdlib.h>
+#include "viz/page/classify.h"
 
-#include "viz/page/page.h"
+#include "viz/page/page_impl.h"
 
 enum { GUTTER = 32, MOST_EVIDENCE = 12, MOST_CLASSES = 20 };
 
-/* A wide picture would be a strip in four columns: it gets two. */
+/* A wide picture would be a thin strip in four columns, so it gets two. */
 #define WIDE 1.5
 
-static mv_status check(const mv_classify_page *page, mv_error *e)
+static mv_status check(const void *content, mv_error *e)
 {
-    mv_status s = mv_page_check_picture(page->picture, "the picture", e);
+    const mv_classify_content *c = content;
+    mv_status s = mv_page_check_picture(c->picture, "the picture", e);
     if (s == MV_OK)
-        s = mv_page_check_count(page->evidence_count, 0, MOST_EVIDENCE, "maps", e);
+        s = mv_page_check_count(c->evidence_count, 0, MOST_EVIDENCE, "maps", e);
     if (s == MV_OK)
-        s = mv_page_check_count(page->top_count, 0, MOST_CLASSES, "classes", e);
-    for (int i = 0; s == MV_OK && i < page->evidence_count; i++)
-        s = mv_page_check_map(page->evidence[i].map, "a map of evidence", e);
+        s = mv_page_check_count(c->top_count, 0, MOST_CLASSES, "classes", e);
+    for (int i = 0; s == MV_OK && i < c->evidence_count; i++)
+        s = mv_page_check_map(&c->evidence[i], "a map of evidence", e);
     return s;
 }
 
-/* One scale for all: it diverges if any map does. */
-static mv_colouring shared_colouring(const mv_page *p, const mv_classify_page *page)
+static mv_panel *caption(mv_page *p, const mv_map *map, const mv_colouring *k)
 {
-    double lo = 0, hi = 0;
-    bool diverging = false;
-    for (int i = 0; i < page->evidence_count; i++) {
-        double a, b;
-        mv_finite_range(page->evidence[i].map, &a, &b);
-        lo = i == 0 || a < lo ? a : lo;
-        hi = i == 0 || b > hi ? b : hi;
-        diverging = diverging || page->evidence[i].map->diverging;
-    }
-    return mv_page_colouring(p, MV_SCALE_LINEAR, lo > 0 ? 0 : lo, hi, diverging, 0);
-}
-
-static mv_panel *caption(mv_page *p, const mv_evidence *v, const mv_colouring *k)
-{
-    mv_sheet *s = p->sheet;
-    double lo, hi;
+    mv_layout *l = p->layout;
+    mv_extent own = {0};
     char range[80];
-    int odd = mv_finite_range(v->map, &lo, &hi);
-    mv_panel *column = mv_column(s);
-    mv_add(column, mv_colour_bar(s, k, false, k->scale.diverging));
-    mv_panel *line = mv_add(column, mv_row(s, 12, MV_BASELINE));
-    mv_add(line, mv_label(s, MV_TYPE_TEXT, MV_SECOND,
-                          mv_sheet_text(s, "%s", mv_range_text(range, lo, hi, k->scale.diverging)), 1));
-    mv_add(line, mv_wide(mv_label_right(s, MV_TYPE_SMALL, MV_THIRD, v->map->unit), MV_NATURAL));
-    if (v->proof && *v->proof) {
-        mv_add(column, mv_space(s, 4));
-        mv_add(column, mv_label(s, MV_TYPE_TEXT, MV_INK, v->proof, 0));
+    mv_extent_add(&own, map);
+    mv_panel *column = mv_panel_column(l);
+    mv_panel_add(column, mv_panel_colour_bar(l, k, false, k->scale.diverging));
+    mv_panel *line = mv_panel_add(column, mv_panel_row(l, 12, MV_BASELINE));
+    mv_range_text(range, own.lo, own.hi, k->scale.diverging);
+    mv_panel_add(line, mv_panel_label(l, MV_TYPE_TEXT, MV_SECOND, mv_layout_text(l, "%s", range), 1));
+    mv_panel_add(line, mv_panel_wide(mv_panel_label_right(l, MV_TYPE_SMALL, MV_THIRD, map->unit), MV_NATURAL));
+    if (*map->proof) {
+        mv_panel_add(column, mv_panel_space(l, 4));
+        mv_panel_add(column, mv_panel_label(l, MV_TYPE_TEXT, MV_INK, map->proof, 0));
     }
-    if (odd)
-        mv_add(column, mv_label(s, MV_TYPE_TEXT, MV_WARNING, mv_page_odd_text(p, odd), 0));
+    mv_page_add_odd(p, column, own.odd);
     return column;
 }
 
-/* Cell i of the page: 0 is the picture, then the evidence. Beyond the last: nothing, but as wide. */
-static void add_cell(mv_page *p, const mv_classify_page *page, const mv_colouring *k, int i, mv_panel *titles,
-                     mv_panel *pictures, mv_panel *captions)
+/* The three parts of one place of the page. */
+typedef struct {
+    mv_panel *titles, *pictures, *captions;
+} line;
+
+/* Place i: 0 is the picture, then the evidence. A place past the last is empty but as wide. */
+static void add_place(mv_page *p, const mv_classify_content *c, const mv_colouring *k, int i, const line *to)
 {
-    mv_sheet *s = p->sheet;
-    if (i > page->evidence_count) {
-        mv_add(titles, mv_space(s, 0));
-        mv_add(pictures, mv_space(s, 0));
-        mv_add(captions, mv_space(s, 0));
+    mv_layout *l = p->layout;
+    if (i > c->evidence_count) {
+        mv_panel_add(to->titles, mv_panel_space(l, 0));
+        mv_panel_add(to->pictures, mv_panel_space(l, 0));
+        mv_panel_add(to->captions, mv_panel_space(l, 0));
     } else if (i == 0) {
-        const char *title = page->picture_title ? page->picture_title : "Picture";
-        mv_add(titles, mv_label(s, MV_TYPE_PANEL, MV_INK, title, 2));
-        mv_add(pictures, mv_photo(s, page->picture));
-        mv_add(captions, mv_bars(s, page->top, page->top_count));
+        const char *title = c->picture_title ? c->picture_title : "Picture";
+        mv_panel_add(to->titles, mv_panel_label(l, MV_TYPE_PANEL, MV_INK, title, 2));
+        mv_panel_add(to->pictures, mv_panel_picture(l, c->picture));
+        mv_panel_add(to->captions, mv_panel_class_bars(l, c->top, c->top_count));
     } else {
-        const mv_evidence *v = &page->evidence[i - 1];
-        mv_add(titles, mv_label(s, MV_TYPE_PANEL, MV_INK, v->title ? v->title : v->map->title, 2));
-        mv_add(pictures, mv_overlay(s, v->map, page->picture, k));
-        mv_add(captions, caption(p, v, k));
+        const mv_map *map = &c->evidence[i - 1];
+        mv_panel_add(to->titles, mv_panel_label(l, MV_TYPE_PANEL, MV_INK, map->title, 2));
+        mv_panel_add(to->pictures, mv_panel_overlay(l, map, c->picture, k));
+        mv_panel_add(to->captions, caption(p, map, k));
     }
 }
 
-static int columns_for(const mv_classify_page *page)
+static int columns_for(const mv_classify_content *c)
 {
-    int cells = page->evidence_count + 1;
-    bool wide = page->picture->w >= WIDE * page->picture->h;
-    return cells < 3 || wide ? 2 : cells < 4 ? cells : 4;
+    int places = c->evidence_count + 1;
+    bool wide = c->picture->w >= WIDE * c->picture->h;
+    return places < 3 || wide ? 2 : places < 4 ? places : 4;
 }
 
 /* Without evidence the classes stand beside the picture. */
-static mv_panel *answer_only(mv_sheet *s, const mv_classify_page *page)
+static mv_panel *answer_only(mv_layout *l, const mv_classify_content *c)
 {
-    mv_panel *row = mv_row(s, GUTTER, MV_TOP);
-    mv_add(row, mv_photo(s, page->picture));
-    mv_add(row, mv_bars(s, page->top, page->top_count));
+    mv_panel *row = mv_panel_row(l, GUTTER, MV_TOP);
+    mv_panel_add(row, mv_panel_picture(l, c->picture));
+    mv_panel_add(row, mv_panel_class_bars(l, c->top, c->top_count));
     return row;
 }
 
-static mv_panel *body(mv_page *p, const mv_classify_page *page)
+static mv_panel *body(mv_page *p, const void *content)
 {
-    mv_sheet *s = p->sheet;
-    if (page->evidence_count == 0)
-        return answer_only(s, page);
-    mv_colouring k = shared_colouring(p, page);
-    mv_panel *column = mv_column(s);
-    int columns = columns_for(page);
-    for (int from = 0; from <= page->evidence_count; from += columns) {
-        mv_panel *titles = mv_row(s, GUTTER, MV_BOTTOM), *pictures = mv_row(s, GUTTER, MV_TOP),
-                 *captions = mv_row(s, GUTTER, MV_TOP);
+    const mv_classify_content *c = content;
+    mv_layout *l = p->layout;
+    if (c->evidence_count == 0)
+        return answer_only(l, c);
+    mv_extent all = {0};
+    for (int i = 0; i < c->evidence_count; i++)
+        mv_extent_add(&all, &c->evidence[i]);
+    mv_colouring k = mv_page_colouring(p, &all);
+    mv_panel *column = mv_panel_column(l);
+    int columns = columns_for(c);
+    for (int from = 0; from <= c->evidence_count; from += columns) {
+        line to = {mv_panel_row(l, GUTTER, MV_BOTTOM), mv_panel_row(l, GUTTER, MV_TOP),
+                   mv_panel_row(l, GUTTER, MV_TOP)};
         for (int i = from; i < from + columns; i++)
-            add_cell(p, page, &k, i, titles, pictures, captions);
+            add_place(p, c, &k, i, &to);
         if (from > 0)
-            mv_add(column, mv_space(s, 32));
-        mv_add(column, titles);
-        mv_add(column, mv_space(s, 8));
-        mv_add(column, pictures);
-        mv_add(column, mv_space(s, 20));
-        mv_add(column, captions);
+            mv_panel_add(column, mv_panel_space(l, 32));
+        mv_panel_add(column, to.titles);
+        mv_panel_add(column, mv_panel_space(l, 8));
+        mv_panel_add(column, to.pictures);
+        mv_panel_add(column, mv_panel_space(l, 20));
+        mv_panel_add(column, to.captions);
     }
     return column;
 }
 
-mv_status mv_page_classify(const mv_classify_page *page, const mv_page_style *style, mv_fonts *fonts,
-                           const mv_canvas_target *to, mv_error *e)
-{
-    mv_page p;
-    mv_status s = check(page, e);
-    if (s == MV_OK)
-        s = mv_page_open(&p, style, 1600, fonts, e);
-    if (s != MV_OK)
-        return s;
-    return mv_page_close(&p, page->title, page->subtitle, body(&p, page), &page->recipe, to, e);
-}
+const mv_page_kind mv_page_classify = {"classify", 1600, check, body, .diverging = true};

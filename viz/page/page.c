@@ -1,103 +1,168 @@
 /* The frame that all pages share. */
-#include "viz/page/page.h"
-
 #include <math.h>
 
+#include "viz/page/page_impl.h"
+
 enum { MARGIN = 56 };
+
+/* No bar of multiples of an even spread ends below this, so that an even map does not glow. */
+#define LEAST_EVEN 2.0
 
 mv_status mv_page_check_picture(const mv_image *picture, const char *what, mv_error *e)
 {
     if (!picture || !picture->rgb || picture->w < 1 || picture->h < 1)
-        return mv_fail(e, MV_EMISUSE, "page: %s is empty, a picture was expected", what);
+        return mv_fail(e, MV_EMISUSE, "page: found an empty picture, expected %s", what);
     return MV_OK;
 }
 
 mv_status mv_page_check_map(const mv_map *map, const char *what, mv_error *e)
 {
     if (!map || !map->v || map->w < 1 || map->h < 1)
-        return mv_fail(e, MV_EMISUSE, "page: %s is empty, a map was expected", what);
+        return mv_fail(e, MV_EMISUSE, "page: found an empty map, expected %s", what);
     return MV_OK;
 }
 
 mv_status mv_page_check_count(int count, int least, int most, const char *what, mv_error *e)
 {
     if (count < least || count > most)
-        return mv_fail(e, MV_EINPUT, "page: %d %s, %d to %d were expected", count, what, least, most);
+        return mv_fail(e, MV_EINPUT, "page: found %d %s, expected %d to %d", count, what, least, most);
     return MV_OK;
 }
 
-mv_status mv_page_open(mv_page *p, const mv_page_style *style, double width, mv_fonts *fonts, mv_error *e)
+/* --- style ------------------------------------------------------------------------------------- */
+
+/* Fills in what the style leaves open, and looks up its colour table; *named is NULL if it names none. */
+static mv_status resolve(mv_page_style *s, const mv_colour_table **named, mv_error *e)
 {
-    *p = (mv_page){.style = style ? *style : (mv_page_style){0}};
-    mv_page_style *s = &p->style;
+    *named = NULL;
     if (s->zoom == 0)
         s->zoom = 1;
     if (!(s->zoom >= 0.25 && s->zoom <= 8))
-        return mv_fail(e, MV_EINPUT, "page: a zoom of %g, 0.25 to 8 was expected", s->zoom);
+        return mv_fail(e, MV_EINPUT, "page: found a zoom of %g, expected 0.25 to 8", s->zoom);
     if (s->width != 0 && (s->width < 640 || s->width > 8000))
-        return mv_fail(e, MV_EINPUT, "page: a width of %d px, 640 to 8000 was expected", s->width);
-    p->width = s->width ? s->width : width;
-    p->sequential = mv_colour_table_lookup("inferno", e);
-    p->diverging = mv_colour_table_lookup("blue-red", e);
-    if (s->table) {
-        const mv_colour_table *table = mv_colour_table_lookup(s->table, e);
-        if (!table)
-            return MV_EINPUT;
-        *(table->diverging ? &p->diverging : &p->sequential) = table;
-    }
+        return mv_fail(e, MV_EINPUT, "page: found a width of %d px, expected 640 to 8000", s->width);
+    if (s->table && !(*named = mv_colour_table_lookup(s->table, e)))
+        return MV_EINPUT;
+    return MV_OK;
+}
+
+mv_status mv_page_check_style(const mv_page_kind *kind, const mv_page_style *style, mv_error *e)
+{
+    mv_page_style copy = style ? *style : (mv_page_style){0};
+    const mv_colour_table *named;
+    mv_status s = resolve(&copy, &named, e);
+    if (s == MV_OK && named && !(named->diverging ? kind->diverging : kind->sequential))
+        s = mv_fail(e, MV_EINPUT, "%s page: found the colour table %s, expected a %s one: its maps are %s", kind->name,
+                    named->name, named->diverging ? "sequential" : "diverging",
+                    named->diverging ? "unsigned" : "signed");
+    return s;
+}
+
+/* --- the page ---------------------------------------------------------------------------------- */
+
+static mv_status open_page(mv_page *p, const mv_page_kind *kind, const mv_page_style *style, mv_fonts *fonts,
+                           mv_error *e)
+{
+    *p = (mv_page){.style = style ? *style : (mv_page_style){0}};
+    const mv_colour_table *named;
+    mv_status s = resolve(&p->style, &named, e);
+    if (s != MV_OK)
+        return s;
+    p->width = p->style.width ? p->style.width : kind->width;
+    p->inner = p->width - 2 * MARGIN;
+    p->sequential = named && !named->diverging ? named : mv_colour_table_lookup("inferno", e);
+    p->diverging = named && named->diverging ? named : mv_colour_table_lookup("blue-red", e);
     if (!fonts)
         fonts = p->fonts = mv_fonts_new(e);
-    p->sheet = fonts ? mv_sheet_new(s->theme, fonts, e) : NULL;
-    if (p->sheet)
+    p->layout = fonts ? mv_layout_new(p->style.theme, fonts, e) : NULL;
+    if (p->layout)
         return MV_OK;
     mv_fonts_free(p->fonts);
     return e && e->code != MV_OK ? e->code : MV_ENOMEM;
 }
 
-static mv_panel *frame(mv_page *p, const char *title, const char *subtitle, mv_panel *body, const mv_recipe *recipe)
+/* Title and subtitle above `body`, a hairline and the recipe below it, margins around. */
+static mv_panel *frame(mv_page *p, const mv_heading *h, mv_panel *body)
 {
-    mv_sheet *s = p->sheet;
-    mv_panel *page = mv_column(s), *foot = mv_flow(s, 28);
-    if (title && *title)
-        mv_add(page, mv_label(s, MV_TYPE_TITLE, MV_INK, title, 2));
-    if (subtitle && *subtitle) {
-        mv_add(page, mv_space(s, 4));
-        mv_add(page, mv_label(s, MV_TYPE_LEAD, MV_SECOND, subtitle, 3));
+    mv_layout *l = p->layout;
+    const mv_recipe *recipe = &h->recipe;
+    mv_panel *page = mv_panel_column(l), *foot = mv_panel_flow(l, 28);
+    if (h->title && *h->title)
+        mv_panel_add(page, mv_panel_label(l, MV_TYPE_TITLE, MV_INK, h->title, 2));
+    if (h->subtitle && *h->subtitle) {
+        mv_panel_add(page, mv_panel_space(l, 4));
+        mv_panel_add(page, mv_panel_label(l, MV_TYPE_LEAD, MV_SECOND, h->subtitle, 3));
     }
-    mv_add(page, mv_space(s, 32));
-    mv_add(page, body);
+    mv_panel_add(page, mv_panel_space(l, 32));
+    mv_panel_add(page, body);
     if (recipe->count > 0) {
-        mv_add(page, mv_space(s, 40));
-        mv_add(page, mv_hairline(s));
-        mv_add(page, mv_space(s, 12));
+        mv_panel_add(page, mv_panel_space(l, 40));
+        mv_panel_add(page, mv_panel_hairline(l));
+        mv_panel_add(page, mv_panel_space(l, 12));
         for (int i = 0; i < recipe->count; i++)
-            mv_add(foot, mv_label(s, MV_TYPE_RECIPE, MV_THIRD, recipe->items[i], 0));
-        mv_add(page, foot);
+            mv_panel_add(foot, mv_panel_label(l, MV_TYPE_RECIPE, MV_THIRD, recipe->items[i], 0));
+        mv_panel_add(page, foot);
     }
-    return mv_inset(s, MARGIN, 40, MARGIN, recipe->count > 0 ? 28 : MARGIN, page);
+    return mv_panel_inset(l, MARGIN, 40, MARGIN, recipe->count > 0 ? 28 : MARGIN, page);
 }
 
-mv_status mv_page_close(mv_page *p, const char *title, const char *subtitle, mv_panel *body, const mv_recipe *recipe,
-                        const mv_canvas_target *to, mv_error *e)
+mv_status mv_page_write(const mv_page_kind *kind, const mv_heading *heading, const void *content,
+                        const mv_page_style *style, mv_fonts *fonts, const mv_canvas_target *to, mv_error *e)
 {
-    mv_status s = MV_OK;
-    if (body || mv_sheet_error(p->sheet)->code != MV_OK)
-        s = mv_sheet_write(p->sheet, frame(p, title, subtitle, body, recipe), p->width, p->style.zoom, to, e);
-    mv_sheet_free(p->sheet);
-    mv_fonts_free(p->fonts);
+    static const mv_heading none = {0};
+    mv_page p;
+    mv_status s = kind->check(content, e);
+    if (s == MV_OK)
+        s = open_page(&p, kind, style, fonts, e);
+    if (s != MV_OK)
+        return s;
+    mv_panel *body = kind->body(&p, content);
+    s = mv_layout_write(p.layout, frame(&p, heading ? heading : &none, body), p.width, p.style.zoom, to, e);
+    mv_layout_free(p.layout);
+    mv_fonts_free(p.fonts);
     return s;
 }
 
-mv_colouring mv_page_colouring(const mv_page *p, mv_scale_kind kind, double lo, double hi, bool diverging, int window)
+/* --- maps -------------------------------------------------------------------------------------- */
+
+void mv_extent_add(mv_extent *x, const mv_map *map)
+{
+    double lo, hi;
+    x->odd += mv_map_extent(map, &lo, &hi);
+    x->lo = x->maps == 0 ? lo : fmin(x->lo, lo);
+    x->hi = x->maps == 0 ? hi : fmax(x->hi, hi);
+    x->diverging = x->diverging || map->diverging;
+    x->maps++;
+}
+
+static mv_colouring colouring(const mv_page *p, mv_scale_kind kind, double lo, double hi, bool diverging)
 {
     mv_scale_kind chosen = p->style.scale == MV_SCALE_AUTO ? kind : p->style.scale;
     return (mv_colouring){diverging ? p->diverging : p->sequential, mv_scale_of(chosen, lo, hi, diverging),
-                          p->style.grid, window};
+                          p->style.grid, 0};
 }
 
-const char *mv_page_odd_text(mv_page *p, int odd)
+mv_colouring mv_page_colouring(const mv_page *p, const mv_extent *x)
 {
-    if (odd == 0)
-        return NULL;
-    return mv_sheet_text(p->sheet, "%d cell%s not finite: hatched", odd, odd == 1 ? " is" : "s are");
+    return colouring(p, MV_SCALE_LINEAR, fmin(x->lo, 0), x->hi, x->diverging);
+}
+
+mv_colouring mv_page_colouring_even(const mv_page *p, const mv_extent *x)
+{
+    return colouring(p, MV_SCALE_SQRT, 0, fmax(x->hi, LEAST_EVEN), false);
+}
+
+mv_colouring mv_page_colouring_of(mv_colouring k, const mv_map *map)
+{
+    k.window = map->down * map->across > 1 ? map->window : 0;
+    return k;
+}
+
+void mv_page_add_odd(mv_page *p, mv_panel *column, int odd)
+{
+    if (odd > 0)
+        mv_panel_add(column, mv_panel_label(p->layout, MV_TYPE_TEXT, MV_WARNING,
+                                            mv_layout_text(p->layout, "%d cell%s not finite: hatched", odd,
+                                                           odd == 1 ? " is" : "s are"),
+                                            0));
 }

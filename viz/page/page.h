@@ -1,36 +1,76 @@
-/* What the pages have in common: the frame, the checks, how a map is coloured. */
+/* Finished pages: what they have in common. Each kind of page has its own header: classify.h, attention.h, heads.h and
+ * sheet.h.
+ *
+ * A page is drawn from plain facts: maps, images and strings. It knows nothing of the network; captions are made from
+ * the words that the maps carry. Everything pointed at stays the caller's and must live until mv_page_write returns;
+ * nothing is kept or changed. Strings are UTF-8; NULL is the same as an empty string. Maps cover the whole picture,
+ * whatever their size in cells. Values that are not finite are drawn hatched and counted in words.
+ *
+ *     mv_canvas_target to = {.kind = MV_CANVAS_PNG, .write = hook, .ctx = file, .notes = notes, .note_count = 4};
+ *     mv_page_style style = {.theme = MV_DARK};
+ *     mv_heading heading = {.title = "Parachute", .recipe = {items, 4}};
+ *     mv_classify_content content = {.picture = &picture, ...};
+ *     mv_status s = mv_page_write(&mv_page_classify, &heading, &content, &style, fonts, &to, &e);
+ *
+ * Several threads may draw pages at once, each with its own mv_fonts. The same page gives the same bytes.
+ */
 #ifndef MV_PAGE_H
 #define MV_PAGE_H
 
-#include "viz/page/pages.h"
-#include "viz/panel/panel.h"
+#include <stdbool.h>
 
-/* A page on its way: a sheet, and what the style comes to. */
+#include "src/base/map.h"
+#include "src/base/status.h"
+#include "src/base/image.h"
+#include "viz/draw/canvas.h"
+#include "viz/draw/colour.h"
+#include "viz/draw/fonts.h"
+
+/* How a page looks. {0} is the page as designed. */
 typedef struct {
-    mv_sheet *sheet;
-    mv_page_style style;
-    const mv_colour_table *sequential, *diverging;
-    mv_fonts *fonts; /* opened for this page, or NULL */
-    double width;
-} mv_page;
+    mv_theme_kind theme;
+    double zoom;         /* device pixels per page px in a PNG, 0.25 to 8; 0: 1 */
+    int width;           /* page px, 640 to 8000; 0: the width of the page kind */
+    const char *table;   /* colour table: of sequential maps, or of diverging ones if the table diverges; NULL: inferno
+                            and   blue-red */
+    mv_scale_kind scale; /* MV_SCALE_AUTO: as the page is designed */
+    bool grid;           /* draw the cells' grid over maps and overlays */
+} mv_page_style;
 
-/* Checks the style and opens the sheet. `width`: as the page is designed. */
-mv_status mv_page_open(mv_page *p, const mv_page_style *style, double width, mv_fonts *fonts, mv_error *e);
+/* The foot of a page, in the monospaced face: "mvscope classify --explain parachute.jpg", "model nano 3f9c1e", ... */
+typedef struct {
+    const char *const *items;
+    int count;
+} mv_recipe;
 
-/* Title and subtitle above `body`, hairline and recipe below it, margins around; writes the file, and
- * frees all that mv_page_open made. `body` NULL: only frees. */
-mv_status mv_page_close(mv_page *p, const char *title, const char *subtitle, mv_panel *body, const mv_recipe *recipe,
-                        const mv_canvas_target *to, mv_error *e);
+/* The words around the content. */
+typedef struct {
+    const char *title;    /* the finding: "Parachute" */
+    const char *subtitle; /* "93.3 % sure, 4.2 logits ahead of church  ·  parachute.jpg" */
+    mv_recipe recipe;
+} mv_heading;
 
-/* How maps of values lo..hi are coloured on this page: a scale of the style's kind, or else `kind`. */
-mv_colouring mv_page_colouring(const mv_page *p, mv_scale_kind kind, double lo, double hi, bool diverging, int window);
+typedef struct mv_page mv_page;
+struct mv_panel;
 
-/* MV_EMISUSE for an empty one; `what` names it. */
-mv_status mv_page_check_picture(const mv_image *picture, const char *what, mv_error *e);
-mv_status mv_page_check_map(const mv_map *map, const char *what, mv_error *e);
-mv_status mv_page_check_count(int count, int least, int most, const char *what, mv_error *e);
+/* A kind of page. `content` is the struct that the kind's header declares. */
+typedef struct {
+    const char *name;
+    double width;                                             /* px, as designed */
+    mv_status (*check)(const void *content, mv_error *e);     /* counts, and that nothing is empty */
+    struct mv_panel *(*body)(mv_page *, const void *content); /* what stands between the heading and the recipe */
+    bool sequential, diverging;                               /* which colour tables have an effect */
+} mv_page_kind;
 
-/* "3 cells are not finite" for a count above 0; NULL for 0. */
-const char *mv_page_odd_text(mv_page *p, int odd);
+/* Checks a style before anything is computed: MV_EINPUT for a zoom or width out of range, an unknown colour table, or a
+ * table that has no effect on this kind of page. NULL is the default style. */
+mv_status mv_page_check_style(const mv_page_kind *kind, const mv_page_style *style, mv_error *e);
+
+/* Draws one page into one file. `style` may be NULL; `fonts` may be NULL, then they are opened for this page. A colour
+ * table without effect is ignored.
+ * Errors: MV_EINPUT for a style or a count out of range, MV_EMISUSE for an empty picture or map, MV_ENOMEM, and what
+ * the canvas and its write hook return. */
+mv_status mv_page_write(const mv_page_kind *kind, const mv_heading *heading, const void *content,
+                        const mv_page_style *style, mv_fonts *fonts, const mv_canvas_target *to, mv_error *e);
 
 #endif

@@ -21,7 +21,7 @@ typedef struct {
 
 enum { KEPT = 2 };
 
-struct mv_sheet {
+struct mv_layout {
     const mv_theme *theme;
     mv_fonts *fonts;
     mv_panel *newest;
@@ -31,9 +31,9 @@ struct mv_sheet {
     mv_error error;
 };
 
-mv_sheet *mv_sheet_new(mv_theme_kind theme, mv_fonts *fonts, mv_error *e)
+mv_layout *mv_layout_new(mv_theme_kind theme, mv_fonts *fonts, mv_error *e)
 {
-    mv_sheet *s = calloc(1, sizeof *s);
+    mv_layout *s = calloc(1, sizeof *s);
     if (!s) {
         mv_fail_memory(e, "page");
         return NULL;
@@ -43,7 +43,7 @@ mv_sheet *mv_sheet_new(mv_theme_kind theme, mv_fonts *fonts, mv_error *e)
     return s;
 }
 
-void mv_sheet_free(mv_sheet *s)
+void mv_layout_free(mv_layout *s)
 {
     if (!s)
         return;
@@ -62,22 +62,22 @@ void mv_sheet_free(mv_sheet *s)
     free(s);
 }
 
-const mv_theme *mv_sheet_theme(const mv_sheet *s)
+const mv_theme *mv_layout_theme(const mv_layout *s)
 {
     return s->theme;
 }
 
-mv_fonts *mv_sheet_fonts(const mv_sheet *s)
+mv_fonts *mv_layout_fonts(const mv_layout *s)
 {
     return s->fonts;
 }
 
-mv_error *mv_sheet_error(mv_sheet *s)
+mv_error *mv_layout_error(mv_layout *s)
 {
     return &s->error;
 }
 
-const mv_image *mv_sheet_photo(mv_sheet *s, const mv_image *picture, int w, int h)
+const mv_image *mv_layout_picture(mv_layout *s, const mv_image *picture, int w, int h)
 {
     for (int i = 0; i < KEPT; i++) {
         const resized *r = &s->kept[i];
@@ -88,13 +88,14 @@ const mv_image *mv_sheet_photo(mv_sheet *s, const mv_image *picture, int w, int 
     s->next_kept = (s->next_kept + 1) % KEPT;
     free(r->photo.rgb);
     r->of = NULL;
-    if (mv_raster_photo(&r->photo, picture, w, h, &s->error) != MV_OK)
+    if (mv_raster_picture(&r->photo, picture, w, h, &s->error) != MV_OK)
         return NULL;
     r->of = picture;
     return &r->photo;
 }
 
-void *mv_sheet_bytes(mv_sheet *s, size_t n)
+/* n zeroed bytes that live as long as the layout; NULL on failure. */
+static void *layout_bytes(mv_layout *s, size_t n)
 {
     note *kept = calloc(1, sizeof *kept + n);
     if (!kept) {
@@ -106,13 +107,13 @@ void *mv_sheet_bytes(mv_sheet *s, size_t n)
     return kept->bytes;
 }
 
-const char *mv_sheet_text(mv_sheet *s, const char *format, ...)
+const char *mv_layout_text(mv_layout *s, const char *format, ...)
 {
     va_list list;
     va_start(list, format);
     int length = vsnprintf(NULL, 0, format, list);
     va_end(list);
-    char *text = length < 0 ? NULL : mv_sheet_bytes(s, (size_t)length + 1);
+    char *text = length < 0 ? NULL : layout_bytes(s, (size_t)length + 1);
     if (!text)
         return "";
     va_start(list, format);
@@ -121,7 +122,7 @@ const char *mv_sheet_text(mv_sheet *s, const char *format, ...)
     return text;
 }
 
-void *mv_panel_new(mv_sheet *s, size_t size, const mv_panel_kind *kind)
+void *mv_panel_new(mv_layout *s, size_t size, const mv_panel_kind *kind)
 {
     mv_panel *p = calloc(1, size);
     if (!p) {
@@ -134,7 +135,7 @@ void *mv_panel_new(mv_sheet *s, size_t size, const mv_panel_kind *kind)
     return p;
 }
 
-mv_panel *mv_add(mv_panel *parent, mv_panel *child)
+mv_panel *mv_panel_add(mv_panel *parent, mv_panel *child)
 {
     if (!parent || !child)
         return child;
@@ -145,7 +146,7 @@ mv_panel *mv_add(mv_panel *parent, mv_panel *child)
     return parent->last = child;
 }
 
-mv_panel *mv_wide(mv_panel *p, double fixed)
+mv_panel *mv_panel_wide(mv_panel *p, double fixed)
 {
     if (p)
         p->fixed = fixed;
@@ -153,20 +154,20 @@ mv_panel *mv_wide(mv_panel *p, double fixed)
 }
 
 /* Gives a panel its width and learns its height. */
-static double measure(mv_sheet *s, mv_panel *p, double width)
+static double measure(mv_layout *s, mv_panel *p, double width)
 {
     p->w = width;
     return p->h = p->kind->height(s, p, width);
 }
 
-static double natural(mv_sheet *s, mv_panel *p, double widest)
+static double natural(mv_layout *s, mv_panel *p, double widest)
 {
     return p->kind->natural ? fmin(p->kind->natural(s, p, widest), widest) : widest;
 }
 
 /* --- columns ----------------------------------------------------------------------------------- */
 
-static double column_natural(mv_sheet *s, mv_panel *p, double widest)
+static double column_natural(mv_layout *s, mv_panel *p, double widest)
 {
     double w = 0;
     for (mv_panel *i = p->child; i; i = i->next)
@@ -174,7 +175,7 @@ static double column_natural(mv_sheet *s, mv_panel *p, double widest)
     return w;
 }
 
-static double column_height(mv_sheet *s, mv_panel *p, double width)
+static double column_height(mv_layout *s, mv_panel *p, double width)
 {
     double y = 0;
     for (mv_panel *i = p->child; i; i = i->next) {
@@ -190,7 +191,7 @@ static double first_baseline(const mv_panel *p)
     return p->child && p->child->kind->baseline ? p->child->y + p->child->kind->baseline(p->child) : 0;
 }
 
-mv_panel *mv_column(mv_sheet *s)
+mv_panel *mv_panel_column(mv_layout *s)
 {
     static const mv_panel_kind kind = {.natural = column_natural, .height = column_height, .baseline = first_baseline};
     return mv_panel_new(s, sizeof(mv_panel), &kind);
@@ -210,7 +211,7 @@ static double baseline_of(const mv_panel *p)
 }
 
 /* Widths: those that are fixed or natural first, the rest in equal shares of what is left. */
-static void share_widths(mv_sheet *s, row *r, double width)
+static void share_widths(mv_layout *s, row *r, double width)
 {
     int sharing = 0;
     double left = width;
@@ -229,7 +230,7 @@ static void share_widths(mv_sheet *s, row *r, double width)
             i->w = fmax(left / sharing, 1);
 }
 
-static double row_height(mv_sheet *s, mv_panel *p, double width)
+static double row_height(mv_layout *s, mv_panel *p, double width)
 {
     row *r = (row *)p;
     double x = 0, height = 0, baseline = 0;
@@ -248,7 +249,7 @@ static double row_height(mv_sheet *s, mv_panel *p, double width)
     return ceil(bottom / 4) * 4;
 }
 
-mv_panel *mv_row(mv_sheet *s, double gap, mv_align align)
+mv_panel *mv_panel_row(mv_layout *s, double gap, mv_align align)
 {
     static const mv_panel_kind kind = {.height = row_height, .baseline = first_baseline};
     row *r = mv_panel_new(s, sizeof *r, &kind);
@@ -259,7 +260,7 @@ mv_panel *mv_row(mv_sheet *s, double gap, mv_align align)
     return &r->panel;
 }
 
-static double flow_height(mv_sheet *s, mv_panel *p, double width)
+static double flow_height(mv_layout *s, mv_panel *p, double width)
 {
     double gap = ((row *)p)->gap, x = 0, y = 0, line = 0;
     for (mv_panel *i = p->child; i; i = i->next) {
@@ -277,7 +278,7 @@ static double flow_height(mv_sheet *s, mv_panel *p, double width)
     return y + line;
 }
 
-mv_panel *mv_flow(mv_sheet *s, double gap)
+mv_panel *mv_panel_flow(mv_layout *s, double gap)
 {
     static const mv_panel_kind kind = {.height = flow_height};
     row *r = mv_panel_new(s, sizeof *r, &kind);
@@ -294,7 +295,7 @@ typedef struct {
     double left, top, right, bottom;
 } inset;
 
-static double inset_height(mv_sheet *s, mv_panel *p, double width)
+static double inset_height(mv_layout *s, mv_panel *p, double width)
 {
     inset *i = (inset *)p;
     if (!p->child)
@@ -304,7 +305,7 @@ static double inset_height(mv_sheet *s, mv_panel *p, double width)
     return i->top + measure(s, p->child, fmax(width - i->left - i->right, 1)) + i->bottom;
 }
 
-mv_panel *mv_inset(mv_sheet *s, double left, double top, double right, double bottom, mv_panel *inside)
+mv_panel *mv_panel_inset(mv_layout *s, double left, double top, double right, double bottom, mv_panel *inside)
 {
     static const mv_panel_kind kind = {.height = inset_height};
     inset *i = mv_panel_new(s, sizeof *i, &kind);
@@ -314,7 +315,7 @@ mv_panel *mv_inset(mv_sheet *s, double left, double top, double right, double bo
     i->top = top;
     i->right = right;
     i->bottom = bottom;
-    mv_add(&i->panel, inside);
+    mv_panel_add(&i->panel, inside);
     return &i->panel;
 }
 
@@ -323,14 +324,14 @@ typedef struct {
     double height;
 } space;
 
-static double space_height(mv_sheet *s, mv_panel *p, double width)
+static double space_height(mv_layout *s, mv_panel *p, double width)
 {
     (void)s;
     (void)width;
     return ((space *)p)->height;
 }
 
-mv_panel *mv_space(mv_sheet *s, double height)
+mv_panel *mv_panel_space(mv_layout *s, double height)
 {
     static const mv_panel_kind kind = {.height = space_height};
     space *p = mv_panel_new(s, sizeof *p, &kind);
@@ -340,12 +341,12 @@ mv_panel *mv_space(mv_sheet *s, double height)
     return &p->panel;
 }
 
-static void hairline_draw(mv_sheet *s, mv_panel *p, mv_canvas *c)
+static void hairline_draw(mv_layout *s, mv_panel *p, mv_canvas *c)
 {
     mv_canvas_rect(c, p->x, p->y, p->w, 1, 0, s->theme->hairline);
 }
 
-mv_panel *mv_hairline(mv_sheet *s)
+mv_panel *mv_panel_hairline(mv_layout *s)
 {
     static const mv_panel_kind kind = {.height = space_height, .draw = hairline_draw};
     space *p = mv_panel_new(s, sizeof *p, &kind);
@@ -358,7 +359,7 @@ mv_panel *mv_hairline(mv_sheet *s)
 /* --- the page ---------------------------------------------------------------------------------- */
 
 /* From the parent's corner to the page's, children before brothers. */
-static void draw(mv_sheet *s, mv_panel *p, double x, double y, mv_canvas *c)
+static void draw(mv_layout *s, mv_panel *p, double x, double y, mv_canvas *c)
 {
     p->x += x;
     p->y += y;
@@ -368,8 +369,8 @@ static void draw(mv_sheet *s, mv_panel *p, double x, double y, mv_canvas *c)
         draw(s, i, p->x, p->y, c);
 }
 
-mv_status mv_sheet_write(mv_sheet *s, mv_panel *root, double width, double zoom, const mv_canvas_target *to,
-                         mv_error *e)
+mv_status mv_layout_write(mv_layout *s, mv_panel *root, double width, double zoom, const mv_canvas_target *to,
+                          mv_error *e)
 {
     double height = s->error.code == MV_OK && root ? measure(s, root, width) : 0;
     mv_canvas *c = NULL;

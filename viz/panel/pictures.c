@@ -27,12 +27,12 @@ static void fit(const picture *q, double width, double *w, double *h)
     *h = fmax(*w * aspect, 1);
 }
 
-void mv_picture_size(const mv_panel *p, double *w, double *h)
+void mv_panel_picture_size(const mv_panel *p, double *w, double *h)
 {
     fit((const picture *)p, p->w, w, h);
 }
 
-static double picture_height(mv_sheet *s, mv_panel *p, double width)
+static double picture_height(mv_layout *s, mv_panel *p, double width)
 {
     (void)s;
     double w, h;
@@ -66,31 +66,31 @@ static void pixel_size(const picture *q, const mv_canvas *c, double w, double h,
 }
 
 /* What to draw: borrowed from the sheet, or painted into `own`. NULL on failure, which the sheet tells. */
-static const uint8_t *paint(mv_sheet *s, const picture *q, mv_image *own, int pw, int ph)
+static const uint8_t *paint(mv_layout *s, const picture *q, mv_image *own, int pw, int ph)
 {
     const mv_image *photo = NULL;
     if (q->content != CELLS) {
-        photo = mv_sheet_photo(s, q->picture, pw, ph);
+        photo = mv_layout_picture(s, q->picture, pw, ph);
         if (!photo || q->content == PHOTO)
             return photo ? photo->rgb : NULL;
     }
     size_t size = (size_t)pw * (size_t)ph * 3;
     *own = (mv_image){pw, ph, malloc(size)};
     if (!own->rgb) {
-        mv_fail_memory(mv_sheet_error(s), "drawing");
+        mv_fail_memory(mv_layout_error(s), "drawing");
         return NULL;
     }
     mv_status done;
     if (photo) {
         memcpy(own->rgb, photo->rgb, size);
-        done = mv_raster_overlay(own, q->map, &q->k, mv_sheet_error(s));
+        done = mv_raster_overlay(own, q->map, &q->k, mv_layout_error(s));
     } else {
-        done = mv_raster_cells(own, q->map, &q->k, mv_sheet_error(s));
+        done = mv_raster_cells(own, q->map, &q->k, mv_layout_error(s));
     }
     return done == MV_OK ? own->rgb : NULL;
 }
 
-static void picture_draw(mv_sheet *s, mv_panel *p, mv_canvas *c)
+static void picture_draw(mv_layout *s, mv_panel *p, mv_canvas *c)
 {
     const picture *q = (const picture *)p;
     double x = p->x, y = p->y, w, h;
@@ -111,7 +111,7 @@ static void picture_draw(mv_sheet *s, mv_panel *p, mv_canvas *c)
     free(own.rgb);
 }
 
-static mv_panel *new_picture(mv_sheet *s, picture_content content, const mv_map *map, const mv_image *photo,
+static mv_panel *new_picture(mv_layout *s, picture_content content, const mv_map *map, const mv_image *photo,
                              const mv_colouring *k)
 {
     static const mv_panel_kind kind = {.height = picture_height, .draw = picture_draw};
@@ -126,17 +126,17 @@ static mv_panel *new_picture(mv_sheet *s, picture_content content, const mv_map 
     return &q->panel;
 }
 
-mv_panel *mv_photo(mv_sheet *s, const mv_image *photo)
+mv_panel *mv_panel_picture(mv_layout *s, const mv_image *photo)
 {
     return new_picture(s, PHOTO, NULL, photo, NULL);
 }
 
-mv_panel *mv_cells(mv_sheet *s, const mv_map *map, const mv_image *photo, const mv_colouring *k)
+mv_panel *mv_panel_cells(mv_layout *s, const mv_map *map, const mv_image *photo, const mv_colouring *k)
 {
     return new_picture(s, CELLS, map, photo, k);
 }
 
-mv_panel *mv_overlay(mv_sheet *s, const mv_map *map, const mv_image *photo, const mv_colouring *k)
+mv_panel *mv_panel_overlay(mv_layout *s, const mv_map *map, const mv_image *photo, const mv_colouring *k)
 {
     return new_picture(s, OVERLAY, map, photo, k);
 }

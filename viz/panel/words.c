@@ -4,28 +4,27 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "viz/page/pages.h"
 #include "viz/panel/panel.h"
 
-static mv_rgb voice_of(const mv_sheet *s, mv_voice voice)
+static mv_rgb voice_of(const mv_layout *s, mv_voice voice)
 {
-    const mv_theme *t = mv_sheet_theme(s);
+    const mv_theme *t = mv_layout_theme(s);
     return voice == MV_INK ? t->ink : voice == MV_SECOND ? t->second : voice == MV_THIRD ? t->third : t->counter;
 }
 
 /* Draws one short line within x..x + w: `along` 0 at the left, 0.5 in the middle, 1 at the right. */
-static void draw_line(mv_sheet *s, mv_canvas *c, mv_type type, mv_rgb colour, const char *words, double x, double y,
+static void draw_line(mv_layout *s, mv_canvas *c, mv_type type, mv_rgb colour, const char *words, double x, double y,
                       double w, double along)
 {
-    mv_text *t = mv_text_new(mv_sheet_fonts(s), type, words, w, 1, mv_sheet_error(s));
+    mv_text *t = mv_text_new(mv_layout_fonts(s), type, words, w, 1, mv_layout_error(s));
     if (t)
         mv_canvas_text(c, x + along * (w - mv_text_width(t)), y, t, colour);
     mv_text_free(t);
 }
 
-static double line_width(mv_sheet *s, mv_type type, const char *words)
+static double line_width(mv_layout *s, mv_type type, const char *words)
 {
-    mv_text *t = mv_text_new(mv_sheet_fonts(s), type, words, 0, 0, mv_sheet_error(s));
+    mv_text *t = mv_text_new(mv_layout_fonts(s), type, words, 0, 0, mv_layout_error(s));
     double w = t ? mv_text_width(t) : 0;
     mv_text_free(t);
     return w;
@@ -44,23 +43,23 @@ typedef struct {
     double set_width;
 } label;
 
-static mv_text *set_label(mv_sheet *s, label *l, double width)
+static mv_text *set_label(mv_layout *s, label *l, double width)
 {
     if (!l->set || l->set_width != width) {
         mv_text_free(l->set);
-        l->set = mv_text_new(mv_sheet_fonts(s), l->type, l->words, width, l->lines, mv_sheet_error(s));
+        l->set = mv_text_new(mv_layout_fonts(s), l->type, l->words, width, l->lines, mv_layout_error(s));
         l->set_width = width;
     }
     return l->set;
 }
 
-static double label_natural(mv_sheet *s, mv_panel *p, double widest)
+static double label_natural(mv_layout *s, mv_panel *p, double widest)
 {
     const mv_text *t = set_label(s, (label *)p, widest);
     return t ? ceil(mv_text_width(t)) + 1 : 0; /* a px of grace: set again at this width, nothing may wrap */
 }
 
-static double label_height(mv_sheet *s, mv_panel *p, double width)
+static double label_height(mv_layout *s, mv_panel *p, double width)
 {
     const mv_text *t = set_label(s, (label *)p, width);
     return t ? mv_text_height(t) : 0;
@@ -72,7 +71,7 @@ static double label_baseline(const mv_panel *p)
     return t ? mv_text_baseline(t) : 0;
 }
 
-static void label_draw(mv_sheet *s, mv_panel *p, mv_canvas *c)
+static void label_draw(mv_layout *s, mv_panel *p, mv_canvas *c)
 {
     label *l = (label *)p;
     const mv_text *t = set_label(s, l, p->w);
@@ -85,7 +84,7 @@ static void label_free(mv_panel *p)
     mv_text_free(((label *)p)->set);
 }
 
-mv_panel *mv_label(mv_sheet *s, mv_type type, mv_voice voice, const char *text, int lines)
+mv_panel *mv_panel_label(mv_layout *s, mv_type type, mv_voice voice, const char *text, int lines)
 {
     static const mv_panel_kind kind = {label_natural, label_height, label_baseline, label_draw, label_free};
     label *l = mv_panel_new(s, sizeof *l, &kind);
@@ -98,9 +97,9 @@ mv_panel *mv_label(mv_sheet *s, mv_type type, mv_voice voice, const char *text, 
     return &l->panel;
 }
 
-mv_panel *mv_label_right(mv_sheet *s, mv_type type, mv_voice voice, const char *text)
+mv_panel *mv_panel_label_right(mv_layout *s, mv_type type, mv_voice voice, const char *text)
 {
-    mv_panel *p = mv_label(s, type, voice, text, 1);
+    mv_panel *p = mv_panel_label(s, type, voice, text, 1);
     if (p)
         ((label *)p)->right = true;
     return p;
@@ -116,7 +115,7 @@ typedef struct {
     int count;
 } bars;
 
-static double bars_height(mv_sheet *s, mv_panel *p, double width)
+static double bars_height(mv_layout *s, mv_panel *p, double width)
 {
     (void)s;
     (void)width;
@@ -132,10 +131,10 @@ static const char *percent_text(char text[32], double share)
     return text;
 }
 
-static void bars_draw(mv_sheet *s, mv_panel *p, mv_canvas *c)
+static void bars_draw(mv_layout *s, mv_panel *p, mv_canvas *c)
 {
     const bars *b = (const bars *)p;
-    const mv_theme *t = mv_sheet_theme(s);
+    const mv_theme *t = mv_layout_theme(s);
     double names = 0, widest = 0.62 * (p->w - PERCENT_WIDTH);
     for (int i = 0; i < b->count; i++)
         names = fmax(names, line_width(s, i ? MV_TYPE_TEXT : MV_TYPE_STRONG, b->bars[i].name));
@@ -156,7 +155,7 @@ static void bars_draw(mv_sheet *s, mv_panel *p, mv_canvas *c)
     }
 }
 
-mv_panel *mv_bars(mv_sheet *s, const mv_class_bar *list, int count)
+mv_panel *mv_panel_class_bars(mv_layout *s, const mv_class_bar *list, int count)
 {
     static const mv_panel_kind kind = {.height = bars_height, .draw = bars_draw};
     bars *b = mv_panel_new(s, sizeof *b, &kind);
@@ -178,7 +177,7 @@ typedef struct {
     const mv_panel *beside; /* the picture it stands at; NULL: it lies */
 } colour_bar;
 
-static double colour_bar_height(mv_sheet *s, mv_panel *p, double width)
+static double colour_bar_height(mv_layout *s, mv_panel *p, double width)
 {
     (void)s;
     (void)width;
@@ -186,9 +185,9 @@ static double colour_bar_height(mv_sheet *s, mv_panel *p, double width)
 }
 
 /* The colours from low to high. Where the overlay lets the photo through, the bar lets the paper through. */
-static void bar_colours(const mv_sheet *s, const colour_bar *b, uint8_t rgb[3 * BAR_SAMPLES])
+static void bar_colours(const mv_layout *s, const colour_bar *b, uint8_t rgb[3 * BAR_SAMPLES])
 {
-    mv_rgb paper = mv_sheet_theme(s)->paper;
+    mv_rgb paper = mv_layout_theme(s)->paper;
     for (int i = 0; i < BAR_SAMPLES; i++) {
         double place = (i + 0.5) / BAR_SAMPLES, f = b->fades ? mv_colouring_opacity(&b->k, place) : 1;
         mv_rgb k = mv_colour_at(b->k.table, place);
@@ -200,7 +199,7 @@ static void bar_colours(const mv_sheet *s, const colour_bar *b, uint8_t rgb[3 * 
 }
 
 /* The ticks, and the room a label has along the bar. Lying, labels are as wide as those chosen turn out. */
-static int find_ticks(mv_sheet *s, const colour_bar *b, double length, mv_tick tick[MV_TICKS_MAX], double *room)
+static int find_ticks(mv_layout *s, const colour_bar *b, double length, mv_tick tick[MV_TICKS_MAX], double *room)
 {
     *room = LABEL_LINE - 2;
     for (;;) {
@@ -214,9 +213,9 @@ static int find_ticks(mv_sheet *s, const colour_bar *b, double length, mv_tick t
     }
 }
 
-static void draw_tick(mv_sheet *s, const colour_bar *b, mv_canvas *c, const mv_tick *tick, double length, double room)
+static void draw_tick(mv_layout *s, const colour_bar *b, mv_canvas *c, const mv_tick *tick, double length, double room)
 {
-    const mv_theme *t = mv_sheet_theme(s);
+    const mv_theme *t = mv_layout_theme(s);
     const mv_panel *p = &b->panel;
     double at = fmin(fmax(tick->place * length - 0.5, 0), length - 1), centre = mv_tick_centre(tick, length, room);
     mv_rgb ink = tick->marked ? t->ink : t->second;
@@ -233,14 +232,14 @@ static void draw_tick(mv_sheet *s, const colour_bar *b, mv_canvas *c, const mv_t
     }
 }
 
-static void colour_bar_draw(mv_sheet *s, mv_panel *p, mv_canvas *c)
+static void colour_bar_draw(mv_layout *s, mv_panel *p, mv_canvas *c)
 {
     const colour_bar *b = (const colour_bar *)p;
     uint8_t rgb[3 * BAR_SAMPLES];
     bar_colours(s, b, rgb);
     double length = p->w, room;
     if (b->beside)
-        mv_picture_size(b->beside, &room, &length);
+        mv_panel_picture_size(b->beside, &room, &length);
     if (b->beside)
         mv_canvas_image(c, p->x, p->y, COLOUR_THICK, length, 1, BAR_SAMPLES, rgb, true);
     else
@@ -251,7 +250,7 @@ static void colour_bar_draw(mv_sheet *s, mv_panel *p, mv_canvas *c)
         draw_tick(s, b, c, &tick[i], length, room);
 }
 
-static mv_panel *new_colour_bar(mv_sheet *s, const mv_colouring *k, bool times, bool fades, const mv_panel *beside)
+static mv_panel *new_colour_bar(mv_layout *s, const mv_colouring *k, bool times, bool fades, const mv_panel *beside)
 {
     static const mv_panel_kind kind = {.height = colour_bar_height, .draw = colour_bar_draw};
     colour_bar *b = mv_panel_new(s, sizeof *b, &kind);
@@ -264,12 +263,12 @@ static mv_panel *new_colour_bar(mv_sheet *s, const mv_colouring *k, bool times, 
     return &b->panel;
 }
 
-mv_panel *mv_colour_bar(mv_sheet *s, const mv_colouring *k, bool times, bool fades)
+mv_panel *mv_panel_colour_bar(mv_layout *s, const mv_colouring *k, bool times, bool fades)
 {
     return new_colour_bar(s, k, times, fades, NULL);
 }
 
-mv_panel *mv_colour_bar_standing(mv_sheet *s, const mv_colouring *k, bool times, const mv_panel *beside)
+mv_panel *mv_panel_colour_bar_standing(mv_layout *s, const mv_colouring *k, bool times, const mv_panel *beside)
 {
     return beside ? new_colour_bar(s, k, times, false, beside) : NULL;
 }

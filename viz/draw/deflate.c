@@ -1,5 +1,5 @@
 /* Runs and Huffman codes: one dynamic block (RFC 1951, 3.2.7) for every call. */
-#include "viz/draw/pack.h"
+#include "viz/draw/deflate.h"
 
 #include <endian.h>
 #include <stdbool.h>
@@ -124,7 +124,7 @@ static void assign_codes(const uint8_t *length, int n, uint16_t *code)
 
 /* --- writing ----------------------------------------------------------------------------------- */
 
-static inline void put(mv_pack *p, unsigned value, int bits)
+static inline void put(mv_deflate *p, unsigned value, int bits)
 {
     p->bits |= (uint64_t)value << p->bit_count;
     p->bit_count += bits;
@@ -136,7 +136,7 @@ static inline void put(mv_pack *p, unsigned value, int bits)
 }
 
 /* The lengths of the block's codes, themselves in runs and coded (RFC 1951, 3.2.7). */
-static void put_header(mv_pack *p, const coder *c, int final)
+static void put_header(mv_deflate *p, const coder *c, int final)
 {
     static const uint8_t order[19] = {16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15};
     uint8_t lengths[LITERALS + 1], symbol[LITERALS + 1], extra[LITERALS + 1];
@@ -201,7 +201,7 @@ static inline uint8_t *store(uint8_t *out, uint64_t *bits, int *n)
     return out;
 }
 
-static void put_tokens(mv_pack *p, const coder *c, size_t count)
+static void put_tokens(mv_deflate *p, const coder *c, size_t count)
 {
     uint64_t bits = p->bits;
     int n = p->bit_count;
@@ -253,7 +253,7 @@ static inline bool run_starts(const uint8_t *bytes, unsigned byte)
     return (htole32(word) & 0xffffff) == byte * UINT32_C(0x010101);
 }
 
-static size_t add_run(mv_pack *p, size_t count, size_t run, uint32_t *weight)
+static size_t add_run(mv_deflate *p, size_t count, size_t run, uint32_t *weight)
 {
     while (run >= 3) {
         /* the rest must not be 1 or 2, which is no run */
@@ -267,7 +267,7 @@ static size_t add_run(mv_pack *p, size_t count, size_t run, uint32_t *weight)
     return count;
 }
 
-static size_t find_tokens(mv_pack *p, const uint8_t *bytes, size_t n, uint32_t weight[LITERALS])
+static size_t find_tokens(mv_deflate *p, const uint8_t *bytes, size_t n, uint32_t weight[LITERALS])
 {
     uint32_t odd[256] = {0}; /* every other byte is counted here: a count need not wait for the one before */
     size_t count = 0, i = 0;
@@ -291,7 +291,7 @@ static size_t find_tokens(mv_pack *p, const uint8_t *bytes, size_t n, uint32_t w
 }
 
 /* Adler-32 (RFC 1950) in strips of 32 whose sums the compiler keeps in vectors. */
-static void checksum(mv_pack *p, const uint8_t *bytes, size_t n)
+static void checksum(mv_deflate *p, const uint8_t *bytes, size_t n)
 {
     enum { STRIP = 32, MODULUS = 65521 };
     uint32_t a = p->a, b = p->b;
@@ -319,7 +319,7 @@ static void checksum(mv_pack *p, const uint8_t *bytes, size_t n)
     p->b = b % MODULUS;
 }
 
-void mv_pack_start(mv_pack *p)
+void mv_deflate_start(mv_deflate *p)
 {
     p->bits = 0x0178; /* zlib's two bytes: deflate, a window of 32 KiB, fastest */
     p->bit_count = 16;
@@ -329,7 +329,7 @@ void mv_pack_start(mv_pack *p)
     p->size = 0;
 }
 
-void mv_pack_block(mv_pack *p, const uint8_t *bytes, size_t n, int final)
+void mv_deflate_block(mv_deflate *p, const uint8_t *bytes, size_t n, int final)
 {
     uint32_t weight[LITERALS] = {0};
     coder c;

@@ -113,7 +113,7 @@ static void resample(mv_image *out, const mv_image *in, const kernel *kx, const 
     }
 }
 
-mv_status mv_raster_photo(mv_image *out, const mv_image *in, int w, int h, mv_error *e)
+mv_status mv_raster_picture(mv_image *out, const mv_image *in, int w, int h, mv_error *e)
 {
     mv_image small = {0, 0, NULL};
     int boxes = (int)fmin((double)in->w / w, (double)in->h / h) / 2;

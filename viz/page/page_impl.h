@@ -1,0 +1,46 @@
+/* What the kinds of pages share: checks, ranges of maps, and how a map is coloured. */
+#ifndef MV_PAGE_IMPL_H
+#define MV_PAGE_IMPL_H
+
+#include "viz/page/page.h"
+#include "viz/panel/panel.h"
+
+/* A page while it is laid out. */
+struct mv_page {
+    mv_layout *layout;
+    mv_page_style style;
+    const mv_colour_table *sequential, *diverging;
+    mv_fonts *fonts;     /* opened for this page, or NULL */
+    double width, inner; /* px, with and without the margins */
+};
+
+/* The joint range of several maps. Start with {0}. */
+typedef struct {
+    int maps, odd; /* odd: cells that are not finite */
+    double lo, hi;
+    bool diverging; /* at least one map is */
+} mv_extent;
+
+void mv_extent_add(mv_extent *x, const mv_map *map);
+
+/* The unit of maps that are multiples of an even spread: 1 is what every cell gets if all get the same. */
+#define MV_UNIT_EVEN "\xc3\x97 even"
+
+/* Colours for signed or unsigned values: linear from 0 on, or around 0, unless the style says otherwise. */
+mv_colouring mv_page_colouring(const mv_page *p, const mv_extent *x);
+
+/* Colours for multiples of an even spread: they span decades, so they follow the square root. */
+mv_colouring mv_page_colouring_even(const mv_page *p, const mv_extent *x);
+
+/* The same colours for one map: lines between windows are drawn where it has several. */
+mv_colouring mv_page_colouring_of(mv_colouring k, const mv_map *map);
+
+/* MV_EMISUSE for an empty one; `what` names it. */
+mv_status mv_page_check_picture(const mv_image *picture, const char *what, mv_error *e);
+mv_status mv_page_check_map(const mv_map *map, const char *what, mv_error *e);
+mv_status mv_page_check_count(int count, int least, int most, const char *what, mv_error *e);
+
+/* Appends "3 cells are not finite: hatched" for a count above 0. */
+void mv_page_add_odd(mv_page *p, mv_panel *column, int odd);
+
+#endif
