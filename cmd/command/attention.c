@@ -419,7 +419,7 @@ static int run(int n, const char **words_given)
     session s;
     mv_error e = {0};
     work w = {.s = &s, .head = MV_HEAD_MEAN, .style = option_page_style()};
-    mv_attention_options o = {.block = MV_BLOCK_ALL, .rollout = rollout != 0};
+    mv_attention_options o = {.heads = 1, .rollout = rollout != 0};
     int pictures, h, width;
     if (level_text && strcmp(level_text, "all"))
         o.level[option_integer("--level", level_text, 2, 3)] = true;
@@ -432,8 +432,8 @@ static int run(int n, const char **words_given)
     if (rollout && block_text)
         die(EXIT_MISUSE, "--rollout: goes through all blocks of a level, found --block %s", block_text);
     if (block_text)
-        o.block = option_integer("--block", block_text, 0, 511);
-    o.head = w.head;
+        o.block[o.blocks++] = option_integer("--block", block_text, 0, 511);
+    o.head[0] = w.head;
     parse_query(&o);
     w.query = o.query;
     if (raw && !raw_ends(".npy") && !raw_ends(".safetensors"))

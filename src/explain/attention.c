@@ -6,10 +6,11 @@
 
 #include "src/explain/shares.h"
 
-/* What is shown, and its results: `slots` maps a picture, the mean of the heads first. */
+/* What is shown, and its results: heads + 1 maps a picture, the mean of the heads first; those of heads that were not
+ * asked for stay empty. */
 typedef struct {
     mv_attention_block block;
-    int head; /* as in the options; a rollout has MV_HEAD_MEAN */
+    const mv_attention_options *options;
     int slots;
     int seen; /* pictures that `map` has entries for */
     mv_attention_map *map;
@@ -26,7 +27,8 @@ typedef struct {
 
 struct mv_attention_maps {
     mv_probe probe;
-    int views, sites, pictures;
+    mv_attention_options options;
+    int views, sites;
     view *view;
     watched *site;
     mv_shares *shares; /* of each site */
@@ -77,9 +79,23 @@ static mv_status check_levels(bool level[MV_LEVELS], const mv_attention_options 
     return MV_OK;
 }
 
+static bool listed(const int *list, int n, int value)
+{
+    for (int i = 0; i < n; i++)
+        if (list[i] == value)
+            return true;
+    return false;
+}
+
 static bool shows(const mv_attention_options *o, const mv_config *c, int level, int j)
 {
-    return mv_config_attends(c->depth[level], j) && (o->block == MV_BLOCK_ALL || o->block == j);
+    return mv_config_attends(c->depth[level], j) && (o->blocks == 0 || listed(o->block, o->blocks, j));
+}
+
+static bool shows_head(const mv_attention_options *o, int head)
+{
+    return o->heads == 0 ? head == MV_HEAD_MEAN
+                         : listed(o->head, o->heads, head) || listed(o->head, o->heads, MV_HEAD_EACH);
 }
 
 static mv_query query_of(const mv_attention_options *o, int level)
@@ -88,27 +104,50 @@ static mv_query query_of(const mv_attention_options *o, int level)
     return (mv_query){.kind = o->query, .y = cell ? o->cell[level][0] : 0, .x = cell ? o->cell[level][1] : 0};
 }
 
+static mv_status check_heads(const mv_attention_options *o, int level, int heads, mv_error *e)
+{
+    for (int k = 0; k < o->heads; k++)
+        if (o->head[k] < MV_HEAD_EACH || o->head[k] >= heads)
+            return mv_fail(e, MV_EINPUT, "head %d: level %d has %d heads, expected 0 to %d", o->head[k], level, heads,
+                           heads - 1);
+    return MV_OK;
+}
+
+static mv_status check_blocks(const bool level[MV_LEVELS], const mv_attention_options *o, const mv_config *c,
+                              mv_error *e)
+{
+    for (int k = 0; k < o->blocks; k++) {
+        char text[160];
+        bool any = false;
+        for (int i = 2; i < MV_LEVELS; i++)
+            any |= level[i] && o->block[k] >= 0 && o->block[k] < c->depth[i] &&
+                   mv_config_attends(c->depth[i], o->block[k]);
+        if (!any)
+            return mv_fail(e, MV_EINPUT, "block %d: is no attention block, expected one of %s", o->block[k],
+                           levels_text(text, c, level, true));
+    }
+    return MV_OK;
+}
+
 static mv_status check(const bool level[MV_LEVELS], const mv_attention_options *o, const mv_config *c, int h, int w,
                        mv_error *e)
 {
-    char text[160];
-    bool any = false;
-    for (int i = 2; i < MV_LEVELS; i++) {
+    const int most = MV_ATTENTION_LIST;
+    if (o->blocks < 0 || o->blocks > most || o->heads < 0 || o->heads > most)
+        return mv_fail(e, MV_EINPUT, "attention: found %d blocks and %d heads, expected at most %d of each", o->blocks,
+                       o->heads, most);
+    mv_status s = check_blocks(level, o, c, e);
+    for (int i = 2; i < MV_LEVELS && !s; i++) {
         bool here = false;
         for (int j = 0; level[i] && j < c->depth[i]; j++)
             here |= shows(o, c, i, j);
-        any |= here;
-        if (here && (o->head < MV_HEAD_EACH || o->head >= c->heads[i]))
-            return mv_fail(e, MV_EINPUT, "head %d: level %d has %d heads, expected 0 to %d", o->head, i, c->heads[i],
-                           c->heads[i] - 1);
+        if (here)
+            s = check_heads(o, i, c->heads[i], e);
         mv_grid g = mv_grid_of(c, i, h, w);
-        if (level[i] && mv_query_check(query_of(o, i), &g, e))
-            return MV_EINPUT;
+        if (!s && level[i])
+            s = mv_query_check(query_of(o, i), &g, e);
     }
-    if (!any)
-        return mv_fail(e, MV_EINPUT, "block %d: is no attention block, expected one of %s", o->block,
-                       levels_text(text, c, level, true));
-    return MV_OK;
+    return s;
 }
 
 /* ---- the probe */
@@ -181,16 +220,20 @@ static mv_status show(const watched *w, int p, mv_attention_map *to, mv_error *e
     size_t all = (size_t)g->windows * (size_t)g->tokens;
     double *share = w->shares->share + (size_t)(p * heads) * all;
     mv_rows_stats *stats = w->shares->stats + p * heads;
+    bool one = heads < v->block.heads; /* the only head that was looked at */
     mv_status s = MV_OK;
-    if (v->head == MV_HEAD_EACH)
-        for (int k = 0; k < heads && !s; k++) {
-            to[1 + k].stats = stats[k];
-            s = finish(&to[1 + k], v, k, share + (size_t)k * all, e);
-        }
-    if (v->head < 0)
-        heads_mean(share, stats, all, heads);
+    for (int k = 0; k < heads && !s; k++) {
+        int head = one ? v->options->head[0] : k;
+        if (!shows_head(v->options, head))
+            continue;
+        to[1 + head].stats = stats[k];
+        s = finish(&to[1 + head], v, head, share + (size_t)k * all, e);
+    }
+    if (s || !shows_head(v->options, MV_HEAD_MEAN))
+        return s;
+    heads_mean(share, stats, all, heads);
     to->stats = *stats;
-    return s ? s : finish(to, v, v->head >= 0 ? v->head : MV_HEAD_MEAN, share, e);
+    return finish(to, v, MV_HEAD_MEAN, share, e);
 }
 
 /* The rollout's maps of the pass's pictures, from their shares */
@@ -201,7 +244,7 @@ static mv_status show_rollout(const watched *last, const mv_run *r, const double
     int first = mv_run_first(r);
     mv_status s = MV_OK;
     for (int p = 0; p < mv_run_pictures(r) && !s; p++)
-        s = finish(&v->map[first + p], v, MV_HEAD_MEAN, share + (size_t)p * all, e);
+        s = finish(&v->map[(size_t)(first + p) * (size_t)v->slots], v, MV_HEAD_MEAN, share + (size_t)p * all, e);
     return s;
 }
 
@@ -295,7 +338,6 @@ static void begin(mv_attention_maps *m, const mv_run *r)
     if (mv_run_first(r) == 0)
         for (int i = 0; i < m->views; i++)
             clear(&m->view[i]);
-    m->pictures = mv_run_first(r) + mv_run_pictures(r);
 }
 
 static bool sees(mv_probe *p, mv_run *r, const char *site, mv_view value)
@@ -349,15 +391,16 @@ static void kept(mv_probe *p, mv_run *r, const char *site, int part, mv_tensor v
 
 /* ---- the object */
 
-static view *add_view(mv_attention_maps *m, mv_attention_block b, int head)
+static view *add_view(mv_attention_maps *m, mv_attention_block b)
 {
     view *v = &m->view[m->views++];
-    *v = (view){.block = b, .head = head, .slots = head == MV_HEAD_EACH ? b.heads + 1 : 1};
+    *v = (view){.block = b, .options = &m->options, .slots = b.block == MV_BLOCK_ROLLOUT ? 1 : b.heads + 1};
     return v;
 }
 
-static void add_level(mv_attention_maps *m, const mv_attention_options *o, const mv_config *c, int level, int h, int w)
+static void add_level(mv_attention_maps *m, const mv_config *c, int level, int h, int w)
 {
+    const mv_attention_options *o = &m->options;
     int first = m->sites, n = attention_blocks(c, level);
     mv_attention_block b = {
         .level = level, .heads = c->heads[level], .query = query_of(o, level), .grid = mv_grid_of(c, level, h, w)};
@@ -370,7 +413,7 @@ static void add_level(mv_attention_maps *m, const mv_attention_options *o, const
         *s->shares = (mv_shares){.grid = b.grid,
                                  .query = b.query,
                                  .heads = b.heads,
-                                 .head = o->head,
+                                 .head = o->heads == 1 && o->head[0] >= 0 ? o->head[0] : -1,
                                  .shown = shown,
                                  .mean = o->rollout,
                                  .rolls = o->rollout && s->of == n - 1};
@@ -378,12 +421,12 @@ static void add_level(mv_attention_maps *m, const mv_attention_options *o, const
         snprintf(s->site, sizeof s->site, "levels.%d.blocks.%d.mixer.attn", level, j);
         b.block = j;
         if (shown)
-            s->shown = add_view(m, b, o->head);
+            s->shown = add_view(m, b);
     }
     if (!o->rollout)
         return;
     b.block = MV_BLOCK_ROLLOUT;
-    view *v = add_view(m, b, MV_HEAD_MEAN);
+    view *v = add_view(m, b);
     for (int i = first; i < m->sites; i++)
         m->site[i].rollout = v;
 }
@@ -410,9 +453,10 @@ mv_attention_maps *mv_attention_maps_new(const mv_attention_options *options, co
         return NULL;
     }
     m->probe = (mv_probe){.wants = wants, .sees = sees, .kept = kept};
+    m->options = *options;
     for (int i = 2; i < MV_LEVELS; i++)
         if (level[i])
-            add_level(m, options, config, i, h, w);
+            add_level(m, config, i, h, w);
     return m;
 }
 
@@ -445,21 +489,13 @@ mv_attention_block mv_attention_maps_block_at(const mv_attention_maps *m, int i)
     return m->view[i].block;
 }
 
-int mv_attention_maps_pictures(const mv_attention_maps *m)
-{
-    return m->pictures;
-}
-
 const mv_attention_map *mv_attention_maps_lookup(const mv_attention_maps *m, int picture, int i, int head)
 {
     if (i < 0 || i >= m->views || picture < 0 || picture >= m->view[i].seen)
         return NULL;
     const view *v = &m->view[i];
-    int slot = head == v->head                                                            ? 0
-               : v->head == MV_HEAD_EACH && head >= MV_HEAD_MEAN && head < v->block.heads ? head + 1
-                                                                                          : -1;
-    if (slot < 0)
+    if (head < MV_HEAD_MEAN || head + 1 >= v->slots)
         return NULL;
-    const mv_attention_map *found = &v->map[(size_t)picture * (size_t)v->slots + (size_t)slot];
+    const mv_attention_map *found = &v->map[(size_t)picture * (size_t)v->slots + (size_t)(head + 1)];
     return found->map.v ? found : NULL;
 }

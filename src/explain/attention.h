@@ -23,17 +23,17 @@
 enum {
     MV_HEAD_MEAN = -1, /* the mean of a block's heads */
     MV_HEAD_EACH = -2, /* every head, and the mean */
-    MV_BLOCK_ALL = -1, /* every attention block */
-    MV_BLOCK_ROLLOUT = -2
+    MV_BLOCK_ROLLOUT = -2,
+    MV_ATTENTION_LIST = 64 /* blocks, and heads, that can be listed */
 };
 
 typedef struct {
-    bool level[MV_LEVELS]; /* which levels; none set: all that have attention */
-    int block;             /* MV_BLOCK_ALL, or J of levels.I.blocks.J: of each chosen level in which J attends */
-    int head; /* MV_HEAD_MEAN, MV_HEAD_EACH, or one head: then no other is read, unless rollout needs them */
+    bool level[MV_LEVELS];                /* which levels; none set: all that have attention */
+    int blocks, block[MV_ATTENTION_LIST]; /* J of levels.I.blocks.J, of each chosen level in which J attends; 0: all */
+    int heads, head[MV_ATTENTION_LIST];   /* numbers, MV_HEAD_MEAN or MV_HEAD_EACH; 0: the mean */
     mv_query_kind query;
     int cell[MV_LEVELS][2]; /* MV_QUERY_CELL: y, x in cells of the level itself, for each chosen level */
-    bool rollout; /* also each chosen level's rollout, over all of its attention blocks whatever `block` says */
+    bool rollout;           /* also the rollout of each chosen level, through all of its attention blocks */
 } mv_attention_options;
 
 typedef struct mv_attention_maps mv_attention_maps;
@@ -69,8 +69,6 @@ typedef struct {
     mv_rows_stats stats; /* of the head over all real queries, whatever the query is; for the mean of the heads the
                             mean of their figures; zeros for a rollout */
 } mv_attention_map;
-
-int mv_attention_maps_pictures(const mv_attention_maps *m);
 
 /* Picture 0.. of the forward, i as above, head 0.. or MV_HEAD_MEAN (a rollout has only that). NULL if it was not asked
  * for or not seen. Borrowed. */
