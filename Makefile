@@ -1,7 +1,8 @@
 # mvscope: one Makefile.
 #
 #   make demo       install what is missing, build, explain the sample pictures into demo/
-#   make check      install what is missing, build, run every test (PARTS="unit cli": only these)
+#   make check      install what is missing, build, run the tests (PARTS="unit cli": only these)
+#   make check-all  run every test: check, then long, cuda, sanitize, faults, valgrind, fuzz and lint
 #   make            build ./mvscope
 #   make install    into PREFIX (/usr/local), under DESTDIR if given; make uninstall takes it away
 #   make lint       clang-format, clang-tidy, cppcheck
@@ -263,6 +264,10 @@ check:
 	@.ci/deps build test
 	@+tests/run $(PARTS)
 
+check-all:
+	@.ci/deps build test lint
+	@+tests/run all
+
 # On a GPU. The emulation's tests and what is too slow for it, then the card's own checks of memory and races.
 check-cuda: export MVSCOPE_PLUGIN := $(CURDIR)/mvscope-cuda.so
 check-cuda: BUILD := build/$(notdir $(lastword $(CC)))-library
@@ -345,5 +350,5 @@ help:
 
 FORCE:
 -include $(shell find $(BUILD) build/cuda -name '*.d' 2>/dev/null)
-.PHONY: all cuda check-cuda bench-cuda tests fuzzers faults deps demo demo-pages check bench golden fuzz lint lint-format lint-tidy lint-cppcheck install uninstall clean help FORCE
+.PHONY: all missing cuda check-cuda bench-cuda tests fuzzers faults deps demo demo-pages check check-all bench golden fuzz lint lint-format lint-tidy lint-cppcheck install uninstall clean help FORCE
 .SECONDARY:
