@@ -1,7 +1,8 @@
 # mvscope: one Makefile.
 #
 #   make demo       install what is missing, build, explain the sample pictures into demo/
-#   make check      install what is missing, build, run every test (PARTS="unit cli": only these)
+#   make check      install what is missing, build, run the tests (PARTS="unit cli": only these)
+#   make check-all  run every test: check, then long, cuda, sanitize, faults, valgrind, fuzz and lint
 #   make            build ./mvscope
 #   make install    into PREFIX (/usr/local), under DESTDIR if given; make uninstall takes it away
 #   make lint       clang-format, clang-tidy, cppcheck
@@ -50,7 +51,6 @@ BUILD   := build/$(FLAVOUR)
 PC       := $(if $(LIBRARY),,cairo pangocairo pangoft2 fontconfig harfbuzz-subset popt) libpng libexif jansson libzip nettle zlib
 PC_FLAGS := $(shell pkg-config --cflags $(PC) 2>/dev/null)
 PC_LIBS  := $(shell pkg-config --libs $(PC) 2>/dev/null)
-HEADERS  := oneapi/dnnl/dnnl.h stb/stb_image.h
 
 WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla $(if $(WERROR),-Werror)
 OPT  := $(if $(DEBUG),-O0,$(if $(SANITIZE),-O1,-O3)) -g
@@ -121,17 +121,23 @@ EMBED_FLAGS = $(foreach f,INTER_REGULAR INTER_MEDIUM INTER_SEMIBOLD JETBRAINS_MO
 	$(if $(wildcard $(EMBED_MODEL)),-DMV_EMBED_MODEL='"$(EMBED_MODEL)"') \
 	$(if $(wildcard $(EMBED_LABELS)),-DMV_EMBED_LABELS='"$(EMBED_LABELS)"')
 
-# The flags an object was made with. They change when a library arrives, too: then, and at first, it is asked whether
-# all is there, so that what is missing is told in one line and not by a compiler.
+# Sets the shell variable `missing` to what the build needs and does not find.
+HEADERS := oneapi/dnnl/dnnl.h stb/stb_image.h $(if $(TESTED),cmocka.h)
+FIND_MISSING = missing=; \
+	for c in $(CC) pkg-config; do type $$c &>/dev/null || missing+=" $$c"; done; \
+	for p in $(PC); do pkg-config --exists $$p &>/dev/null || missing+=" $$p"; done; \
+	for h in $(HEADERS); do $(CC) -E -x c - <<<"\#include <$$h>" &>/dev/null || missing+=" $$h"; done; \
+	for f in $(if $(LIBRARY),,$(EMBED_FONTS)); do [ -e $$f ] || missing+=" $$f"; done
+missing:
+	@$(FIND_MISSING); [ -z "$$missing" ] || echo $$missing
+
+# The flags that the objects of this flavour are compiled with. They change when a library is installed, too; then, and at
+# first, one line says what is missing, before the compiler does.
 FLAGS := $(strip $(CC) $(CPPFLAGS_ALL) $(filter-out -Werror,$(CFLAGS_ALL)) $(LDFLAGS_ALL))
 $(BUILD)/flags: export FLAGS := $(FLAGS)
 $(BUILD)/flags: FORCE
 	@[ "$$(cat $@ 2>/dev/null)" = "$$FLAGS" ] || { \
-	missing=; \
-	for c in $(CC) pkg-config; do type $$c &>/dev/null || missing+=" $$c"; done; \
-	for p in $(PC); do pkg-config --exists $$p &>/dev/null || missing+=" $$p"; done; \
-	for h in $(HEADERS); do $(CC) -E -x c - <<<"#include <$$h>" &>/dev/null || missing+=" $$h"; done; \
-	for f in $(if $(LIBRARY),,$(EMBED_FONTS)); do [ -e $$f ] || missing+=" $$f"; done; \
+	$(FIND_MISSING); \
 	[ -z "$$missing" ] || { echo "mvscope cannot be built yet, missing:$$missing; \"make deps\" installs them" >&2; exit 1; }; \
 	mkdir -p $(@D) && echo "$$FLAGS" >$@; }
 
@@ -258,6 +264,10 @@ check:
 	@.ci/deps build test
 	@+tests/run $(PARTS)
 
+check-all:
+	@.ci/deps build test lint
+	@+tests/run all
+
 # On a GPU. The emulation's tests and what is too slow for it, then the card's own checks of memory and races.
 check-cuda: export MVSCOPE_PLUGIN := $(CURDIR)/mvscope-cuda.so
 check-cuda: BUILD := build/$(notdir $(lastword $(CC)))-library
@@ -340,5 +350,5 @@ help:
 
 FORCE:
 -include $(shell find $(BUILD) build/cuda -name '*.d' 2>/dev/null)
-.PHONY: all cuda check-cuda bench-cuda tests fuzzers faults deps demo demo-pages check bench golden fuzz lint lint-format lint-tidy lint-cppcheck install uninstall clean help FORCE
+.PHONY: all missing cuda check-cuda bench-cuda tests fuzzers faults deps demo demo-pages check check-all bench golden fuzz lint lint-format lint-tidy lint-cppcheck install uninstall clean help FORCE
 .SECONDARY:

@@ -17,6 +17,8 @@
 #ifndef COMMAND_H
 #define COMMAND_H
 
+#include <stdio.h>
+
 #include "cmd/options.h"
 #include "cmd/session.h"
 #include "src/base/image.h"

@@ -124,21 +124,12 @@ static int by_hash(const void *a, const void *b)
     return (x->hash > y->hash) - (x->hash < y->hash);
 }
 
-/* FNV-1a */
-static uint64_t hash_of(const char *text)
-{
-    uint64_t h = 0xcbf29ce484222325u;
-    for (; *text; text++)
-        h = (h ^ (unsigned char)*text) * 0x100000001b3u;
-    return h;
-}
-
 static void check_collisions(const target *t, const operands *o)
 {
     named *name = must(calloc((size_t)o->n + 1, sizeof *name));
     for (int i = 0; i < o->n; i++) {
         char *path = must(target_path(t, o, i, 0, 1));
-        name[i] = (named){hash_of(path), i};
+        name[i] = (named){mv_text_hash(path), i};
         free(path);
     }
     qsort(name, (size_t)o->n, sizeof *name, by_hash);

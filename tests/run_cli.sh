@@ -1,26 +1,27 @@
 #!/bin/bash
-# The command line, held against plain files: tests/cli/*.cli, and the manuals in man/. Speaks TAP.
+# Runs the cases of tests/cli/*.cli, and compares the manuals in man/ with the program's help. Prints TAP.
 #
 #   MVSCOPE=PROGRAM tests/run_cli.sh [NAME...]      only these files of tests/cli (and "manuals")
-#   MVSCOPE_BARE=PROGRAM                            a build without an embedded model, for what it says
+#   MVSCOPE_BARE=PROGRAM                            a build without an embedded model
 #
-# A case runs in a fresh folder that holds photo.jpg, photos/, input.safetensors and input.npy; $MODEL is the small model's
-# file, $DATA is tests/data and $PLUGIN the GPU plug-in. `mvscope` is the program, and `emulated` the same with a plug-in
-# whose GPU is emulated. $DRIVER is the folder of a driver that does nothing but be there. A line of a case is one of
+# Each case runs in a fresh folder with photo.jpg, photos/, input.safetensors and input.npy. $MODEL is the file of the small
+# model, $DATA is tests/data, and $PLUGIN is the GPU plug-in. Commands on PATH: `mvscope` is the program, `emulated` the same
+# with a plug-in that emulates a GPU; `on_terminal` and `stop_after` (both in tests/cli) run a command on a terminal and send
+# it a signal. $DRIVER is a folder with an empty library in place of the GPU driver. The lines of a case are
 #
-#   == NAME         a case begins
-#   needs CONDITION else the case is skipped; "WHY: CONDITION" says why
-#   $ COMMAND       bash; the lines below it, up to the next $, say what must come of it
-#   > TEXT          the next line of stdout, as it stands
-#   ~ REGEX         the next line of stdout, the whole of it
-#   ...             any lines of stdout
-#   = FILTER        jq -e FILTER is true of all of stdout
-#   ! REGEX         the next line of stderr, the whole of it
-#   + GLOB          a file or folder that is new after the command
-#   ? STATUS        the exit status, 0 if left out
-#   # TEXT          nothing
+#   == NAME         starts a case
+#   needs CONDITION skips the case if the condition is false; "WHY: CONDITION" gives the reason
+#   $ COMMAND       runs a command in bash; the lines up to the next $ are its expected results:
+#   > TEXT          the next line of stdout is this text
+#   ~ REGEX         the next line of stdout matches, as a whole
+#   ...             any number of lines of stdout
+#   = FILTER        jq -e FILTER is true for the whole of stdout
+#   ! REGEX         the next line of stderr matches, as a whole
+#   + GLOB          the command created this file or folder
+#   ? STATUS        the exit status (default 0)
+#   # TEXT          a comment
 #
-# What is not told must not be: no more output, no other status, no file left behind.
+# Anything else is a failure: further output, another status, a file left behind.
 set -uo pipefail
 shopt -s nullglob dotglob
 cd "$(dirname "$0")/.." || exit 1
@@ -42,7 +43,7 @@ if [ -e "$DRIVER/mvscope-cuda.so" ]; then
     printf '#!/bin/sh\nLD_LIBRARY_PATH=$DRIVER exec "%s" "$@"\n' "$tmp/emulated/mvscope" >"$tmp/bin/emulated"
     chmod +x "$tmp/bin/emulated"
 fi
-export PATH=$tmp/bin:$PATH HOME=$tmp/home
+export PATH=$tmp/bin:$root/tests/cli:$PATH HOME=$tmp/home
 have_jq=$(command -v jq) have_mandoc=$(command -v mandoc)
 
 number=0 failed=0 filters=0

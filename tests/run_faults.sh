@@ -1,22 +1,25 @@
 #!/bin/bash
-# Memory that runs out at every n-th request (fault_malloc.c), on the plain build PLAIN and the sanitized build SANITIZED.
-# Whatever n is, the program ends: with status 1, a sentence that says so and no file left behind, or with status 0 and
-# its whole work done, where a library can do without. It never crashes or hangs, and it forgets nothing.
+# Runs the program while every n-th request for memory fails (fault_malloc.c).
+#
+#   tests/run_faults.sh PLAIN SANITIZED      the folders of the plain and of the sanitized build
+#
+# For every n the program ends in one of two ways: with status 1, a message that says so and no file left behind, or, where
+# a library can do without the memory, with status 0 and all its work done. It never crashes, hangs or leaks.
 set -uo pipefail
 plain=$PWD/$1 sanitized=$PWD/$2
 cd "$(dirname "$0")/.." || exit 1
 folder=$(mktemp -d) || exit 1
 trap 'rm -rf "$folder"' EXIT
 
-# What libraries written in C++ or over glib do when memory runs out is to end the process, by design: std::bad_alloc
-# passes through oneDNN's C functions and its code generator, libgomp and g_malloc abort, popt exits; fontconfig and
-# jansson assert. Their own requests are spared. The program's are not, nor those of libpng, zlib, libzip, libexif, nettle
-# and the C library (except where it works for the others: fontconfig copies names by strdup, pango starts threads).
+# Requests of these libraries do not fail, because the libraries end the process by design when memory runs out:
+# std::bad_alloc passes through oneDNN's C functions and its code generator, libgomp and g_malloc abort, popt exits,
+# fontconfig and jansson assert. Requests of the program, libpng, zlib, libzip, libexif, nettle and the C library do fail
+# (those of the C library not where it works for the others: fontconfig copies names by strdup, pango starts threads).
 spare=libdnnl:libgomp:libstdc++:libgcc_s:libOpenCL:libpopt:libjansson:libglib:libgobject:libgio:libpango:libharfbuzz
 spare+=:libfontconfig:libfreetype:libcairo:libpixman:libfribidi:libthai:libexpat
 
-# Runs COMMAND in folder HERE with the n-th request refused, or with "N+" that and all that follow; says what is wrong.
-# OUT in an argument stands for a folder for outputs.
+# Runs COMMAND in folder HERE. Request N fails; with "N+", all later ones fail, too. Prints what is wrong. OUT in an argument
+# stands for the folder of the outputs.
 wrong() { # HERE N COMMAND...
     local here=$1 status at=$2
     shift 2
@@ -26,7 +29,7 @@ wrong() { # HERE N COMMAND...
     status=$?
     case $status in
     0) [[ $* != *OUT/page.png* || -s $here/out/page.png ]] || echo "status 0, but no page" ;;
-    1) # a thread cannot be started without memory, but the system does not say why
+    1) # a thread cannot be started without memory, but the error of the system does not mention memory
         grep -aqE '^mvscope: .*(memory|cannot start thread)' "$here/stderr" ||
             echo "status 1, but says: $(head -c 300 "$here/stderr")"
         [ -z "$(ls -A "$here/out")" ] || echo "left behind: $(ls -A "$here/out")" ;;
@@ -35,7 +38,7 @@ wrong() { # HERE N COMMAND...
     esac
 }
 
-# Every n if there are at most RUNS requests, else the first half of RUNS and then ever wider steps to the last.
+# Prints every n if there are at most RUNS requests, else the first RUNS / 2 and then ever wider steps up to the last.
 numbers() { # REQUESTS RUNS
     awk -v last="$1" -v runs="$2" 'BEGIN {
         near = last <= runs ? last : int(runs / 2)

@@ -1,6 +1,9 @@
 #!/bin/bash
-# Every fuzzer of FLAVOUR for FUZZ_SECONDS (15), as many at a time as there are cores. Seeds are the small files of
-# tests/data; what is found anew, and what breaks, stays in build/fuzz/NAME.
+# Runs every fuzzer for FUZZ_SECONDS (15), as many at a time as there are cores.
+#
+#   tests/run_fuzz.sh FOLDER      the folder of the build
+#
+# The seeds are the small files of tests/data. New inputs, and those that fail, stay in build/fuzz/NAME.
 set -uo pipefail
 flavour=$1
 cd "$(dirname "$0")/.." || exit 1

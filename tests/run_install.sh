@@ -1,6 +1,6 @@
 #!/bin/bash
-# make install into an empty folder: the program, its manuals and completions are there, it needs nothing else of this
-# tree, and make uninstall leaves nothing behind.
+# Installs into an empty folder. The program, its manuals and its completions must be there, the program must run without
+# this source tree, and `make uninstall` must leave nothing behind.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 folder=$(mktemp -d) || exit 1
@@ -40,6 +40,6 @@ gone() {
 }
 
 echo 1..3
-case_of "install puts all in place" installed
-case_of "the installed program runs alone, in another folder" runs_alone
-case_of "uninstall leaves nothing behind" gone
+case_of "make install installs all files" installed
+case_of "the installed program runs on its own, in another folder" runs_alone
+case_of "make uninstall leaves nothing behind" gone

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Memcheck on whole runs of MVSCOPE: no access out of bounds, no decision on what was never written, nothing forgotten.
+# Runs the program MVSCOPE under memcheck: no access out of bounds, no decision on uninitialized memory, no leak.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 folder=$(mktemp -d) || exit 1

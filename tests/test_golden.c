@@ -14,6 +14,7 @@
 
 #include "src/device/cpu.h"
 #include "tests/network.h"
+#include "tests/short.h"
 
 static void every_site(const char *name, mv_dtype act, double bound)
 {
@@ -80,12 +81,13 @@ static void variant(void **state)
     mv_config config;
     assert_true(mv_config_lookup(name, &config));
     bool large = config.dim >= 196, largest = config.dim >= 256;
-    if (largest && memory_to_be_had() < (size_t)6 << 30) {
+    if (largest && !test_is_short() && memory_to_be_had() < (size_t)6 << 30) {
         print_message("           %s skipped: less than 6 GB of memory to be had\n", name);
         skip();
     }
-    if (large && SLOW) {
-        print_message("           %s skipped under the address sanitizer, for time\n", name);
+    if (large && (SLOW || test_is_short())) {
+        print_message("           %s skipped: %s\n", name,
+                      SLOW ? "too slow under the address sanitizer" : "not in the short form");
         skip();
     }
     mv_error e = {0};

@@ -127,3 +127,11 @@ bool mv_text_is_clean(const char *bytes)
     }
     return true;
 }
+
+uint64_t mv_text_hash(const char *text)
+{
+    uint64_t h = 0xcbf29ce484222325u;
+    for (; *text; text++)
+        h = (h ^ (unsigned char)*text) * 0x100000001b3u;
+    return h;
+}

@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* True if `text` ends in `ending`. The case of ASCII letters is ignored: "A.PNG" ends in ".png". */
 bool mv_text_ends_in(const char *text, const char *ending);
@@ -24,6 +25,9 @@ int mv_text_distance(const char *word, size_t n, const char *text);
 /* The word that was probably meant: the first one that begins with `word`, else the nearest one that differs in at most
  * half of its letters. Points into `words`; NULL if there is none. */
 const char *mv_text_nearest(const char *word, int n, const char *const words[]);
+
+/* FNV-1a, 64 bits: tells names apart in lists that are too long to keep as texts. */
+uint64_t mv_text_hash(const char *text);
 
 /* A copy of bytes that somebody else chose, such as a file name, as text that is safe to print and to store: valid
  * UTF-8 on one line, without control characters. These bytes become \xHH, with two lower-case hexadecimal digits:
