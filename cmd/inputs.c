@@ -150,13 +150,13 @@ static void one_more_reader(inputs *all)
     pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
-inputs *inputs_new(const session *s, const operands *o, input_options options)
+inputs *inputs_new(const session *s, const operands *o, input_options how)
 {
     inputs *all = must(calloc(1, sizeof *all));
     cpu_set_t mine;
     all->s = s, all->o = o;
-    all->options = (mv_picture_options){.ignore_exif = options.no_exif, .max_pixels = options.max_pixels};
-    all->cores = options.threads ? options.threads : sched_getaffinity(0, sizeof mine, &mine) ? 1 : CPU_COUNT(&mine);
+    all->options = (mv_picture_options){.ignore_exif = how.no_exif, .max_pixels = how.max_pixels};
+    all->cores = how.threads ? how.threads : sched_getaffinity(0, sizeof mine, &mine) ? 1 : CPU_COUNT(&mine);
     pthread_mutex_init(&all->lock, NULL);
     pthread_cond_init(&all->changed, NULL);
     one_more_reader(all);

@@ -295,7 +295,7 @@ static void wrong_option(const command *c, const table *t, const char *bad, int 
 static void wrong_option(const command *c, const table *t, const char *bad, int code)
 {
     const char *words[96], *near = NULL;
-    char name[64], *shown = mv_text_escape(bad);
+    char name[64], *shown = must(mv_text_escape(bad));
     for (int i = 0; i < t->n; i++)
         words[i] = t->param[i]->name;
     snprintf(name, sizeof name, "%s", strncmp(bad, "--", 2) == 0 ? bad + 2 : "");
@@ -303,8 +303,8 @@ static void wrong_option(const command *c, const table *t, const char *bad, int 
     if (code == POPT_ERROR_BADOPT && *name)
         near = mv_text_nearest(name, t->n, words);
     if (near)
-        die(EXIT_MISUSE, "%s: no such option; did you mean --%s? (mvscope %s --help)", must(shown), near, c->name);
-    die(EXIT_MISUSE, "%s: %s (mvscope %s --help)", must(shown),
+        die(EXIT_MISUSE, "%s: no such option; did you mean --%s? (mvscope %s --help)", shown, near, c->name);
+    die(EXIT_MISUSE, "%s: %s (mvscope %s --help)", shown,
         code == POPT_ERROR_BADOPT ? "no such option" : poptStrerror(code), c->name);
 }
 

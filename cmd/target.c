@@ -51,6 +51,12 @@ char *target_path(const target *t, const operands *o, int i, int index, int of)
     return path;
 }
 
+bool target_exists(const char *path)
+{
+    struct stat st;
+    return !path || (stat(path, &st) == 0 && S_ISREG(st.st_mode));
+}
+
 mv_status target_make_folders(const target *t, const char *path, mv_error *e)
 {
     char *copy = t->folder ? strdup(path) : NULL;

@@ -34,6 +34,9 @@ void target_check(target *t, const operands *o, bool several);
 /* The file of picture `index` of `of` of operand i. The caller's to free; NULL without memory. */
 char *target_path(const target *t, const operands *o, int i, int index, int of);
 
+/* True if the file is there; also for NULL, no file. */
+bool target_exists(const char *path);
+
 /* Makes the folders above a path of target_path. */
 mv_status target_make_folders(const target *t, const char *path, mv_error *e);
 
