@@ -10,37 +10,51 @@
 #include "cmd/talk.h"
 #include "src/device/cpu.h"
 
-const mv_plugin *device_plugin(mv_error *e)
+/* Without a plug-in, this is a program for the CPU; without a driver, this is a machine without a GPU. Neither deserves
+ * a warning. */
+typedef enum { AVAILABLE, NOT_INSTALLED, NO_DRIVER, FAULTY } plugin_state;
+
+static plugin_state find_plugin(const mv_plugin **plugin, mv_error *e)
 {
-    static const mv_plugin *plugin;
-    static mv_error why;
-    char program[PATH_MAX] = "", path[PATH_MAX + 64];
-    if (plugin || why.code) {
-        if (!plugin)
-            mv_fail(e, why.code, "%s", why.text);
-        return plugin;
-    }
-    ssize_t n = readlink("/proc/self/exe", program, sizeof program - 1);
-    char *slash = n > 0 ? strrchr(program, '/') : NULL;
+    char folder[PATH_MAX] = ".", path[PATH_MAX + 64];
+    ssize_t n = readlink("/proc/self/exe", folder, sizeof folder - 1);
+    char *slash = n > 0 ? memrchr(folder, '/', (size_t)n) : NULL;
     if (slash)
         *slash = 0;
-    snprintf(path, sizeof path, "%s/%s", slash ? program : ".", MV_PLUGIN_CUDA);
-    if (access(path, F_OK))
-        snprintf(path, sizeof path, "%s/../lib/mvscope/%s", slash ? program : ".", MV_PLUGIN_CUDA);
-    if (access(path, F_OK))
-        mv_fail(&why, MV_EDEVICE, "the GPU plug-in %s is not installed; `make cuda` builds it", MV_PLUGIN_CUDA);
-    else if (!mv_plugin_driver(&why))
-        plugin = mv_plugin_open(path, &why);
+    if (mv_plugin_find(slash ? folder : ".", path, sizeof path, e))
+        return NOT_INSTALLED;
+    if (mv_plugin_driver(e))
+        return NO_DRIVER;
+    *plugin = mv_plugin_open(path, e);
+    return *plugin ? AVAILABLE : FAULTY;
+}
+
+/* The plug-in is looked for once. */
+static plugin_state plugin_once(const mv_plugin **out, mv_error *e)
+{
+    static const mv_plugin *plugin;
+    static plugin_state state;
+    static mv_error why;
+    if (!plugin && !why.code)
+        state = find_plugin(&plugin, &why);
+    *out = plugin;
     if (!plugin)
         mv_fail(e, why.code, "%s", why.text);
+    return state;
+}
+
+const mv_plugin *device_plugin(mv_error *e)
+{
+    const mv_plugin *plugin;
+    plugin_once(&plugin, e);
     return plugin;
 }
 
-/* Whether there is a file to complain about: without one, this is a program for the CPU. */
-static bool plugin_installed(void)
+/* The part of -d cpu:ISA after the colon; NULL for the best instruction set. */
+static const char *cpu_isa(const options *o)
 {
-    mv_error e = {0};
-    return device_plugin(&e) || !strstr(e.text, "is not installed");
+    const char *d = o->device;
+    return d && strncmp(d, "cpu:", 4) == 0 ? d + 4 : NULL;
 }
 
 mv_backend *device_cpu(const options *o)
@@ -50,9 +64,12 @@ mv_backend *device_cpu(const options *o)
     if (act == MV_F16)
         die(EXIT_FAILED, "-p fp16: the CPU computes in fp32 or bf16; fp16 is for GPUs");
     if (act == MV_BF16 && !mv_cpu_has_bf16())
-        warn("this processor has no bf16 instructions: products are made in fp32 of bf16 values, which is right and no "
+        warn("this processor has no bf16 instructions: products of bf16 values are computed in fp32, which is right "
+             "but not "
              "faster than -p fp32");
-    mv_backend *b = mv_cpu_new(act, o->threads, &e);
+    mv_backend *b = mv_cpu_new(act, o->threads, cpu_isa(o), &e);
+    if (!b && cpu_isa(o) && e.code == MV_EINPUT)
+        die(EXIT_MISUSE, "-d %s", e.text);
     if (!b)
         die_of(&e, false);
     return b;
@@ -68,7 +85,7 @@ static mv_backend *gpu_of(const options *o, int card, mv_error *e)
         mv_fail(e, MV_EDEVICE, "found %d GPU%s, numbered from 0", n, n == 1 ? "" : "s");
         return NULL;
     }
-    return p->open(card, precision_of(o, MV_F16), e);
+    return mv_plugin_device(p, card, precision_of(o, MV_F16), e);
 }
 
 /* "cuda" or "cuda:N" */
@@ -100,14 +117,17 @@ mv_backend *device_chosen(const options *o, bool *gpu)
             die(EXIT_FAILED, "-d %s: %s", d, e.text);
         return b;
     }
-    if (!automatic && strcmp(d, "cpu"))
-        die(EXIT_MISUSE, "-d, --device: found '%s', expected auto, cpu or cuda[:N]", d);
-    if (automatic && plugin_installed()) {
-        mv_backend *b = gpu_of(o, 0, &e);
+    if (!automatic && strcmp(d, "cpu") && !cpu_isa(o))
+        die(EXIT_MISUSE, "-d, --device: found '%s', expected auto, cpu[:plain|avx2|avx512] or cuda[:N]", d);
+    const mv_plugin *plugin;
+    if (automatic) {
+        plugin_state state = plugin_once(&plugin, &e);
+        mv_backend *b = plugin ? gpu_of(o, 0, &e) : NULL;
         *gpu = b != NULL;
         if (b)
             return b;
-        warn("%s; going on with the CPU", e.text);
+        if (state == NO_DRIVER ? o->verbose : state != NOT_INSTALLED)
+            warn("%s; going on with the CPU", e.text);
     }
     return device_cpu(o);
 }

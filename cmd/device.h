@@ -1,20 +1,19 @@
-/* The device that --device, --precision and --threads ask for: the CPU of this program, or a GPU by its plug-in, which
- * lies beside the program or in ../lib/mvscope/ of it.
- */
+/* The device chosen by --device, --precision and --threads: the CPU, or a GPU through the plug-in. */
 #ifndef DEVICE_H
 #define DEVICE_H
 
 #include "cmd/options.h"
 #include "src/device/plugin.h"
 
-/* The GPU plug-in, opened at the first call; NULL, and why, if there is none. */
+/* The GPU plug-in, which is opened by the first call; NULL, and the reason, if it cannot be used. */
 const mv_plugin *device_plugin(mv_error *e);
 
-/* The CPU device, where -d auto goes on when a GPU fails. Ends the program where it cannot be made. */
+/* The CPU, which -d auto falls back to. Ends the program on failure. */
 mv_backend *device_cpu(const options *o);
 
-/* The device of the options. *gpu is true if `auto` chose a GPU, so that what fails on it may be tried on the CPU. Ends
- * the program where the device is not to be had. */
+/* The device of the options; ends the program if there is none. *gpu is true if `auto` chose a GPU: what fails on it
+ * may be tried on the CPU. If auto cannot use a GPU that is there, a warning says why; without a plug-in or a driver it
+ * is silent, unless -v was given. */
 mv_backend *device_chosen(const options *o, bool *gpu);
 
 #endif

@@ -57,6 +57,8 @@ mv_status device_upload(device *d, const float *planes, size_t bytes, mv_error *
     return planes ? library_up(d->lib, d->planes, planes, bytes, e) : MV_OK;
 }
 
+constexpr size_t TRANSFER_MAX = size_t(1) << 30; /* of each staging buffer: half of it is pinned memory of the host */
+
 namespace
 {
 
@@ -150,17 +152,17 @@ void device_forget(mv_backend *b, void *pass)
 
 /* ---- values on their way to the host */
 
-mv_status device_tray_new(mv_backend *b, mv_tray *out, size_t bytes, mv_error *e)
+mv_status device_transfer_new(mv_backend *b, mv_transfer *out, size_t bytes, mv_error *e)
 {
-    return library_tray_new(device_of(b)->lib, out, bytes, e);
+    return library_transfer_new(device_of(b)->lib, out, bytes, e);
 }
 
-void device_tray_free(mv_backend *b, mv_tray *t)
+void device_transfer_free(mv_backend *b, mv_transfer *t)
 {
-    library_tray_free(device_of(b)->lib, t);
+    library_transfer_free(device_of(b)->lib, t);
 }
 
-mv_status device_tray_put(mv_backend *b, mv_tray *t, size_t at, mv_view from, mv_error *e)
+mv_status device_transfer_put(mv_backend *b, mv_transfer *t, size_t at, mv_view from, mv_error *e)
 {
     device *d = device_of(b);
     float *to = reinterpret_cast<float *>(static_cast<char *>(t->device) + at);
@@ -179,14 +181,14 @@ mv_status device_tray_put(mv_backend *b, mv_tray *t, size_t at, mv_view from, mv
     return launched(d, "capture", e);
 }
 
-mv_status device_tray_send(mv_backend *b, mv_tray *t, size_t bytes, mv_error *e)
+mv_status device_transfer_send(mv_backend *b, mv_transfer *t, size_t bytes, mv_error *e)
 {
-    return library_tray_send(device_of(b)->lib, t, bytes, e);
+    return library_transfer_send(device_of(b)->lib, t, bytes, e);
 }
 
-mv_status device_tray_wait(mv_backend *b, mv_tray *t, mv_error *e)
+mv_status device_transfer_wait(mv_backend *b, mv_transfer *t, mv_error *e)
 {
-    return library_tray_wait(device_of(b)->lib, t, e);
+    return library_transfer_wait(device_of(b)->lib, t, e);
 }
 
 void device_mark(mv_backend *b, const char *site, const char *op)
@@ -238,11 +240,12 @@ mv_backend *device_open(int card, mv_dtype act, mv_error *e)
     t.recorded = device_recorded;
     t.replay = device_replay;
     t.forget = device_forget;
-    t.tray_new = device_tray_new;
-    t.tray_free = device_tray_free;
-    t.tray_put = device_tray_put;
-    t.tray_send = device_tray_send;
-    t.tray_wait = device_tray_wait;
+    t.transfer_max = TRANSFER_MAX;
+    t.transfer_new = device_transfer_new;
+    t.transfer_free = device_transfer_free;
+    t.transfer_put = device_transfer_put;
+    t.transfer_send = device_transfer_send;
+    t.transfer_wait = device_transfer_wait;
     t.mark = device_mark;
     device_offer_weights(&t);
     device_offer_ops(&t);
@@ -255,4 +258,4 @@ mv_backend *device_open(int card, mv_dtype act, mv_error *e)
 }  // namespace
 
 extern "C" __attribute__((visibility("default")))
-const mv_plugin mv_plugin_cuda = {MV_PLUGIN_ABI, library_count, library_describe, device_open};
+const mv_plugin mv_plugin_cuda = {MV_PLUGIN_ABI, sizeof(mv_backend), library_count, library_describe, device_open};

@@ -348,11 +348,11 @@ mv_status device_merge(mv_backend *b, mv_tensor out, mv_tensor x, int window, mv
     return launched(d, "merge", e);
 }
 
-mv_status device_pool(mv_backend *b, mv_tensor out, mv_tensor x, mv_vector scale, mv_vector shift, mv_error *e)
+mv_status device_mean_pool(mv_backend *b, mv_tensor out, mv_tensor x, mv_vector scale, mv_vector shift, mv_error *e)
 {
     device *d = device_of(b);
-    launch_pool(x.type, out.data, x.data, scale.data, shift.data, x.dim[0], x.dim[1] * x.dim[2], x.dim[3], d->stream);
-    return launched(d, "pool", e);
+    launch_mean_pool(x.type, out.data, x.data, scale.data, shift.data, x.dim[0], x.dim[1] * x.dim[2], x.dim[3], d->stream);
+    return launched(d, "mean_pool", e);
 }
 
 }  // namespace
@@ -375,7 +375,7 @@ void device_offer_ops(mv_backend *b)
     b->split = device_split;
     b->merge = device_merge;
     b->affine = device_affine;
-    b->pool = device_pool;
+    b->mean_pool = device_mean_pool;
     b->follow = device_follow;
     b->mean_heads = device_mean_heads;
     b->measure = device_measure;

@@ -22,7 +22,7 @@ struct row_job {
 void launch_rows(const row_job &, cudaStream_t);
 void launch_layernorm(mv_dtype, void *out, const void *x, const float *weight, const float *bias, float eps, int rows,
                       int c, cudaStream_t);
-void launch_pool(mv_dtype, void *out, const void *x, const float *scale, const float *shift, int pictures, int cells,
+void launch_mean_pool(mv_dtype, void *out, const void *x, const float *scale, const float *shift, int pictures, int cells,
                  int c, cudaStream_t);
 
 /* ---- move.cu */

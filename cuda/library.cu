@@ -1,7 +1,7 @@
 /* library.h over cudart: cards, memory, copies and recorded passes.
  *
  *   copies        through two pinned halves, so that one is filled while the other goes.
- *   trays         pinned memory and a stream of their own: what a pass kept goes over while the next one runs.
+ *   transfers         pinned memory and a stream of their own: what a pass kept goes over while the next one runs.
  *   repeats       a pass captured from the stream into a graph.
  *   marks         a word of pinned memory that the stream writes its progress to, op by op: a write of the stream's own
  *                 and no kernel. A recorded pass has none.
@@ -266,14 +266,14 @@ void library_mark(library *l, const char *site, const char *op)
         *l->passed = number;
 }
 
-/* ---- trays */
+/* ---- transfers */
 
 /* made: all that was put is there. landed: it is over. */
 struct ticket {
     cudaEvent_t made, landed;
 };
 
-mv_status library_tray_new(library *l, mv_tray *out, size_t bytes, mv_error *e)
+mv_status library_transfer_new(library *l, mv_transfer *out, size_t bytes, mv_error *e)
 {
     *out = {};
     ticket *t = new (std::nothrow) ticket{};
@@ -281,21 +281,21 @@ mv_status library_tray_new(library *l, mv_tray *out, size_t bytes, mv_error *e)
         return mv_fail_memory(e, "cuda");
     out->own = t;
     out->size = bytes;
-    mv_status s = checked(l, "tray", cudaMalloc(&out->device, bytes), e);
+    mv_status s = checked(l, "transfer", cudaMalloc(&out->device, bytes), e);
     if (!s)
-        s = checked(l, "tray", cudaHostAlloc(reinterpret_cast<void **>(&out->host), bytes, cudaHostAllocDefault), e);
+        s = checked(l, "transfer", cudaHostAlloc(reinterpret_cast<void **>(&out->host), bytes, cudaHostAllocDefault), e);
     if (!s)
-        s = checked(l, "tray", cudaEventCreateWithFlags(&t->made, cudaEventDisableTiming), e);
+        s = checked(l, "transfer", cudaEventCreateWithFlags(&t->made, cudaEventDisableTiming), e);
     if (!s)
-        s = checked(l, "tray", cudaEventCreateWithFlags(&t->landed, cudaEventDisableTiming), e);
+        s = checked(l, "transfer", cudaEventCreateWithFlags(&t->landed, cudaEventDisableTiming), e);
     if (s) {
-        library_tray_free(l, out);
+        library_transfer_free(l, out);
         cudaGetLastError();
     }
     return s;
 }
 
-void library_tray_free(library *l, mv_tray *t)
+void library_transfer_free(library *l, mv_transfer *t)
 {
     ticket *own = static_cast<ticket *>(t->own);
     if (own) {
@@ -312,7 +312,7 @@ void library_tray_free(library *l, mv_tray *t)
     *t = {};
 }
 
-mv_status library_tray_send(library *l, mv_tray *t, size_t bytes, mv_error *e)
+mv_status library_transfer_send(library *l, mv_transfer *t, size_t bytes, mv_error *e)
 {
     const ticket *own = static_cast<const ticket *>(t->own);
     mv_status s = checked(l, COPY, cudaEventRecord(own->made, l->stream), e);
@@ -323,7 +323,7 @@ mv_status library_tray_send(library *l, mv_tray *t, size_t bytes, mv_error *e)
     return s ? s : checked(l, COPY, cudaEventRecord(own->landed, l->down), e);
 }
 
-mv_status library_tray_wait(library *l, mv_tray *t, mv_error *e)
+mv_status library_transfer_wait(library *l, mv_transfer *t, mv_error *e)
 {
     return checked(l, WAIT, cudaEventSynchronize(static_cast<const ticket *>(t->own)->landed), e);
 }

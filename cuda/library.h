@@ -32,11 +32,11 @@ mv_status library_launched(library *, const char *op, mv_error *e);
 /* All asked for since the last mark was `op` at `site`: what a failure that shows later is told by. */
 void library_mark(library *, const char *site, const char *op);
 
-/* Trays as in backend.h: sent by a stream of their own, that waits for this one's work and holds none of it up. */
-mv_status library_tray_new(library *, mv_tray *out, size_t bytes, mv_error *e);
-void library_tray_free(library *, mv_tray *);
-mv_status library_tray_send(library *, mv_tray *, size_t bytes, mv_error *e);
-mv_status library_tray_wait(library *, mv_tray *, mv_error *e);
+/* Transfers as in backend.h: sent by a stream of their own, that waits for this one's work and holds none of it up. */
+mv_status library_transfer_new(library *, mv_transfer *out, size_t bytes, mv_error *e);
+void library_transfer_free(library *, mv_transfer *);
+mv_status library_transfer_send(library *, mv_transfer *, size_t bytes, mv_error *e);
+mv_status library_transfer_wait(library *, mv_transfer *, mv_error *e);
 
 /* out (rows n) = act(x (rows k) w (n k)^T + bias) + residual. All row-major and dense, x and w of `type`, out and
  * residual of out_type; bias has out_type or is NULL; residual NULL or out itself. act is NONE, RELU or GELU_TANH,

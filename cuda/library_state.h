@@ -46,7 +46,7 @@ struct library {
     void *workspace;
     char *bounce[2]; /* pinned */
     cudaEvent_t gone[2];
-    cudaStream_t down; /* of trays */
+    cudaStream_t down; /* of transfers */
     std::map<product_key, algorithm> algorithms;
     bool recording;
     int graphs;                  /* that live */

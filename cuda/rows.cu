@@ -3,7 +3,7 @@
  *   op         formula                                        launch                       bytes moved
  *   rows       act(x) scale + shift + residual                a thread 16 bytes            x + out + residual
  *   layernorm  (x - mean) / sqrt(var + eps) weight + bias     a warp a row, registers      x + out
- *   pool       mean over cells, scale + shift                 8 warps by 32 columns        x
+ *   mean_pool  mean over cells, scale + shift                 8 warps by 32 columns        x
  *
  * Layouts: rows of c values, c the last dimension. Statistics are fp32, two passes over what the registers hold.
  */
@@ -132,7 +132,7 @@ __global__ void layernorm_long(T *out, const T *x, const float *weight, const fl
 enum { POOL_ROWS = 8 };
 
 template <class T>
-__global__ void pool_kernel(T *out, const T *x, const float *scale, const float *shift, int cells, int c)
+__global__ void mean_pool_kernel(T *out, const T *x, const float *scale, const float *shift, int cells, int c)
 {
     MV_SHARED(float, part); /* POOL_ROWS x 32 */
     int column = static_cast<int>(blockIdx.x * 32 + threadIdx.x), y = static_cast<int>(threadIdx.y);
@@ -196,12 +196,12 @@ void launch_layernorm(mv_dtype type, void *out, const void *x, const float *weig
     });
 }
 
-void launch_pool(mv_dtype type, void *out, const void *x, const float *scale, const float *shift, int pictures,
+void launch_mean_pool(mv_dtype type, void *out, const void *x, const float *scale, const float *shift, int pictures,
                  int cells, int c, cudaStream_t stream)
 {
     of_type(type, [&](auto t) {
         using T = decltype(t);
-        mv_launch(pool_kernel<T>,
+        mv_launch(mean_pool_kernel<T>,
                   dim3(static_cast<unsigned>(blocks_for(static_cast<size_t>(c), 32)), static_cast<unsigned>(pictures)),
                   dim3(32, POOL_ROWS), POOL_ROWS * 32 * sizeof(float), stream, static_cast<T *>(out),
                   static_cast<const T *>(x), scale, shift, cells, c);

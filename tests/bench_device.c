@@ -20,7 +20,6 @@
 #include "src/device/plugin.h"
 #include "src/run/probe.h"
 #include "src/run/run.h"
-#include "src/run/state.h"
 #include "src/run/trace.h"
 #include "tests/weights.h"
 
@@ -58,7 +57,7 @@ static bool idle_wants(mv_probe *p, const char *site)
     return mv_pattern_match(((idle_probe *)p)->pattern, site);
 }
 
-static bool idle_sees(mv_probe *p, mv_run *r, const char *site, mv_view value)
+static bool idle_sees(mv_probe *p, mv_run *r, const mv_site_info *site, mv_view value)
 {
     (void)p, (void)r, (void)site, (void)value;
     return false;
@@ -90,7 +89,7 @@ static double seconds_of(const mv_model *m, int batch, hook how, const char *pat
     if (e.code == MV_ENOMEM)
         goto full;
     die_if(&e);
-    if (r->capacity < batch)
+    if (mv_run_capacity(r) < batch)
         goto full;
     *scratch = mv_run_memory(r);
     size_t n = (size_t)batch * 3 * (size_t)p->h * (size_t)p->w;
@@ -200,9 +199,10 @@ static void costs_of(const mv_config *config, mv_dtype act, double *macs, double
     die_if(&e);
     mv_run_forward(r, NULL, 1, NULL, &e);
     die_if(&e);
+    const mv_costs costs = mv_run_costs(r);
     *macs = 0;
     for (int i = 0; i < MV_PARTS; i++)
-        *macs += (double)(r->macs[i] + r->attention_macs[i]);
+        *macs += (double)(costs.macs[i] + costs.attention_macs[i]);
     *bytes = 0;
     for (int i = 0; i < MV_PARTS; i++)
         *bytes += (double)m->parameters[i] * (double)mv_dtype_size(act);

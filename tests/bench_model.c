@@ -90,7 +90,7 @@ static void measure(const mv_config *config, mv_dtype act, int threads, int batc
 {
     mv_error e = {0};
     weights source;
-    mv_backend *b = mv_cpu_new(act, threads, &e);
+    mv_backend *b = mv_cpu_new(act, threads, NULL, &e);
     die_if(&e);
     mv_model *m = mv_model_new(config, b, weights_source(&source, 0), &e);
     die_if(&e);
@@ -98,7 +98,7 @@ static void measure(const mv_config *config, mv_dtype act, int threads, int batc
     die_if(&e);
     cube c = cube_of(b, &e);
     die_if(&e);
-    size_t n = (size_t)batch * 3 * (size_t)r->h * (size_t)r->w;
+    size_t n = (size_t)batch * 3 * (size_t)mv_run_height(r) * (size_t)mv_run_width(r);
     float *x = malloc(n * sizeof *x), *logits = malloc((size_t)batch * (size_t)config->classes * sizeof *logits);
     if (!x || !logits)
         exit(1);
@@ -121,9 +121,10 @@ static void measure(const mv_config *config, mv_dtype act, int threads, int batc
     die_if(&e);
     qsort(times, (size_t)k, sizeof *times, by_value);
     qsort(floors, (size_t)nf, sizeof *floors, by_value);
+    const mv_costs costs = mv_run_costs(r);
     double macs = 0;
     for (int p = 0; p < MV_PARTS; p++)
-        macs += (double)(r->macs[p] + r->attention_macs[p]);
+        macs += (double)(costs.macs[p] + costs.attention_macs[p]);
     macs /= batch;
     double rate = 2.0 * CUBE * CUBE * CUBE / floors[nf / 2], floor_ms = 2e3 * macs / rate, ms = times[k / 2] * 1e3;
     struct rusage u;

@@ -26,7 +26,7 @@ mv_backend *card_open(mv_dtype act)
 {
     static mv_error e;
     e = (mv_error){0};
-    mv_backend *b = card->open(0, act, &e);
+    mv_backend *b = mv_plugin_device(card, 0, act, &e);
     expect_ok(&e);
     return b;
 }

@@ -129,16 +129,16 @@ void library_mark(library *l, const char *site, const char *op)
 }
 
 /* What is sent is copied when it is waited for, the latest that a card might: who reads before reads poison. */
-mv_status library_tray_new(library *l, mv_tray *out, size_t bytes, mv_error *e)
+mv_status library_transfer_new(library *l, mv_transfer *out, size_t bytes, mv_error *e)
 {
     *out = {bytes, library_alloc(l, bytes), static_cast<float *>(library_alloc(l, bytes)), new size_t(0)};
     if (out->device && out->host)
         return MV_OK;
-    library_tray_free(l, out);
-    return mv_fail(e, MV_ENOMEM, "cuda:0: tray: out of memory");
+    library_transfer_free(l, out);
+    return mv_fail(e, MV_ENOMEM, "cuda:0: transfer: out of memory");
 }
 
-void library_tray_free(library *l, mv_tray *t)
+void library_transfer_free(library *l, mv_transfer *t)
 {
     library_release(l, t->device);
     library_release(l, t->host);
@@ -146,13 +146,13 @@ void library_tray_free(library *l, mv_tray *t)
     *t = {};
 }
 
-mv_status library_tray_send(library *, mv_tray *t, size_t bytes, mv_error *)
+mv_status library_transfer_send(library *, mv_transfer *t, size_t bytes, mv_error *)
 {
     *static_cast<size_t *>(t->own) = bytes;
     return MV_OK;
 }
 
-mv_status library_tray_wait(library *l, mv_tray *t, mv_error *e)
+mv_status library_transfer_wait(library *l, mv_transfer *t, mv_error *e)
 {
     size_t &bytes = *static_cast<size_t *>(t->own);
     memcpy(t->host, t->device, bytes);

@@ -24,7 +24,7 @@ void expect_ok(const mv_error *e)
 network network_of(const mv_config *config, mv_dtype act, int threads, uint64_t seed)
 {
     mv_error e = {0};
-    mv_backend *b = mv_cpu_new(act, threads, &e);
+    mv_backend *b = mv_cpu_new(act, threads, NULL, &e);
     expect_ok(&e);
     return network_on(config, b, seed);
 }

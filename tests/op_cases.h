@@ -23,7 +23,6 @@ typedef struct {
 } op_output;
 
 typedef struct {
-    bool absent;      /* the device has no such operation, and need not have it */
     mv_error error;   /* the device's sentence, if it failed: no outputs then */
     char damage[200]; /* a sentence where an input, a guard zone or a part to be left alone was changed; else "" */
     int outputs;

@@ -119,7 +119,7 @@ static void logits_of(const char *path, float logits[10], mv_error *e)
     mv_checkpoint *c = mv_checkpoint_open(path, e);
     if (!c)
         return;
-    mv_backend *b = mv_cpu_new(MV_F32, 1, e);
+    mv_backend *b = mv_cpu_new(MV_F32, 1, NULL, e);
     mv_model *m = mv_model_new(mv_checkpoint_config(c), b, mv_checkpoint_source(c), e);
     mv_run *r = m ? mv_run_new(m, 64, 64, 1, NULL, e) : NULL;
     if (r) {

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "src/device/cpu.h"
+#include "src/kernel/kernels.h"
 #include "tests/network.h"
 #include "tests/op_stage.h"
 
@@ -20,7 +21,7 @@ enum { SEED = 11 };
 static mv_backend *device(mv_dtype act, int threads)
 {
     mv_error e = {0};
-    mv_backend *b = mv_cpu_new(act, threads, &e);
+    mv_backend *b = mv_cpu_new(act, threads, NULL, &e);
     expect_ok(&e);
     return b;
 }
@@ -65,13 +66,12 @@ static int differences(const char *name, int threads, const op_result *one, cons
 static void hold(mv_dtype act)
 {
     mv_backend *b[3];
-    int faults = 0, absent = 0;
+    int faults = 0;
     for (int t = 0; t < 3; t++)
         b[t] = device(act, t + 1);
     for (int i = 0; i < op_cases(); i++) {
         op_result one, many;
         op_case_run(i, b[0], SEED, &one);
-        absent += one.absent;
         faults += faults_of(op_case_name(i), 1, &one);
         for (int t = 1; t < 3; t++) {
             op_case_run(i, b[t], SEED, &many);
@@ -83,8 +83,6 @@ static void hold(mv_dtype act)
     }
     for (int t = 0; t < 3; t++)
         b[t]->free(b[t]);
-    print_message("           %d of %d cases are of reductions that the host does for this device\n", absent,
-                  op_cases());
     if (faults)
         fail_msg("%d faults in %d cases", faults, op_cases());
 }
@@ -99,6 +97,28 @@ static void bf16_is_within_bounds(void **s)
 {
     (void)s;
     hold(MV_BF16);
+}
+
+/* A device on each instruction set that this processor has. */
+static void every_instruction_set_is_within_bounds(void **s)
+{
+    (void)s;
+    for (int k = 0; mv_kernels_at(k); k++) {
+        const char *isa = mv_kernels_at(k)->name;
+        mv_error e = {0};
+        mv_backend *b = mv_cpu_new(MV_F32, 2, isa, &e);
+        int faults = 0;
+        expect_ok(&e);
+        for (int i = 0; i < op_cases(); i++) {
+            op_result r;
+            op_case_run(i, b, SEED, &r);
+            faults += op_result_faults(&r, isa, op_case_name(i), fp32_bounds, bf16_bounds, NULL);
+            op_result_free(&r);
+        }
+        b->free(b);
+        if (faults)
+            fail_msg("%s: %d faults in %d cases", isa, faults, op_cases());
+    }
 }
 
 /* Were the comparisons themselves blind, everything above would pass. */
@@ -364,11 +384,40 @@ static void what_it_cannot_do_it_says(void **s)
                  {MV_BF16, 2000, MV_EINPUT, "cpu: found 2000 threads, expected 1 to 1024"}};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         mv_error e = {0};
-        assert_null(mv_cpu_new(wrong[i].act, wrong[i].threads, &e));
+        assert_null(mv_cpu_new(wrong[i].act, wrong[i].threads, NULL, &e));
         assert_int_equal(e.code, wrong[i].code);
         assert_string_equal(e.text, wrong[i].text);
-        assert_null(mv_cpu_new(wrong[i].act, wrong[i].threads, NULL));
+        assert_null(mv_cpu_new(wrong[i].act, wrong[i].threads, NULL, NULL));
     }
+}
+
+static void an_unknown_instruction_set_is_refused(void **s)
+{
+    (void)s;
+    mv_error e = {0};
+    assert_null(mv_cpu_new(MV_F32, 1, "mmx", &e));
+    assert_int_equal(e.code, MV_EINPUT);
+    assert_non_null(strstr(e.text, "cpu: found instruction set 'mmx', expected one that this processor has: "));
+    assert_non_null(strstr(e.text, "plain"));
+}
+
+static void a_missing_operation_is_refused(void **s)
+{
+    (void)s;
+    mv_error e = {0};
+    mv_backend *b = device(MV_F32, 1);
+    assert_int_equal(mv_backend_check(b, &e), MV_OK);
+    mv_backend less = *b;
+    less.measure = NULL;
+    assert_int_equal(mv_backend_check(&less, &e), MV_EDEVICE);
+    assert_string_equal(e.text, "cpu: found a device without measure, expected every operation");
+    less = *b;
+    less.transfer_max = 1; /* then there must be staging buffers */
+    assert_int_equal(mv_backend_check(&less, NULL), MV_EDEVICE);
+    less = *b;
+    less.read = NULL;
+    assert_int_equal(mv_backend_check(&less, NULL), MV_EDEVICE);
+    b->free(b);
 }
 
 static void it_says_what_it_is(void **s)
@@ -381,6 +430,10 @@ static void it_says_what_it_is(void **s)
     assert_non_null(strstr(three->about, mv_cpu_isa()));
     assert_non_null(strstr(three->about, "3 threads"));
     assert_int_equal(!strstr(three->about, "widened"), mv_cpu_has_bf16());
+    mv_backend *plain = mv_cpu_new(MV_F32, 1, "plain", NULL);
+    assert_non_null(plain);
+    assert_non_null(strstr(plain->about, "plain, 1 threads"));
+    plain->free(plain);
     all->free(all);
     three->free(three);
 }
@@ -390,6 +443,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(fp32_is_within_bounds),
         cmocka_unit_test(bf16_is_within_bounds),
+        cmocka_unit_test(every_instruction_set_is_within_bounds),
         cmocka_unit_test(a_fault_is_seen),
         cmocka_unit_test(linear_is_linear_then_add),
         cmocka_unit_test(scan_is_step_and_readout),
@@ -398,6 +452,8 @@ int main(void)
         cmocka_unit_test(merge_undoes_split),
         cmocka_unit_test(views_are_read_and_written),
         cmocka_unit_test(what_it_cannot_do_it_says),
+        cmocka_unit_test(an_unknown_instruction_set_is_refused),
+        cmocka_unit_test(a_missing_operation_is_refused),
         cmocka_unit_test(it_says_what_it_is),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

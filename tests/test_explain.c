@@ -64,56 +64,44 @@ static mv_tensor load(const mv_safetensors *file, const char *format, ...)
     return t;
 }
 
-/* ---- a device that only reads, to show rows to a probe without a network */
+/* ---- given rows: a probe that writes them where the network computes its own */
 
-static mv_status gather(mv_backend *b, float *host, mv_view v, mv_error *e)
+typedef struct {
+    mv_probe probe;
+    const mv_safetensors *file;
+} writer;
+
+static bool writer_wants(mv_probe *p, const char *site)
 {
-    (void)b, (void)e;
-    assert_int_equal(v.nd, 4);
-    for (int i = 0; i < v.dim[0]; i++)
-        for (int j = 0; j < v.dim[1]; j++)
-            for (int k = 0; k < v.dim[2]; k++)
-                for (int l = 0; l < v.dim[3]; l++)
-                    *host++ = ((float *)v.data)[i * v.stride[0] + j * v.stride[1] + k * v.stride[2] + l * v.stride[3]];
-    return MV_OK;
+    mv_tensor t;
+    return strstr(site, ".mixer.attn") && mv_safetensors_lookup(((writer *)p)->file, site, &t);
 }
 
-/* Shows `pictures` from `first` on of a site's rows (all windows, heads, T, T), as a pass of a run would. */
-static void show(mv_run *r, mv_attention_maps *m, const char *site, mv_tensor rows, int first, int pictures,
-                 int windows)
+static bool writer_sees(mv_probe *p, mv_run *r, const mv_site_info *site, mv_view v)
 {
-    mv_probe *p = mv_attention_maps_probe(m);
-    mv_view v = mv_view_of(rows);
-    v.data = (float *)v.data + first * windows * v.stride[0];
-    v.dim[0] = pictures * windows;
-    r->first = first;
-    r->pictures = pictures;
-    if (p->wants(p, site))
-        assert_false(p->sees(p, r, site, v));
+    mv_tensor rows = load(((writer *)p)->file, "%s", site->name);
+    int windows = v.dim[0] / mv_run_pictures(r);
+    assert_int_equal(rows.dim[0], PICTURES * windows);
+    assert_true(mv_run_write(r, v, (float *)rows.data + mv_run_first(r) * windows * v.stride[0]));
+    free(rows.data);
+    return true;
 }
 
-static mv_backend reader(void)
-{
-    return (mv_backend){.name = "reader", .read = gather};
-}
-
-/* All rows of `file` that the probe wants, in passes of `capacity` pictures. */
+/* A forward of a network whose rows are those of `file`, in batches of `capacity` pictures. */
 static void show_file(mv_attention_maps *m, const mv_safetensors *file, const mv_config *c, int h, int w, int capacity)
 {
-    mv_backend b = reader();
-    mv_run r = {.b = &b};
-    for (int first = 0; first < PICTURES; first += capacity)
-        for (int i = 2; i < MV_LEVELS; i++)
-            for (int j = 0; j < c->depth[i]; j++) {
-                char site[64];
-                if (!mv_config_attends(c->depth[i], j))
-                    continue;
-                snprintf(site, sizeof site, "levels.%d.blocks.%d.mixer.attn", i, j);
-                mv_tensor rows = load(file, "%s", site);
-                show(&r, m, site, rows, first, capacity, mv_grid_of(c, i, h, w).windows);
-                expect_ok(&r.error);
-                free(rows.data);
-            }
+    mv_error e = {0};
+    network net = network_of(c, MV_F32, 2, 1);
+    float *x = network_input(PICTURES, h, w, 1);
+    writer first = {.probe = {.wants = writer_wants, .sees = writer_sees, .next = mv_attention_maps_probe(m)},
+                    .file = file};
+    mv_run *r = mv_run_new(net.model, h, w, capacity, &first.probe, &e);
+    expect_ok(&e);
+    mv_run_forward(r, x, PICTURES, NULL, &e);
+    expect_ok(&e);
+    mv_run_free(r);
+    free(x);
+    network_free(&net);
 }
 
 /* ---- against the oracle */
@@ -449,13 +437,14 @@ static void rows_of_another_size_stop_the_run(void **s)
     mv_attention_options o = OPTIONS(.rollout = true);
     mv_attention_maps *m = mv_attention_maps_new(&o, &c, 97, 131, NULL);
     assert_non_null(m);
-    mv_backend b = reader();
-    mv_run r = {.b = &b};
-    float some[16] = {0};
-    show(&r, m, "levels.2.blocks.2.mixer.attn", mv_tensor_of(some, MV_F32, 4, 1, 1, 4, 4), 0, 1, 1);
-    assert_int_equal(r.error.code, MV_EMISUSE);
+    network net = network_of(&c, MV_F32, 1, 1);
+    mv_error e = {0};
+    assert_null(mv_run_new(net.model, 64, 64, 1, mv_attention_maps_probe(m), &e));
+    assert_int_equal(e.code, MV_EMISUSE);
+    assert_non_null(strstr(e.text, "for pictures of 97x131"));
     assert_null(mv_attention_maps_lookup(m, 0, 0, MV_HEAD_MEAN));
     mv_attention_maps_free(m);
+    network_free(&net);
 }
 
 static void cam_refuses_what_is_not_there(void **s)

@@ -1,5 +1,5 @@
-/* What must hold of grids and of rows of attention whatever the values: every cell is covered once, even attention is 1
- * everywhere, shares and padding make the whole.
+/* What must hold of grids and of attention rows whatever the values: every cell is covered once, even attention is 1
+ * everywhere, shares and padding add up to the whole. The rows are reduced by the CPU device.
  */
 #include <math.h>
 #include <setjmp.h>
@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "src/device/cpu.h"
 #include "src/explain/rows.h"
 #include "src/run/sites.h"
 #include "tests/network.h"
@@ -171,37 +172,78 @@ typedef struct {
     mv_rows_stats stats;
 } reduced;
 
-/* A query's map of rows of this sharpness, or with `steps`, of so many residual blocks of them. */
+/* rows (windows, 1, T, T) and from (windows, T), both on the host, which is the memory of the CPU device. */
+static void follow(mv_backend *b, float *to, float *rows, float *from, const mv_grid *g, bool residual)
+{
+    mv_error e = {0};
+    int n = g->windows, t = g->tokens;
+    b->follow(b, mv_tensor_of(to, MV_F32, 3, n, 1, t), mv_tensor_of(rows, MV_F32, 4, n, 1, t, t),
+              mv_tensor_of(from, MV_F32, 2, n, t), residual, &e);
+    expect_ok(&e);
+}
+
+static mv_rows_stats measure(mv_backend *b, float *rows, const mv_grid *g)
+{
+    mv_error e = {0};
+    mv_rows_stats stats = {0};
+    int n = g->windows, t = g->tokens;
+    float *figures = take((size_t)(n * t) * 3 * sizeof *figures);
+    b->measure(b, mv_tensor_of(figures, MV_F32, 4, n, 1, t, 3), mv_tensor_of(rows, MV_F32, 4, n, 1, t, t), g->h, g->w,
+               &e);
+    expect_ok(&e);
+    for (int i = 0; i < n; i++)
+        mv_rows_average(&stats, g, i, figures + (size_t)(i * t) * 3);
+    free(figures);
+    return stats;
+}
+
+static mv_backend *device(void)
+{
+    mv_error e = {0};
+    mv_backend *b = mv_cpu_new(MV_F32, 2, NULL, &e);
+    expect_ok(&e);
+    return b;
+}
+
+static void query_floats(float *to, mv_query q, const mv_grid *g)
+{
+    size_t n = (size_t)(g->windows * g->tokens);
+    double *weight = take(n * sizeof *weight);
+    mv_query_weights(weight, q, g);
+    for (size_t i = 0; i < n; i++)
+        to[i] = (float)weight[i];
+    free(weight);
+}
+
+/* The map of a query for rows of this sharpness, or, with `steps`, through so many residual blocks of them. */
 static reduced reduce(const mv_grid *g, mv_query q, double sharp, int steps)
 {
     mv_error e = {0};
+    mv_backend *b = device();
     reduced r = {0};
     size_t all = (size_t)(g->windows * g->tokens), tokens = (size_t)g->tokens;
-    double *from = take(all * sizeof *from), *to = take(all * sizeof *to), *table = take(tokens * sizeof *table);
-    float *rows = take(tokens * tokens * sizeof *rows);
-    mv_rows_distances(table, g);
-    mv_query_weights(from, q, g);
+    float *from = take(all * sizeof *from), *to = take(all * sizeof *to), *rows = take(all * tokens * sizeof *rows);
+    double *share = take(all * sizeof *share);
+    query_floats(from, q, g);
     for (int step = 0; step < (steps ? steps : 1); step++) {
-        memset(to, 0, all * sizeof *to);
-        for (int n = 0; n < g->windows; n++) {
-            fill_rows(rows, g->tokens, sharp, (uint64_t)(n + 100 * step));
-            if (steps)
-                mv_rows_follow_residual(to + (size_t)n * tokens, from + (size_t)n * tokens, rows, g->tokens);
-            else {
-                mv_rows_follow(to + (size_t)n * tokens, from + (size_t)n * tokens, rows, g->tokens);
-                mv_rows_measure(&r.stats, g, n, rows, table);
-            }
-        }
+        for (int n = 0; n < g->windows; n++)
+            fill_rows(rows + (size_t)n * tokens * tokens, g->tokens, sharp, (uint64_t)(n + 100 * step));
+        follow(b, to, rows, from, g, steps > 0);
         memcpy(from, to, all * sizeof *to);
     }
-    mv_rows_map(&r.share, &r.padding, to, g, &e);
+    if (!steps)
+        r.stats = measure(b, rows, g);
+    for (size_t i = 0; i < all; i++)
+        share[i] = (double)to[i];
+    mv_rows_map(&r.share, &r.padding, share, g, &e);
     mv_rows_against_even(&r.even, &r.share, q, g, &e);
     expect_ok(&e);
     r.sum = mv_map_mean(&r.share) * g->h * g->w;
     free(rows);
-    free(table);
     free(from);
     free(to);
+    free(share);
+    b->free(b);
     return r;
 }
 
@@ -278,31 +320,25 @@ static void unit_rows_change_nothing(void **s)
 {
     (void)s;
     mv_grid g = grid_at(2, 2);
-    int T = g.tokens;
-    size_t all = (size_t)(g.windows * T);
-    float *rows = take((size_t)(T * T) * sizeof *rows);
-    double *q = take(all * sizeof *q), *to = take(all * sizeof *to), *table = take((size_t)T * sizeof *table);
-    mv_query_weights(q, query_at(0, &g), &g);
-    mv_rows_distances(table, &g);
+    mv_backend *b = device();
+    size_t all = (size_t)(g.windows * g.tokens), tokens = (size_t)g.tokens;
+    float *rows = take(all * tokens * sizeof *rows), *q = take(all * sizeof *q), *to = take(all * sizeof *to);
+    query_floats(q, query_at(0, &g), &g);
     for (int sum = 0; sum <= 3; sum++) {
-        mv_rows_stats stats = {0};
-        memset(to, 0, all * sizeof *to);
-        for (int t = 0; t < T; t++)
-            rows[t * T + t] = (float)sum;
-        for (int n = 0; n < g.windows; n++) {
-            mv_rows_follow_residual(to + n * T, q + n * T, rows, T);
-            mv_rows_measure(&stats, &g, n, rows, table);
-        }
         for (size_t i = 0; i < all; i++)
-            assert_true(fabs(to[i] - q[i]) < 1e-15);
+            rows[i * tokens + i % tokens] = (float)sum;
+        follow(b, to, rows, q, &g, true);
+        for (size_t i = 0; i < all; i++)
+            assert_true(fabs((double)to[i] - (double)q[i]) <= 1e-9);
+        mv_rows_stats stats = measure(b, rows, &g);
         assert_int_equal(stats.rows, g.h * g.w);
         assert_true(sum > 1 || stats.entropy == 0);
         assert_true(stats.distance == 0 && stats.padding == 0);
     }
-    free(table);
     free(rows);
     free(q);
     free(to);
+    b->free(b);
 }
 
 int main(void)

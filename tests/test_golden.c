@@ -19,7 +19,7 @@
 static void every_site(const char *name, mv_dtype act, double bound)
 {
     mv_error e = {0};
-    mv_backend *b = mv_cpu_new(act, 2, &e);
+    mv_backend *b = mv_cpu_new(act, 2, NULL, &e);
     expect_ok(&e);
     golden_every_site(name, b, bound);
 }
@@ -91,7 +91,7 @@ static void variant(void **state)
         skip();
     }
     mv_error e = {0};
-    mv_backend *b = mv_cpu_new(MV_F32, 2, &e);
+    mv_backend *b = mv_cpu_new(MV_F32, 2, NULL, &e);
     expect_ok(&e);
     double d = golden_variant(name, b);
     if (!(d <= 2e-5))

@@ -63,8 +63,8 @@ static void expect_same(const mv_trace *a, const mv_trace *b, const char *when)
 
 static const mv_dtype types[] = {MV_F32, MV_F16, MV_BF16};
 
-/* Passes of 2, 2, 2 and 1: the first is read at once, the next are recorded, later ones replayed. Another run is never
- * let beyond its first pass: the truth. */
+/* Batches of 2, 2, 2 and 1: the first runs operation by operation, the second of a slot is recorded, later ones are
+ * replayed. The expected values come from runs that read every value at once. */
 static void kept_is_what_would_be_read(void **s)
 {
     (void)s;
@@ -73,12 +73,15 @@ static void kept_is_what_would_be_read(void **s)
         network n = network_on(&c, card_open(types[i]), 5);
         float *x = network_input(PICTURES, H, W, 3), logits[PICTURES * CLASSES], want[PICTURES * CLASSES];
         mv_trace *truth = trace_of("**"), *t = trace_of("**");
+        size_t most = n.backend->transfer_max;
+        n.backend->transfer_max = 0;
         for (int first = 0; first < PICTURES; first += CAPACITY) {
             int m = PICTURES - first < CAPACITY ? PICTURES - first : CAPACITY;
             mv_run *once = run_of(&n, H, W, m, mv_trace_probe(truth));
             forward(once, x + (size_t)first * 3 * H * W, m, want + first * CLASSES);
             mv_run_free(once);
         }
+        n.backend->transfer_max = most;
         mv_run *r = run_of(&n, H, W, CAPACITY, mv_trace_probe(t));
         for (int turn = 0; turn < 3; turn++) {
             char when[32];
@@ -142,40 +145,46 @@ static void halves_make_a_whole(void **s)
     network_free(&n);
 }
 
-/* What a tray may not hold, and where there is no memory for one */
-static mv_status no_tray(mv_backend *b, mv_tray *out, size_t bytes, mv_error *e)
+static int transfers;
+static mv_status (*transfer_new)(mv_backend *, mv_transfer *, size_t, mv_error *);
+
+/* No memory for the second staging buffer. */
+static mv_status second_fails(mv_backend *b, mv_transfer *out, size_t bytes, mv_error *e)
 {
-    (void)b, (void)bytes;
-    *out = (mv_tray){0};
-    return mv_fail(e, MV_ENOMEM, "no tray");
+    *out = (mv_transfer){0};
+    return ++transfers == 2 ? mv_fail(e, MV_ENOMEM, "no staging buffer") : transfer_new(b, out, bytes, e);
 }
 
-static void values_without_a_tray_are_read(void **s)
+static void values_without_a_staging_buffer_are_read(void **s)
 {
     (void)s;
     mv_config c = small_config();
     network n = network_on(&c, card_open(MV_F32), 5);
+    mv_backend *b = n.backend;
     float *x = network_input(1, H, W, 3), logits[CLASSES], want[CLASSES];
     mv_trace *truth = trace_of("**");
     mv_run *once = run_of(&n, H, W, 1, mv_trace_probe(truth));
     forward(once, x, 1, want);
     mv_run_free(once);
-    for (int how = 0; how < 3; how++) { /* a bound below the sum of all sites; one below each; no memory */
-        mv_status (*had)(mv_backend *, mv_tray *, size_t, mv_error *) = n.model->backend->tray_new;
+    const size_t most = b->transfer_max;
+    transfer_new = b->transfer_new;
+    for (int how = 0; how < 3; how++) { /* a limit below the sum of all values; none at all; no memory */
         mv_trace *t = trace_of("**");
+        b->transfer_max = how == 0 ? 100000 : how == 1 ? 0 : most;
+        b->transfer_new = how == 2 ? second_fails : transfer_new;
+        transfers = 0;
         mv_run *r = run_of(&n, H, W, 1, mv_trace_probe(t));
-        r->most = how == 0 ? 100000 : how == 1 ? 0 : r->most;
-        if (how == 2)
-            n.model->backend->tray_new = no_tray;
+        assert_int_equal(transfers, how == 2 ? 2 : 0);
         for (int turn = 0; turn < 4; turn++) {
             mv_trace_clear(t);
             forward(r, x, 1, logits);
-            expect_same(truth, t, "without a tray");
+            expect_same(truth, t, "without a staging buffer");
             assert_memory_equal(logits, want, sizeof want);
         }
         mv_run_free(r);
         mv_trace_free(t);
-        n.model->backend->tray_new = had;
+        b->transfer_max = most;
+        b->transfer_new = transfer_new;
     }
     mv_trace_free(truth);
     free(x);
@@ -345,7 +354,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(kept_is_what_would_be_read),
         cmocka_unit_test(halves_make_a_whole),
-        cmocka_unit_test(values_without_a_tray_are_read),
+        cmocka_unit_test(values_without_a_staging_buffer_are_read),
         cmocka_unit_test(replays_see_new_pictures),
         cmocka_unit_test(larger_runs_spoil_no_recording),
         cmocka_unit_test(edits_are_made_every_time),

@@ -46,7 +46,7 @@ static int run(call *c)
     if (c->operands)
         die(EXIT_MISUSE, "devices: found '%s', expected no operand (mvscope devices --help)", c->operand[0]);
     mv_error e = {0};
-    mv_backend *b = mv_cpu_new(MV_F32, 0, &e);
+    mv_backend *b = mv_cpu_new(MV_F32, 0, NULL, &e);
     if (!b)
         die_of(&e, false);
     if (c->o.json) {

@@ -23,7 +23,7 @@ static void cpu_release(mv_backend *b, void *p)
     free(p);
 }
 
-/* Walks a strided value by its last dimension. */
+/* Copies a strided value row by row: to host, or from `given` if it is not NULL. */
 static void walk(const mv_cpu *c, mv_view v, float *host, const float *given)
 {
     size_t n = (size_t)v.dim[v.nd - 1], rows = n ? mv_view_count(v) / n : 0;
@@ -86,7 +86,7 @@ static void make_weights(void *job, int i, int worker)
     mv_cpu *c = j->c;
     float *rounded = NULL;
     size_t n = (size_t)j->shape.in * (size_t)j->shape.out * (size_t)(j->shape.kernel * j->shape.kernel);
-    if (c->widens) { /* the values that bf16 weights would have */
+    if (c->widens) { /* to the values that bf16 weights have */
         rounded = malloc(n * sizeof *rounded);
         if (!rounded) {
             mv_fail_memory(&c->error[worker], "cpu");
@@ -103,38 +103,40 @@ static mv_status weights_of(mv_cpu *c, mv_dnnl_shape shape, const float *w, cons
 {
     shape.from_type = shape.to_type = mv_cpu_product_type(c);
     weights_job j = {.c = c, .shape = shape, .w = w, .bias = bias};
-    mv_status s = mv_cpu_run(c, make_weights, &j, 1, e); /* by way of the pool, so that oneDNN stays on this thread */
+    mv_status s = mv_cpu_run(c, make_weights, &j, 1, e); /* on the workers, so that oneDNN uses one thread */
     *out = j.out;
     return s;
 }
+
+/* oneDNN chooses the layout of weights for a typical shape of activations: a map of level 1 at 224 px, and the tokens
+ * of two windows of level 3. */
+enum { TYPICAL_SIDE = 28, TYPICAL_ROWS = 98 };
 
 static mv_status cpu_conv_new(mv_backend *b, mv_conv *out, int n_in, int n_out, int stride, const float *w,
                               const float *bias, mv_error *e)
 {
     *out = (mv_conv){.in = n_in, .out = n_out, .stride = stride};
-    return weights_of(mv_cpu_of(b),
-                      (mv_dnnl_shape){.pictures = 1,
-                                      .h = 28,
-                                      .w = 28,
-                                      .in = n_in,
-                                      .out = n_out,
-                                      .kernel = MV_TAPS,
-                                      .stride = stride,
-                                      .top = 1,
-                                      .left = 1,
-                                      .bottom = 1,
-                                      .right = 1},
-                      w, bias, &out->w, e);
+    mv_dnnl_shape shape = {.pictures = 1,
+                           .h = TYPICAL_SIDE,
+                           .w = TYPICAL_SIDE,
+                           .in = n_in,
+                           .out = n_out,
+                           .kernel = MV_TAPS,
+                           .stride = stride,
+                           .top = 1,
+                           .left = 1,
+                           .bottom = 1,
+                           .right = 1};
+    return weights_of(mv_cpu_of(b), shape, w, bias, &out->w, e);
 }
 
 static mv_status cpu_dense_new(mv_backend *b, mv_dense *out, int n_in, int n_out, const float *w, const float *bias,
                                mv_error *e)
 {
     *out = (mv_dense){.in = n_in, .out = n_out};
-    return weights_of(
-        mv_cpu_of(b),
-        (mv_dnnl_shape){.pictures = 1, .h = 98, .w = 1, .in = n_in, .out = n_out, .kernel = 1, .stride = 1}, w, bias,
-        &out->w, e);
+    mv_dnnl_shape shape = {
+        .pictures = 1, .h = TYPICAL_ROWS, .w = 1, .in = n_in, .out = n_out, .kernel = 1, .stride = 1};
+    return weights_of(mv_cpu_of(b), shape, w, bias, &out->w, e);
 }
 
 static mv_status cpu_vector_new(mv_backend *b, mv_vector *out, int n, const float *values, mv_error *e)
@@ -173,11 +175,11 @@ static void cpu_vector_free(mv_backend *b, mv_vector *v)
 static void cpu_free(mv_backend *b)
 {
     mv_cpu *c = mv_cpu_of(b);
-    mv_pool_free(c->pool);
+    mv_workers_free(c->workers);
     mv_dnnl_free(c->dnnl);
-    for (int i = 0; c->bench && i < 2 * c->threads; i++)
-        free(c->bench[i].data);
-    free(c->bench);
+    for (int i = 0; c->scratch && i < 2 * c->threads; i++)
+        free(c->scratch[i].data);
+    free(c->scratch);
     free(c->error);
     free(c);
 }
@@ -192,10 +194,31 @@ bool mv_cpu_has_bf16(void)
 #endif
 }
 
+static const char *isa_text(const mv_kernels *k)
+{
+    return strcmp(k->name, "avx512") == 0 ? "AVX-512" : strcmp(k->name, "avx2") == 0 ? "AVX2" : "plain";
+}
+
 const char *mv_cpu_isa(void)
 {
-    const char *name = mv_kernels_best()->name;
-    return strcmp(name, "avx512") == 0 ? "AVX-512" : strcmp(name, "avx2") == 0 ? "AVX2" : "plain";
+    return isa_text(mv_kernels_best());
+}
+
+/* The kernel table of this name, or the best one for NULL. */
+static const mv_kernels *kernels_named(const char *name, mv_error *e)
+{
+    char all[64] = "";
+    if (!name)
+        return mv_kernels_best();
+    for (int i = 0; mv_kernels_at(i); i++) {
+        const char *have = mv_kernels_at(i)->name;
+        if (strcmp(have, name) == 0)
+            return mv_kernels_at(i);
+        size_t used = strlen(all);
+        snprintf(all + used, sizeof all - used, "%s%s", used ? ", " : "", have);
+    }
+    mv_fail(e, MV_EINPUT, "cpu: found instruction set '%s', expected one that this processor has: %s", name, all);
+    return NULL;
 }
 
 static int cores(void)
@@ -205,7 +228,7 @@ static int cores(void)
     return n > 0 ? n : 1;
 }
 
-mv_backend *mv_cpu_new(mv_dtype act, int threads, mv_error *e)
+mv_backend *mv_cpu_new(mv_dtype act, int threads, const char *isa, mv_error *e)
 {
     if (act != MV_F32 && act != MV_BF16) {
         mv_fail(e, MV_EDEVICE, "cpu: found precision %s, expected fp32 or bf16",
@@ -216,6 +239,9 @@ mv_backend *mv_cpu_new(mv_dtype act, int threads, mv_error *e)
         mv_fail(e, MV_EINPUT, "cpu: found %d threads, expected 1 to 1024", threads);
         return NULL;
     }
+    const mv_kernels *k = kernels_named(isa, e);
+    if (!k)
+        return NULL;
     mv_cpu *c = calloc(1, sizeof *c);
     if (!c) {
         mv_fail_memory(e, "cpu");
@@ -239,21 +265,22 @@ mv_backend *mv_cpu_new(mv_dtype act, int threads, mv_error *e)
     };
     mv_cpu_offer_products(&c->base);
     mv_cpu_offer_tokens(&c->base);
+    mv_cpu_offer_reductions(&c->base);
     c->threads = threads ? threads : mv_least(cores(), 1024);
-    c->k = mv_kernels_best();
+    c->k = k;
     c->widens = act == MV_BF16 && !mv_cpu_has_bf16();
-    c->bench = calloc(2 * (size_t)c->threads, sizeof *c->bench);
+    c->scratch = calloc(2 * (size_t)c->threads, sizeof *c->scratch);
     c->error = calloc((size_t)c->threads, sizeof *c->error);
-    if (!c->bench || !c->error)
+    if (!c->scratch || !c->error)
         mv_fail_memory(e, "cpu");
-    else if ((c->pool = mv_pool_new(c->threads, e)))
+    else if ((c->workers = mv_workers_new(c->threads, e)))
         c->dnnl = mv_dnnl_new(c->threads, act == MV_BF16 && !c->widens, e);
-    if (!c->dnnl) {
+    if (!c->dnnl || mv_backend_check(&c->base, e)) {
         cpu_free(&c->base);
         return NULL;
     }
     char version[48];
-    snprintf(c->base.about, sizeof c->base.about, "%s, %d threads, %s%s", mv_cpu_isa(), c->threads,
+    snprintf(c->base.about, sizeof c->base.about, "%s, %d threads, %s%s", isa_text(k), c->threads,
              mv_dnnl_version(version), c->widens ? ", bf16 widened to fp32" : "");
     return &c->base;
 }

@@ -22,7 +22,7 @@ static void picture_piece(void *job, int i, int worker)
     const float *red = j->planes + ((size_t)i / h * 3 * h + (size_t)i % h) * w, *green = red + h * w,
                 *blue = green + h * w;
     char *to = mv_at(j->out, (size_t)i * w * 3);
-    float *row = j->out.type == MV_F32 ? (float *)(void *)to : mv_cpu_bench(j->c, worker, 0, 3 * w);
+    float *row = j->out.type == MV_F32 ? (float *)(void *)to : mv_cpu_scratch(j->c, worker, 0, 3 * w);
     if (!row)
         return;
     for (size_t x = 0; x < w; x++)
@@ -70,7 +70,7 @@ static void conv_piece(void *job, int i, int worker)
         mv_dnnl_conv(c->dnnl, worker, &shape, j->w->w, mv_at(j->x, begin), mv_at(j->out, put), &c->error[worker]);
         return;
     }
-    float *in = mv_cpu_bench(c, worker, 0, n), *out = mv_cpu_bench(c, worker, 1, m);
+    float *in = mv_cpu_scratch(c, worker, 0, n), *out = mv_cpu_scratch(c, worker, 1, m);
     if (!in || !out)
         return;
     c->k->widen(in, mv_at(j->x, begin), j->x.type, n);
@@ -124,7 +124,7 @@ static void linear_piece(void *job, int i, int worker)
     const void *x = mv_at(j->x, (size_t)from * k);
     void *out = mv_at(j->out, (size_t)from * n);
     if (c->widens) {
-        float *wide = mv_cpu_bench(c, worker, 0, m * k);
+        float *wide = mv_cpu_scratch(c, worker, 0, m * k);
         if (!wide)
             return;
         c->k->widen(wide, x, j->x.type, m * k);
@@ -132,7 +132,7 @@ static void linear_piece(void *job, int i, int worker)
     }
     /* GELU alone rewrites its own block; a sum with the residual needs the product apart */
     bool apart = j->residual.nd || (j->out.type != MV_F32 && (after || c->widens));
-    float *acc = apart ? mv_cpu_bench(c, worker, 1, m * n) : out;
+    float *acc = apart ? mv_cpu_scratch(c, worker, 1, m * n) : out;
     if (!acc || mv_dnnl_conv(c->dnnl, worker, &shape, j->w->w, x, acc, &c->error[worker]))
         return;
     if (after)
@@ -167,7 +167,7 @@ static void add_piece(void *job, int i, int worker)
     size_t first = (size_t)from * (size_t)c, n = (size_t)(to - from) * (size_t)c;
     const float *x = (const float *)(const void *)mv_at(j->x, first);
     if (j->x.type != MV_F32) {
-        float *wide = mv_cpu_bench(j->c, worker, 0, n);
+        float *wide = mv_cpu_scratch(j->c, worker, 0, n);
         if (!wide)
             return;
         j->c->k->widen(wide, mv_at(j->x, first), j->x.type, n);

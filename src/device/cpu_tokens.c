@@ -1,5 +1,4 @@
-/* The CPU device's own work on tokens: norms, the mixer, attention, windows, the head. The loops are in src/kernel.
- */
+/* Norms, the mixer, attention, windows and the head on the CPU device. The loops are in src/kernel. */
 #include <math.h>
 #include <string.h>
 
@@ -12,7 +11,7 @@ typedef struct {
     float eps;
     const mv_ssm *w;
     int pieces, heads;
-    bool given; /* rows are read, not made */
+    bool given; /* rows are an input */
 } tokens_job;
 
 /* ---- layer norm */
@@ -50,7 +49,7 @@ static void conv1d_piece(void *job, int i, int worker)
                              j->wz.data, tokens, e, from, to, j->x.type);
 }
 
-/* Pieces of one window: 1 when there are windows enough to go round */
+/* Pieces of one window: 1 if there are enough windows for all workers */
 static int pieces_of_window(const mv_cpu *c, int windows, int most)
 {
     return windows % c->threads == 0 || windows > 8 * c->threads ? 1 : mv_least(c->threads, most);
@@ -81,7 +80,7 @@ static mv_status cpu_step(mv_backend *b, mv_tensor dt, mv_tensor proj, const mv_
     return mv_cpu_run(j.c, step_piece, &j, j.pieces, e);
 }
 
-enum { CHANNELS = 32 }; /* the least that a piece of a scan takes: whole vectors of any instruction set */
+enum { CHANNELS = 32 }; /* the smallest piece of a scan: whole vectors of any instruction set */
 
 static void scan_piece(void *job, int i, int worker)
 {
@@ -158,7 +157,7 @@ static void hidden_piece(void *job, int i, int worker)
                        .dt = (float *)j->dt.data + token * (size_t)e,
                        .A = j->w->A.data,
                        .out = (float *)j->out.data + token * (size_t)tokens,
-                       .scratch = mv_cpu_bench(c, worker, 0, c->k->hidden_scratch(tokens, j->pieces))};
+                       .scratch = mv_cpu_scratch(c, worker, 0, c->k->hidden_scratch(tokens, j->pieces))};
     if (h.scratch)
         c->k->hidden(&h);
 }
@@ -182,7 +181,7 @@ static void attention_piece(void *job, int i, int worker)
            qkv = window * (size_t)tokens * 3 * (size_t)channels + (size_t)(head * d);
     size_t packed = c->k->packed(tokens, d),
            rows = (window * (size_t)j->heads + (size_t)head) * (size_t)tokens * (size_t)tokens;
-    float *memory = mv_cpu_bench(c, worker, 0, packed + c->k->scores(tokens));
+    float *memory = mv_cpu_scratch(c, worker, 0, packed + c->k->scores(tokens));
     if (!memory)
         return;
     mv_attention_job a = {.tokens = tokens,
@@ -225,9 +224,9 @@ static mv_status cpu_attend(mv_backend *b, mv_tensor out, mv_tensor rows, mv_ten
     return heads_of(mv_cpu_of(b), out, qkv, rows.dim[1], rows, true, e);
 }
 
-/* ---- windows and the head: small, on the calling thread */
+/* ---- windows and the head: little work, done by the calling thread */
 
-/* Copies between a picture's cells and its windows' tokens, a run of cells at a time. */
+/* Copies between the cells of pictures and the tokens of their windows, one row of a window at a time. */
 static void move_windows(mv_tensor tokens, mv_tensor picture, int window, bool merge)
 {
     int h = picture.dim[1], w = picture.dim[2], down = (h + window - 1) / window, across = (w + window - 1) / window;
@@ -270,7 +269,7 @@ static mv_status cpu_affine(mv_backend *b, mv_tensor out, mv_tensor x, mv_vector
     mv_cpu *c = mv_cpu_of(b);
     int n = x.dim[x.nd - 1], rows = mv_rows_in(x);
     c->error[0].code = MV_OK;
-    float *row = mv_cpu_bench(c, 0, 0, (size_t)n);
+    float *row = mv_cpu_scratch(c, 0, 0, (size_t)n);
     if (!row)
         return mv_fail_memory(e, "cpu");
     for (int r = 0; r < rows; r++) {
@@ -282,12 +281,12 @@ static mv_status cpu_affine(mv_backend *b, mv_tensor out, mv_tensor x, mv_vector
     return MV_OK;
 }
 
-static mv_status cpu_pool(mv_backend *b, mv_tensor out, mv_tensor x, mv_vector scale, mv_vector shift, mv_error *e)
+static mv_status cpu_mean_pool(mv_backend *b, mv_tensor out, mv_tensor x, mv_vector scale, mv_vector shift, mv_error *e)
 {
     mv_cpu *c = mv_cpu_of(b);
     size_t n = (size_t)x.dim[3], cells = (size_t)x.dim[1] * (size_t)x.dim[2];
     c->error[0].code = MV_OK;
-    float *row = mv_cpu_bench(c, 0, 0, n), *sum = mv_cpu_bench(c, 0, 1, n);
+    float *row = mv_cpu_scratch(c, 0, 0, n), *sum = mv_cpu_scratch(c, 0, 1, n);
     if (!row || !sum)
         return mv_fail_memory(e, "cpu");
     for (size_t p = 0; p < (size_t)x.dim[0]; p++) {
@@ -321,5 +320,5 @@ void mv_cpu_offer_tokens(mv_backend *b)
     b->split = cpu_split;
     b->merge = cpu_merge;
     b->affine = cpu_affine;
-    b->pool = cpu_pool;
+    b->mean_pool = cpu_mean_pool;
 }

@@ -1,11 +1,11 @@
-/* How the CPU device hands a job to its workers. */
+/* Runs the jobs of the CPU device on its workers. */
 #include <stdlib.h>
 
 #include "src/device/cpu_impl.h"
 
-float *mv_cpu_bench(mv_cpu *c, int worker, int which, size_t floats)
+float *mv_cpu_scratch(mv_cpu *c, int worker, int which, size_t floats)
 {
-    mv_bench *b = &c->bench[2 * worker + which];
+    mv_cpu_scratch_block *b = &c->scratch[2 * worker + which];
     if (b->size < floats) {
         free(b->data);
         b->size = 0;
@@ -19,11 +19,11 @@ float *mv_cpu_bench(mv_cpu *c, int worker, int which, size_t floats)
     return b->data;
 }
 
-mv_status mv_cpu_run(mv_cpu *c, mv_pool_task *task, void *job, int n, mv_error *e)
+mv_status mv_cpu_run(mv_cpu *c, mv_workers_task *task, void *job, int n, mv_error *e)
 {
     for (int i = 0; i < c->threads; i++)
         c->error[i].code = MV_OK;
-    mv_pool_run(c->pool, task, job, n);
+    mv_workers_run(c->workers, task, job, n);
     for (int i = 0; i < c->threads; i++)
         if (c->error[i].code)
             return mv_fail(e, c->error[i].code, "%s", c->error[i].text);

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Scratch of the null device is an address that is never read: offsets into it are plain numbers. */
+/* Memory of the null device is an address that is never read or written: offsets into it are plain numbers. */
 static void *null_alloc(mv_backend *b, size_t bytes)
 {
     (void)bytes;
@@ -39,7 +39,7 @@ static void null_free(mv_backend *b)
     free(b);
 }
 
-/* ---- weights: only their sizes are kept */
+/* ---- weights: only their sizes are stored */
 
 static mv_status null_conv_new(mv_backend *b, mv_conv *out, int n_in, int n_out, int stride, const float *w,
                                const float *bias, mv_error *e)
@@ -79,104 +79,6 @@ static void null_vector_free(mv_backend *b, mv_vector *v)
     (void)b, (void)v;
 }
 
-/* ---- operations: ops.c has checked the shapes and counted; there is nothing left to do */
-
-static mv_status null_picture(mv_backend *b, mv_tensor out, const float *planes, mv_error *e)
-{
-    (void)b, (void)out, (void)planes, (void)e;
-    return MV_OK;
-}
-
-static mv_status null_conv2d(mv_backend *b, mv_tensor out, mv_tensor x, const mv_conv *w, mv_act act,
-                             mv_tensor residual, mv_error *e)
-{
-    (void)b, (void)out, (void)x, (void)w, (void)act, (void)residual, (void)e;
-    return MV_OK;
-}
-
-static mv_status null_linear(mv_backend *b, mv_tensor out, mv_tensor x, const mv_dense *w, mv_act act, mv_vector gamma,
-                             mv_tensor residual, mv_error *e)
-{
-    (void)b, (void)out, (void)x, (void)w, (void)act, (void)gamma, (void)residual, (void)e;
-    return MV_OK;
-}
-
-static mv_status null_add(mv_backend *b, mv_tensor out, mv_tensor x, mv_vector gamma, mv_tensor residual, mv_error *e)
-{
-    (void)b, (void)out, (void)x, (void)gamma, (void)residual, (void)e;
-    return MV_OK;
-}
-
-static mv_status null_layernorm(mv_backend *b, mv_tensor out, mv_tensor x, mv_vector weight, mv_vector bias, float eps,
-                                mv_error *e)
-{
-    (void)b, (void)out, (void)x, (void)weight, (void)bias, (void)eps, (void)e;
-    return MV_OK;
-}
-
-static mv_status null_conv1d_silu(mv_backend *b, mv_tensor x, mv_tensor yz, mv_tensor xz, mv_vector wx, mv_vector wz,
-                                  mv_error *e)
-{
-    (void)b, (void)x, (void)yz, (void)xz, (void)wx, (void)wz, (void)e;
-    return MV_OK;
-}
-
-static mv_status null_step(mv_backend *b, mv_tensor dt, mv_tensor proj, const mv_ssm *w, mv_error *e)
-{
-    (void)b, (void)dt, (void)proj, (void)w, (void)e;
-    return MV_OK;
-}
-
-static mv_status null_scan(mv_backend *b, mv_tensor yz, mv_tensor x, mv_tensor proj, mv_tensor dt, const mv_ssm *w,
-                           mv_tensor h, mv_error *e)
-{
-    (void)b, (void)yz, (void)x, (void)proj, (void)dt, (void)w, (void)h, (void)e;
-    return MV_OK;
-}
-
-static mv_status null_readout(mv_backend *b, mv_tensor yz, mv_tensor x, mv_tensor proj, mv_tensor h, const mv_ssm *w,
-                              mv_error *e)
-{
-    (void)b, (void)yz, (void)x, (void)proj, (void)h, (void)w, (void)e;
-    return MV_OK;
-}
-
-static mv_status null_state_norm(mv_backend *b, mv_tensor out, mv_tensor h, mv_error *e)
-{
-    (void)b, (void)out, (void)h, (void)e;
-    return MV_OK;
-}
-
-static mv_status null_hidden(mv_backend *b, mv_tensor out, mv_tensor dt, mv_tensor proj, const mv_ssm *w, mv_error *e)
-{
-    (void)b, (void)out, (void)dt, (void)proj, (void)w, (void)e;
-    return MV_OK;
-}
-
-static mv_status null_attention(mv_backend *b, mv_tensor out, mv_tensor qkv, int heads, mv_tensor rows, mv_error *e)
-{
-    (void)b, (void)out, (void)qkv, (void)heads, (void)rows, (void)e;
-    return MV_OK;
-}
-
-static mv_status null_attend(mv_backend *b, mv_tensor out, mv_tensor rows, mv_tensor qkv, mv_error *e)
-{
-    (void)b, (void)out, (void)rows, (void)qkv, (void)e;
-    return MV_OK;
-}
-
-static mv_status null_windows(mv_backend *b, mv_tensor out, mv_tensor x, int window, mv_error *e)
-{
-    (void)b, (void)out, (void)x, (void)window, (void)e;
-    return MV_OK;
-}
-
-static mv_status null_affine(mv_backend *b, mv_tensor out, mv_tensor x, mv_vector scale, mv_vector shift, mv_error *e)
-{
-    (void)b, (void)out, (void)x, (void)scale, (void)shift, (void)e;
-    return MV_OK;
-}
-
 mv_backend *mv_null_new(mv_dtype act, mv_error *e)
 {
     mv_backend *b = malloc(sizeof *b);
@@ -188,6 +90,7 @@ mv_backend *mv_null_new(mv_dtype act, mv_error *e)
         .name = "null",
         .about = "computes nothing: shapes and costs",
         .act = act,
+        .dry = true,
         .free = null_free,
         .alloc = null_alloc,
         .release = null_release,
@@ -200,23 +103,6 @@ mv_backend *mv_null_new(mv_dtype act, mv_error *e)
         .conv_free = null_conv_free,
         .dense_free = null_dense_free,
         .vector_free = null_vector_free,
-        .picture = null_picture,
-        .conv2d = null_conv2d,
-        .linear = null_linear,
-        .add = null_add,
-        .layernorm = null_layernorm,
-        .conv1d_silu = null_conv1d_silu,
-        .step = null_step,
-        .scan = null_scan,
-        .readout = null_readout,
-        .state_norm = null_state_norm,
-        .hidden = null_hidden,
-        .attention = null_attention,
-        .attend = null_attend,
-        .split = null_windows,
-        .merge = null_windows,
-        .affine = null_affine,
-        .pool = null_affine,
     };
     return b;
 }

@@ -1,11 +1,21 @@
 #include "src/device/plugin.h"
 
 #include <dlfcn.h>
+#include <stdio.h>
 #include <unistd.h>
+
+mv_status mv_plugin_find(const char *folder, char path[], size_t room, mv_error *e)
+{
+    static const char *const places[] = {"", "../lib/mvscope/"};
+    for (int i = 0; i < 2; i++)
+        if ((size_t)snprintf(path, room, "%s/%s%s", folder, places[i], MV_PLUGIN_CUDA) < room && !access(path, F_OK))
+            return MV_OK;
+    return mv_fail(e, MV_EINPUT, "the GPU plug-in %s is not installed; `make cuda` builds it", MV_PLUGIN_CUDA);
+}
 
 mv_status mv_plugin_driver(mv_error *e)
 {
-    /* CUDA's runtime opens the driver by this name too, and finds it open. */
+    /* The CUDA runtime opens the driver by this name, too, and then finds it open. */
     if (dlopen("libcuda.so.1", RTLD_LAZY | RTLD_LOCAL | RTLD_NODELETE))
         return MV_OK;
     return mv_fail(e, MV_EDEVICE, "no NVIDIA driver is installed: install it, or use -d cpu");
@@ -13,10 +23,6 @@ mv_status mv_plugin_driver(mv_error *e)
 
 const mv_plugin *mv_plugin_open(const char *path, mv_error *e)
 {
-    if (access(path, R_OK)) {
-        mv_fail(e, MV_EDEVICE, "%s: the GPU plug-in is not installed; `make cuda` builds it", path);
-        return NULL;
-    }
     void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
     if (!library) {
         const char *why = dlerror();
@@ -25,13 +31,25 @@ const mv_plugin *mv_plugin_open(const char *path, mv_error *e)
     }
     const mv_plugin *p = dlsym(library, "mv_plugin_cuda");
     if (!p)
-        mv_fail(e, MV_EDEVICE, "%s: is no plug-in of mvscope", path);
-    else if (p->abi != MV_PLUGIN_ABI) {
-        mv_fail(e, MV_EDEVICE, "%s: the GPU plug-in is of another version (found %d, expected %d): build it anew", path,
-                p->abi, MV_PLUGIN_ABI);
+        mv_fail(e, MV_EDEVICE, "%s: found no mv_plugin_cuda, expected a plug-in of mvscope", path);
+    else if (p->abi != MV_PLUGIN_ABI || p->backend_size != sizeof(mv_backend)) {
+        mv_fail(e, MV_EDEVICE,
+                "%s: found a GPU plug-in of another version (interface %d of %zu bytes), expected interface %d of %zu "
+                "bytes: build it again",
+                path, p->abi, p->abi < 3 ? (size_t)0 : p->backend_size, MV_PLUGIN_ABI, sizeof(mv_backend));
         p = NULL;
     }
     if (!p)
         dlclose(library);
     return p;
+}
+
+mv_backend *mv_plugin_device(const mv_plugin *p, int i, mv_dtype act, mv_error *e)
+{
+    mv_backend *b = p->open(i, act, e);
+    if (b && mv_backend_check(b, e)) {
+        b->free(b);
+        return NULL;
+    }
+    return b;
 }

@@ -1,19 +1,26 @@
-/* Devices that come as a shared object (backend.h's mv_plugin): found, checked and opened at run time, so that one
- * program starts anywhere and says plainly why a device is not to be had.
+/* Devices that are loaded as a shared object (mv_plugin in backend.h). They are found and checked at run time, so that
+ * one program starts everywhere and can say why a device is not available.
  */
 #ifndef MV_PLUGIN_H
 #define MV_PLUGIN_H
 
 #include "src/base/backend.h"
 
-#define MV_PLUGIN_CUDA "mvscope-cuda.so" /* the file's name */
+#define MV_PLUGIN_CUDA "mvscope-cuda.so" /* the name of the file */
 
-/* Whether there is an NVIDIA driver: MV_OK, or MV_EDEVICE and what to do. Ask before mv_plugin_open: CUDA's libraries
- * take 90 MB and a tenth of a second to load, also where there is no GPU for them. */
+/* Looks for the plug-in beside the program, then in ../lib/mvscope/ of it; `folder` is the program's. MV_OK, and its path
+ * in `path`; MV_EINPUT if it is not installed. */
+mv_status mv_plugin_find(const char *folder, char path[], size_t room, mv_error *e);
+
+/* MV_OK if an NVIDIA driver is installed; else MV_EDEVICE, and what to do. Call it before mv_plugin_open: the CUDA
+ * libraries take 90 MB and a tenth of a second to load, even without a GPU. */
 mv_status mv_plugin_driver(mv_error *e);
 
-/* Loads `path`. It stays loaded until the process ends, as its libraries have threads and exit handlers of their own.
- * NULL, and MV_EDEVICE: there is no such file, or it cannot be loaded, or it is another version's. */
+/* Loads `path`. It stays loaded until the process ends, because its libraries have threads and exit handlers. NULL, and
+ * MV_EDEVICE, if the file cannot be loaded or belongs to another version. */
 const mv_plugin *mv_plugin_open(const char *path, mv_error *e);
+
+/* Device i of the plug-in, checked by mv_backend_check. NULL on failure; freed by backend->free. */
+mv_backend *mv_plugin_device(const mv_plugin *p, int i, mv_dtype act, mv_error *e);
 
 #endif

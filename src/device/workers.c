@@ -6,30 +6,30 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
-/* oneDNN's own threads: every worker multiplies alone, so that the split of the work is ours. The setting is the
- * calling thread's, and the caller's is put back after each job. */
+/* The threads of oneDNN: every worker uses one, because the work is already split. The setting belongs to the calling
+ * thread, and is restored after each job. */
 extern void omp_set_num_threads(int n);
 extern int omp_get_max_threads(void);
 
-enum { SPINS = 4000 }; /* some tens of microseconds: the gap between two ops of one pass */
+enum { SPINS = 4000 }; /* some tens of microseconds: the gap between two operations */
 
-struct mv_pool {
+struct mv_workers {
     int threads;
     pthread_t *thread;
     pthread_mutex_t lock;
     pthread_cond_t wake, idle;
     atomic_uint job_number; /* rises with each job */
-    atomic_int next, busy;  /* the next piece; workers that have not finished this job */
+    atomic_int next, busy;  /* the next piece; workers that have not finished the job */
     int sleeping;           /* under lock */
     bool waiting;           /* the caller sleeps until busy is 0; under lock */
     atomic_bool stop;
-    mv_pool_task *task;
+    mv_workers_task *task;
     void *job;
     int n;
 };
 
 typedef struct {
-    mv_pool *pool;
+    mv_workers *workers;
     int worker;
 } seat;
 
@@ -38,18 +38,18 @@ static void pause_a_little(int i)
 #if defined(__x86_64__)
     __builtin_ia32_pause();
 #endif
-    if (i % 256 == 255) /* another process may want this core */
+    if (i % 256 == 255) /* another process may need this core */
         sched_yield();
 }
 
-static void work(mv_pool *p, int worker)
+static void work(mv_workers *p, int worker)
 {
     for (int i; (i = atomic_fetch_add_explicit(&p->next, 1, memory_order_relaxed)) < p->n;)
         p->task(p->job, i, worker);
 }
 
-/* Until a job after number `seen`; its number, or `seen` when the pool ends. */
-static unsigned next_job(mv_pool *p, unsigned seen)
+/* Waits for a job after number `seen`; returns its number, or `seen` if the workers are to end. */
+static unsigned next_job(mv_workers *p, unsigned seen)
 {
     unsigned now = seen;
     for (int i = 0; i < SPINS && now == seen; i++) {
@@ -71,7 +71,7 @@ static void *worker_main(void *arg)
 {
     seat s = *(seat *)arg;
     free(arg);
-    mv_pool *p = s.pool;
+    mv_workers *p = s.workers;
     omp_set_num_threads(1);
     for (unsigned seen = 0, now; (now = next_job(p, seen)) != seen; seen = now) {
         if (p->stop)
@@ -87,7 +87,7 @@ static void *worker_main(void *arg)
     return NULL;
 }
 
-static void start_job(mv_pool *p)
+static void start_job(mv_workers *p)
 {
     pthread_mutex_lock(&p->lock);
     atomic_fetch_add_explicit(&p->job_number, 1, memory_order_release);
@@ -96,7 +96,7 @@ static void start_job(mv_pool *p)
     pthread_mutex_unlock(&p->lock);
 }
 
-void mv_pool_run(mv_pool *p, mv_pool_task *task, void *job, int n)
+void mv_workers_run(mv_workers *p, mv_workers_task *task, void *job, int n)
 {
     int others = p->threads - 1, before = omp_get_max_threads();
     omp_set_num_threads(1);
@@ -124,9 +124,9 @@ void mv_pool_run(mv_pool *p, mv_pool_task *task, void *job, int n)
     omp_set_num_threads(before);
 }
 
-mv_pool *mv_pool_new(int threads, mv_error *e)
+mv_workers *mv_workers_new(int threads, mv_error *e)
 {
-    mv_pool *p = calloc(1, sizeof *p);
+    mv_workers *p = calloc(1, sizeof *p);
     pthread_t *thread = calloc((size_t)threads, sizeof *thread);
     if (!p || !thread) {
         free(p);
@@ -145,7 +145,7 @@ mv_pool *mv_pool_new(int threads, mv_error *e)
             *s = (seat){p, i};
         if (!s || pthread_create(&thread[i], NULL, worker_main, s)) {
             free(s);
-            mv_pool_free(p);
+            mv_workers_free(p);
             mv_fail(e, MV_ENOMEM, "cpu: cannot start thread %d of %d; -j takes fewer", i + 1, threads);
             return NULL;
         }
@@ -154,7 +154,7 @@ mv_pool *mv_pool_new(int threads, mv_error *e)
     return p;
 }
 
-void mv_pool_free(mv_pool *p)
+void mv_workers_free(mv_workers *p)
 {
     if (!p)
         return;
@@ -167,9 +167,4 @@ void mv_pool_free(mv_pool *p)
     pthread_mutex_destroy(&p->lock);
     free(p->thread);
     free(p);
-}
-
-int mv_pool_threads(const mv_pool *p)
-{
-    return p->threads;
 }

@@ -1,22 +1,21 @@
-/* The CPU device's own worker threads. Work is handed out piece by piece, so that a busy neighbour on one core does not
- * hold up the others; idle workers spin for some microseconds, then sleep.
+/* The worker threads of the CPU device. Workers take the pieces of a job one by one, so that a busy core does not delay
+ * the others. Idle workers spin for some microseconds, then sleep.
  */
-#ifndef MV_CPU_POOL_H
-#define MV_CPU_POOL_H
+#ifndef MV_WORKERS_H
+#define MV_WORKERS_H
 
 #include "src/base/status.h"
 
-typedef struct mv_pool mv_pool;
+typedef struct mv_workers mv_workers;
 
-/* Does piece i of a job; worker is 0 to threads - 1, and no two pieces run under one number at a time. */
-typedef void mv_pool_task(void *job, int i, int worker);
+/* Computes piece i of a job. worker is 0 to threads - 1; no two pieces run with the same number at the same time. */
+typedef void mv_workers_task(void *job, int i, int worker);
 
-/* `threads` workers, the caller of mv_pool_run among them. NULL when threads cannot be had. */
-mv_pool *mv_pool_new(int threads, mv_error *e);
-void mv_pool_free(mv_pool *p); /* fine on NULL */
-int mv_pool_threads(const mv_pool *p);
+/* `threads` workers, one of which is the caller of mv_workers_run. NULL if the threads cannot be started. */
+mv_workers *mv_workers_new(int threads, mv_error *e);
+void mv_workers_free(mv_workers *p); /* accepts NULL */
 
-/* Runs task(job, i, worker) for all i below n and returns when all are done. One caller at a time. */
-void mv_pool_run(mv_pool *p, mv_pool_task *task, void *job, int n);
+/* Calls task(job, i, worker) for all i below n, and returns when all calls have returned. One caller at a time. */
+void mv_workers_run(mv_workers *p, mv_workers_task *task, void *job, int n);
 
 #endif

@@ -6,23 +6,24 @@
 
 #include "src/explain/shares.h"
 
-/* What is shown, and its results: heads + 1 maps a picture, the mean of the heads first; those of heads that were not
- * asked for stay empty. */
+/* What is shown, and its results: for each picture the mean of the heads, then every head. The maps that were not asked
+ * for stay empty. */
 typedef struct {
     mv_attention_block block;
-    const mv_attention_options *options;
-    int slots;
-    int seen; /* pictures that `map` has entries for */
+    const mv_shares *shares;
+    int slots; /* maps of a picture */
+    int seen;  /* pictures that `map` has entries for */
     mv_attention_map *map;
 } view;
 
 /* An attention block that is read. */
 typedef struct {
     char site[64];
-    mv_shares *shares;
-    view *shown;   /* NULL: read for the rollout alone */
+    const mv_shares *shares;
+    view *shown;   /* NULL: the block is read for the rollout only */
     view *rollout; /* NULL: none is asked for */
-    int of, n;     /* number `of` of the n of its level that a rollout goes through */
+    int before;    /* blocks of the rollout before this one */
+    bool last;     /* none after it */
 } watched;
 
 struct mv_attention_maps {
@@ -31,7 +32,9 @@ struct mv_attention_maps {
     int views, sites;
     view *view;
     watched *site;
-    mv_shares *shares; /* of each site */
+    mv_tensor *mean; /* of the heads of each site in the current batch: for the rollout */
+    mv_shares shares[MV_LEVELS];
+    double *share; /* (windows, tokens) of a map, and of the mean of the heads */
 };
 
 /* ---- options */
@@ -44,7 +47,8 @@ static int attention_blocks(const mv_config *c, int level)
     return n;
 }
 
-/* "2 and 3": the levels that have attention, of those in `level` if it is given; with `blocks`, which ones. */
+/* "level 2, level 3": the levels that have attention, only those in `level` if it is not NULL; with `blocks`, their
+ * attention blocks. */
 static const char *levels_text(char text[160], const mv_config *c, const bool *level, bool blocks)
 {
     *text = '\0';
@@ -70,11 +74,11 @@ static mv_status check_levels(bool level[MV_LEVELS], const mv_attention_options 
         level[i] = any ? o->level[i] : n > 0;
         attend |= level[i];
         if (level[i] && !n)
-            return mv_fail(e, MV_EINPUT, "level %d: has %d blocks and no attention, expected %s", i, c->depth[i],
+            return mv_fail(e, MV_EINPUT, "level %d: found %d blocks without attention, expected %s", i, c->depth[i],
                            levels_text(text, c, NULL, false));
     }
     if (!attend)
-        return mv_fail(e, MV_EINPUT, "attention: the network has no attention block, expected %s",
+        return mv_fail(e, MV_EINPUT, "attention: found no attention block, expected %s",
                        levels_text(text, c, NULL, false));
     return MV_OK;
 }
@@ -123,7 +127,7 @@ static mv_status check_blocks(const bool level[MV_LEVELS], const mv_attention_op
             any |= level[i] && o->block[k] >= 0 && o->block[k] < c->depth[i] &&
                    mv_config_attends(c->depth[i], o->block[k]);
         if (!any)
-            return mv_fail(e, MV_EINPUT, "block %d: is no attention block, expected one of %s", o->block[k],
+            return mv_fail(e, MV_EINPUT, "block %d: found no such attention block, expected one of %s", o->block[k],
                            levels_text(text, c, level, true));
     }
     return MV_OK;
@@ -161,7 +165,7 @@ static void clear(view *v)
     v->seen = 0;
 }
 
-/* Room for the maps of more pictures. */
+/* Makes room for the maps of more pictures. */
 static bool extend(view *v, int pictures)
 {
     size_t slots = (size_t)v->slots, old = (size_t)v->seen * slots, all = (size_t)pictures * slots;
@@ -176,10 +180,11 @@ static bool extend(view *v, int pictures)
     return true;
 }
 
-/* The map of shares (windows, tokens), titled; head as in lookup. */
+/* The map of shares (windows, tokens), with its title; head as in lookup. */
 static mv_status finish(mv_attention_map *to, const view *v, int head, const double *share, mv_error *e)
 {
     const mv_attention_block *b = &v->block;
+    mv_map_free(&to->map);
     mv_status s = mv_rows_map(&to->map, &to->padding, share, &b->grid, e);
     if (s)
         return s;
@@ -194,128 +199,43 @@ static mv_status finish(mv_attention_map *to, const view *v, int head, const dou
     return MV_OK;
 }
 
-/* The shares and figures of a block, from those of its heads: in the place of the first. */
-static void heads_mean(double *share, mv_rows_stats *stats, size_t all, int heads)
+/* The maps of picture p of the batch. */
+static mv_status show(const mv_attention_maps *m, const view *v, mv_tensor value, int p, mv_attention_map *to,
+                      mv_error *e)
 {
-    for (int k = 1; k < heads; k++)
-        for (size_t i = 0; i < all; i++)
-            share[i] += share[(size_t)k * all + i];
-    for (size_t i = 0; i < all; i++)
-        share[i] /= heads;
-    mv_rows_stats mean = {.rows = stats->rows};
-    for (int k = 0; k < heads; k++) {
-        mean.entropy += stats[k].entropy / heads;
-        mean.distance += stats[k].distance / heads;
-        mean.padding += stats[k].padding / heads;
-    }
-    *stats = mean;
-}
-
-/* The maps of picture p of the pass. */
-static mv_status show(const watched *w, int p, mv_attention_map *to, mv_error *e)
-{
-    const view *v = w->shown;
+    const mv_attention_options *o = &m->options;
     const mv_grid *g = &v->block.grid;
-    int heads = mv_shares_heads(w->shares);
-    size_t all = (size_t)g->windows * (size_t)g->tokens;
-    double *share = w->shares->share + (size_t)(p * heads) * all;
-    mv_rows_stats *stats = w->shares->stats + p * heads;
-    bool one = heads < v->block.heads; /* the only head that was looked at */
+    const size_t all = (size_t)g->windows * (size_t)g->tokens;
+    double *share = m->share, *mean = share + all;
+    int heads = value.dim[1];
+    bool rollout = v->block.block == MV_BLOCK_ROLLOUT;
     mv_status s = MV_OK;
+    memset(mean, 0, all * sizeof *mean);
     for (int k = 0; k < heads && !s; k++) {
-        int head = one ? v->options->head[0] : k;
-        if (!shows_head(v->options, head))
-            continue;
-        to[1 + head].stats = stats[k];
-        s = finish(&to[1 + head], v, head, share + (size_t)k * all, e);
+        mv_shares_read(v->shares, share, value, p, k);
+        for (size_t i = 0; i < all; i++)
+            mean[i] += share[i];
+        if (!rollout && shows_head(o, k))
+            s = finish(&to[1 + k], v, k, share, e);
     }
-    if (s || !shows_head(v->options, MV_HEAD_MEAN))
-        return s;
-    heads_mean(share, stats, all, heads);
-    to->stats = *stats;
-    return finish(to, v, MV_HEAD_MEAN, share, e);
+    for (size_t i = 0; i < all; i++)
+        mean[i] /= heads;
+    return s || !(rollout || shows_head(o, MV_HEAD_MEAN)) ? s : finish(to, v, MV_HEAD_MEAN, mean, e);
 }
 
-/* The rollout's maps of the pass's pictures, from their shares */
-static mv_status show_rollout(const watched *last, const mv_run *r, const double *share, mv_error *e)
+/* The figures of its heads, and of their mean. */
+static void show_figures(const view *v, mv_tensor value, int p, mv_attention_map *to)
 {
-    const view *v = last->rollout;
-    size_t all = (size_t)v->block.grid.windows * (size_t)v->block.grid.tokens;
-    int first = mv_run_first(r);
-    mv_status s = MV_OK;
-    for (int p = 0; p < mv_run_pictures(r) && !s; p++)
-        s = finish(&v->map[(size_t)(first + p) * (size_t)v->slots], v, MV_HEAD_MEAN, share + (size_t)p * all, e);
-    return s;
-}
-
-static mv_status show_all(const watched *w, const mv_run *r, mv_error *e)
-{
-    mv_status s = MV_OK;
-    for (int p = 0; w->shown && p < mv_run_pictures(r) && !s; p++)
-        s = show(w, p, &w->shown->map[(size_t)(mv_run_first(r) + p) * (size_t)w->shown->slots], e);
-    return s;
-}
-
-static double *rolled_new(const watched *w, const mv_run *r)
-{
-    return malloc((size_t)mv_run_pictures(r) * (size_t)w->shares->grid.windows * (size_t)w->shares->grid.tokens *
-                  sizeof(double));
-}
-
-/* The pictures of one pass, on the host: seen and shown at once. */
-static mv_status pass(const watched *w, mv_run *r, mv_view value, mv_error *e)
-{
-    int seen = mv_run_first(r) + mv_run_pictures(r);
-    if ((w->shown && !extend(w->shown, seen)) || (w->rollout && !extend(w->rollout, seen)))
-        return mv_fail_memory(e, w->site);
-    mv_status s = mv_shares_pass(w->shares, r, value, NULL, w->site, e);
-    if (!s)
-        s = show_all(w, r, e);
-    if (s || !w->shares->rolls)
-        return s;
-    double *share = rolled_new(w, r);
-    s = share ? mv_shares_roll(w->shares - w->n + 1, w->n, r, share, NULL, w->site, e) : mv_fail_memory(e, "rollout");
-    if (!s)
-        s = show_rollout(w, r, share, e);
-    free(share);
-    return s;
-}
-
-/* The same on a device: now asked for, */
-static mv_status ask(mv_attention_maps *m, const watched *w, mv_run *r, mv_view value, mv_error *e)
-{
-    mv_status s = mv_shares_pass(w->shares, r, value, &m->probe, w->site, e);
-    return s || !w->shares->rolls ? s : mv_shares_roll(w->shares - w->n + 1, w->n, r, NULL, &m->probe, w->site, e);
-}
-
-/* and taken when it comes. */
-static mv_status take(const watched *w, mv_run *r, int part, mv_tensor value, mv_error *e)
-{
-    int seen = mv_run_first(r) + mv_run_pictures(r);
-    if (part != MV_SHARES_ROLLED) {
-        if (!extend(w->shown, seen))
-            return mv_fail_memory(e, w->site);
-        mv_status s = mv_shares_take(w->shares, r, part, value, e);
-        if (!s && part == MV_SHARES_FIGURES) {
-            s = show_all(w, r, e);
-            mv_shares_forget(w->shares);
-        }
-        return s;
+    int heads = v->block.heads;
+    mv_rows_stats mean = {0};
+    for (int k = 0; k < heads; k++) {
+        mv_rows_stats s = to[1 + k].stats = mv_shares_stats(v->shares, value, p, k);
+        mean.rows = s.rows;
+        mean.entropy += s.entropy / heads;
+        mean.distance += s.distance / heads;
+        mean.padding += s.padding / heads;
     }
-    double *share = extend(w->rollout, seen) ? rolled_new(w, r) : NULL;
-    if (!share)
-        return mv_fail_memory(e, "rollout");
-    for (size_t i = 0, n = mv_tensor_count(value); i < n; i++)
-        share[i] = (double)((const float *)value.data)[i];
-    mv_status s = show_rollout(w, r, share, e);
-    free(share);
-    return s;
-}
-
-static void forget(mv_attention_maps *m)
-{
-    for (int i = 0; i < m->sites; i++)
-        mv_shares_forget(&m->shares[i]);
+    to->stats = mean;
 }
 
 static watched *site_of(const mv_attention_maps *m, const char *site)
@@ -331,61 +251,51 @@ static bool wants(mv_probe *p, const char *site)
     return site_of((mv_attention_maps *)p, site);
 }
 
-/* A pass begins; one that failed half way may have left something. */
-static void begin(mv_attention_maps *m, const mv_run *r)
+static bool sees(mv_probe *p, mv_run *r, const mv_site_info *site, mv_view value)
 {
-    forget(m);
-    if (mv_run_first(r) == 0)
-        for (int i = 0; i < m->views; i++)
-            clear(&m->view[i]);
-}
-
-static bool sees(mv_probe *p, mv_run *r, const char *site, mv_view value)
-{
-    mv_attention_maps *m = (mv_attention_maps *)p;
-    watched *w = site_of(m, site);
+    const mv_attention_maps *m = (mv_attention_maps *)p;
+    const watched *w = site_of(m, site->name);
     const mv_grid *g = &w->shares->grid;
     const int expected[4] = {mv_run_pictures(r) * g->windows, w->shares->heads, g->tokens, g->tokens};
     if (value.nd != 4 || memcmp(value.dim, expected, sizeof expected)) {
         char found[64], text[64];
-        mv_run_fail(r, MV_EMISUSE, "%s: found rows of %s, expected %s for pictures of %dx%d", site,
+        mv_run_fail(r, MV_EMISUSE, "%s: found rows of %s, expected %s for pictures of %dx%d", site->name,
                     mv_shape_text(found, value.nd, value.dim), mv_shape_text(text, 4, expected), g->picture_h,
                     g->picture_w);
         return false;
     }
-    mv_error e = {0};
-    mv_status s;
-    if (mv_shares_come(r))
-        s = ask(m, w, r, value, &e);
-    else {
-        if (w == m->site)
-            begin(m, r);
-        s = pass(w, r, value, &e);
+    mv_tensor rows = mv_tensor_of(value.data, value.type, 4, expected[0], expected[1], expected[2], expected[3]);
+    if (w->shown)
+        mv_shares_keep(w->shares, r, p, site->name, rows);
+    if (w->rollout) {
+        mv_tensor *mean = &m->mean[w - m->site];
+        *mean = mv_shares_mean(r, rows);
+        if (w->last)
+            mv_shares_roll(w->shares, r, p, site->name, mean - w->before, w->before + 1);
     }
-    if (s)
-        mv_run_fail(r, e.code, "%s", e.text); /* does nothing where the run failed itself */
-    if (r->error.code || w->of == w->n - 1)
-        forget(m);
     return false;
-}
-
-/* Whether this is the first that comes of a pass */
-static bool opens(const mv_attention_maps *m, const watched *w, int part)
-{
-    const watched *s = m->site;
-    while (!s->shown && !s->shares->rolls)
-        s++;
-    return w == s && part == (s->shown ? MV_SHARES_SHARE : MV_SHARES_ROLLED);
 }
 
 static void kept(mv_probe *p, mv_run *r, const char *site, int part, mv_tensor value)
 {
-    mv_attention_maps *m = (mv_attention_maps *)p;
+    const mv_attention_maps *m = (mv_attention_maps *)p;
     const watched *w = site_of(m, site);
+    view *v = part == MV_SHARES_ROLLED ? w->rollout : w->shown;
     mv_error e = {0};
-    if (opens(m, w, part))
-        begin(m, r);
-    if (take(w, r, part, value, &e))
+    mv_status s = MV_OK;
+    int first = mv_run_first(r), pictures = mv_run_pictures(r);
+    if (first == 0 && part != MV_SHARES_FIGURES)
+        clear(v); /* a new forward */
+    if (!extend(v, first + pictures))
+        s = mv_fail_memory(&e, site);
+    for (int i = 0; i < pictures && !s; i++) {
+        mv_attention_map *to = &v->map[(size_t)(first + i) * (size_t)v->slots];
+        if (part == MV_SHARES_FIGURES)
+            show_figures(v, value, i, to);
+        else
+            s = show(m, v, value, i, to, &e);
+    }
+    if (s)
         mv_run_fail(r, e.code, "%s", e.text);
 }
 
@@ -394,30 +304,23 @@ static void kept(mv_probe *p, mv_run *r, const char *site, int part, mv_tensor v
 static view *add_view(mv_attention_maps *m, mv_attention_block b)
 {
     view *v = &m->view[m->views++];
-    *v = (view){.block = b, .options = &m->options, .slots = b.block == MV_BLOCK_ROLLOUT ? 1 : b.heads + 1};
+    *v = (view){.block = b, .shares = &m->shares[b.level], .slots = b.block == MV_BLOCK_ROLLOUT ? 1 : b.heads + 1};
     return v;
 }
 
-static void add_level(mv_attention_maps *m, const mv_config *c, int level, int h, int w)
+static void add_level(mv_attention_maps *m, const mv_config *c, int level)
 {
     const mv_attention_options *o = &m->options;
     int first = m->sites, n = attention_blocks(c, level);
     mv_attention_block b = {
-        .level = level, .heads = c->heads[level], .query = query_of(o, level), .grid = mv_grid_of(c, level, h, w)};
+        .level = level, .heads = c->heads[level], .query = query_of(o, level), .grid = m->shares[level].grid};
     for (int j = c->depth[level] - n; j < c->depth[level]; j++) {
         bool shown = shows(o, c, level, j);
         if (!shown && !o->rollout)
             continue;
-        watched *s = &m->site[m->sites];
-        *s = (watched){.shares = &m->shares[m->sites], .of = m->sites - first, .n = n};
-        *s->shares = (mv_shares){.grid = b.grid,
-                                 .query = b.query,
-                                 .heads = b.heads,
-                                 .head = o->heads == 1 && o->head[0] >= 0 ? o->head[0] : -1,
-                                 .shown = shown,
-                                 .mean = o->rollout,
-                                 .rolls = o->rollout && s->of == n - 1};
-        m->sites++;
+        watched *s = &m->site[m->sites++];
+        *s = (watched){
+            .shares = &m->shares[level], .before = j - (c->depth[level] - n), .last = j == c->depth[level] - 1};
         snprintf(s->site, sizeof s->site, "levels.%d.blocks.%d.mixer.attn", level, j);
         b.block = j;
         if (shown)
@@ -431,32 +334,48 @@ static void add_level(mv_attention_maps *m, const mv_config *c, int level, int h
         m->site[i].rollout = v;
 }
 
+static mv_status prepare(mv_attention_maps *m, const bool level[MV_LEVELS], const mv_config *c, int h, int w,
+                         mv_error *e)
+{
+    size_t blocks = 0, cells = 0;
+    for (int i = 2; i < MV_LEVELS; i++)
+        blocks += (size_t)c->depth[i];
+    m->view = calloc(blocks + MV_LEVELS, sizeof *m->view); /* with a rollout for each level; sites point into it */
+    m->site = calloc(blocks, sizeof *m->site);
+    m->mean = calloc(blocks, sizeof *m->mean);
+    mv_status s = m->view && m->site && m->mean ? MV_OK : mv_fail_memory(e, "attention");
+    for (int i = 2; i < MV_LEVELS && !s; i++) {
+        mv_grid g = mv_grid_of(c, i, h, w);
+        size_t all = (size_t)g.windows * (size_t)g.tokens;
+        if (!level[i])
+            continue;
+        cells = all > cells ? all : cells;
+        s = mv_shares_new(&m->shares[i], &g, query_of(&m->options, i), c->heads[i], e);
+        if (!s)
+            add_level(m, c, i);
+    }
+    if (!s && !(m->share = malloc(2 * cells * sizeof *m->share)))
+        s = mv_fail_memory(e, "attention");
+    return s;
+}
+
 mv_attention_maps *mv_attention_maps_new(const mv_attention_options *options, const mv_config *config, int h, int w,
                                          mv_error *e)
 {
     bool level[MV_LEVELS];
     if (check_levels(level, options, config, e) || check(level, options, config, h, w, e))
         return NULL;
-    size_t blocks = 0;
-    for (int i = 2; i < MV_LEVELS; i++)
-        blocks += (size_t)config->depth[i];
     mv_attention_maps *m = calloc(1, sizeof *m);
-    if (m) {
-        m->view =
-            calloc(blocks + MV_LEVELS, sizeof *m->view); /* and a rollout a level; never moved: sites point into it */
-        m->site = calloc(blocks, sizeof *m->site);
-        m->shares = calloc(blocks, sizeof *m->shares);
-    }
-    if (!m || !m->view || !m->site || !m->shares) {
-        mv_attention_maps_free(m);
+    if (!m) {
         mv_fail_memory(e, "attention");
         return NULL;
     }
     m->probe = (mv_probe){.wants = wants, .sees = sees, .kept = kept};
     m->options = *options;
-    for (int i = 2; i < MV_LEVELS; i++)
-        if (level[i])
-            add_level(m, config, i, h, w);
+    if (prepare(m, level, config, h, w, e)) {
+        mv_attention_maps_free(m);
+        return NULL;
+    }
     return m;
 }
 
@@ -464,13 +383,14 @@ void mv_attention_maps_free(mv_attention_maps *m)
 {
     if (!m)
         return;
-    for (int i = 0; i < m->sites; i++)
+    for (int i = 0; i < MV_LEVELS; i++)
         mv_shares_free(&m->shares[i]);
     for (int i = 0; i < m->views; i++)
         clear(&m->view[i]);
     free(m->view);
     free(m->site);
-    free(m->shares);
+    free(m->mean);
+    free(m->share);
     free(m);
 }
 

@@ -1,7 +1,6 @@
-/* Where self-attention looks: a probe that reduces the rows of chosen blocks to maps and figures as they pass. On a
- * device that can, they are reduced in its memory. From another, the host reads the T x T rows of one window and one
- * head at a time; with `rollout` it holds, besides, the mean of the heads of a level's attention blocks, for the
- * pictures of one pass. (L3 at 512 px would hold 700 MB otherwise.)
+/* Where self-attention looks: a probe that reduces the rows of chosen blocks to maps and figures. The rows are reduced
+ * in device memory, batch by batch, and only the results are copied to the host. (The rows of L3 at 512 px would be
+ * 700 MB.)
  *
  *     mv_attention_maps *m = mv_attention_maps_new(&options, &config, h, w, &e);
  *     mv_run *r = mv_run_new(model, h, w, capacity, mv_attention_maps_probe(m), &e);
@@ -12,7 +11,7 @@
  *         mv_rows_against_even(&relative, &a->map, b.query, &b.grid, &e);
  *     }
  *
- * What the numbers mean is told in explain_rows.h.
+ * rows.h explains the numbers.
  */
 #ifndef MV_EXPLAIN_ATTENTION_H
 #define MV_EXPLAIN_ATTENTION_H
@@ -38,17 +37,17 @@ typedef struct {
 
 typedef struct mv_attention_maps mv_attention_maps;
 
-/* For a network and pictures of h x w px. NULL on failure, with MV_EINPUT for: a chosen level, or a network, without
- * attention (the levels that have some are named), a block that is none or a mixer (the attention blocks are named), a
- * head that a chosen level has not, a cell outside its grid (the grid's size is named). */
+/* For a network and pictures of h x w px. NULL on failure. MV_EINPUT: a chosen level, or the network, has no attention
+ * (the levels that have some are named); a block is not an attention block of a chosen level (those are named); a level
+ * does not have the head; the cell is outside the grid (its size is named). */
 mv_attention_maps *mv_attention_maps_new(const mv_attention_options *options, const mv_config *config, int h, int w,
                                          mv_error *e);
 void mv_attention_maps_free(
-    mv_attention_maps *m); /* fine on NULL; after the run that has its probe, before the device */
+    mv_attention_maps *m); /* accepts NULL; call it after the run that uses the probe is freed */
 
-mv_probe *mv_attention_maps_probe(mv_attention_maps *m); /* borrowed; its `next` is the caller's to set */
+mv_probe *mv_attention_maps_probe(mv_attention_maps *m); /* borrowed; set its `next` to continue the chain */
 
-/* ---- what is shown: blocks in the order of the network, a level's rollout after its blocks. Known before a run. */
+/* ---- what is shown: blocks in network order, then the rollout of their level. Known before a run. */
 
 typedef struct {
     int level;
@@ -61,17 +60,17 @@ typedef struct {
 int mv_attention_maps_count(const mv_attention_maps *m);
 mv_attention_block mv_attention_maps_block_at(const mv_attention_maps *m, int i);
 
-/* ---- what was seen, of the last forward; gone with the next one or with the free */
+/* ---- results of the last forward, valid until the next one or the free */
 
 typedef struct {
-    mv_map map;          /* raw shares on the level's cells; titled "Level 2, block 4, head 3" */
-    double padding;      /* the part of the query's shares that padding holds, 0 to 1 */
-    mv_rows_stats stats; /* of the head over all real queries, whatever the query is; for the mean of the heads the
-                            mean of their figures; zeros for a rollout */
+    mv_map map;          /* raw shares on the cells of the level; titled "Level 2, block 4, head 3" */
+    double padding;      /* part of the shares of the query that falls on padding, 0 to 1 */
+    mv_rows_stats stats; /* of the head, over all real queries whatever the query is; for the mean of the heads the mean
+                            of their figures; zeros for a rollout */
 } mv_attention_map;
 
-/* Picture 0.. of the forward, i as above, head 0.. or MV_HEAD_MEAN (a rollout has only that). NULL if it was not asked
- * for or not seen. Borrowed. */
+/* Picture 0.. of the forward, i as above, head 0.. or MV_HEAD_MEAN (the only one of a rollout). Borrowed; NULL if it
+ * was not asked for or not computed. */
 const mv_attention_map *mv_attention_maps_lookup(const mv_attention_maps *m, int picture, int i, int head);
 
 #endif

@@ -56,36 +56,7 @@ static double mass_in(mv_query q, const mv_grid *g, int n)
     return n == of;
 }
 
-/* ---- one window */
-
-void mv_rows_follow(double *to, const double *from, const float *rows, int tokens)
-{
-    for (int i = 0; i < tokens; i++, rows += tokens)
-        if (from[i] != 0)
-            for (int j = 0; j < tokens; j++)
-                to[j] += from[i] * (double)rows[j];
-}
-
-void mv_rows_follow_residual(double *to, const double *from, const float *rows, int tokens)
-{
-    for (int i = 0; i < tokens; i++, rows += tokens) {
-        if (from[i] == 0)
-            continue;
-        double sum = 0;
-        for (int j = 0; j < tokens; j++)
-            sum += (double)rows[j];
-        double part = from[i] / (sum + 1); /* from_i / 2 over the row's sum (sum + 1) / 2 */
-        to[i] += part;
-        for (int j = 0; j < tokens; j++)
-            to[j] += part * (double)rows[j];
-    }
-}
-
-void mv_rows_distances(double *table, const mv_grid *g)
-{
-    for (int t = 0; t < g->tokens; t++)
-        table[t] = g->cell * hypot(t / g->window, t % g->window);
-}
+/* ---- figures */
 
 static double most_entropy(const mv_grid *g)
 {
@@ -98,29 +69,6 @@ static void average(mv_rows_stats *s, double entropy, double distance, double pa
     s->entropy += (entropy - s->entropy) / s->rows;
     s->distance += (distance - s->distance) / s->rows;
     s->padding += (padding - s->padding) / s->rows;
-}
-
-void mv_rows_measure(mv_rows_stats *s, const mv_grid *g, int n, const float *rows, const double *table)
-{
-    int k = g->window, real_rows, real_columns;
-    double most = most_entropy(g);
-    mv_grid_extent(g, n, &real_rows, &real_columns);
-    for (int y = 0; y < real_rows; y++)
-        for (int x = 0; x < real_columns; x++) {
-            const float *row = rows + ((size_t)y * (size_t)k + (size_t)x) * (size_t)g->tokens;
-            double entropy = 0, distance = 0, padding = 0;
-            for (int v = 0; v < k; v++, row += k) {
-                const double *far = table + (size_t)abs(v - y) * (size_t)k;
-                for (int u = 0; u < k; u++) {
-                    double a = (double)row[u];
-                    if (a > 0)
-                        entropy -= a * (double)logf(row[u]);
-                    distance += a * far[abs(u - x)];
-                    padding += v < real_rows && u < real_columns ? 0 : a;
-                }
-            }
-            average(s, entropy / most, distance, padding);
-        }
 }
 
 void mv_rows_average(mv_rows_stats *s, const mv_grid *g, int n, const float *figures)

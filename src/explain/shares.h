@@ -1,57 +1,43 @@
-/* What an attention block's rows say of each picture of a pass, head by head: the shares of a query and the figures of
- * mv_rows_stats. Rows are reduced where they lie. A device with `follow` does it in its own memory, and only shares and
- * figures are kept (mv_run_keep), to be taken when they come; from any other, the host reads the rows of one window and
- * one head at a time, and has the answer at once.
- *
- * For a rollout the mean of the heads of all blocks is kept till the last block has been seen, on the same side.
+/* Reduces the attention rows of a block in device memory, so that maps and not tensors are copied to the host: the
+ * shares of a query (`follow`), the figures of each row (`measure`), and the rollout through all attention blocks of a
+ * level. The results are kept for a probe, which reads them picture by picture when they arrive.
  */
 #ifndef MV_EXPLAIN_SHARES_H
 #define MV_EXPLAIN_SHARES_H
 
 #include "src/explain/rows.h"
-#include "src/run/state.h"
+#include "src/run/run.h"
 
+/* What the attention blocks of a level have in common. */
 typedef struct {
-    /* what is asked for */
     mv_grid grid;
-    mv_query query;
-    int heads;  /* that the block has */
-    int head;   /* the only one looked at; negative: all */
-    bool shown; /* shares and figures are made */
-    bool mean;  /* the mean of the heads is kept */
-    bool rolls; /* the last block of a rollout */
-    /* the answer, till forgotten; NULL where none is shown */
-    double *share;        /* pictures, heads looked at, windows, tokens */
-    mv_rows_stats *stats; /* pictures, heads looked at */
-    /* own: on the host */
-    float *host_mean; /* windows of the pass, tokens, tokens */
-    /* own: on a device, all in one piece, for passes of up to so many pictures */
-    mv_backend *device;
-    int pictures;
-    char *memory;
+    int heads;
+    float *query; /* (windows, tokens): the weights of the query */
 } mv_shares;
 
-/* Heads that are looked at. */
-int mv_shares_heads(const mv_shares *s);
+mv_status mv_shares_new(mv_shares *s, const mv_grid *grid, mv_query query, int heads, mv_error *e);
+void mv_shares_free(mv_shares *s); /* after the run whose probe used it */
 
-/* What comes from a device, as mv_probe.kept is told */
+/* ---- during `sees`: rows (N, heads, T, T) of a batch */
+
+/* The `part` of mv_probe.kept, in the order of arrival, and its value: (N, heads, T), (N, heads, T, 3), (N, 1, T). */
 enum { MV_SHARES_SHARE, MV_SHARES_FIGURES, MV_SHARES_ROLLED };
 
-/* Whether the answers come behind the calls, to be taken. */
-bool mv_shares_come(const mv_run *r);
+/* Keeps the shares of the query, then the figures of all rows, of every head. */
+void mv_shares_keep(const mv_shares *s, mv_run *r, mv_probe *p, const char *site, mv_tensor rows);
 
-/* Reduces a pass's rows (windows of its pictures, heads, T, T), which are dense. On a device: launches it, and keeps
- * shares, then figures for the probe under the site's name. The first pass takes memory there and writes the query;
- * later ones of no more pictures only launch. */
-mv_status mv_shares_pass(mv_shares *s, mv_run *r, mv_view rows, mv_probe *p, const char *site, mv_error *e);
-mv_status mv_shares_take(mv_shares *s, mv_run *r, int part, mv_tensor value, mv_error *e);
+/* The mean over heads (N, T, T), which is valid until the batch ends: one for each block of a rollout. */
+mv_tensor mv_shares_mean(mv_run *r, mv_tensor rows);
 
-/* q^T A~_last ... A~_first of the pass's pictures: into share (pictures, windows, tokens); on a device kept, and share
- * left alone. All n blocks, in the order of the network, have had the pass, and the last one rolls. */
-mv_status mv_shares_roll(const mv_shares *block, int n, mv_run *r, double *share, mv_probe *p, const char *site,
-                         mv_error *e);
+/* Keeps q^T A~_last ... A~_first (Abnar & Zuidema 2020, arXiv 2005.00928); mean: of all n blocks, in network order. */
+void mv_shares_roll(const mv_shares *s, mv_run *r, mv_probe *p, const char *site, const mv_tensor *mean, int n);
 
-void mv_shares_forget(mv_shares *s); /* what a pass left on the host */
-void mv_shares_free(mv_shares *s);   /* and the device's memory; the device must live still */
+/* ---- during `kept` */
+
+/* The shares (windows, tokens) of one head of a picture of the batch. */
+void mv_shares_read(const mv_shares *s, double *share, mv_tensor value, int picture, int head);
+
+/* The figures of one head of a picture, averaged over its cells. */
+mv_rows_stats mv_shares_stats(const mv_shares *s, mv_tensor value, int picture, int head);
 
 #endif

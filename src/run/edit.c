@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "src/base/pattern.h"
-#include "src/run/state.h"
+#include "src/run/run.h"
 
 typedef enum { WHOLE, HEAD, CHANNEL } axis;
 
@@ -34,50 +34,33 @@ static bool wants(mv_probe *p, const char *site)
     return false;
 }
 
-static bool ends_in(const char *site, const char *leaf)
+/* ---- axes (probe.h) */
+
+/* The first dimension that has one of these letters; -1 if there is none. */
+static int axis_of(const char *axes, const char *letters)
 {
-    size_t n = strlen(site), k = strlen(leaf);
-    return n > k && strcmp(site + n - k, leaf) == 0;
+    size_t i = strcspn(axes, letters);
+    return axes[i] ? (int)i : -1;
 }
 
-/* Whether the site has heads: (N, heads, T, d or T); the other sites of 4 dimensions are pictures (B C H W) and states
- * (N T E S). */
-static bool has_heads(const char *site)
+static int head_dim(const char *axes)
 {
-    static const char *const leaves[] = {".q", ".k", ".v", ".attn"};
-    for (int i = 0; i < 4; i++)
-        if (ends_in(site, leaves[i]))
-            return true;
-    return false;
+    return axis_of(axes, "h");
 }
 
-static bool is_states(const char *site)
+/* The dimension that holds channels: of pictures, tokens, scanned channels, a head; or the states of B and C. */
+static int channel_dim(const char *axes)
 {
-    return ends_in(site, ".mixer.h");
+    int d = axis_of(axes, "CEd");
+    return d >= 0 ? d : axis_of(axes, "S");
 }
 
-/* Sites that are made to be looked at: nothing of the network is made of them. */
-static bool only_tells(const char *site)
+/* The dimensions [*from, *to) that count tokens, or cells of a picture; false if there are none. */
+static bool token_dims(const char *axes, int *from, int *to)
 {
-    return ends_in(site, ".mixer.hidden_attn") || ends_in(site, ".mixer.state_norm");
-}
-
-/* The dimension that holds channels. */
-static int channel_dim(const char *site, int nd)
-{
-    if (nd == 4)
-        return has_heads(site) ? 3 : is_states(site) ? 2 : 1;
-    return nd - 1;
-}
-
-/* The dimensions [*from, *to) that count tokens; false when there are none. */
-static bool token_dims(const char *site, int nd, int *from, int *to)
-{
-    if (nd < 3)
-        return false;
-    *from = nd == 3 || is_states(site) ? 1 : 2;
-    *to = nd == 4 && !has_heads(site) && !is_states(site) ? 4 : *from + 1;
-    return true;
+    *from = axis_of(axes, "TH");
+    *to = *from + (*from >= 0 && axes[*from] == 'H' ? 2 : 1);
+    return *from >= 0;
 }
 
 typedef struct {
@@ -98,10 +81,10 @@ static bool chosen(const edit *t, spans s, size_t i)
 }
 
 /* value <- its mean over the tokens */
-static void average(const char *site, const int *dim, int nd, float *out, const float *in)
+static void average(const char *axes, const int *dim, int nd, float *out, const float *in)
 {
-    int from = 0, to = 0;
-    if (!token_dims(site, nd, &from, &to))
+    int from, to;
+    if (!token_dims(axes, &from, &to))
         return;
     spans s = spans_of(dim, nd, from, to);
     for (size_t o = 0; o < s.outer; o++)
@@ -114,19 +97,24 @@ static void average(const char *site, const int *dim, int nd, float *out, const 
         }
 }
 
-static spans index_spans(const edit *t, const char *site, const int *dim, int nd)
+static int index_dim(const edit *t, const char *axes)
 {
-    int d = t->along == HEAD ? 1 : channel_dim(site, nd);
+    return t->along == HEAD ? head_dim(axes) : channel_dim(axes);
+}
+
+static spans index_spans(const edit *t, const char *axes, const int *dim, int nd)
+{
+    int d = index_dim(t, axes);
     return spans_of(dim, nd, d, d + 1);
 }
 
-/* v holds n values and room for n more behind them */
-static void apply(const edit *t, const char *site, const int *dim, int nd, float *v, size_t n)
+/* v holds n values, followed by room for n more */
+static void apply(const edit *t, const char *axes, const int *dim, int nd, float *v, size_t n)
 {
-    spans s = t->along == WHOLE ? (spans){1, 1, n} : index_spans(t, site, dim, nd);
+    spans s = t->along == WHOLE ? (spans){1, 1, n} : index_spans(t, axes, dim, nd);
     float *mean = v + n;
     if (t->kind == MV_EDIT_MEAN)
-        average(site, dim, nd, mean, v);
+        average(axes, dim, nd, mean, v);
     const float *given = t->values.data;
     size_t m = t->kind == MV_EDIT_VALUES ? mv_tensor_count(t->values) : 1;
     for (size_t i = 0; i < n; i++)
@@ -134,7 +122,7 @@ static void apply(const edit *t, const char *site, const int *dim, int nd, float
             v[i] = t->kind == MV_EDIT_ZERO ? 0 : t->kind == MV_EDIT_MEAN ? mean[i] : given[i % m];
 }
 
-static bool sees(mv_probe *p, mv_run *r, const char *site, mv_view view)
+static bool sees(mv_probe *p, mv_run *r, const mv_site_info *site, mv_view view)
 {
     mv_edits *ed = (mv_edits *)p;
     size_t n = mv_view_count(view);
@@ -143,7 +131,7 @@ static bool sees(mv_probe *p, mv_run *r, const char *site, mv_view view)
         ed->room = 0;
         ed->value = malloc(2 * n * sizeof *ed->value);
         if (!ed->value) {
-            mv_run_fail(r, MV_ENOMEM, "%s: out of memory for an edit of %zu values", site, n);
+            mv_run_fail(r, MV_ENOMEM, "%s: out of memory for an edit of %zu values", site->name, n);
             return false;
         }
         ed->room = 2 * n;
@@ -152,13 +140,14 @@ static bool sees(mv_probe *p, mv_run *r, const char *site, mv_view view)
         return false;
     for (int i = 0; i < ed->n; i++) {
         const edit *t = &ed->edit[i];
-        if (!mv_pattern_match(t->patterns, site))
+        if (!mv_pattern_match(t->patterns, site->name))
             continue;
         if (t->kind == MV_EDIT_VALUES && n % mv_tensor_count(t->values)) {
-            mv_run_fail(r, MV_EINPUT, "%s: values do not fit a pass of %d pictures", t->text, mv_run_pictures(r));
+            mv_run_fail(r, MV_EINPUT, "%s: found values of another shape, expected them to fit a batch of %d pictures",
+                        t->text, mv_run_pictures(r));
             return false;
         }
-        apply(t, site, view.dim, view.nd, ed->value, n);
+        apply(t, site->axes, view.dim, view.nd, ed->value, n);
     }
     return mv_run_write(r, view, ed->value);
 }
@@ -192,7 +181,7 @@ void mv_edits_free(mv_edits *ed)
     free(ed);
 }
 
-/* "[head=3]" at the end of text: cut off patterns, and understood */
+/* Parses "[head=3]" at the end of the text, and removes it from the patterns. */
 static mv_status parse_index(edit *t, mv_error *e)
 {
     char *open = strrchr(t->patterns, '['), *equals = open ? strchr(open, '=') : NULL;
@@ -241,20 +230,20 @@ static mv_status check_site(const edit *t, const mv_site *site, mv_error *e)
 {
     char have[64], want[64];
     const int *dim = site->dim;
-    int from, to, d = t->along == HEAD ? 1 : channel_dim(site->name, site->nd);
-    if (only_tells(site->name))
-        return mv_fail(
-            e, MV_EINPUT,
-            "%s: %s only tells of the scan, and no edit of it leads on; edit mixer.dt, mixer.B, mixer.C or mixer.h",
-            t->text, site->name);
-    if (t->along == HEAD && !has_heads(site->name))
-        return mv_fail(e, MV_EINPUT, "%s: %s has no heads; q, k, v and attn have", t->text, site->name);
-    if (t->along == CHANNEL && strlen(site->name) > 5 && strcmp(site->name + strlen(site->name) - 5, ".attn") == 0)
+    int from, to, d = index_dim(t, site->axes);
+    if (site->diagnostic)
+        return mv_fail(e, MV_EINPUT,
+                       "%s: nothing depends on %s, expected an edit of a value that the scan uses: mixer.dt, mixer.B, "
+                       "mixer.C or mixer.h",
+                       t->text, site->name);
+    if (t->along == HEAD && d < 0)
+        return mv_fail(e, MV_EINPUT, "%s: %s has no heads, expected one of q, k, v and attn", t->text, site->name);
+    if (t->along == CHANNEL && d < 0)
         return mv_fail(e, MV_EINPUT, "%s: %s has no channels", t->text, site->name);
     if (t->along != WHOLE && t->index >= dim[d])
         return mv_fail(e, MV_EINPUT, "%s: %s is %s: found index %d, expected below %d", t->text, site->name,
                        mv_shape_text(have, site->nd, dim), t->index, dim[d]);
-    if (t->kind == MV_EDIT_MEAN && !token_dims(site->name, site->nd, &from, &to))
+    if (t->kind == MV_EDIT_MEAN && !token_dims(site->axes, &from, &to))
         return mv_fail(e, MV_EINPUT, "%s: %s is %s and has no tokens to average over", t->text, site->name,
                        mv_shape_text(have, site->nd, dim));
     if (t->kind != MV_EDIT_VALUES)

@@ -1,77 +1,82 @@
-/* The network, as the paper draws it.
+/* The network as the paper draws it.
  *
  *   picture -> stem /4 -> level 0 (conv) -> /2 -> level 1 (conv) -> /2 -> level 2 (tokens) -> /2 -> level 3 (tokens)
  *           -> batch norm -> mean over space -> linear
  *
- * A level's features x are updated in place by its blocks; what a block needs besides is rewound when it ends. A value
- * that fusing would lose is made by itself only where a probe wants it.
+ * The blocks of a level update its features x in place; their other memory is freed when a block ends. Operations are
+ * fused unless a probe wants a value that fusing would lose: then that value is computed on its own.
  */
 #include "src/run/forward.h"
 
 #include "src/run/ops.h"
 
-static void tap(mv_run *r, const char *leaf, mv_tensor t)
+static void tap(mv_run *r, const char *leaf, const char *axes, mv_tensor t)
 {
-    mv_tap(r, leaf, mv_view_of(t));
+    mv_tap(r, leaf, axes, mv_view_of(t));
+}
+
+static void tap_planes(mv_run *r, const char *leaf, mv_tensor t)
+{
+    mv_tap(r, leaf, "BCHW", mv_view_planes(t));
 }
 
 /* x + BN(conv(GELU(BN(conv(x))))), batch norms folded */
 static void conv_block(mv_run *r, const mv_conv_block *b, mv_tensor x)
 {
-    size_t mark = mv_mark(r);
+    size_t mark = mv_scratch_mark(r);
     mv_conv2d_onto(r, x, mv_conv2d(r, x, &b->conv1, MV_ACT_GELU_TANH), &b->conv2);
-    mv_rewind(r, mark);
-    mv_tap(r, NULL, mv_view_planes(x));
+    mv_scratch_rewind(r, mark);
+    tap_planes(r, NULL, x);
 }
 
-/* Two branches of half width: both are convolved, one is scanned, and they are joined, not multiplied: [y | z] (N T C)
- */
+/* Two branches of half width: both are convolved, and one is scanned. They are concatenated, not multiplied:
+ * [y | z] (N T C). */
 static mv_tensor mixer(mv_run *r, const mv_mixer *w, mv_tensor u)
 {
     int n = u.dim[0], t = u.dim[1], e = w->ssm.channels, rank = w->ssm.rank;
     mv_tensor xz = mv_linear(r, u, &w->in, MV_ACT_NONE, u.type);
-    mv_tensor x = mv_new(r, u.type, 3, n, t, e), yz = mv_new(r, u.type, 3, n, t, 2 * e);
+    mv_tensor x = mv_scratch_new(r, u.type, 3, n, t, e), yz = mv_scratch_new(r, u.type, 3, n, t, 2 * e);
     mv_conv1d_silu(r, x, yz, xz, w->conv_x, w->conv_z);
-    tap(r, "mixer.x", x);
-    mv_tap(r, "mixer.z", mv_view_columns(yz, e, e));
+    tap(r, "mixer.x", "NTE", x);
+    mv_tap(r, "mixer.z", "NTE", mv_view_columns(yz, e, e));
 
     mv_tensor proj = mv_linear(r, x, &w->x, MV_ACT_NONE, u.type); /* [r | B | C] */
     mv_tensor dt = {0}, h = {0};
     bool hidden = mv_wants(r, "mixer.hidden_attn"), norm = mv_wants(r, "mixer.state_norm");
     if (hidden || mv_wants(r, "mixer.dt"))
-        tap(r, "mixer.dt", dt = mv_step(r, proj, &w->ssm));
-    mv_tap(r, "mixer.B", mv_view_columns(proj, rank, MV_STATES));
-    mv_tap(r, "mixer.C", mv_view_columns(proj, rank + MV_STATES, MV_STATES));
+        tap(r, "mixer.dt", "NTE", dt = mv_step(r, proj, &w->ssm));
+    mv_tap(r, "mixer.B", "NTS", mv_view_columns(proj, rank, MV_STATES));
+    mv_tap(r, "mixer.C", "NTS", mv_view_columns(proj, rank + MV_STATES, MV_STATES));
     if (norm || mv_wants(r, "mixer.h"))
-        h = mv_new(r, MV_F32, 4, n, t, e, MV_STATES);
+        h = mv_scratch_new(r, MV_F32, 4, n, t, e, MV_STATES);
     mv_scan(r, yz, x, proj, dt, &w->ssm, h);
-    if (h.nd && mv_tap(r, "mixer.h", mv_view_of(h)))
+    if (h.nd && mv_tap(r, "mixer.h", "NTES", mv_view_of(h)))
         mv_readout(r, yz, x, proj, h, &w->ssm);
-    if (norm) /* what these two tell of is not made of them: an edit of them would lead nowhere (edit.c) */
-        tap(r, "mixer.state_norm", mv_state_norm(r, h));
+    if (norm)
+        mv_tap_diagnostic(r, "mixer.state_norm", "NT", mv_view_of(mv_state_norm(r, h)));
     if (hidden)
-        tap(r, "mixer.hidden_attn", mv_hidden(r, dt, proj, &w->ssm));
-    mv_tap(r, "mixer.y", mv_view_columns(yz, 0, e));
+        mv_tap_diagnostic(r, "mixer.hidden_attn", "NTT", mv_view_of(mv_hidden(r, dt, proj, &w->ssm)));
+    mv_tap(r, "mixer.y", "NTE", mv_view_columns(yz, 0, e));
     return yz;
 }
 
-/* softmax(q k^T / sqrt d) v, heads side by side (N T C); every token of a window attends to every token of it */
+/* softmax(q k^T / sqrt d) v, heads side by side (N T C). Every token attends to all tokens of its window. */
 static mv_tensor attention(mv_run *r, const mv_attention *w, mv_tensor u)
 {
     mv_tensor qkv = mv_linear(r, u, &w->qkv, MV_ACT_NONE, u.type), rows = {0};
-    mv_tap(r, "mixer.q", mv_view_heads(qkv, 0, w->heads));
-    mv_tap(r, "mixer.k", mv_view_heads(qkv, 1, w->heads));
-    mv_tap(r, "mixer.v", mv_view_heads(qkv, 2, w->heads));
-    mv_tensor out = mv_new(r, u.type, 3, u.dim[0], u.dim[1], u.dim[2]);
+    mv_tap(r, "mixer.q", "NhTd", mv_view_heads(qkv, 0, w->heads));
+    mv_tap(r, "mixer.k", "NhTd", mv_view_heads(qkv, 1, w->heads));
+    mv_tap(r, "mixer.v", "NhTd", mv_view_heads(qkv, 2, w->heads));
+    mv_tensor out = mv_scratch_new(r, u.type, 3, u.dim[0], u.dim[1], u.dim[2]);
     if (mv_wants(r, "mixer.attn"))
-        rows = mv_new(r, MV_F32, 4, u.dim[0], w->heads, u.dim[1], u.dim[1]);
+        rows = mv_scratch_new(r, MV_F32, 4, u.dim[0], w->heads, u.dim[1], u.dim[1]);
     mv_attention_rows(r, out, qkv, w->heads, rows);
-    if (rows.nd && mv_tap(r, "mixer.attn", mv_view_of(rows)))
+    if (rows.nd && mv_tap(r, "mixer.attn", "NhTT", mv_view_of(rows)))
         mv_attend(r, out, rows, qkv);
     return out;
 }
 
-/* x += gamma * (y W^T + b), with the product by itself where it is watched */
+/* x += gamma * (y W^T + b); if a probe watches the product, it is computed on its own */
 static void onto(mv_run *r, mv_tensor x, mv_tensor y, const mv_dense *w, mv_vector gamma, const char *site)
 {
     if (!mv_wants(r, site)) {
@@ -79,47 +84,48 @@ static void onto(mv_run *r, mv_tensor x, mv_tensor y, const mv_dense *w, mv_vect
         return;
     }
     mv_tensor out = mv_linear(r, y, w, MV_ACT_NONE, x.type);
-    tap(r, site, out);
+    tap(r, site, "NTC", out);
     mv_add_onto(r, x, out, gamma);
 }
 
 /* x += g1 mix(LN(x)); x += g2 MLP(LN(x)); mix is a mixer or self-attention */
 static void token_block(mv_run *r, const mv_token_block *b, mv_tensor x)
 {
-    size_t mark = mv_mark(r);
+    size_t mark = mv_scratch_mark(r);
     mv_tensor u = mv_layernorm(r, x, b->norm1);
-    tap(r, "norm1", u);
+    tap(r, "norm1", "NTC", u);
     mv_tensor y = b->attends ? attention(r, &b->attention, u) : mixer(r, &b->mixer, u);
     onto(r, x, y, b->attends ? &b->attention.proj : &b->mixer.out, b->gamma1, "mixer");
-    mv_rewind(r, mark);
+    mv_scratch_rewind(r, mark);
 
     u = mv_layernorm(r, x, b->norm2);
-    tap(r, "norm2", u);
+    tap(r, "norm2", "NTC", u);
     onto(r, x, mv_linear(r, u, &b->fc1, MV_ACT_GELU, u.type), &b->fc2, b->gamma2, "mlp");
-    mv_rewind(r, mark);
-    tap(r, NULL, x);
+    mv_scratch_rewind(r, mark);
+    tap(r, NULL, "NTC", x);
 }
 
-/* Blocks over whole pictures in levels 0 and 1, over windows of tokens in 2 and 3: zero-padded right and below to whole
- * windows before the blocks, cropped after them. Padding is scanned and attended to like any token. */
+/* Levels 0 and 1 apply their blocks to whole maps, levels 2 and 3 to windows of tokens: the map is zero-padded right
+ * and below to whole windows before the blocks, and cropped after them. Padding is scanned and attended to like any
+ * token. */
 static mv_tensor level(mv_run *r, const mv_level *l, int i, mv_tensor x)
 {
     int h = x.dim[1], w = x.dim[2];
     mv_tensor tokens = l->token ? mv_split(r, x, l->window) : x;
     for (int j = 0; j < l->depth; j++) {
-        mv_enter(r, MV_PART_LEVEL0 + i, "levels.%d.blocks.%d", i, j);
+        mv_path_enter(r, MV_PART_LEVEL0 + i, "levels.%d.blocks.%d", i, j);
         if (l->token)
             token_block(r, &l->token[j], tokens);
         else
             conv_block(r, &l->conv[j], tokens);
     }
     x = l->token ? mv_merge(r, tokens, l->window, h, w) : tokens;
-    mv_enter(r, MV_PART_LEVEL0 + i, "levels.%d", i);
-    mv_tap(r, NULL, mv_view_planes(x));
+    mv_path_enter(r, MV_PART_LEVEL0 + i, "levels.%d", i);
+    tap_planes(r, NULL, x);
     if (i == MV_LEVELS - 1)
         return x;
     x = mv_conv2d(r, x, &l->down, MV_ACT_NONE);
-    mv_tap(r, "downsample", mv_view_planes(x));
+    tap_planes(r, "downsample", x);
     return x;
 }
 
@@ -127,24 +133,24 @@ mv_tensor mv_forward(mv_run *r, const float *planes)
 {
     const mv_model *m = r->model;
     const mv_vector no = {0};
-    mv_enter(r, MV_PART_STEM, "%s", "");
+    mv_path_enter(r, MV_PART_STEM, "%s", "");
     mv_tensor x = mv_picture(r, planes);
-    mv_tap(r, "input", mv_view_planes(x));
+    tap_planes(r, "input", x);
     x = mv_conv2d(r, mv_conv2d(r, x, &m->stem[0], MV_ACT_RELU), &m->stem[1], MV_ACT_RELU);
-    mv_tap(r, "patch_embed", mv_view_planes(x));
+    tap_planes(r, "patch_embed", x);
     for (int i = 0; i < MV_LEVELS; i++)
         x = level(r, &m->level[i], i, x);
 
-    mv_enter(r, MV_PART_HEAD, "%s", "");
+    mv_path_enter(r, MV_PART_HEAD, "%s", "");
     mv_tensor pooled;
     if (mv_wants(r, "norm")) {
         mv_tensor normed = mv_affine(r, x, m->norm_scale, m->norm_shift);
-        mv_tap(r, "norm", mv_view_planes(normed));
-        pooled = mv_pool(r, normed, no, no);
-    } else /* the norm is affine: it may as well follow the mean */
-        pooled = mv_pool(r, x, m->norm_scale, m->norm_shift);
-    tap(r, "avgpool", pooled);
+        tap_planes(r, "norm", normed);
+        pooled = mv_mean_pool(r, normed, no, no);
+    } else /* the norm is affine, so it may be applied after the mean */
+        pooled = mv_mean_pool(r, x, m->norm_scale, m->norm_shift);
+    tap(r, "avgpool", "BC", pooled);
     mv_tensor logits = mv_linear(r, pooled, &m->head, MV_ACT_NONE, MV_F32);
-    tap(r, "head", logits);
+    tap(r, "head", "BC", logits);
     return logits;
 }

@@ -2,10 +2,10 @@
 #ifndef MV_FORWARD_H
 #define MV_FORWARD_H
 
-#include "src/run/state.h"
+#include "src/run/run_impl.h"
 
-/* One pass over r->pictures pictures; planes (pictures, 3, h, w) normalised. Returns the logits (pictures, classes) in
- * fp32 on the device; after a failure r->error says why. Named values are told to the run's probes. */
+/* Computes a batch of r->pictures pictures; planes (pictures, 3, h, w), normalised. Returns the logits (pictures,
+ * classes) as fp32 on the device. Named values are shown to the probes of the run. Failures are in r->error. */
 mv_tensor mv_forward(mv_run *r, const float *planes);
 
 #endif

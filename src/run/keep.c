@@ -1,7 +1,13 @@
-#include "src/run/keep.h"
-
+/* How kept values reach the probes, and the logits the caller.
+ *
+ * A device whose memory is the host's delivers them at once. On any other, they are copied to the staging buffer of the
+ * slot of their batch, which is sent after the batch, and they are delivered while the next batch runs. The dry run has
+ * listed them, so the buffers are created with the run. If they would be too large, values are read at once.
+ */
 #include <stdlib.h>
 #include <string.h>
+
+#include "src/run/run_impl.h"
 
 enum { ALIGN = 256 };
 
@@ -12,78 +18,111 @@ static mv_tensor shape_of(mv_view v)
     return t;
 }
 
-static void forget(mv_run *r, mv_lane *l)
+/* The shape of a kept value in a batch of so many pictures. */
+static mv_tensor shape_for(const mv_run *r, const mv_kept_value *k, int pictures)
 {
-    for (int i = 0; i < l->n; i++)
-        free(l->parcel[i].site);
-    l->n = 0;
-    l->used = l->asked = 0;
-    if (l->pass)
-        r->b->forget(r->b, l->pass);
-    l->pass = NULL;
+    mv_tensor t = k->shape;
+    t.dim[0] = t.dim[0] / r->capacity * pictures;
+    return t;
 }
 
-bool mv_lane_ready(mv_run *r, mv_lane *l)
+/* ---- the plan */
+
+/* Room for one more element of `size` bytes after n; the arrays are short. */
+static bool grow(void **array, int n, size_t size)
 {
-    mv_backend *b = r->b;
-    forget(r, l);
-    if (!b->tray_new)
-        return true;
-    if (r->wanted > l->tray.size && r->wanted <= r->most) {
-        mv_error full = {0};
-        b->tray_free(b, &l->tray);
-        if (b->tray_new(b, &l->tray, r->wanted, &full))
-            r->most = 0; /* no memory for trays: reading at once needs none */
+    void *more = n % 16 ? *array : realloc(*array, (size_t)(n + 16) * size);
+    if (more)
+        *array = more;
+    return more;
+}
+
+static void plan_value(mv_run *r, mv_probe *p, const char *site, int part, mv_view v)
+{
+    mv_plan *plan = &r->plan;
+    void *array = plan->value;
+    char *name = strdup(site);
+    if (!name || !grow(&array, plan->kept, sizeof *plan->value)) {
+        free(name);
+        mv_run_fail(r, MV_ENOMEM, "%s: out of memory", site);
+        return;
     }
-    return r->wanted <= l->tray.size;
+    plan->value = array;
+    plan->value[plan->kept++] =
+        (mv_kept_value){.probe = p, .site = name, .part = part, .shape = shape_of(v), .at = plan->transfer};
+    plan->transfer += (mv_view_count(v) * sizeof(float) + ALIGN - 1) / ALIGN * ALIGN;
+}
+
+mv_tensor mv_run_constant(mv_run *r, const float *values, int rows, int columns)
+{
+    mv_plan *plan = &r->plan;
+    mv_tensor t = mv_tensor_of(NULL, MV_F32, 2, rows, columns);
+    int i = 0;
+    while (i < plan->constants && plan->constant[i].values != values)
+        i++;
+    if (i == plan->constants) {
+        void *array = plan->constant;
+        if (!r->planning || !grow(&array, i, sizeof *plan->constant)) {
+            mv_run_fail(r, r->planning ? MV_ENOMEM : MV_EMISUSE, "%s: found a new constant, expected those of the plan",
+                        r->path);
+            return t;
+        }
+        plan->constant = array;
+        plan->constant[plan->constants++] =
+            (mv_constant){.values = values, .n = mv_tensor_count(t), .at = plan->constant_bytes};
+        plan->constant_bytes += (mv_tensor_bytes(t) + ALIGN - 1) / ALIGN * ALIGN;
+    }
+    t.data = r->memory + plan->scratch + plan->constant[i].at;
+    return t;
+}
+
+void mv_plan_free(mv_plan *plan)
+{
+    for (int i = 0; i < plan->kept; i++)
+        free(plan->value[i].site);
+    free(plan->value);
+    free(plan->constant);
+    *plan = (mv_plan){0};
 }
 
 /* ---- keeping */
 
-/* A value that is handed on at once */
-static float *piece(mv_run *r, size_t bytes)
+/* Memory for a value that is delivered at once. */
+static float *host_value(mv_run *r, size_t bytes)
 {
-    if (bytes > r->piece_room) {
-        free(r->piece);
-        r->piece = malloc(bytes);
-        r->piece_room = r->piece ? bytes : 0;
+    if (bytes > r->host_bytes) {
+        free(r->host_value);
+        r->host_value = malloc(bytes);
+        r->host_bytes = r->host_value ? bytes : 0;
     }
-    return r->piece;
+    return r->host_value;
 }
 
-/* Into the lane's tray, if it has the room */
-static bool shelve(mv_run *r, mv_probe *p, const char *site, int part, mv_view v)
+/* Copies the next value of the plan to the staging buffer. */
+static void defer(mv_run *r, const mv_probe *p, const char *site, mv_view v)
 {
-    mv_lane *l = r->way;
-    size_t bytes = (mv_view_count(v) * sizeof(float) + ALIGN - 1) / ALIGN * ALIGN;
-    l->asked += bytes;
-    if (l->asked > r->wanted)
-        r->wanted = l->asked;
-    if (bytes > l->tray.size - l->used)
-        return false;
-    if (l->n == l->room) {
-        int room = l->room ? 2 * l->room : 16;
-        mv_parcel *more = realloc(l->parcel, (size_t)room * sizeof *more);
-        if (!more)
-            return false;
-        l->parcel = more;
-        l->room = room;
-    }
-    char *name = strdup(site);
-    if (!name)
-        return false;
-    l->parcel[l->n++] = (mv_parcel){.probe = p, .site = name, .part = part, .value = shape_of(v), .at = l->used};
-    r->b->tray_put(r->b, &l->tray, l->used, v, &r->error);
-    l->used += bytes;
-    return true;
+    const mv_kept_value *k = r->next_kept < r->plan.kept ? &r->plan.value[r->next_kept++] : NULL;
+    if (k && k->probe == p && mv_tensor_same_shape(shape_for(r, k, r->pictures), shape_of(v)))
+        r->b->transfer_put(r->b, &r->current->transfer, k->at, v, &r->error);
+    else
+        mv_run_fail(r, MV_EMISUSE, "%s: found a kept value that differs from the plan, expected %s", site,
+                    k ? k->site : "no more");
 }
 
 void mv_run_keep(mv_run *r, mv_probe *p, const char *site, int part, mv_view v)
 {
-    if (r->error.code || shelve(r, p, site, part, v))
+    if (r->error.code)
         return;
+    if (r->planning) {
+        plan_value(r, p, site, part, v);
+        return;
+    }
+    if (r->deferred) {
+        defer(r, p, site, v);
+        return;
+    }
     mv_tensor value = shape_of(v);
-    value.data = piece(r, mv_view_count(v) * sizeof(float));
+    value.data = host_value(r, mv_view_count(v) * sizeof(float));
     if (!value.data)
         mv_run_fail(r, MV_ENOMEM, "%s: out of memory for %zu captured values", site, mv_view_count(v));
     else if (mv_run_read(r, v, value.data))
@@ -92,54 +131,70 @@ void mv_run_keep(mv_run *r, mv_probe *p, const char *site, int part, mv_view v)
 
 void mv_keep_logits(mv_run *r, mv_tensor logits)
 {
-    if (!r->error.code && !shelve(r, NULL, "head", 0, mv_view_of(logits)) && r->way->logits)
-        mv_run_read(r, mv_view_of(logits), r->way->logits);
+    if (r->error.code)
+        return;
+    if (r->planning)
+        plan_value(r, NULL, "head", 0, mv_view_of(logits));
+    else if (r->deferred)
+        defer(r, NULL, "head", mv_view_of(logits));
+    else if (r->current->logits)
+        mv_run_read(r, mv_view_of(logits), r->current->logits);
 }
 
 /* ---- delivery */
 
-void mv_lane_send(mv_run *r, mv_lane *l)
+void mv_keep_begin(mv_run *r)
 {
-    if (r->error.code || l->used == 0)
-        return;
-    l->first = r->first;
-    l->pictures = r->pictures;
-    l->sent = !r->b->tray_send(r->b, &l->tray, l->used, &r->error);
+    mv_backend *b = r->b;
+    mv_error full = {0};
+    r->deferred = r->plan.transfer <= b->transfer_max;
+    for (int i = 0; i < MV_SLOTS && r->deferred; i++)
+        if (i < 2 || r->capacity > 1) /* a batch of one picture is never short */
+            r->deferred = !b->transfer_new(b, &r->slot[i].transfer, r->plan.transfer, &full);
 }
 
-void mv_lane_deliver(mv_run *r, mv_lane *l)
+void mv_slot_send(mv_run *r, mv_slot *s)
+{
+    if (r->error.code || !r->deferred)
+        return;
+    s->first = r->first;
+    s->pictures = r->pictures;
+    s->sent = !r->b->transfer_send(r->b, &s->transfer, r->plan.transfer, &r->error);
+}
+
+void mv_slot_deliver(mv_run *r, mv_slot *s)
 {
     int first = r->first, pictures = r->pictures;
-    if (!l->sent)
+    if (!s->sent)
         return;
-    l->sent = false;
-    bool failed = r->error.code; /* the first failure stays; what is on its way must land all the same */
+    s->sent = false;
+    bool failed = r->error.code; /* the first failure is reported, but the transfer must end all the same */
     mv_error later = {0};
-    if (r->b->tray_wait(r->b, &l->tray, failed ? &later : &r->error) || failed)
+    if (r->b->transfer_wait(r->b, &s->transfer, failed ? &later : &r->error) || failed)
         return;
-    r->first = l->first;
-    r->pictures = l->pictures;
-    for (int i = 0; i < l->n && !r->error.code; i++) {
-        const mv_parcel *p = &l->parcel[i];
-        mv_tensor value = p->value;
-        value.data = (char *)l->tray.host + p->at;
-        if (p->probe)
-            p->probe->kept(p->probe, r, p->site, p->part, value);
-        else if (l->logits)
-            memcpy(l->logits, value.data, mv_tensor_bytes(value));
+    r->first = s->first;
+    r->pictures = s->pictures;
+    for (int i = 0; i < r->plan.kept && !r->error.code; i++) {
+        const mv_kept_value *k = &r->plan.value[i];
+        mv_tensor value = shape_for(r, k, s->pictures);
+        value.data = (char *)s->transfer.host + k->at;
+        if (k->probe)
+            k->probe->kept(k->probe, r, k->site, k->part, value);
+        else if (s->logits)
+            memcpy(s->logits, value.data, mv_tensor_bytes(value));
     }
     r->first = first;
     r->pictures = pictures;
 }
 
-void mv_lanes_free(mv_run *r)
+void mv_keep_end(mv_run *r)
 {
-    for (int i = 0; i < MV_LANES; i++) {
-        mv_lane *l = &r->lane[i];
-        forget(r, l);
-        free(l->parcel);
-        if (r->b->tray_new)
-            r->b->tray_free(r->b, &l->tray);
+    for (int i = 0; i < MV_SLOTS; i++) {
+        if (r->slot[i].recording)
+            r->b->forget(r->b, r->slot[i].recording);
+        if (r->b->transfer_free)
+            r->b->transfer_free(r->b, &r->slot[i].transfer);
     }
-    free(r->piece);
+    free(r->host_value);
+    mv_plan_free(&r->plan);
 }

@@ -1,46 +1,61 @@
-/* The operations the network is written in: shape-checked, counted, with their output in the run's scratch.
- * After a failure they do nothing, so forward.c reads as equations and asks for the error once.
+/* The operations that the network is written in. They check shapes, count multiply-adds and allocate their output in
+ * the scratch of the run. After a failure they do nothing, so forward.c reads as equations and checks the error once.
  *
  * Letters as in backend.h. `_onto` adds to its first tensor in place: x += gamma * f(y).
  */
 #ifndef MV_OPS_H
 #define MV_OPS_H
 
-#include "src/run/state.h"
+#include "src/run/run.h"
 
-/* ---- scratch: what was made since a mark is given back by the rewind */
-size_t mv_mark(const mv_run *r);
-void mv_rewind(mv_run *r, size_t mark);
-mv_tensor mv_new(mv_run *r, mv_dtype type, int nd, ...);
+/* ---- scratch. Values are allocated from the front of one block of memory, and freed together by a rewind to a mark.
+ */
+size_t mv_scratch_mark(const mv_run *r);
+void mv_scratch_rewind(mv_run *r, size_t mark);
+mv_tensor mv_scratch_new(mv_run *r, mv_dtype type, int nd, ...);
+/* From the back of the block: valid until the batch ends, whatever is rewound. */
+mv_tensor mv_scratch_hold(mv_run *r, mv_dtype type, int nd, ...);
 
-/* ---- names: values are told to the probes as PATH.leaf, or PATH alone for leaf NULL */
-void mv_enter(mv_run *r, int part, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* ---- names: a value is shown to the probes as PATH.leaf, or as PATH if leaf is NULL */
+void mv_path_enter(mv_run *r, int part, const char *format, ...) __attribute__((format(printf, 3, 4)));
 bool mv_wants(const mv_run *r, const char *leaf);
-bool mv_tap(mv_run *r, const char *leaf, mv_view v); /* true if a probe changed the value */
+/* `axes` as in probe.h, one letter for each dimension. True if a probe changed the value. */
+bool mv_tap(mv_run *r, const char *leaf, const char *axes, mv_view v);
+/* A diagnostic value: nothing downstream depends on it. */
+void mv_tap_diagnostic(mv_run *r, const char *leaf, const char *axes, mv_view v);
 
-mv_view mv_view_planes(mv_tensor x);                        /* B H W C seen as B C H W */
+mv_view mv_view_planes(mv_tensor x);                        /* B H W C as B C H W */
 mv_view mv_view_columns(mv_tensor x, int from, int n);      /* columns of the last dimension */
-mv_view mv_view_heads(mv_tensor qkv, int which, int heads); /* N T 3C, packed (3, heads, d): N heads T d of q, k or v */
+mv_view mv_view_heads(mv_tensor qkv, int which, int heads); /* N T 3C, packed (3, h, d), as N h T d: q, k or v */
 
-/* ---- operations */
+/* ---- products (op_products.c) */
 mv_tensor mv_picture(mv_run *r, const float *planes);                                     /* B H W 3 */
 mv_tensor mv_conv2d(mv_run *r, mv_tensor x, const mv_conv *w, mv_act act);                /* B ceil(H/s) ceil(W/s) O */
 void mv_conv2d_onto(mv_run *r, mv_tensor x, mv_tensor y, const mv_conv *w);               /* x += conv(y) */
 mv_tensor mv_linear(mv_run *r, mv_tensor x, const mv_dense *w, mv_act act, mv_dtype out); /* ... O */
 void mv_linear_onto(mv_run *r, mv_tensor x, mv_tensor y, const mv_dense *w, mv_vector gamma);
 void mv_add_onto(mv_run *r, mv_tensor x, mv_tensor y, mv_vector gamma);
+
+/* ---- tokens (op_tokens.c) */
 mv_tensor mv_layernorm(mv_run *r, mv_tensor x, const mv_vector norm[2]);
+mv_tensor mv_split(mv_run *r, mv_tensor x, int window);               /* N s*s C; a view if the map is one window */
+mv_tensor mv_merge(mv_run *r, mv_tensor x, int window, int h, int w); /* B h w C */
+mv_tensor mv_affine(mv_run *r, mv_tensor x, mv_vector scale, mv_vector shift);
+mv_tensor mv_mean_pool(mv_run *r, mv_tensor x, mv_vector scale, mv_vector shift); /* B C */
+
+/* ---- the mixer (op_mixer.c) */
 void mv_conv1d_silu(mv_run *r, mv_tensor x, mv_tensor yz, mv_tensor xz, mv_vector wx, mv_vector wz);
 mv_tensor mv_step(mv_run *r, mv_tensor proj, const mv_ssm *w); /* N T E fp32 */
 void mv_scan(mv_run *r, mv_tensor yz, mv_tensor x, mv_tensor proj, mv_tensor dt, const mv_ssm *w, mv_tensor h);
 void mv_readout(mv_run *r, mv_tensor yz, mv_tensor x, mv_tensor proj, mv_tensor h, const mv_ssm *w);
 mv_tensor mv_state_norm(mv_run *r, mv_tensor h);                               /* N T fp32 */
 mv_tensor mv_hidden(mv_run *r, mv_tensor dt, mv_tensor proj, const mv_ssm *w); /* N T T fp32 */
+
+/* ---- attention (op_attention.c) */
 void mv_attention_rows(mv_run *r, mv_tensor out, mv_tensor qkv, int heads, mv_tensor rows);
 void mv_attend(mv_run *r, mv_tensor out, mv_tensor rows, mv_tensor qkv);
-mv_tensor mv_split(mv_run *r, mv_tensor x, int window);               /* N s*s C; a view where the map is one window */
-mv_tensor mv_merge(mv_run *r, mv_tensor x, int window, int h, int w); /* B h w C */
-mv_tensor mv_affine(mv_run *r, mv_tensor x, mv_vector scale, mv_vector shift);
-mv_tensor mv_pool(mv_run *r, mv_tensor x, mv_vector scale, mv_vector shift); /* B C */
+mv_tensor mv_follow(mv_run *r, mv_tensor rows, mv_tensor from, bool residual); /* N h T, from N h T T and W T; fp32 */
+void mv_mean_heads(mv_run *r, mv_tensor out, mv_tensor rows);                  /* out N T T */
+mv_tensor mv_measure(mv_run *r, mv_tensor rows, int h, int w);                 /* N h T 3, for maps of h x w cells */
 
 #endif

@@ -1,5 +1,5 @@
-/* Probes watch or change the named values of a run, by the site names that PyTorch users know (sites in man/).
- * A probe is asked first, then shown: what nobody wants is never made.
+/* Probes watch or change the named values of a run. The names (sites) are PyTorch's module paths: see mvscope-sites(1).
+ * A probe is first asked which sites it wants; values that nobody wants are not computed.
  */
 #ifndef MV_PROBE_H
 #define MV_PROBE_H
@@ -12,18 +12,31 @@
 typedef struct mv_run mv_run;
 typedef struct mv_probe mv_probe;
 
+/* What is known of a site. `axes` has a letter for each dimension of the value:
+ *
+ *     B pictures, N windows of all pictures, picture-major (one of them is always first)
+ *     C channels, H rows, W columns, T tokens of a window, E scanned channels, S states, h heads, d channels of a head
+ *
+ * "BCHW", "NTC", "NhTT". The strings are valid during the call. */
+typedef struct {
+    const char *name, *axes;
+    bool diagnostic; /* nothing downstream depends on the value, so changing it has no effect */
+} mv_site_info;
+
 struct mv_probe {
     bool (*wants)(mv_probe *, const char *site);
-    /* `value` is the site's public shape over device memory: mv_run_read and mv_run_write move it. The first
-     * dimension counts the pictures of this pass, or their windows, picture-major; mv_run_first says which picture is
-     * the first. Returns true if it changed the value. Trouble is told by mv_run_fail. */
-    bool (*sees)(mv_probe *, mv_run *, const char *site, mv_view value);
-    /* Receives what `sees` asked for by mv_run_keep, fp32; the value is gone after the call. mv_run_first and
-     * mv_run_pictures are those of the value's pass. NULL: the probe reads, or changes, in `sees`. Where every probe of
-     * a run has it, a device that records passes may leave `sees` out from the third pass on: it must ask for the same
-     * every time, and do nothing besides. */
+    /* Called when the value exists. `value` has the public shape of the site and lies in device memory: mv_run_read and
+     * mv_run_write copy it. mv_run_first says which picture is the first of this batch. Returns true if it changed the
+     * value. Failures are reported by mv_run_fail. */
+    bool (*sees)(mv_probe *, mv_run *, const mv_site_info *site, mv_view value);
+    /* Receives the values that `sees` passed to mv_run_keep, as fp32; they are invalid after the call. mv_run_first and
+     * mv_run_pictures refer to the batch of the value.
+     *
+     * NULL: the probe reads or changes values in `sees`. Otherwise `sees` must do the same for every batch and have no
+     * other effect, because it is also called by the dry run that plans the memory, and is not called for batches that
+     * a device replays. */
     void (*kept)(mv_probe *, mv_run *, const char *site, int part, mv_tensor value);
-    mv_probe *next; /* asked after this one; NULL ends the chain */
+    mv_probe *next; /* called after this one; NULL ends the chain */
 };
 
 #endif

@@ -1,72 +1,56 @@
 #include "src/run/run.h"
 
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "src/device/null.h"
 #include "src/run/forward.h"
-#include "src/run/keep.h"
+#include "src/run/run_impl.h"
 
-/* The run's own probe in a dry run: what the real chain wants is planned for, but not shown. */
-typedef struct {
-    mv_probe probe;
-    mv_probe *chain;
-} shadow;
+/* ---- the run */
 
-static bool shadow_wants(mv_probe *p, const char *site)
+/* Takes the plan, also on failure. */
+static mv_run *run_with(const mv_model *model, int h, int w, int capacity, mv_probe *probes, mv_plan *plan, mv_error *e)
 {
-    for (mv_probe *q = ((shadow *)p)->chain; q; q = q->next)
-        if (q->wants(q, site))
-            return true;
-    return false;
-}
-
-static bool shadow_sees(mv_probe *p, mv_run *r, const char *site, mv_view value)
-{
-    (void)p, (void)r, (void)site, (void)value;
-    return false;
-}
-
-static mv_run *run_with(const mv_model *model, int h, int w, int capacity, mv_probe *probes, size_t scratch,
-                        mv_error *e)
-{
+    size_t bytes = plan->scratch + plan->constant_bytes;
     mv_run *r = calloc(1, sizeof *r);
     if (!r) {
+        mv_plan_free(plan);
         mv_fail_memory(e, "run");
         return NULL;
     }
-    *r = (mv_run){.model = model,
-                  .b = model->backend,
-                  .probes = probes,
-                  .h = h,
-                  .w = w,
-                  .capacity = capacity,
-                  .size = scratch,
-                  .most = MV_TRAY_MOST};
-    r->way = r->lane;
-    r->base = r->b->alloc(r->b, scratch);
-    if (!r->base) {
-        free(r);
-        mv_fail(e, MV_ENOMEM,
-                "%s: out of memory: %.1f MB of scratch for %d pictures of %dx%d; fewer at a time need less",
-                model->backend->name, (double)scratch * 1e-6, capacity, h, w);
-        return NULL;
-    }
-    return r;
+    *r = (mv_run){
+        .model = model, .b = model->backend, .probes = probes, .h = h, .w = w, .capacity = capacity, .plan = *plan};
+    r->current = r->slot;
+    r->memory = r->b->alloc(r->b, bytes ? bytes : 1);
+    if (r->memory)
+        return r;
+    mv_fail(e, MV_ENOMEM, "%s: out of memory: %.1f MB of scratch for %d pictures of %dx%d; fewer at a time need less",
+            r->b->name, (double)bytes * 1e-6, capacity, h, w);
+    mv_plan_free(&r->plan);
+    free(r);
+    return NULL;
 }
 
-/* Bytes of scratch that one pass needs, from a dry run of the same network with the same wants. */
-static mv_status scratch_size(const mv_model *model, int h, int w, int capacity, mv_probe *probes, size_t *bytes,
-                              mv_error *e)
+/* Plans a full batch by a dry run of the same network with the same probes: those that keep values are called, of the
+ * others it is only asked what they want. */
+static mv_status plan_of(const mv_model *model, int h, int w, int capacity, mv_probe *probes, mv_plan *out, mv_error *e)
 {
-    mv_status s = MV_ENOMEM;
+    mv_plan endless = {.scratch = (size_t)1 << 62}; /* never touched */
     mv_backend *null = mv_null_new(model->backend->act, e);
     mv_model *shape = null ? mv_model_new(&model->config, null, NULL, e) : NULL;
-    shadow sh = {.probe = {.wants = shadow_wants, .sees = shadow_sees}, .chain = probes};
-    mv_run *dry = shape ? run_with(shape, h, w, capacity, probes ? &sh.probe : NULL, SIZE_MAX / 2, e) : NULL;
+    mv_run *dry = shape ? run_with(shape, h, w, capacity, probes, &endless, e) : NULL;
+    mv_status s = MV_ENOMEM;
     if (dry) {
+        dry->planning = true;
         s = mv_run_forward(dry, NULL, capacity, NULL, e);
-        *bytes = dry->peak ? dry->peak : 1;
+        *out = dry->plan;
+        out->scratch = dry->peak;
+        dry->plan = (mv_plan){0};
+        if (s)
+            mv_plan_free(out);
     } else if (e)
         s = e->code;
     mv_run_free(dry);
@@ -76,24 +60,40 @@ static mv_status scratch_size(const mv_model *model, int h, int w, int capacity,
     return s;
 }
 
+static mv_status write_constants(mv_run *r, mv_error *e)
+{
+    mv_status s = MV_OK;
+    for (int i = 0; i < r->plan.constants && !s; i++) {
+        const mv_constant *c = &r->plan.constant[i];
+        mv_tensor t = mv_tensor_of(r->memory + r->plan.scratch + c->at, MV_F32, 1, (int)c->n);
+        s = r->b->write(r->b, mv_view_of(t), c->values, e);
+    }
+    return s;
+}
+
 mv_run *mv_run_new(const mv_model *model, int h, int w, int capacity, mv_probe *probes, mv_error *e)
 {
     mv_error mine = {0};
     if (!e)
         e = &mine;
     if (h < MV_SIZE_MIN || w < MV_SIZE_MIN || h > MV_SIZE_MAX || w > MV_SIZE_MAX || capacity < 1) {
-        mv_fail(e, MV_EINPUT, "run: %d pictures of %dx%d pixels, expected at least one of %d to %d a side", capacity, h,
-                w, MV_SIZE_MIN, MV_SIZE_MAX);
+        mv_fail(e, MV_EINPUT, "run: found %d pictures of %dx%d pixels, expected at least one of %d to %d a side",
+                capacity, h, w, MV_SIZE_MIN, MV_SIZE_MAX);
         return NULL;
     }
-    for (;; capacity = (capacity + 1) / 2) { /* what does not fit at once goes in several passes */
-        size_t bytes = 0;
+    for (;; capacity = (capacity + 1) / 2) {
+        mv_plan plan = {0};
         mv_error full = {0};
-        if (scratch_size(model, h, w, capacity, probes, &bytes, e))
+        if (plan_of(model, h, w, capacity, probes, &plan, e))
             return NULL;
-        mv_run *r = run_with(model, h, w, capacity, probes, bytes, &full);
-        if (r)
-            return r;
+        mv_run *r = run_with(model, h, w, capacity, probes, &plan, &full);
+        if (r) {
+            mv_keep_begin(r);
+            if (!write_constants(r, e))
+                return r;
+            mv_run_free(r);
+            return NULL;
+        }
         if (full.code != MV_ENOMEM || capacity == 1) {
             mv_fail(e, full.code, "%s", full.text);
             return NULL;
@@ -105,55 +105,58 @@ void mv_run_free(mv_run *r)
 {
     if (!r)
         return;
-    mv_lanes_free(r);
-    r->b->release(r->b, r->base);
+    mv_keep_end(r);
+    r->b->release(r->b, r->memory);
     free(r);
 }
 
-size_t mv_run_memory(const mv_run *r)
-{
-    return r->size;
-}
+/* ---- batches */
 
-/* Whether the same ops on the same addresses do every pass: what is watched, if at all, is only kept. */
+/* True if every batch consists of the same operations on the same addresses, so that a recording can be replayed:
+ * probes, if there are any, only keep values, and these are delivered later. */
 static bool repeats(const mv_run *r)
 {
-    if (r->pictures < r->capacity)
+    if (!r->b->record || !r->deferred || r->pictures < r->capacity)
         return false;
     for (const mv_probe *p = r->probes; p; p = p->next)
         if (!p->kept)
             return false;
-    return r->b->record;
+    return true;
 }
 
-/* One pass over r->pictures. A device that can is asked at the second time to record it, and from then on to do all of
- * it at once. */
-static void pass(mv_run *r, mv_lane *l, mv_lane *before, const float *planes, size_t values)
+/* Computes r->pictures pictures. A device that can record does so at the second full batch, and replays the recording
+ * from then on. */
+static void batch(mv_run *r, const float *planes, size_t values)
 {
     mv_backend *b = r->b;
+    mv_slot *s = r->current;
     bool may = repeats(r);
-    if (may && l->pass) {
-        b->replay(b, l->pass, planes, values, &r->error);
+    if (may && s->recording) {
+        b->replay(b, s->recording, planes, values, &r->error);
         return;
     }
-    bool room = mv_lane_ready(r, l);
-    if (!room)
-        mv_lane_deliver(r, before); /* what is read at once must not come before it */
-    bool records = room && may && !l->pass && r->done == r->pictures && !b->record(b, &r->error);
-    r->used = 0;
-    memset(r->macs, 0, sizeof r->macs);
-    memset(r->attention_macs, 0, sizeof r->attention_macs);
+    bool records = may && r->pictures_last == r->pictures && !b->record(b, &r->error);
+    r->used = r->held = 0;
+    r->next_kept = 0;
+    r->costs = (mv_costs){0};
     mv_keep_logits(r, mv_forward(r, planes));
-    r->done = r->error.code ? 0 : r->pictures;
+    r->pictures_last = r->error.code ? 0 : r->pictures;
     if (records) {
-        mv_error e = {0}; /* a recording is ended whatever became of the ops */
-        b->recorded(b, &l->pass, r->error.code ? &e : &r->error);
+        mv_error ignored = {0}; /* a recording must be ended even if an operation failed */
+        b->recorded(b, &s->recording, r->error.code ? &ignored : &r->error);
         if (!r->error.code)
-            b->replay(b, l->pass, planes, values, &r->error);
+            b->replay(b, s->recording, planes, values, &r->error);
     }
 }
 
-static mv_status told(const mv_run *r, mv_error *e)
+static mv_slot *next_slot(mv_run *r)
+{
+    if (r->pictures < r->capacity)
+        return &r->slot[2];
+    return &r->slot[r->current == &r->slot[0] ? 1 : 0];
+}
+
+static mv_status error_copy(const mv_run *r, mv_error *e)
 {
     return r->error.code ? mv_fail(e, r->error.code, "%s", r->error.text) : MV_OK;
 }
@@ -163,34 +166,92 @@ mv_status mv_run_feed(mv_run *r, const float *planes, int pictures, float *logit
     size_t picture = (size_t)3 * (size_t)r->h * (size_t)r->w, classes = (size_t)r->model->config.classes;
     r->error = (mv_error){0};
     for (r->first = 0; r->first < pictures && !r->error.code; r->first += r->pictures) {
-        mv_lane *before = r->way;
+        mv_slot *before = r->current;
         r->pictures = pictures - r->first < r->capacity ? pictures - r->first : r->capacity;
-        r->way = r->pictures < r->capacity ? &r->lane[2] : r->way == r->lane ? r->lane + 1 : r->lane;
-        r->way->logits = logits ? logits + (size_t)r->first * classes : NULL;
-        pass(r, r->way, before, planes ? planes + (size_t)r->first * picture : NULL, (size_t)r->pictures * picture);
-        mv_lane_send(r, r->way);
-        mv_lane_deliver(r, before); /* while this pass runs */
+        r->current = next_slot(r);
+        r->current->logits = logits ? logits + (size_t)r->first * classes : NULL;
+        batch(r, planes ? planes + (size_t)r->first * picture : NULL, (size_t)r->pictures * picture);
+        mv_slot_send(r, r->current);
+        mv_slot_deliver(r, before); /* while this batch runs */
     }
     if (r->error.code)
-        mv_lane_deliver(r, r->way); /* drops it, once it has landed */
-    return told(r, e);
+        mv_slot_deliver(r, r->current); /* waits for the transfer and drops the values */
+    return error_copy(r, e);
 }
 
 bool mv_run_pending(const mv_run *r)
 {
-    return r->way->sent;
+    return r->current->sent;
 }
 
 mv_status mv_run_settle(mv_run *r, mv_error *e)
 {
-    mv_lane_deliver(r, r->way);
+    mv_slot_deliver(r, r->current);
     if (!r->error.code)
         r->b->finish(r->b, &r->error);
-    return told(r, e);
+    return error_copy(r, e);
 }
 
 mv_status mv_run_forward(mv_run *r, const float *planes, int pictures, float *logits, mv_error *e)
 {
     mv_status s = mv_run_feed(r, planes, pictures, logits, e);
     return s ? s : mv_run_settle(r, e);
+}
+
+/* ---- what others may know and do */
+
+int mv_run_height(const mv_run *r)
+{
+    return r->h;
+}
+
+int mv_run_width(const mv_run *r)
+{
+    return r->w;
+}
+
+int mv_run_capacity(const mv_run *r)
+{
+    return r->capacity;
+}
+
+size_t mv_run_memory(const mv_run *r)
+{
+    return r->plan.scratch + r->plan.constant_bytes;
+}
+
+mv_costs mv_run_costs(const mv_run *r)
+{
+    return r->costs;
+}
+
+bool mv_run_read(mv_run *r, mv_view v, float *host)
+{
+    return !r->error.code && !r->b->read(r->b, host, v, &r->error);
+}
+
+bool mv_run_write(mv_run *r, mv_view v, const float *host)
+{
+    return !r->error.code && !r->b->write(r->b, v, host, &r->error);
+}
+
+int mv_run_first(const mv_run *r)
+{
+    return r->first;
+}
+
+int mv_run_pictures(const mv_run *r)
+{
+    return r->pictures;
+}
+
+void mv_run_fail(mv_run *r, mv_status code, const char *format, ...)
+{
+    if (r->error.code)
+        return;
+    va_list args;
+    va_start(args, format);
+    vsnprintf(r->error.text, sizeof r->error.text, format, args);
+    va_end(args);
+    r->error.code = code;
 }

@@ -1,5 +1,6 @@
 #include "src/run/sites.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,7 +18,7 @@ static bool wants_all(mv_probe *p, const char *site)
     return true;
 }
 
-static bool list(mv_probe *p, mv_run *r, const char *site, mv_view v)
+static bool list(mv_probe *p, mv_run *r, const mv_site_info *site, mv_view v)
 {
     mv_sites *s = ((lister *)p)->out;
     if (s->n == s->room) {
@@ -31,7 +32,8 @@ static bool list(mv_probe *p, mv_run *r, const char *site, mv_view v)
         s->room = room;
     }
     mv_site *t = &s->site[s->n];
-    *t = (mv_site){.name = strdup(site), .nd = v.nd};
+    *t = (mv_site){.name = strdup(site->name), .diagnostic = site->diagnostic, .nd = v.nd};
+    snprintf(t->axes, sizeof t->axes, "%s", site->axes);
     if (!t->name) {
         mv_run_fail(r, MV_ENOMEM, "sites: out of memory");
         return false;

@@ -2,12 +2,16 @@
 #ifndef MV_SITES_H
 #define MV_SITES_H
 
+#include <stdbool.h>
+
 #include "src/base/status.h"
 #include "src/base/tensor.h"
 #include "src/model/config.h"
 
 typedef struct {
     char *name;
+    char axes[MV_MAX_DIMS + 1]; /* a letter for each dimension: see mv_site_info in probe.h */
+    bool diagnostic;            /* nothing downstream depends on the value */
     int nd, dim[MV_MAX_DIMS];
 } mv_site;
 

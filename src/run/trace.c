@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "src/base/pattern.h"
-#include "src/run/state.h"
+#include "src/run/run.h"
 
 typedef struct {
     char *name;
@@ -47,7 +47,7 @@ static kept *entry(mv_trace *t, const char *site)
     return k;
 }
 
-/* One more pass behind what is kept; false without memory. */
+/* Appends the value of one batch; false without memory. */
 static bool append(kept *k, mv_tensor v)
 {
     size_t old = k->value.nd ? mv_tensor_count(k->value) : 0, more = mv_tensor_count(v),
@@ -69,9 +69,9 @@ static bool append(kept *k, mv_tensor v)
     return true;
 }
 
-static bool sees(mv_probe *p, mv_run *r, const char *site, mv_view v)
+static bool sees(mv_probe *p, mv_run *r, const mv_site_info *site, mv_view v)
 {
-    mv_run_keep(r, p, site, 0, v);
+    mv_run_keep(r, p, site->name, 0, v);
     return false;
 }
 

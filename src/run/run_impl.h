@@ -1,0 +1,78 @@
+/* The state of one execution, for the files of this room: run.c creates it and computes batches, keep.c delivers kept
+ * values, the ops work on it.
+ */
+#ifndef MV_RUN_IMPL_H
+#define MV_RUN_IMPL_H
+
+#include "src/run/run.h"
+
+/* A value that a probe keeps. */
+typedef struct {
+    mv_probe *probe; /* NULL: the logits */
+    char *site;
+    int part;
+    mv_tensor shape; /* for a full batch */
+    size_t at;       /* byte in the staging buffer */
+} mv_kept_value;
+
+typedef struct {
+    const float *values;
+    size_t n, at; /* byte behind the scratch */
+} mv_constant;
+
+/* What the dry run found: everything that a full batch needs. */
+typedef struct {
+    size_t scratch;        /* bytes */
+    size_t constant_bytes; /* behind it */
+    size_t transfer;       /* bytes of a staging buffer */
+    int constants, kept;
+    mv_constant *constant;
+    mv_kept_value *value; /* in the order of the calls, the logits last */
+} mv_plan;
+
+/* Double buffering: full batches alternate between two slots, so that the results of one are delivered while the next
+ * one runs. A short batch uses the third slot, because a recording fits one batch size only. */
+enum { MV_SLOTS = 3 };
+typedef struct {
+    mv_transfer transfer;
+    void *recording;     /* of the device, or NULL */
+    bool sent;           /* the results of the batch that follows are on their way */
+    int first, pictures; /* its pictures */
+    float *logits;       /* where its logits go; or NULL */
+} mv_slot;
+
+struct mv_run {
+    const mv_model *model;
+    mv_backend *b;
+    mv_error error; /* the first failure; operations do nothing after it */
+    mv_probe *probes;
+    int h, w, capacity;
+    int pictures, first; /* of the current batch */
+    char path[64];       /* prefix of site names: "levels.2.blocks.0" */
+    int part;            /* MV_PART_ that costs are added to */
+    mv_costs costs;
+
+    char *memory;            /* scratch, then the constants */
+    size_t used, held, peak; /* bytes of scratch: from the front, until rewound; from the back, until the batch ends */
+    bool planning;           /* this is the dry run: it writes the plan */
+    mv_plan plan;
+
+    bool deferred; /* kept values go through staging buffers, and are delivered after the batch */
+    int next_kept; /* index into plan.value */
+    mv_slot slot[MV_SLOTS], *current;
+    int pictures_last; /* of the last batch that was not a replay; 0 if it failed */
+    float *host_value; /* memory for a value that is delivered at once */
+    size_t host_bytes;
+};
+
+/* ---- keep.c */
+
+/* Creates the staging buffers, and decides whether kept values are deferred. */
+void mv_keep_begin(mv_run *r);
+void mv_keep_logits(mv_run *r, mv_tensor logits);
+void mv_slot_send(mv_run *r, mv_slot *s);
+void mv_slot_deliver(mv_run *r, mv_slot *s); /* hands on what was sent and has not been delivered yet */
+void mv_keep_end(mv_run *r);
+void mv_plan_free(mv_plan *plan);
+
+#endif
