@@ -143,8 +143,8 @@ static mv_status group_new(group *g, const call *c, int batch, mv_error *e)
 static void fail_group(stream *s, group *g, const mv_error *e)
 {
     for (int i = 0; i < g->n; i++) {
-        char text[sizeof e->text + 64];
-        snprintf(text, sizeof text, "%.200s: %s", s->o.path[g->picture[i]->operand], e->text);
+        char text[640];
+        snprintf(text, sizeof text, "%.200s: %.400s", s->o.path[g->picture[i]->operand], e->text);
         writers_complain(s->writers, text);
         s->failed++;
         job_free(g->picture[i]);
