@@ -150,10 +150,14 @@ static void one_more_reader(inputs *all)
     pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
-inputs *inputs_new(const session *s, const operands *o, input_options how)
+inputs *inputs_new(const session *s, const operands *o, input_options how, mv_error *e)
 {
-    inputs *all = must(calloc(1, sizeof *all));
+    inputs *all = calloc(1, sizeof *all);
     cpu_set_t mine;
+    if (!all) {
+        mv_fail_memory(e, "pictures");
+        return NULL;
+    }
     all->s = s, all->o = o;
     all->options = (mv_picture_options){.ignore_exif = how.no_exif, .max_pixels = how.max_pixels};
     all->cores = how.threads ? how.threads : sched_getaffinity(0, sizeof mine, &mine) ? 1 : CPU_COUNT(&mine);

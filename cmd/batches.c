@@ -1,0 +1,374 @@
+#include "cmd/batches.h"
+
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cmd/talk.h"
+#include "src/base/text.h"
+#include "src/run/run.h"
+
+/* One picture on its way from the decoder to a writer, which frees it. */
+typedef struct {
+    int operand, index, of, h, w;
+    mv_image image;
+    float *logits;
+    mv_maps maps[CALL_ASKS];
+} job;
+
+/* Pictures that go through the network together. */
+typedef struct {
+    int n;
+    job **picture;
+    float *logits;
+} group;
+
+struct batches {
+    call *c;
+    const operands *o;
+    const target *page, *raw;
+    writers *writers;
+    int size, h, w; /* pictures in a batch, all of one size */
+    group filling, running;
+    float *planes; /* of the group that fills; the device has its own copy of the one that runs */
+    mv_explainer *explainer;
+    mv_run *run;
+    int failed; /* besides what the writers count */
+};
+
+/* ---- jobs */
+
+static void job_free(job *j)
+{
+    if (!j)
+        return;
+    mv_image_free(&j->image);
+    for (int i = 0; i < CALL_ASKS; i++)
+        mv_maps_free(&j->maps[i]);
+    free(j->logits);
+    free(j);
+}
+
+char *picture_name(const operands *o, int i, int index, int of)
+{
+    char *path = mv_text_escape(o->path[i]), *name = NULL;
+    if (!path || of == 1)
+        return path;
+    if (asprintf(&name, "%s[%d]", path, index) < 0)
+        name = NULL;
+    free(path);
+    return name;
+}
+
+/* What a command sees of a job; ended by shot_free, also after a failure. */
+static mv_status shot_of(shot *t, const batches *b, const job *j, mv_error *e)
+{
+    const call *c = b->c;
+    char *name = picture_name(b->o, j->operand, j->index, j->of);
+    *t = (shot){.path = b->o->path[j->operand],
+                .name = name,
+                .base = name ? mv_text_base_name(name) : NULL,
+                .index = j->index,
+                .of = j->of,
+                .h = j->h,
+                .w = j->w,
+                .logits = j->logits,
+                .image = c->shows ? &j->image : NULL,
+                .maps = j->maps};
+    if (c->wants_page)
+        t->page = target_path(b->page, b->o, j->operand, j->index, j->of);
+    if (c->wants_raw)
+        t->raw = target_path(b->raw, b->o, j->operand, j->index, j->of);
+    if (!name || (c->wants_page && !t->page) || (c->wants_raw && !t->raw))
+        return mv_fail_memory(e, b->o->path[j->operand]);
+    return MV_OK;
+}
+
+static void shot_free(shot *t)
+{
+    free((char *)t->name);
+    free((char *)t->page);
+    free((char *)t->raw);
+}
+
+/* ---- writers */
+
+static mv_status write_job(void *context, void *of, FILE *out, struct mv_fonts **fonts, mv_error *e)
+{
+    batches *b = context;
+    job *j = of;
+    shot t;
+    mv_status status = shot_of(&t, b, j, e);
+    t.out = out;
+    t.fonts = fonts;
+    if (!status && t.page)
+        status = target_make_folders(b->page, t.page, e);
+    if (!status && t.raw)
+        status = target_make_folders(b->raw, t.raw, e);
+    if (!status && b->c->command->picture)
+        status = b->c->command->picture(b->c, &t, e);
+    shot_free(&t);
+    job_free(j);
+    return status;
+}
+
+/* ---- batches */
+
+static void group_free(group *g)
+{
+    for (int i = 0; i < g->n; i++)
+        job_free(g->picture[i]);
+    free(g->picture);
+    free(g->logits);
+}
+
+static void group_new(group *g, const call *c, int size)
+{
+    *g = (group){.picture = must(calloc((size_t)size, sizeof *g->picture)),
+                 .logits = must(malloc((size_t)size * (size_t)c->session.config.classes * sizeof(float)))};
+}
+
+/* Complains of each picture of the group and forgets them. */
+static void fail_group(batches *b, group *g, const mv_error *e)
+{
+    for (int i = 0; i < g->n; i++) {
+        char text[640];
+        snprintf(text, sizeof text, "%.200s: %.400s", b->o->path[g->picture[i]->operand], e->text);
+        writers_complain(b->writers, text);
+        b->failed++;
+        job_free(g->picture[i]);
+    }
+    g->n = 0;
+}
+
+static const char *class_name(void *session_, int c, char text[24])
+{
+    return session_class(session_, c, text);
+}
+
+/* The answers of picture i of the group: logits and maps, for a writer. */
+static mv_status answer(batches *b, const group *g, int i, mv_error *e)
+{
+    call *c = b->c;
+    job *j = g->picture[i];
+    size_t classes = (size_t)c->session.config.classes;
+    j->logits = malloc(classes * sizeof *j->logits);
+    if (!j->logits)
+        return mv_fail_memory(e, "logits");
+    memcpy(j->logits, g->logits + (size_t)i * classes, classes * sizeof *j->logits);
+    for (size_t k = 0; k < classes; k++)
+        if (!(j->logits[k] - j->logits[k] == 0)) /* infinite, or NaN */
+            return mv_fail(e, MV_EINPUT, "%s: the logit of class %zu is %f, expected a finite number",
+                           b->o->path[j->operand], k, (double)j->logits[k]);
+    for (int a = 0; a < c->asks; a++)
+        if (mv_explainer_explain(b->explainer, a, c->session.model, i, j->logits, class_name, &c->session, &j->maps[a],
+                                 e))
+            return e->code;
+    return MV_OK;
+}
+
+/* Tells the command about the whole batch; a failure there ends the run. */
+static mv_status end_batch(batches *b, const group *g, mv_error *e)
+{
+    call *c = b->c;
+    if (!c->command->batch)
+        return MV_OK;
+    shot *t = calloc((size_t)g->n, sizeof *t);
+    mv_status status = t ? MV_OK : mv_fail_memory(e, "batch");
+    for (int i = 0; t && i < g->n && !status; i++)
+        status = shot_of(&t[i], b, g->picture[i], e);
+    if (!status)
+        status = c->command->batch(c, t, g->n, e);
+    for (int i = 0; t && i < g->n; i++)
+        shot_free(&t[i]);
+    free(t);
+    return status;
+}
+
+/* Waits for the group that runs and hands its answers to the writers. */
+static void settle(batches *b)
+{
+    mv_error e = {0};
+    group *g = &b->running;
+    if (g->n == 0)
+        return;
+    if (mv_run_settle(b->run, &e) || end_batch(b, g, &e)) {
+        fail_group(b, g, &e);
+        b->c->broken |= b->c->command->batch != NULL;
+        return;
+    }
+    for (int i = 0; i < g->n; i++) {
+        mv_error one = {0};
+        if (answer(b, g, i, &one)) {
+            batches_fail(b, &one);
+            job_free(g->picture[i]);
+        } else {
+            writers_put(b->writers, g->picture[i]);
+            b->c->done++;
+        }
+    }
+    g->n = 0;
+}
+
+/* A run, and what explains its values, for inputs of the size at hand. */
+static mv_status prepare_run(batches *b, mv_error *e)
+{
+    call *c = b->c;
+    if (b->run && mv_run_height(b->run) == b->h && mv_run_width(b->run) == b->w)
+        return MV_OK;
+    mv_run_free(b->run);
+    mv_explainer_free(b->explainer);
+    b->run = NULL;
+    b->explainer = NULL;
+    mv_probe *probes = c->probes;
+    if (c->asks) {
+        b->explainer = mv_explainer_new(c->ask, c->asks, &c->session.config, b->h, b->w, e);
+        if (!b->explainer)
+            return e->code;
+        probes = mv_explainer_probe(b->explainer);
+        mv_probe *last = probes;
+        while (last && last->next)
+            last = last->next;
+        if (last)
+            last->next = c->probes;
+        else
+            probes = c->probes;
+    }
+    b->run = mv_run_new(c->session.model, b->h, b->w, b->size, probes, e);
+    return b->run ? MV_OK : e->code;
+}
+
+/* Starts the group that has filled up; on a GPU it runs while the next one is read. */
+static void flush(batches *b)
+{
+    mv_error e = {0};
+    if (b->filling.n == 0)
+        return;
+    settle(b);
+    mv_status status = prepare_run(b, &e);
+    if (b->explainer)
+        mv_explainer_clear(b->explainer);
+    if (status || mv_run_feed(b->run, b->planes, b->filling.n, b->filling.logits, &e)) {
+        fail_group(b, &b->filling, &e);
+        b->c->broken |= b->c->command->batch != NULL;
+        return;
+    }
+    group fed = b->filling;
+    b->filling = b->running;
+    b->running = fed;
+    if (!mv_run_pending(b->run))
+        settle(b);
+}
+
+/* ---- inputs */
+
+/* What a ready input shows: the normalisation undone. */
+static mv_status show_ready(const session *s, const input *in, int index, mv_image *out, mv_error *e)
+{
+    mv_status status = mv_image_new(out, in->w, in->h, e);
+    size_t plane = (size_t)in->h * (size_t)in->w;
+    for (size_t i = 0; !status && i < 3 * plane; i++) {
+        size_t c = i / plane;
+        float v =
+            (in->planes[(size_t)index * 3 * plane + i] * s->config.preprocess.std[c] + s->config.preprocess.mean[c]) *
+                255 +
+            0.5f;
+        out->rgb[i % plane * 3 + c] = v <= 0 ? 0 : v >= 255 ? 255 : (uint8_t)v;
+    }
+    return status;
+}
+
+/* Room for the planes of a batch of this size; what fills up with another one goes first. */
+static mv_status make_room(batches *b, const input *in, mv_error *e)
+{
+    if (b->filling.n && (b->h != in->h || b->w != in->w))
+        flush(b);
+    if (b->filling.n || (b->h == in->h && b->w == in->w && b->planes))
+        return MV_OK;
+    free(b->planes);
+    b->planes = malloc((size_t)b->size * 3 * (size_t)in->h * (size_t)in->w * sizeof(float));
+    if (!b->planes)
+        return mv_fail_memory(e, "batch");
+    b->h = in->h, b->w = in->w;
+    return MV_OK;
+}
+
+/* One picture of an input joins the group that fills up. */
+static mv_status enqueue(batches *b, int operand, input *in, int index, mv_error *e)
+{
+    if (make_room(b, in, e))
+        return e->code;
+    job *j = calloc(1, sizeof *j);
+    if (!j)
+        return mv_fail_memory(e, b->o->path[operand]);
+    *j = (job){.operand = operand, .index = index, .of = in->pictures, .h = in->h, .w = in->w};
+    size_t size = (size_t)3 * (size_t)in->h * (size_t)in->w;
+    float *planes = b->planes + (size_t)b->filling.n * size;
+    if (in->planes)
+        memcpy(planes, in->planes + (size_t)index * size, size * sizeof(float));
+    else
+        mv_preprocess_normalise(&b->c->session.config.preprocess, &in->image, planes);
+    if (b->c->shows && in->planes && show_ready(&b->c->session, in, index, &j->image, e)) {
+        job_free(j);
+        return e->code;
+    }
+    if (b->c->shows && !in->planes) {
+        j->image = in->image;
+        in->image = (mv_image){0};
+    }
+    b->filling.picture[b->filling.n++] = j;
+    if (b->filling.n == b->size)
+        flush(b);
+    return MV_OK;
+}
+
+/* ---- the object */
+
+static int writer_threads(const call *c)
+{
+    cpu_set_t mine;
+    int cores = sched_getaffinity(0, sizeof mine, &mine) ? 1 : CPU_COUNT(&mine);
+    return c->wants_page || c->wants_raw ? cores : 1;
+}
+
+batches *batches_new(call *c, const operands *o, const target *page, const target *raw, int size)
+{
+    batches *b = must(calloc(1, sizeof *b));
+    *b = (batches){.c = c, .o = o, .page = page, .raw = raw, .size = size};
+    group_new(&b->filling, c, size);
+    group_new(&b->running, c, size);
+    b->writers = writers_new(writer_threads(c), write_job, b);
+    return b;
+}
+
+bool batches_add(batches *b, int operand, input *in, int index)
+{
+    mv_error e = {0};
+    if (enqueue(b, operand, in, index, &e))
+        batches_fail(b, &e);
+    return b->running.n > 0;
+}
+
+void batches_fail(batches *b, const mv_error *e)
+{
+    writers_complain(b->writers, e->text);
+    b->failed++;
+}
+
+int batches_end(batches *b, bool drop)
+{
+    int failed = 0;
+    if (!drop)
+        flush(b);
+    settle(b);
+    writers_end(b->writers, &failed);
+    mv_run_free(b->run);
+    mv_explainer_free(b->explainer);
+    group_free(&b->filling);
+    group_free(&b->running);
+    free(b->planes);
+    b->c->done -= failed;
+    failed += b->failed;
+    free(b);
+    return failed;
+}

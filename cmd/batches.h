@@ -1,0 +1,32 @@
+/* From inputs to answers: gathers pictures into batches, runs the network, explains what was asked, and hands each
+ * picture to the writers. For stream.c alone.
+ */
+#ifndef BATCHES_H
+#define BATCHES_H
+
+#include "cmd/command.h"
+#include "cmd/inputs.h"
+#include "cmd/target.h"
+#include "cmd/writers.h"
+
+typedef struct batches batches;
+
+/* For batches of `size` pictures, when the model is loaded. Everything is borrowed until batches_end. Ends the program
+ * without memory: call it before any output is open. */
+batches *batches_new(call *c, const operands *o, const target *page, const target *raw, int size);
+
+/* Adds picture `index` of an input, and takes its image. A full batch is run. A picture that fails is complained of and
+ * counted. True if a batch runs meanwhile, on a GPU: the next ones are waited for. */
+bool batches_add(batches *b, int operand, input *in, int index);
+
+/* Complains of an operand that could not be read, in its turn, and counts it. */
+void batches_fail(batches *b, const mv_error *e);
+
+/* Runs what is left (unless `drop`), waits for the batch that runs and for the writers, and frees. Returns how many
+ * pictures failed. */
+int batches_end(batches *b, bool drop);
+
+/* The name of a picture in results, safe to print. The caller's to free; NULL without memory. */
+char *picture_name(const operands *o, int i, int index, int of);
+
+#endif
