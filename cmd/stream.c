@@ -1,6 +1,5 @@
 #include "cmd/stream.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -52,7 +51,7 @@ static void check_targets(stream *s, char suffix[64])
 {
     call *c = s->c;
     snprintf(suffix, 64, "-%s", c->command->name);
-    s->page = (target){.option = "-o, --output",
+    s->page = (target){.option = "-o",
                        .out = c->o.out,
                        .suffix = suffix,
                        .ending = page_endings[c->o.format < 0 ? 0 : c->o.format],
@@ -70,7 +69,7 @@ static void check_targets(stream *s, char suffix[64])
     if (c->wants_raw)
         target_check(&s->raw, &s->o, several(s));
     if (c->wants_page && s->page.to_stdout && c->o.json)
-        die(EXIT_MISUSE, "-o, --output: found '-' with --json, which writes to standard output too");
+        die(EXIT_MISUSE, "-o: found '-' with --json, which writes to standard output too");
     if (c->wants_page && !s->page.folder && c->o.format >= 0)
         die(EXIT_MISUSE, "--format: has no effect on a page with a name of its own");
 }
@@ -199,7 +198,7 @@ static int end(stream *s)
         complain("%s", e.text);
         c->broken = true;
     }
-    if (c->stopped && stop_results_error() != EPIPE) {
+    if (c->stopped && !stop_results_error()) {
         bool goes_on = c->command->takes & TAKES_VALUES ? c->o.resume : c->wants_page || c->wants_raw || c->o.json;
         complain("stopped after %d of %d pictures%s", c->kept + c->done + c->failed, c->pictures,
                  goes_on ? "; the same command with --resume goes on from there" : "");

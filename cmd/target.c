@@ -184,7 +184,7 @@ static void check_inputs(const target *t, const operands *o)
         file_id key = {st.st_dev, st.st_ino, 0}, *found = bsearch(&key, there, n, sizeof *there, by_id);
         if (found)
             die(EXIT_MISUSE, "%s: %s is the picture %s, which it would replace", t->option,
-                must(target_path(t, o, found->i, 0, 1)), o->path[i]);
+                (char *)must(target_path(t, o, found->i, 0, 1)), o->path[i]);
     }
     free(there);
 }

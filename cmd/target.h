@@ -15,7 +15,7 @@
 #include "cmd/operands.h"
 
 typedef struct {
-    const char *option;         /* "-o, --output", for messages */
+    const char *option;         /* "-o", for messages */
     const char *out;            /* its value; NULL: left out */
     const char *suffix;         /* of names in a folder: "-classify", "" */
     const char *ending;         /* of names in a folder: ".png" */

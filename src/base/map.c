@@ -184,11 +184,21 @@ static bool geometry_line(const mv_map *m, int i, char text[LINE], int *lines)
     return false;
 }
 
+/* The number of figures that have a value; *f receives number i of them. */
+static int defined_figures(const mv_map *map, int i, const mv_figure **f)
+{
+    int n = 0;
+    for (int k = 0; k < map->figures; k++)
+        if (isfinite(map->figure[k].value) && n++ == i && f)
+            *f = &map->figure[k];
+    return n;
+}
+
 bool mv_map_figure_text(const mv_map *map, int i, char text[LINE])
 {
-    if (i < 0 || i >= map->figures)
+    const mv_figure *f = NULL;
+    if (i < 0 || i >= defined_figures(map, i, &f))
         return false;
-    const mv_figure *f = &map->figure[i];
     snprintf(text, LINE, "%s  %.*f%s%s", f->name, f->digits, f->value, *f->unit ? " " : "", f->unit);
     return true;
 }
@@ -203,7 +213,7 @@ bool mv_map_caption(const mv_map *map, int i, char text[LINE])
         return map->figures || map->padding > 0 || map->window;
     }
     i -= lines + 1;
-    if (i == map->figures && map->padding > 0) {
+    if (i == defined_figures(map, 0, NULL) && map->padding > 0) {
         snprintf(text, LINE, "%.1f %% falls on padding", 100 * map->on_padding);
         return true;
     }

@@ -4,6 +4,7 @@
  *
  * A map is drawn against an even spread: 1 is what every cell gets if all get the same. Its raw values are the shares.
  */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -179,10 +180,9 @@ static void describe(mv_map *map, const mv_attention_block *b, int head, const m
         snprintf(map->title, sizeof map->title, "Level %d, rollout", b->level);
     else
         snprintf(map->title, sizeof map->title, "Level %d, block %d", b->level, b->block);
-    if (!rollout) {
-        mv_map_figure(map, "entropy", "entropy", "of 1", 2, seen->stats.entropy);
-        mv_map_figure(map, "reach", "reach_px", "px", 0, seen->stats.distance);
-    }
+    /* Entropy and reach are figures of one block's rows; a rollout has none. */
+    mv_map_figure(map, "entropy", "entropy", "of 1", 2, rollout ? (double)NAN : seen->stats.entropy);
+    mv_map_figure(map, "reach", "reach_px", "px", 0, rollout ? (double)NAN : seen->stats.distance);
 }
 
 static mv_status add_map(const mv_subject *s, int i, int head, mv_maps *out, mv_error *e)
@@ -201,7 +201,7 @@ static mv_status add_map(const mv_subject *s, int i, int head, mv_maps *out, mv_
     if (!map->raw)
         return mv_fail_memory(e, "attention");
     memcpy(map->raw, seen->map.v, n * sizeof *map->raw);
-    snprintf(map->raw_unit, sizeof map->raw_unit, "%s", seen->map.unit);
+    snprintf(map->raw_unit, sizeof map->raw_unit, "share of the query's attention");
     describe(map, &b, head, seen);
     mv_map_range(map);
     return MV_OK;

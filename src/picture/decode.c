@@ -53,9 +53,7 @@ static mv_status read_all(int fd, const char *name, size_t expected, size_t most
             *bytes = more;
         }
         ssize_t n = read(fd, *bytes + *size, room - *size);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
+        if (n < 0) /* also EINTR: a program that catches signals without SA_RESTART wants to stop waiting */
             return mv_fail_errno(e, name, "cannot be read");
         if (n == 0)
             return MV_OK;
