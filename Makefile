@@ -318,7 +318,7 @@ lint-cppcheck:
 	@echo cppcheck
 	$(Q)cppcheck --quiet --std=c11 --language=c --error-exitcode=1 --inline-suppr -j$$(nproc) \
 		--enable=warning,performance,portability --suppress=missingIncludeSystem \
-		--suppress=comparePointers --suppress=uninitvar --suppress=memleak:src/picture/stb.c \
+		--suppress=comparePointers --suppress=uninitvar \
 		--suppress=arrayIndexOutOfBoundsCond \
 		-D_GNU_SOURCE -I. $(filter %.c,$(LINTED))
 

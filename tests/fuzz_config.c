@@ -1,4 +1,4 @@
-/* Any bytes as a config: an answer or a sentence, never more. */
+/* Any bytes as a config: they are read or refused with a sentence. */
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>

@@ -1,5 +1,5 @@
-/* Bytes as a picture: any answer is fine, as long as it is an answer. A PNG is tried as it is, and with
- * its checksums put right, or nothing behind them would ever be reached. */
+/* Any bytes as a picture: they are decoded or refused with a sentence. A PNG is tried as it is and with correct
+ * checksums, without which the fuzzer would not reach what follows them. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,7 +28,7 @@ static uint32_t be32(const uint8_t *p)
     return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
 }
 
-static void mend_png(uint8_t *png, size_t size)
+static void repair_png(uint8_t *png, size_t size)
 {
     for (size_t at = 8; size - at >= 12 && be32(png + at) <= size - at - 12; at += 12 + be32(png + at)) {
         size_t n = be32(png + at) + 4;
@@ -50,7 +50,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         uint8_t *png = malloc(size);
         if (png) {
             memcpy(png, data, size);
-            mend_png(png, size);
+            repair_png(png, size);
             try(png, size);
         }
         free(png);

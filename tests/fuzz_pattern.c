@@ -1,5 +1,4 @@
-/* Any bytes as a pattern: what matches a site is accepted, what fits none is refused with a sentence, and both agree.
- */
+/* Any bytes as a pattern: mv_pattern_match and mv_pattern_check agree, and a refusal has a sentence. */
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>

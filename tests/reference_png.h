@@ -1,4 +1,4 @@
-/* PNG read and written by libpng, which the library's own decoder is held against. */
+/* PNG files read and written by libpng, to compare the library's own decoder with. */
 #ifndef REFERENCE_PNG_H
 #define REFERENCE_PNG_H
 
@@ -7,7 +7,7 @@
 
 #include "src/base/image.h"
 
-/* An 8-bit picture with its alpha dropped; fails the test when it cannot be read. mv_image_free. */
+/* Reads an 8-bit image and drops its alpha; the caller's to mv_image_free. Fails the test if it cannot be read. */
 mv_image reference_png(const char *path);
 
 /* `samples`: h rows of w * channels values of 0 .. 2^depth - 1. A palette (colour type 3) is 3 * 2^depth bytes.
@@ -15,7 +15,7 @@ mv_image reference_png(const char *path);
 uint8_t *reference_png_write(int w, int h, int depth, int colour, int interlaced, const uint16_t *samples,
                              const uint8_t *palette, size_t *size);
 
-/* A whole file, free() it. Fails the test when there is none. */
+/* Reads a whole file, the caller's to free. Fails the test if there is none. */
 uint8_t *reference_file(const char *path, size_t *size);
 
 #endif

@@ -158,7 +158,7 @@ static void test_png_chunks(void **state)
     put32(other + at, 0xFFFFFFFF);
     refused(other, size, "is cut short: PNG chunk IDAT");
 
-    memcpy(other, png, at); /* a palette that is none */
+    memcpy(other, png, at); /* an invalid palette */
     put32(other + at, 4);
     memcpy(other + at + 4, "PLTEabcd", 8);
     seal(other + at);
@@ -358,7 +358,7 @@ static void test_bmp(void **state)
     size_t size;
     uint8_t *bmp = reference_file(DATA "thirteen.bmp", &size);
     size_t pixels = (size_t)bmp[10] | (size_t)bmp[11] << 8;
-    memmove(bmp + pixels - 4, bmp + pixels, size - pixels); /* the last colour taken out, and used */
+    memmove(bmp + pixels - 4, bmp + pixels, size - pixels); /* a colour that is used is not in the palette */
     pixels -= 4;
     bmp[10] = (uint8_t)pixels;
     bmp[11] = (uint8_t)(pixels >> 8);
@@ -411,7 +411,7 @@ static void test_every_beginning(void **state)
     (void)state;
     static const struct {
         const char *path;
-        size_t tail; /* bytes at the end that nobody needs */
+        size_t tail; /* bytes at the end that the decoder does not need */
     } files[] = {{DATA "small.png", 0},    {DATA "colour.jpg", 0},   {DATA "progressive.jpg", 0},
                  {DATA "restart.jpg", 0},  {DATA "thirteen.gif", 1}, {DATA "small.bmp", 0},
                  {DATA "bits.bmp", 1},     {DATA "small.tga", 26},   {DATA "runs.tga", 26},
@@ -425,7 +425,7 @@ static void test_every_beginning(void **state)
     }
 }
 
-/* A byte changed anywhere is never more than a refusal or a wrong picture. */
+/* A changed byte leads to a refusal or a wrong image, never to more. */
 static void test_every_byte_changed(void **state)
 {
     (void)state;

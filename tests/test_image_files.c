@@ -1,4 +1,4 @@
-/* Where pictures come from: files, pipes, standard input, and what is none of these. */
+/* Where pictures are read from: files, pipes and standard input; and what is refused. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

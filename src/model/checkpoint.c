@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "src/base/text.h"
 #include "src/file/mapping.h"
 #include "src/file/safetensors.h"
 
@@ -68,7 +69,7 @@ static mv_status find_prefix(mv_checkpoint *c, mv_error *e)
         memcpy(c->prefix, name, n - k);
         return MV_OK;
     }
-    return mv_fail(e, MV_EINPUT, "%s: no MambaVision checkpoint: lacks tensor %s among %d tensors", c->source.place,
+    return mv_fail(e, MV_EINPUT, "%s: is no MambaVision checkpoint: lacks tensor %s among %d tensors", c->source.place,
                    first, mv_safetensors_count(c->file));
 }
 
@@ -186,10 +187,9 @@ static mv_status infer_from_table(mv_checkpoint *c, unsigned has, mv_error *e)
 /* Reads config.json in the folder of `path`, if there is one. */
 static mv_status parse_beside(mv_checkpoint *c, const char *path, unsigned *has, mv_error *e)
 {
-    const char *slash = strrchr(path, '/');
     char place[4096];
     struct stat st;
-    int n = snprintf(place, sizeof place, "%.*sconfig.json", slash ? (int)(slash - path) + 1 : 0, path);
+    int n = snprintf(place, sizeof place, "%.*sconfig.json", (int)(mv_text_base_name(path) - path), path);
     if (n < 0 || (size_t)n >= sizeof place || stat(place, &st))
         return MV_OK;
     if (st.st_size > 64 << 20)
@@ -226,22 +226,20 @@ static mv_status find_config(mv_checkpoint *c, const char *path, mv_error *e)
 }
 
 /* "nano", of "models/nano.safetensors" and of "nano/model.safetensors". */
-static void base_name(char *out, size_t size, const char *path)
+static void model_name(char *out, size_t size, const char *path)
 {
-    const char *end = path + strlen(path), *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path;
-    if (strcmp(base, "model.safetensors") == 0 && slash && slash > path) {
-        end = slash;
-        for (base = slash; base > path && base[-1] != '/'; base--)
-            ;
-        if (base < end && (*base != '.' || end - base > 2)) {
-            snprintf(out, size, "%.*s", (int)(end - base), base);
+    const char *base = mv_text_base_name(path);
+    if (strcmp(base, "model.safetensors") == 0 && base > path + 1) { /* the folder's name, unless it is "." or ".." */
+        const char *end = base - 1, *folder = end;
+        while (folder > path && folder[-1] != '/')
+            folder--;
+        if (folder < end && (*folder != '.' || end - folder > 2)) {
+            snprintf(out, size, "%.*s", (int)(end - folder), folder);
             return;
         }
-        base = slash + 1;
-        end = path + strlen(path);
     }
-    const char *dot = memchr(base, '.', (size_t)(end - base));
-    snprintf(out, size, "%.*s", (int)((dot && dot > base ? dot : end) - base), base);
+    const char *dot = strchr(base, '.');
+    snprintf(out, size, "%.*s", (int)(dot && dot > base ? dot - base : (ptrdiff_t)strlen(base)), base);
 }
 
 static mv_checkpoint *checkpoint_with(mv_safetensors *file, const char *path, mv_error *e)
@@ -262,7 +260,7 @@ static mv_checkpoint *checkpoint_with(mv_safetensors *file, const char *path, mv
     if (*c->config.name)
         snprintf(c->name, sizeof c->name, "%s", c->config.name);
     else
-        base_name(c->name, sizeof c->name, c->source.place);
+        model_name(c->name, sizeof c->name, c->source.place);
     return c;
 }
 

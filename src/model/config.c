@@ -213,7 +213,7 @@ static mv_status labels_of(const reader *r, int classes, mv_labels *out)
     if (n == 0 || n != (size_t)classes) /* transformers writes 2 default labels for 1000 classes */
         return MV_OK;
     mv_labels l;
-    mv_status s = mv_labels_new(&l, (int)n, r->place, r->e);
+    mv_status s = mv_labels_new(&l, (int)n) ? MV_OK : mv_fail_memory(r->e, r->place);
     for (size_t i = 0; !s && i < n; i++) {
         char key[24];
         snprintf(key, sizeof key, "%zu", i);

@@ -3,14 +3,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-mv_status mv_labels_new(mv_labels *out, int n, const char *place, mv_error *e)
+bool mv_labels_new(mv_labels *out, int n)
 {
     size_t room = n > 0 ? (size_t)n : 1;
     *out = (mv_labels){.n = n, .name = calloc(room, sizeof *out->name), .wnid = calloc(room, sizeof *out->wnid)};
     if (out->name && out->wnid)
-        return MV_OK;
+        return true;
     mv_labels_free(out);
-    return mv_fail_memory(e, place);
+    return false;
 }
 
 mv_status mv_labels_parse(mv_labels *out, const char *text, size_t size, const char *place, mv_error *e)
@@ -21,7 +21,9 @@ mv_status mv_labels_parse(mv_labels *out, const char *text, size_t size, const c
         line++;
         n++;
     }
-    mv_status s = mv_labels_new(out, n, place, e);
+    if (!mv_labels_new(out, n))
+        return mv_fail_memory(e, place);
+    mv_status s = MV_OK;
     line = text;
     for (int i = 0; !s && i < n; i++, line = stop + 1) {
         stop = memchr(line, '\n', (size_t)(end - line));

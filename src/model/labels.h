@@ -2,6 +2,7 @@
 #ifndef MV_LABELS_H
 #define MV_LABELS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "src/base/status.h"
@@ -12,8 +13,8 @@ typedef struct {
     char **wnid; /* WordNet's "n03028079"; NULL entries where unknown */
 } mv_labels;
 
-/* n entries, all NULL, to be filled by strdup; the caller's to mv_labels_free. MV_ENOMEM, which names `place`. */
-mv_status mv_labels_new(mv_labels *out, int n, const char *place, mv_error *e);
+/* n entries, all NULL, to be filled by strdup; the caller's to mv_labels_free. False without memory. */
+bool mv_labels_new(mv_labels *out, int n);
 
 /* Reads lines of "WNID<TAB>NAME<LF>", class 0 first. The labels are the caller's to mv_labels_free, and empty on
  * failure. */

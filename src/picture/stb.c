@@ -65,7 +65,9 @@ mv_status mv_stb_decode(const mv_encoded *f, mv_image *out, mv_error *e)
     int w = 0, h = 0, channels;
     uint8_t *rgb = stbi_load_from_memory(bytes, (int)size, &w, &h, &channels, 3);
     if (rgb && w == f->w && h == f->h) {
-        *out = (mv_image){w, h, rgb};
+        out->rgb = rgb;
+        out->w = w;
+        out->h = h;
         return MV_OK;
     }
     free(rgb);

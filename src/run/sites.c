@@ -71,14 +71,6 @@ mv_status mv_sites_list(mv_sites *out, const mv_config *config, int pictures, in
     return e->code;
 }
 
-const mv_site *mv_sites_lookup(const mv_sites *s, const char *name)
-{
-    for (int i = 0; i < s->n; i++)
-        if (strcmp(s->site[i].name, name) == 0)
-            return &s->site[i];
-    return NULL;
-}
-
 void mv_sites_free(mv_sites *s)
 {
     for (int i = 0; i < s->n; i++)

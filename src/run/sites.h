@@ -24,7 +24,6 @@ typedef struct {
 /* Lists all sites of a network for `pictures` of h x w pixels, by a dry run on the null device. The list is the
  * caller's to mv_sites_free; it is empty on failure. */
 mv_status mv_sites_list(mv_sites *out, const mv_config *config, int pictures, int h, int w, mv_error *e);
-const mv_site *mv_sites_lookup(const mv_sites *s, const char *name); /* borrowed; NULL if there is none */
-void mv_sites_free(mv_sites *s);                                     /* the list is empty afterwards */
+void mv_sites_free(mv_sites *s); /* the list is empty afterwards */
 
 #endif
