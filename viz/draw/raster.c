@@ -7,6 +7,8 @@
 
 enum { SHADES = 1024, HATCH = 3 }; /* HATCH: half the pitch of the hatching, pixels */
 
+#define COLOUR_OPACITY 0.7f
+
 double mv_colouring_opacity(const mv_colouring *k, double place)
 {
     if (k->scale.diverging) {
@@ -62,36 +64,45 @@ static void draw_grid(mv_image *out, const mv_map *map, const mv_colouring *k)
 
 /* --- cells ------------------------------------------------------------------------------------- */
 
+static uint8_t byte_of(float share)
+{
+    return (uint8_t)(fminf(fmaxf(share, 0), 1) * 255 + 0.5f);
+}
+
+/* The colour of cell i; false if it has a value that is not finite. */
+static bool cell_colour(const mv_map *map, const mv_colouring *k, size_t i, mv_rgb *out)
+{
+    if (map->channels == 3) {
+        const float *v = map->v + 3 * i;
+        *out = (mv_rgb){byte_of(v[0]), byte_of(v[1]), byte_of(v[2])};
+        return isfinite(v[0]) && isfinite(v[1]) && isfinite(v[2]);
+    }
+    *out = mv_colour_at(k->table, mv_scale_place(&k->scale, map->v[i]));
+    return isfinite(map->v[i]);
+}
+
 mv_status mv_raster_cells(mv_image *out, const mv_map *map, const mv_colouring *k, mv_error *e)
 {
-    int *column = malloc((size_t)out->w * sizeof *column);
-    if (!column)
-        return mv_fail_memory(e, "drawing");
-    for (int x = 0; x < out->w; x++)
-        column[x] = (int)((x + 0.5) * map->w / out->w);
-    int painted = -1;
-    for (int y = 0; y < out->h; y++) {
-        int row = (int)((y + 0.5) * map->h / out->h);
+    mv_rgb *colour = malloc((size_t)map->w * sizeof *colour);
+    bool *finite = malloc((size_t)map->w * sizeof *finite);
+    for (int y = 0, row = -1; colour && finite && y < out->h; y++) {
+        int now = (int)((y + 0.5) * map->h / out->h);
+        for (int c = 0; now != row && c < map->w; c++)
+            finite[c] = cell_colour(map, k, (size_t)now * (size_t)map->w + (size_t)c, &colour[c]);
+        row = now;
         uint8_t *to = out->rgb + (size_t)y * (size_t)out->w * 3;
-        if (row == painted) { /* as the line above, but that hatching goes on */
-            memcpy(to, to - (size_t)out->w * 3, (size_t)out->w * 3);
+        for (int x = 0; x < out->w; x++, to += 3) {
+            int c = (int)((x + 0.5) * map->w / out->w);
+            mv_rgb p = finite[c] ? colour[c] : hatch_at(x, y);
+            memcpy(to, &p, 3);
         }
-        mv_rgb colour = {0, 0, 0};
-        for (int x = 0, cell = -1; x < out->w; x++) {
-            float v = map->v[(size_t)row * (size_t)map->w + (size_t)column[x]];
-            if (row == painted && isfinite(v))
-                continue;
-            if (column[x] != cell && isfinite(v))
-                colour = mv_colour_at(k->table, mv_scale_place(&k->scale, v));
-            cell = column[x];
-            mv_rgb c = isfinite(v) ? colour : hatch_at(x, y);
-            memcpy(to + 3 * x, &c, 3);
-        }
-        painted = row;
     }
-    free(column);
-    draw_grid(out, map, k);
-    return MV_OK;
+    mv_status s = colour && finite ? MV_OK : mv_fail_memory(e, "drawing");
+    free(finite);
+    free(colour);
+    if (s == MV_OK)
+        draw_grid(out, map, k);
+    return s;
 }
 
 /* --- overlay ----------------------------------------------------------------------------------- */
@@ -125,6 +136,12 @@ static between between_cells(int pixel, int pixels, int cells)
     return (between){a, a + 1 < cells ? a + 1 : a, at - (float)a};
 }
 
+/* Luma of Rec. 601. */
+static unsigned grey_of(const uint8_t *rgb)
+{
+    return (rgb[0] * 77U + rgb[1] * 150U + rgb[2] * 29U + 128U) >> 8;
+}
+
 /* One line of places, then colours. `place` has NaN where the map is not finite: such neighbours do
  * not count, and where the nearest cell is one of them the line is hatched. */
 static void overlay_line(uint8_t *to, int y, int w, const float *up, const float *down, between v,
@@ -149,11 +166,43 @@ static void overlay_line(uint8_t *to, int y, int w, const float *up, const float
             place = sum / all;
         }
         shade s = shades[(int)(place * SHADES + 0.5f)];
-        /* luma of Rec. 601 */
-        unsigned grey = (to[0] * 77U + to[1] * 150U + to[2] * 29U + 128U) >> 8;
+        unsigned grey = grey_of(to);
         to[0] = (uint8_t)((s.r + s.rest * grey + 128U) >> 8);
         to[1] = (uint8_t)((s.g + s.rest * grey + 128U) >> 8);
         to[2] = (uint8_t)((s.b + s.rest * grey + 128U) >> 8);
+    }
+}
+
+/* A map of colours is laid over the photo at one opacity. Cells that are not finite are hatched, and do not count for
+ * their neighbours. */
+static void overlay_colours(mv_image *photo, const mv_map *map, const between *column)
+{
+    for (int y = 0; y < photo->h; y++) {
+        between v = between_cells(y, photo->h, map->h);
+        uint8_t *to = photo->rgb + (size_t)y * (size_t)photo->w * 3;
+        for (int x = 0; x < photo->w; x++, to += 3) {
+            between u = column[x];
+            const int cell[4] = {v.a * map->w + u.a, v.a * map->w + u.b, v.b * map->w + u.a, v.b * map->w + u.b};
+            const float weight[4] = {(1 - v.f) * (1 - u.f), (1 - v.f) * u.f, v.f * (1 - u.f), v.f * u.f};
+            int nearest = (v.f >= 0.5f ? 2 : 0) + (u.f >= 0.5f ? 1 : 0);
+            float sum[3] = {0}, all = 0;
+            bool hatched = false;
+            for (int i = 0; i < 4; i++) {
+                const float *c = map->v + 3 * (size_t)cell[i];
+                bool finite = isfinite(c[0]) && isfinite(c[1]) && isfinite(c[2]);
+                hatched = hatched || (i == nearest && !finite);
+                for (int n = 0; n < 3 && finite; n++)
+                    sum[n] += weight[i] * c[n];
+                all += finite ? weight[i] : 0;
+            }
+            mv_rgb h = hatch_at(x, y);
+            float grey = (float)grey_of(to) / 255;
+            if (hatched || all <= 0)
+                memcpy(to, &h, 3);
+            else
+                for (int n = 0; n < 3; n++)
+                    to[n] = byte_of(COLOUR_OPACITY * fminf(fmaxf(sum[n] / all, 0), 1) + (1 - COLOUR_OPACITY) * grey);
+        }
     }
 }
 
@@ -163,24 +212,25 @@ mv_status mv_raster_overlay(mv_image *photo, const mv_map *map, const mv_colouri
     float *place = malloc(cells * sizeof *place);
     between *column = malloc((size_t)photo->w * sizeof *column);
     shade *shades = malloc((SHADES + 1) * sizeof *shades);
-    if (place && column && shades) {
+    mv_status s = place && column && shades ? MV_OK : mv_fail_memory(e, "drawing");
+    for (int x = 0; s == MV_OK && x < photo->w; x++)
+        column[x] = between_cells(x, photo->w, map->w);
+    if (s == MV_OK && map->channels == 3) {
+        overlay_colours(photo, map, column);
+    } else if (s == MV_OK) {
         for (size_t i = 0; i < cells; i++)
             place[i] = isfinite(map->v[i]) ? (float)mv_scale_place(&k->scale, map->v[i]) : NAN;
-        for (int x = 0; x < photo->w; x++)
-            column[x] = between_cells(x, photo->w, map->w);
         make_shades(shades, k);
         for (int y = 0; y < photo->h; y++) {
             between v = between_cells(y, photo->h, map->h);
             overlay_line(photo->rgb + (size_t)y * (size_t)photo->w * 3, y, photo->w, place + v.a * map->w,
                          place + v.b * map->w, v, column, shades);
         }
-        draw_grid(photo, map, k);
-    } else {
-        mv_fail_memory(e, "drawing");
     }
-    bool done = place && column && shades;
+    if (s == MV_OK)
+        draw_grid(photo, map, k);
     free(shades);
     free(column);
     free(place);
-    return done ? MV_OK : MV_ENOMEM;
+    return s;
 }
