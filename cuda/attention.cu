@@ -1,4 +1,4 @@
-/* Self-attention of a window: out = softmax(q k^T / sqrt d) v, the rows of the softmax stored only where they are
+/* Self-attention of a window: out = softmax(q k^T / sqrt d) v, the rows of the softmax are stored only if they are
  * watched.
  *
  *   op                      launch                                                     bytes moved
@@ -7,8 +7,8 @@
  *   attend                  a warp a query                                             rows + v + out
  *
  * Layouts: qkv (N T 3C) packed (3, heads, d), out (N T C), rows (N heads T T, fp32). Statistics, products' sums and the
- * softmax are fp32. Maximum and sum go along with the keys (Milakov & Gimelshein 2018), so that a window of any size
- * needs no room for its scores; rows are made by a second pass over the keys, when maximum and sum are known.
+ * softmax are fp32. Maximum and sum are updated key by key (Milakov & Gimelshein 2018), so a window of any size needs
+ * no memory for its scores; rows are computed in a second pass over the keys, when maximum and sum are known.
  */
 #include "cuda/kernels.h"
 

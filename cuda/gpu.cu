@@ -1,4 +1,4 @@
-/* The GPU device: its memory, reading and writing, passes that repeat, and what the plug-in shows. */
+/* The GPU device: its memory, reading and writing, recordings, staging buffers, and the table of the plug-in. */
 #include <cstdio>
 #include <cstring>
 #include <new>
@@ -18,7 +18,6 @@ mv_status device_no_memory(device *d, size_t bytes, mv_error *e)
                    static_cast<double>(bytes) * 1e-6);
 }
 
-/* The device's own scratch, at least so large; it is used and done with inside one op. */
 void *device_scratch(device *d, size_t bytes, mv_error *e)
 {
     if (bytes > d->scratch_size) {
@@ -57,7 +56,7 @@ mv_status device_upload(device *d, const float *planes, size_t bytes, mv_error *
     return planes ? library_up(d->lib, d->planes, planes, bytes, e) : MV_OK;
 }
 
-constexpr size_t TRANSFER_MAX = size_t(1) << 30; /* of each staging buffer: half of it is pinned memory of the host */
+constexpr size_t TRANSFER_MAX = size_t(1) << 30; /* bytes of a staging buffer, which pins as many of the host */
 
 namespace
 {
@@ -126,31 +125,31 @@ mv_status device_finish(mv_backend *b, mv_error *e)
     return library_finish(device_of(b)->lib, e);
 }
 
-/* ---- passes that repeat */
+/* ---- recordings */
 
 mv_status device_record(mv_backend *b, mv_error *e)
 {
     return library_record(device_of(b)->lib, e);
 }
 
-mv_status device_recorded(mv_backend *b, void **pass, mv_error *e)
+mv_status device_recorded(mv_backend *b, void **recording, mv_error *e)
 {
-    return library_recorded(device_of(b)->lib, pass, e);
+    return library_recorded(device_of(b)->lib, recording, e);
 }
 
-mv_status device_replay(mv_backend *b, void *pass, const float *planes, size_t values, mv_error *e)
+mv_status device_replay(mv_backend *b, void *recording, const float *planes, size_t values, mv_error *e)
 {
     device *d = device_of(b);
     mv_status s = device_upload(d, planes, values * sizeof(float), e);
-    return s ? s : library_replay(d->lib, pass, e);
+    return s ? s : library_replay(d->lib, recording, e);
 }
 
-void device_forget(mv_backend *b, void *pass)
+void device_forget(mv_backend *b, void *recording)
 {
-    library_forget(device_of(b)->lib, pass);
+    library_forget(device_of(b)->lib, recording);
 }
 
-/* ---- values on their way to the host */
+/* ---- staging buffers */
 
 mv_status device_transfer_new(mv_backend *b, mv_transfer *out, size_t bytes, mv_error *e)
 {

@@ -1,5 +1,5 @@
-/* Inside the GPU device: what its rooms share. gpu.cu makes it, its memory and recorded passes; gpu_weights.cu
- * the weights; gpu_ops.cu the operations, by the kernels and the libraries.
+/* Inside the GPU device: what its files share. gpu.cu has the device, its memory and its recordings; gpu_weights.cu the
+ * weights; gpu_ops.cu the operations, which use the kernels and the libraries.
  */
 #pragma once
 
@@ -19,10 +19,10 @@ struct device {
     cudaStream_t stream;
     char name[16];
     std::vector<block> blocks; /* of weights */
-    int weights;               /* that live in them */
+    int weights;               /* how many are in them */
     void *scratch;
     size_t scratch_size;
-    float *planes; /* of the picture, as it came up */
+    float *planes; /* of the pictures, as they were uploaded */
     size_t planes_size;
 };
 
@@ -35,30 +35,30 @@ struct conv_weights {
 struct dense_weights {
     void *w, *bias;
     float *bias_fp32;   /* for fp32 results of a 16-bit product; `bias` itself in fp32 */
-    const float *gamma; /* what `folded` was made with */
+    const float *gamma; /* that `folded` was made with */
     void *folded, *folded_bias;
 };
 
-/* The backend as a device, its card made this thread's. */
+/* The backend as a device; makes its card the current one of this thread. */
 device *device_of(mv_backend *b);
 
-/* Puts the functions of a room into the table. */
+/* Set the functions of a file in the table. */
 void device_offer_weights(mv_backend *b);
 void device_offer_ops(mv_backend *b);
 
-/* The device's own scratch, at least so large; it is used and done with inside one op. NULL: out of memory, told in *e.
- */
+/* Scratch of the device, with room for `bytes`; it is free again when the operation ends. NULL if out of memory, with
+ * the sentence in *e. */
 void *device_scratch(device *d, size_t bytes, mv_error *e);
 
-/* Room in the blocks of weights, till all weights are gone; NULL likewise. May throw std::bad_alloc. */
+/* Memory in the blocks of weights, which are freed with the last weight; NULL likewise. May throw std::bad_alloc. */
 void *device_room(device *d, size_t bytes, mv_error *e);
 
-/* Pictures (or NULL: those that are there) to d->planes. */
+/* Uploads pictures to d->planes; NULL: only makes room for them. */
 mv_status device_upload(device *d, const float *planes, size_t bytes, mv_error *e);
 
 mv_status device_no_memory(device *d, size_t bytes, mv_error *e);
 
-/* C++ tells of no memory by an exception; the table's callers are told by a status. */
+/* Turns the exception of C++ for a failed allocation into a status, for the callers of the table. */
 template <class F> mv_status guarded(device *d, mv_error *e, F f)
 {
     try {

@@ -1,13 +1,13 @@
-/* The GPU device's operations: backend.h over the kernels and the libraries.
+/* The operations of the GPU device: backend.h on top of the kernels and the libraries.
  *
  *   op          16 bits                                            fp32
- *   conv2d      cuDNN with bias and ReLU or residual; else         the same, GELU by its own pass
+ *   conv2d      cuDNN with bias and ReLU or residual; else         the same, GELU in a kernel of its own
  *               columns and a product
- *   linear      one product: bias, tanh GELU, gamma folded into    a product, then one pass for GELU (erf), gamma and
+ *   linear      one product: bias, tanh GELU, gamma folded into    a product, then one kernel for GELU (erf), gamma and
  *               a copy of the weights, residual added in place     residual, so that watching changes no bit
  *   the rest    own kernels, as the tables of rows.cu, move.cu, mixer.cu, attention.cu and reduce.cu say
  *
- * Scratch for columns and for reading strided values grows to what the first pass needs. Accumulators, statistics,
+ * Scratch for columns and for reading strided values grows to what the first batch needs. Accumulators, statistics,
  * softmax, states and steps are fp32.
  */
 #include <cstring>
@@ -17,7 +17,7 @@
 namespace
 {
 
-constexpr size_t COLUMN_BYTES = size_t(64) << 20; /* of one convolution at a time */
+constexpr size_t COLUMN_BYTES = size_t(64) << 20; /* of one convolution */
 
 /* ---- pictures and convolutions */
 
@@ -29,7 +29,7 @@ size_t rows_in(mv_tensor x)
 mv_status device_picture(mv_backend *b, mv_tensor out, const float *planes, mv_error *e)
 {
     device *d = device_of(b);
-    /* a pass that is recorded has its pictures brought up before every replay */
+    /* a recording has its pictures uploaded before every replay */
     mv_status s = device_upload(d, library_records(d->lib) ? nullptr : planes, mv_tensor_count(out) * sizeof(float), e);
     if (s)
         return s;
@@ -37,7 +37,7 @@ mv_status device_picture(mv_backend *b, mv_tensor out, const float *planes, mv_e
     return launched(d, "picture", e);
 }
 
-/* Columns and a product, as many rows at a time as the scratch for columns holds */
+/* Columns and a product, for as many rows at a time as the scratch for columns holds. */
 mv_status convolve_by_columns(device *d, const convolution &c, int oh, int ow, int width, mv_error *e)
 {
     size_t rows = static_cast<size_t>(c.pictures) * static_cast<size_t>(oh) * static_cast<size_t>(ow),
@@ -62,7 +62,7 @@ mv_status convolve_by_columns(device *d, const convolution &c, int oh, int ow, i
     return MV_OK;
 }
 
-/* Whether cuDNN does it: it takes no padded rows. */
+/* True if cuDNN computes it: it does not accept padded rows. */
 bool by_cudnn(device *d, const convolution &c, const conv_weights *w)
 {
     return w->width == MV_TAPS * MV_TAPS * c.c && library_convolves(d->lib, c);
@@ -74,7 +74,8 @@ mv_status convolve(device *d, const convolution &c, const conv_weights *w, mv_te
                              : convolve_by_columns(d, c, out.dim[1], out.dim[2], w->width, e);
 }
 
-/* Where the activation is no part of the call, or stands under a residual: the convolution by itself, then a pass. */
+/* If the call cannot include the activation, or a residual follows it: the convolution alone, then a kernel for the
+ * rest. */
 mv_status convolve_apart(device *d, convolution c, const conv_weights *w, mv_tensor out, mv_tensor residual,
                          mv_error *e)
 {
@@ -117,13 +118,13 @@ mv_status device_conv2d(mv_backend *b, mv_tensor out, mv_tensor x, const mv_conv
                      act};
     bool fused = act == MV_ACT_NONE ? !residual.nd || onto : act == MV_ACT_RELU && !residual.nd;
     if (act == MV_ACT_GELU_TANH && !residual.nd && d->base.act != MV_F32)
-        fused = !by_cudnn(d, c, own); /* the product's own */
+        fused = !by_cudnn(d, c, own); /* the product includes it */
     return fused ? convolve(d, c, own, out, e) : convolve_apart(d, c, own, out, residual, e);
 }
 
 /* ---- products */
 
-/* The weights with gamma folded in, made at the first call. */
+/* The weights with gamma folded in, computed by the first call. */
 mv_status fold(device *d, dense_weights *w, const mv_dense *shape, mv_vector gamma, mv_error *e)
 {
     if (w->gamma == gamma.data)
@@ -159,12 +160,13 @@ mv_status device_linear(mv_backend *b, mv_tensor out, mv_tensor x, const mv_dens
             p.w = own->folded;
             p.bias = own->folded_bias;
         }
-        p.act = act == MV_ACT_GELU ? MV_ACT_GELU_TANH : act; /* 4.7e-4 from the erf form: under what 16 bits round */
+        p.act = act == MV_ACT_GELU ? MV_ACT_GELU_TANH
+                                   : act; /* differs from the erf form by 4.7e-4: less than 16 bits round */
         p.residual = residual.nd ? out.data : nullptr;
         return library_product(d->lib, p, e);
     }
     bool after = act != MV_ACT_NONE || gamma.data || residual.nd;
-    if (residual.nd) { /* the product apart: out may be the residual */
+    if (residual.nd) { /* the product goes to other memory, because out may be the residual */
         p.out = device_scratch(d, rows * static_cast<size_t>(w->out) * sizeof(float), e);
         if (!p.out)
             return MV_ENOMEM;
@@ -351,7 +353,8 @@ mv_status device_merge(mv_backend *b, mv_tensor out, mv_tensor x, int window, mv
 mv_status device_mean_pool(mv_backend *b, mv_tensor out, mv_tensor x, mv_vector scale, mv_vector shift, mv_error *e)
 {
     device *d = device_of(b);
-    launch_mean_pool(x.type, out.data, x.data, scale.data, shift.data, x.dim[0], x.dim[1] * x.dim[2], x.dim[3], d->stream);
+    launch_mean_pool(x.type, out.data, x.data, scale.data, shift.data, x.dim[0], x.dim[1] * x.dim[2], x.dim[3],
+                     d->stream);
     return launched(d, "mean_pool", e);
 }
 

@@ -1,4 +1,4 @@
-/* Weights on the card: converted on the host, laid into a few large blocks and never moved. */
+/* Weights on the card: converted on the host, stored in a few large blocks, never moved. */
 #include "cuda/gpu.h"
 
 namespace
@@ -14,13 +14,13 @@ size_t rounded_up(size_t n, size_t to)
 
 }  // namespace
 
-/* Room in the blocks; NULL without memory. */
+/* Memory in the blocks; NULL if there is none. */
 void *device_room(device *d, size_t bytes, mv_error *e)
 {
     bytes = rounded_up(bytes, ALIGN);
     if (d->blocks.empty() || d->blocks.back().size - d->blocks.back().used < bytes) {
         size_t least =
-            d->blocks.empty() ? FIRST_BYTES : d->blocks.back().size * 4; /* few blocks, none much too large */
+            d->blocks.empty() ? FIRST_BYTES : d->blocks.back().size * 4; /* few blocks, and none much too large */
         least = least < BLOCK_BYTES ? least : BLOCK_BYTES;
         size_t size = bytes > least ? bytes : least;
         char *data = static_cast<char *>(library_alloc(d->lib, size));

@@ -1,9 +1,9 @@
-/* What a kernel's source needs, from nvcc or from the emulation that the tests compile it with (tests/simt.h):
+/* What the sources of kernels need, from nvcc or from the emulation of the tests (tests/simt.h):
  * launches, shared memory, the 16-bit types as fp32 and back, wide loads, sums over a warp, and the tensor cores'
  * product.
  *
- * Kernels take shared memory by MV_SHARED alone, keep whole warps at shuffles and whole blocks at barriers, and are
- * launched by mv_launch, so that both builds run the same lines.
+ * Kernels get shared memory only by MV_SHARED, reach shuffles with whole warps and barriers with whole blocks, and are
+ * launched by mv_launch, so that both builds run the same code.
  */
 #pragma once
 
@@ -19,7 +19,7 @@
 template <class... P, class... A>
 void mv_launch(void (*kernel)(P...), dim3 grid, dim3 block, size_t shared, cudaStream_t stream, A... a)
 {
-    if (shared > 48 << 10) /* more than every card gives must be asked for */
+    if (shared > 48 << 10) /* more than every card has by default must be requested */
         cudaFuncSetAttribute(reinterpret_cast<const void *>(kernel), cudaFuncAttributeMaxDynamicSharedMemorySize,
                              static_cast<int>(shared));
     kernel<<<grid, block, shared, stream>>>(static_cast<P>(a)...);
@@ -113,7 +113,7 @@ __device__ inline float activated(float x, mv_act act)
     }
 }
 
-/* Two neighbours as the register that the tensor cores take: the first in the low half. */
+/* Two neighbours as a register for the tensor cores: the first one in the low half. */
 template <class T> __device__ unsigned paired(float first, float second)
 {
     pack<T, 2> p = {{from_float<T>(first), from_float<T>(second)}};

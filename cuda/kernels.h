@@ -1,6 +1,6 @@
-/* The GPU device's kernels, launched on a stream. Values are the device's type (float, half_t, bf16_t: `type` says
- * which), vectors and sums fp32; letters and layouts as in backend.h. Launches are not checked here: the device asks
- * after each.
+/* The kernels of the GPU device, launched on a stream. Values have the type of the device (float, half_t or bf16_t, as
+ * `type` says), vectors and sums are fp32; letters and layouts as in backend.h. Launches are not checked here: the
+ * device checks after each.
  */
 #pragma once
 
@@ -22,16 +22,16 @@ struct row_job {
 void launch_rows(const row_job &, cudaStream_t);
 void launch_layernorm(mv_dtype, void *out, const void *x, const float *weight, const float *bias, float eps, int rows,
                       int c, cudaStream_t);
-void launch_mean_pool(mv_dtype, void *out, const void *x, const float *scale, const float *shift, int pictures, int cells,
-                 int c, cudaStream_t);
+void launch_mean_pool(mv_dtype, void *out, const void *x, const float *scale, const float *shift, int pictures,
+                      int cells, int c, cudaStream_t);
 
 /* ---- move.cu */
 
 void launch_picture(mv_dtype, void *out, const float *planes, int pictures, int h, int w, cudaStream_t);
-/* windows: merge false: out (tokens) from x (picture), zeros outside; true: the other way, padding dropped */
+/* windows: merge false: out (tokens) from x (picture), zeros outside; true: the other way, without the padding */
 void launch_windows(mv_dtype, void *out, const void *x, int pictures, int h, int w, int c, int window, bool merge,
                     cudaStream_t);
-/* A strided value into dense fp32 and back. */
+/* A strided value to dense fp32 and back. */
 void launch_gather(float *out, const mv_view &, cudaStream_t);
 void launch_scatter(const mv_view &, const float *in, cudaStream_t);
 /* Rows [first, first + rows) of the matrix whose row is an output pixel (b, y, x) and whose columns are the 9 c values
@@ -55,9 +55,9 @@ struct scan_job {
     mv_dtype type;
     void *yz;
     const void *x, *proj;
-    const float *dt; /* NULL: made inside */
+    const float *dt; /* NULL: computed inside */
     const float *dt_weight, *dt_bias, *A, *D;
-    float *h; /* NULL: not kept */
+    float *h; /* NULL: not stored */
     int windows, tokens, channels, rank;
 };
 void launch_scan(const scan_job &, cudaStream_t);
@@ -70,7 +70,7 @@ struct attention_job {
     mv_dtype type;
     void *out;
     const void *qkv;
-    float *rows; /* NULL: not stored; for attend they are given */
+    float *rows; /* NULL: not stored; attend reads them */
     int windows, tokens, heads, d;
 };
 enum { MOST_HEAD = 256 }; /* the widest head that the kernels hold */
@@ -98,7 +98,7 @@ template <class F> void of_type(mv_dtype type, F f)
         f(bf16_t{});
 }
 
-/* Values that a 16-byte access takes, if c and all addresses allow it; else 1. */
+/* The number of values in a 16-byte access, if c and all addresses allow it; else 1. */
 template <class T> int lanes_of(int c, std::initializer_list<const void *> addresses)
 {
     const int n = static_cast<int>(16 / sizeof(T));

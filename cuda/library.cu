@@ -1,10 +1,10 @@
-/* library.h over cudart: cards, memory, copies and recorded passes.
+/* library.h with cudart: cards, memory, copies and recordings.
  *
- *   copies        through two pinned halves, so that one is filled while the other goes.
- *   transfers         pinned memory and a stream of their own: what a pass kept goes over while the next one runs.
- *   repeats       a pass captured from the stream into a graph.
- *   marks         a word of pinned memory that the stream writes its progress to, op by op: a write of the stream's own
- *                 and no kernel. A recorded pass has none.
+ *   copies        through two pinned halves: one is filled while the other is sent.
+ *   transfers     pinned memory and a stream of their own: the values of a batch are copied while the next one runs.
+ *   recordings    a batch captured from the stream into a graph.
+ *   marks         a word of pinned memory to which the stream writes its progress after each operation, without a
+ *                 kernel. Recordings have none.
  */
 #include <cuda.h>
 
@@ -17,7 +17,7 @@ constexpr size_t BOUNCE = size_t(16) << 20;
 
 constexpr char COPY[] = "copy from the GPU", WAIT[] = "wait";
 
-/* Why there is no card, in a sentence that says what to do. */
+/* Why there is no card, and what to do. */
 const char *advice(cudaError_t error)
 {
     switch (error) {
@@ -87,7 +87,7 @@ mv_status library_describe(int i, char text[160], mv_error *e)
 
 /* ---- life */
 
-/* The word of progress. A card or driver that cannot write it names no late failure, and does all else. */
+/* The word of progress. If the card or driver cannot write it, late failures are not named; everything else works. */
 static mv_status marks_new(library *l, mv_error *e)
 {
     cudaDriverEntryPointQueryResult found;
@@ -181,7 +181,7 @@ void *library_alloc(library *l, size_t bytes)
     void *p = nullptr;
     cudaSetDevice(l->card);
     if (cudaMalloc(&p, bytes) != cudaSuccess) {
-        cudaGetLastError(); /* it is told by NULL */
+        cudaGetLastError(); /* NULL reports it */
         return nullptr;
     }
     return p;
@@ -218,7 +218,7 @@ mv_status library_down(library *l, void *to, const void *from, size_t bytes, mv_
 {
     size_t pieces = (bytes + BOUNCE - 1) / BOUNCE;
     auto size = [&](size_t i) { return i + 1 < pieces ? BOUNCE : bytes - i * BOUNCE; };
-    for (size_t i = 0; i <= pieces; i++) { /* piece i is asked for while piece i - 1 is taken */
+    for (size_t i = 0; i <= pieces; i++) { /* piece i is requested while piece i - 1 is copied out */
         mv_status s = MV_OK;
         if (i < pieces) {
             s = checked(l, COPY,
@@ -268,7 +268,7 @@ void library_mark(library *l, const char *site, const char *op)
 
 /* ---- transfers */
 
-/* made: all that was put is there. landed: it is over. */
+/* made: everything that was put is in the buffer. landed: it has arrived on the host. */
 struct ticket {
     cudaEvent_t made, landed;
 };
@@ -281,13 +281,14 @@ mv_status library_transfer_new(library *l, mv_transfer *out, size_t bytes, mv_er
         return mv_fail_memory(e, "cuda");
     out->own = t;
     out->size = bytes;
-    mv_status s = checked(l, "transfer", cudaMalloc(&out->device, bytes), e);
+    mv_status s = checked(l, "staging buffer", cudaMalloc(&out->device, bytes), e);
     if (!s)
-        s = checked(l, "transfer", cudaHostAlloc(reinterpret_cast<void **>(&out->host), bytes, cudaHostAllocDefault), e);
+        s = checked(l, "staging buffer",
+                    cudaHostAlloc(reinterpret_cast<void **>(&out->host), bytes, cudaHostAllocDefault), e);
     if (!s)
-        s = checked(l, "transfer", cudaEventCreateWithFlags(&t->made, cudaEventDisableTiming), e);
+        s = checked(l, "staging buffer", cudaEventCreateWithFlags(&t->made, cudaEventDisableTiming), e);
     if (!s)
-        s = checked(l, "transfer", cudaEventCreateWithFlags(&t->landed, cudaEventDisableTiming), e);
+        s = checked(l, "staging buffer", cudaEventCreateWithFlags(&t->landed, cudaEventDisableTiming), e);
     if (s) {
         library_transfer_free(l, out);
         cudaGetLastError();
@@ -328,7 +329,7 @@ mv_status library_transfer_wait(library *l, mv_transfer *t, mv_error *e)
     return checked(l, WAIT, cudaEventSynchronize(static_cast<const ticket *>(t->own)->landed), e);
 }
 
-/* ---- passes that repeat */
+/* ---- recordings */
 
 mv_status library_record(library *l, mv_error *e)
 {

@@ -1,8 +1,9 @@
-/* The narrow face between the device and CUDA's libraries: memory, copies, products, convolutions, recorded passes.
- * library.cu stands on cudart, cuBLASLt and, where it was found, cuDNN; the tests put plain loops behind the same face.
+/* The interface between the device and CUDA's libraries: memory, copies, products, convolutions, recordings.
+ * library*.cu implement it with cudart, cuBLASLt and, if the build found it, cuDNN; the tests with plain loops on the
+ * CPU.
  *
- * A library belongs to one card and has one stream; all that is asked is done in its order. Every function that can
- * fail writes a sentence that names the op into *e.
+ * A library belongs to one card and has one stream, which executes everything in order. Every function that can fail
+ * writes a sentence with the name of the operation to *e.
  */
 #pragma once
 
@@ -10,29 +11,30 @@
 
 struct library;
 
-/* Cards that can be used; MV_EDEVICE and the reason where there is none. */
+/* The number of cards that can be used; MV_EDEVICE and the reason if there is none. */
 mv_status library_count(int *n, mv_error *e);
-/* "NVIDIA H200, compute capability 9.0, 139.7 GiB (138.2 free)" of card i; MV_EDEVICE where it cannot be used. */
+/* "NVIDIA H200, compute capability 9.0, 139.7 GiB (138.2 free)" of card i; MV_EDEVICE if it cannot be used. */
 mv_status library_describe(int i, char text[160], mv_error *e);
 
 library *library_new(int card, mv_error *e);
 void library_free(library *);
-void library_use(library *); /* makes its card this thread's: before launches */
+void library_use(library *); /* makes its card the current one of this thread; required before launches */
 cudaStream_t library_stream(const library *);
 
 void *library_alloc(library *, size_t bytes); /* NULL: out of memory */
 void library_release(library *, void *);
-/* In the stream's order; `from` may be changed on return. */
+/* In stream order; `from` may be reused on return. */
 mv_status library_up(library *, void *to, const void *from, size_t bytes, mv_error *e);
 mv_status library_down(library *, void *to, const void *from, size_t bytes, mv_error *e);   /* waits */
 mv_status library_across(library *, void *to, const void *from, size_t bytes, mv_error *e); /* both on the card */
 mv_status library_finish(library *, mv_error *e);
-/* Whether the launch just made was accepted. */
+/* Reports whether the last launch was accepted. */
 mv_status library_launched(library *, const char *op, mv_error *e);
-/* All asked for since the last mark was `op` at `site`: what a failure that shows later is told by. */
+/* Names the work since the last mark as `op` at `site`, for reports of late failures. */
 void library_mark(library *, const char *site, const char *op);
 
-/* Transfers as in backend.h: sent by a stream of their own, that waits for this one's work and holds none of it up. */
+/* Staging buffers as in backend.h. They are sent by a stream of their own, which waits for the work before the send and
+ * does not delay the work after it. */
 mv_status library_transfer_new(library *, mv_transfer *out, size_t bytes, mv_error *e);
 void library_transfer_free(library *, mv_transfer *);
 mv_status library_transfer_send(library *, mv_transfer *, size_t bytes, mv_error *e);
@@ -60,13 +62,14 @@ struct convolution {
     void *out;
     mv_act act;
 };
-bool library_convolves(const library *, const convolution &); /* else the caller lays out columns and multiplies */
+bool library_convolves(const library *,
+                       const convolution &); /* if false, the caller must lay out columns and multiply */
 mv_status library_convolve(library *, const convolution &, mv_error *e);
 
-/* A pass between record and recorded is not done but kept as a graph, to be done by every replay. */
+/* Work between record and recorded is not executed but recorded as a graph, which every replay executes. */
 mv_status library_record(library *, mv_error *e);
 bool library_records(const library *);
-/* Memory that a graph may use is not released before the last graph is forgotten. */
+/* Releases memory that a graph may use: not before the last graph is forgotten. */
 void library_retire(library *, void *);
 mv_status library_recorded(library *, void **graph, mv_error *e);
 mv_status library_replay(library *, void *graph, mv_error *e);

@@ -73,7 +73,8 @@ cublasStatus_t multiply(library *l, const product &p, const product_setup &u, vo
                           u.out, &a.algo, l->workspace, a.workspace, l->stream);
 }
 
-/* The fastest of what the heuristics offer, timed into memory of its own: the output may be the residual. */
+/* The fastest algorithm of those that the heuristics propose. It is timed on other memory, because the output may be
+ * the residual. */
 mv_status choose(library *l, const product &p, const product_setup &u, algorithm *best, mv_error *e)
 {
     cublasLtMatmulPreference_t preference = nullptr;

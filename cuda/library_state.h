@@ -1,4 +1,4 @@
-/* Inside the library: its state, for library*.cu alone. */
+/* The state of the library, for library*.cu only. */
 #pragma once
 
 #include <cstdio>
@@ -46,13 +46,13 @@ struct library {
     void *workspace;
     char *bounce[2]; /* pinned */
     cudaEvent_t gone[2];
-    cudaStream_t down; /* of transfers */
+    cudaStream_t down; /* for staging buffers */
     std::map<product_key, algorithm> algorithms;
     bool recording;
-    int graphs;                  /* that live */
+    int graphs;                  /* that exist */
     std::vector<void *> retired; /* memory that they may use */
     marks asked;
-    unsigned *passed;  /* pinned: the number of the last mark that the card has come by */
+    unsigned *passed;  /* pinned: the number of the last mark that the card has passed */
     void *write_value; /* cuStreamWriteValue32, or NULL */
 #ifdef MV_CUDNN
     cudnnHandle_t dnn;
@@ -62,7 +62,7 @@ struct library {
 #endif
 };
 
-/* Whether an error tells of work asked for before: then every call from there on returns it. */
+/* True for an error of earlier work; every later call returns it, too. */
 inline bool is_late(cudaError_t error)
 {
     switch (error) {
@@ -97,7 +97,7 @@ inline mv_status checked(const library *l, const char *op, cudaError_t error, mv
     return error == cudaSuccess ? MV_OK : library_failed(l, op, error, e);
 }
 
-/* What the two other rooms make and are asked to give back. */
+/* The parts of the two other files. */
 mv_status library_products_new(library *l, mv_error *e);
 void library_products_free(library *l);
 mv_status library_convolutions_new(library *l, mv_error *e);

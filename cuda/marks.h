@@ -1,12 +1,12 @@
-/* Names for failures that show late: every op is marked when it is asked for, and the card writes the number of a mark
- * when it comes by. What failed is the first op whose mark it did not reach.
+/* Names for late failures: every operation is marked when it is launched, and the card writes the number of a mark when
+ * it passes it. The operation that failed is the first one whose mark was not passed.
  */
 #pragma once
 
 #include <cstdio>
 #include <cstring>
 
-enum { MARKS = 2048, MARK_TEXT = 128 }; /* more than the ops of a pass */
+enum { MARKS = 2048, MARK_TEXT = 128 }; /* more than the operations of a batch */
 
 struct marks {
     unsigned count;
@@ -18,14 +18,14 @@ struct marks {
         return ++count;
     }
 
-    /* The op after mark number `passed`; recorded passes have no marks. */
+    /* The operation after mark number `passed`; recordings have no marks. */
     const char *after(unsigned passed, char out[MARK_TEXT]) const
     {
         unsigned left = count - passed;
         snprintf(out, MARK_TEXT, "%s",
-                 left == 0       ? "a recorded pass, or a copy"
+                 left == 0       ? "a recorded batch, or a copy"
                  : left <= MARKS ? text[passed % MARKS]
-                                 : "an op long before");
+                                 : "an operation long before");
         return out;
     }
 };

@@ -1,17 +1,16 @@
 /* Inside the mixer: depthwise convolution, step size, selective scan, readout.
  *
- *   op           formula                                                    launch                    bytes moved
- *   conv1d_silu  silu(taps . x_{t-1..t+1}), both halves of xz               a thread 16 bytes         xz + x + half yz
- *   step         softplus(r W^T + 2b)                                       as scan                   proj + dt
- *   scan         h_t = exp(dt A) h_{t-1} + dt B x; y = C . h + D x          a thread a channel        x + proj + half
- * yz readout      y = C . h + D x from given h                               a thread a channel        x + proj + h +
- * half yz
+ *   op           formula                                                launch              bytes moved
+ *   conv1d_silu  silu(taps . x_{t-1..t+1}), both halves of xz           a thread 16 bytes   xz, x, half of yz
+ *   step         softplus(r W^T + 2b)                                   as scan             proj, dt
+ *   scan         h_t = exp(dt A) h_{t-1} + dt B x; y = C . h + D x      a thread a channel  x, proj, half of yz
+ *   readout      y = C . h + D x from the given h                       a thread a channel  x, proj, h, half of yz
  *
  * Layouts: x (N T E), xz and yz (N T 2E: y left, z right), proj (N T R+16: [r | B | C]), dt (N T E), h (N T E 8).
  * The scan (Gu & Dao 2023, equation 2, with the step's product inside) runs down the tokens of one window with a
- * channel's 8 states in registers. Tokens come in tiles of TILE: their proj is put in shared memory as fp32, the steps
- * of a tile are one small product (a weight is loaded once for TILE tokens), so that only h = a h + u waits for the
- * token before.
+ * channel's 8 states in registers. Tokens are processed in tiles of TILE: their proj is stored in shared memory as
+ * fp32, and the steps of a tile are one small product (a weight is loaded once for TILE tokens), so that only h = a h +
+ * u depends on the token before.
  */
 #include "cuda/kernels.h"
 
@@ -48,7 +47,7 @@ __global__ void conv1d_kernel(T *x, T *yz, const T *xz, const float *wx, const f
         store<T, N>(x + token * static_cast<size_t>(e) + own, out);
 }
 
-/* A tile of proj as fp32 in shared memory; the whole block takes part. */
+/* A tile of proj as fp32 in shared memory; called by the whole block. */
 template <class T> __device__ void load_tile(float *tile, const T *proj, int values)
 {
     __syncthreads();
@@ -192,7 +191,7 @@ void launch_conv1d_silu(mv_dtype type, void *x, void *yz, const void *xz, const 
     });
 }
 
-/* Windows are y of the grid, of which there are 65535 at most: more go in turns. */
+/* Windows are the y of the grid, which is 65535 at most: more need several launches. */
 void launch_scan(const scan_job &job, cudaStream_t stream)
 {
     const int most = 65535;
@@ -216,7 +215,7 @@ void launch_scan(const scan_job &job, cudaStream_t stream)
 
 void launch_step(float *dt, const scan_job &job, cudaStream_t stream)
 {
-    const int most = 65535 * TILE; /* tokens that one grid takes */
+    const int most = 65535 * TILE; /* tokens of one grid */
     of_type(job.type, [&](auto t) {
         using T = decltype(t);
         int all = job.windows * job.tokens;

@@ -1,4 +1,4 @@
-/* Values moved and laid out anew: pictures in, windows, strided values for probes, the columns of a convolution.
+/* Changes of layout: pictures, windows, strided values for probes, the columns of a convolution.
  *
  *   op        formula                                            launch                bytes moved
  *   picture   out (B H W 3) = planes (B 3 H W)                   a thread a pixel      12 in, 3 values out, a pixel
@@ -78,7 +78,7 @@ __device__ ptrdiff_t offset_of(size_t i, const strides &s)
     return at;
 }
 
-/* A picture's channels to the front, through a tile so that both sides are walked as they lie. */
+/* Channels last, through a tile, so that both sides are accessed in order. */
 enum { TILE = 32, TILE_ROWS = 8 };
 
 template <class T> __global__ void planes_kernel(float *out, const T *x, int pixels, int c)
@@ -98,7 +98,7 @@ template <class T> __global__ void planes_kernel(float *out, const T *x, int pix
                 static_cast<size_t>(pixel + lane)] = tile[lane * (TILE + 1) + i];
 }
 
-/* Whether it is a picture seen as planes */
+/* True for a picture viewed as planes. */
 bool is_planes(const mv_view &v)
 {
     const ptrdiff_t c = v.nd == 4 ? v.dim[1] : 0, w = v.nd == 4 ? v.dim[3] : 0;

@@ -1,4 +1,4 @@
-/* Reductions of watched values, so that a map and not a tensor crosses the bus.
+/* Reductions of watched values, so that maps and not tensors are copied to the host.
  *
  *   op          formula                                             launch                        bytes moved
  *   follow      to_j = sum_i from_i A_ij, with A or (A + I) / 2     8 warps by 256 columns        rows (+ rows: sums)
@@ -8,10 +8,10 @@
  *   hidden      mean_e |C_i . g|, g = exp(dt_i A) g from dt_j B_j   8 warps by 32 columns         dt T/64 + out E/32
  *
  * Layouts: rows A (N heads T T), to (N heads T), from (W T), figures (N heads T 3), h (N T E 8), dt (N T E), hidden's
- * out (N T T); all fp32 but proj (N T R+16). Sums are made in one order only: results are bit-equal from run to run.
+ * out (N T T); all fp32 but proj (N T R+16). Sums have a fixed order: results are bit-equal from run to run.
  *
  * hidden (arXiv 2403.01590) runs down the rows i with the states of 32 columns x 4 channels in a warp's registers; a
- * block does its 8 warps' 32 channels at a time, adding to what the channels before left in out.
+ * block processes the 32 channels of its 8 warps at a time, and adds to the sums of the channels before in out.
  */
 #include "cuda/kernels.h"
 
@@ -25,7 +25,7 @@ __host__ __device__ inline size_t at(int i)
     return static_cast<size_t>(i);
 }
 
-/* Shared memory has a row of column sums for each warp; a warp takes every 8th row of A. */
+/* Shared memory holds a row of column sums for each warp; a warp processes every 8th row of A. */
 __global__ void follow_kernel(float *to, const float *rows, const float *from, int heads, int windows, int tokens,
                               int residual)
 {
@@ -41,7 +41,7 @@ __global__ void follow_kernel(float *to, const float *rows, const float *from, i
         if (weight == 0)
             continue;
         const float *row = rows + (head * T + at(i)) * T;
-        if (residual) { /* from_i / 2 over the row's sum (sum + 1) / 2 */
+        if (residual) { /* from_i / 2 over the sum of the row, (sum + 1) / 2 */
             float all = 0;
             for (int j = lane; j < tokens; j += 32)
                 all += row[j];
@@ -80,7 +80,7 @@ __global__ void mean_heads_kernel(float *out, const float *rows, int heads, size
     store<float, N>(out + i * N, sum);
 }
 
-/* How rows lie on a picture: windows of side x side tokens, `across` of them in a row, over h x w cells */
+/* The layout of rows on a picture: windows of side x side tokens, `across` of them in a row, over h x w cells */
 struct grid_job {
     int heads, tokens, side, h, w, down, across;
 };

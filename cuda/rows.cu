@@ -60,7 +60,7 @@ template <class T, class X, class R> void launch_typed(const row_job &j, cudaStr
         go(rows_kernel<T, X, R, 1>, 1);
 }
 
-/* Whether A and B may meet in one job: not the two of 16 bits. */
+/* False for the two different types of 16 bits, which never meet in one job. */
 template <class A, class B>
 constexpr bool meet = std::is_same_v<A, B> || std::is_same_v<A, float> || std::is_same_v<B, float>;
 
@@ -197,7 +197,7 @@ void launch_layernorm(mv_dtype type, void *out, const void *x, const float *weig
 }
 
 void launch_mean_pool(mv_dtype type, void *out, const void *x, const float *scale, const float *shift, int pictures,
-                 int cells, int c, cudaStream_t stream)
+                      int cells, int c, cudaStream_t stream)
 {
     of_type(type, [&](auto t) {
         using T = decltype(t);

@@ -135,7 +135,7 @@ mv_status library_transfer_new(library *l, mv_transfer *out, size_t bytes, mv_er
     if (out->device && out->host)
         return MV_OK;
     library_transfer_free(l, out);
-    return mv_fail(e, MV_ENOMEM, "cuda:0: transfer: out of memory");
+    return mv_fail(e, MV_ENOMEM, "cuda:0: staging buffer: out of memory");
 }
 
 void library_transfer_free(library *l, mv_transfer *t)

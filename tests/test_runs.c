@@ -1,5 +1,5 @@
-/* Runs on a device that works behind the caller: what is kept is what would be read, pass by pass, whether passes are
- * done op by op, recorded or replayed; and failures that show late. In emulation, or on a card as test_backend.
+/* Runs on an asynchronous device: kept values equal values that are read, whether batches run operation by operation,
+ * are recorded or replayed; and late failures. In emulation, or on a card like test_backend.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -44,7 +44,7 @@ static void forward(mv_run *r, const float *x, int pictures, float *logits)
     expect_ok(&e);
 }
 
-/* Every site of a and b, bit by bit; NaN is no answer. */
+/* Compares every site of a and b bit by bit; NaN fails. */
 static void expect_same(const mv_trace *a, const mv_trace *b, const char *when)
 {
     assert_true(mv_trace_count(a) > 50);
@@ -100,7 +100,7 @@ static void kept_is_what_would_be_read(void **s)
     }
 }
 
-/* Feed gives the planes back; what was fed is there when it is settled, and not asked for before. */
+/* Feed lets the caller reuse the planes; the results are there after settle. */
 static void halves_make_a_whole(void **s)
 {
     (void)s;
@@ -191,7 +191,7 @@ static void values_without_a_staging_buffer_are_read(void **s)
     network_free(&n);
 }
 
-/* A replayed pass shows the picture it was given, not the one it was recorded with. */
+/* A replayed batch computes the picture that it is given, not the one that it was recorded with. */
 static void replays_see_new_pictures(void **s)
 {
     (void)s;
@@ -217,7 +217,8 @@ static void replays_see_new_pictures(void **s)
     network_free(&n);
 }
 
-/* Memory that all runs of a device share grows with the largest: recordings made before must not use what it left. */
+/* Memory that all runs of a device share grows with the largest run. Earlier recordings must not use memory that was
+ * freed for it. */
 static void larger_runs_spoil_no_recording(void **s)
 {
     (void)s;
@@ -244,7 +245,7 @@ static void larger_runs_spoil_no_recording(void **s)
     network_free(&n);
 }
 
-/* An edit is made in every pass; so is what is watched behind it. */
+/* An edit is applied to every batch, and so are the probes after it. */
 static void edits_are_made_every_time(void **s)
 {
     (void)s;
@@ -288,7 +289,7 @@ static mv_status count(void *context, const char *site, mv_tensor value, mv_erro
     return ++n->calls == n->fail_at ? mv_fail(e, MV_EIO, "%s: the disk is full", site) : MV_OK;
 }
 
-/* A sink that fails stops the run, wherever it happens, and the next forward is as the first. */
+/* A sink that fails stops the run, wherever it happens, and the next forward equals the first. */
 static void sinks_may_fail(void **s)
 {
     (void)s;
@@ -301,7 +302,7 @@ static void sinks_may_fail(void **s)
     mv_run *r = run_of(&n, H, W, CAPACITY, mv_trace_probe(t));
     forward(r, x, PICTURES, want);
     int all = k.calls;
-    assert_int_equal(all % 4, 0); /* as many in each pass */
+    assert_int_equal(all % 4, 0); /* the same number in each batch */
     for (int fail = 1; fail <= all; fail += test_is_short() ? all / 4 + 1 : 3) {
         k = (counter){.fail_at = fail};
         e = (mv_error){0};
@@ -319,7 +320,52 @@ static void sinks_may_fail(void **s)
     network_free(&n);
 }
 
-/* A failure that shows when the device is waited for is told with the op and the site it belongs to. */
+/* A probe that breaks its contract: it keeps the value in the dry run, and not in the batch. */
+typedef struct {
+    mv_probe probe;
+    int calls;
+} fickle;
+
+static bool fickle_wants(mv_probe *p, const char *site)
+{
+    (void)p;
+    return strcmp(site, "levels.0") == 0;
+}
+
+static bool fickle_sees(mv_probe *p, mv_run *r, const mv_site_info *site, mv_view v)
+{
+    assert_string_equal(site->axes, "BCHW");
+    assert_false(site->diagnostic);
+    if (((fickle *)p)->calls++ != 1)
+        mv_run_keep(r, p, site->name, 0, v);
+    return false;
+}
+
+static void fickle_kept(mv_probe *p, mv_run *r, const char *site, int part, mv_tensor value)
+{
+    (void)p, (void)r, (void)part, (void)value;
+    assert_string_equal(site, "levels.0");
+}
+
+static void values_outside_the_plan_stop_the_run(void **s)
+{
+    (void)s;
+    mv_config c = small_config();
+    network n = network_on(&c, card_open(MV_F32), 5);
+    float *x = network_input(1, H, W, 3), logits[CLASSES];
+    fickle f = {.probe = {.wants = fickle_wants, .sees = fickle_sees, .kept = fickle_kept}};
+    mv_run *r = run_of(&n, H, W, 1, &f.probe);
+    mv_error e = {0};
+    assert_int_equal(f.calls, 1);
+    assert_int_equal(mv_run_forward(r, x, 1, logits, &e), MV_EMISUSE);
+    assert_string_equal(e.text, "head: found a kept value that differs from the plan, expected levels.0");
+    forward(r, x, 1, logits); /* it keeps its word from here on */
+    mv_run_free(r);
+    free(x);
+    network_free(&n);
+}
+
+/* A failure that is found when waiting for the device is reported with its operation and site. */
 static void late_failures_are_named(void **s)
 {
     (void)s;
@@ -359,6 +405,7 @@ int main(void)
         cmocka_unit_test(larger_runs_spoil_no_recording),
         cmocka_unit_test(edits_are_made_every_time),
         cmocka_unit_test(sinks_may_fail),
+        cmocka_unit_test(values_outside_the_plan_stop_the_run),
         cmocka_unit_test(late_failures_are_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
