@@ -97,13 +97,18 @@ static int run(int n, const char **words)
         die(EXIT_MISUSE, "dump: found no picture, expected at least one (mvscope dump --help)");
     if (!shared.out)
         die(EXIT_MISUSE,
-            "dump: found no -o, expected where to write: FILE.safetensors, FILE.npz, FILE.npy or a folder");
+            "dump: found no -o, expected where to write: FILE.safetensors, FILE.npz, FILE.npy or FOLDER/");
     if (strcmp(shared.out, "-") == 0)
-        die(EXIT_MISUSE, "-o: found '-', expected a name: FILE.safetensors, FILE.npz, FILE.npy or a folder");
+        die(EXIT_MISUSE, "-o: found '-', expected a name: FILE.safetensors, FILE.npz, FILE.npy or FOLDER/");
     if (batch < 1 || batch > 4096)
         die(EXIT_MISUSE, "-b: found %d, expected 1 to 4096", batch);
     session s;
     mv_error e = {0};
+    mv_store_kind kind;
+    if (mv_store_kind_of(&kind, shared.out, "-o", &e))
+        die(EXIT_MISUSE, "%s", e.text);
+    if (mv_store_check(shared.out, &e))
+        die_of(&e);
     mv_sites sites;
     char *patterns = patterns_given();
     session_open(&s);
@@ -124,6 +129,7 @@ static int run(int n, const char **words)
         die_of(&e);
     inputs *read = inputs_new(&s, &o);
     session_load(&s);
+    char *text = manifest(&s, &o, pictures, &sites, patterns);
     mv_store *store = mv_store_open(shared.out, &e);
     if (!store)
         die_of(&e);
@@ -133,7 +139,6 @@ static int run(int n, const char **words)
             mv_store_declare(store, sites.name[i], sites.site[i].nd, sites.site[i].dim, &e);
             sites_written++;
         }
-    char *text = manifest(&s, &o, pictures, &sites, patterns);
     if (!e.code)
         mv_store_meta(store, "manifest", text, &e);
     mv_trace *trace = e.code ? NULL : mv_trace_new(patterns, keep, store, &e);
