@@ -81,6 +81,9 @@ static void expect_refused(const char *path, const char *part)
     mv_error e = {0};
     assert_null(mv_output_open(path, &e));
     assert_int_not_equal(e.code, MV_OK);
+    mv_error before = {0}; /* the same, asked before anything runs */
+    assert_int_equal(mv_output_check(path, &before), e.code);
+    assert_string_equal(before.text, e.text);
     if (!strstr(e.text, part) || !strstr(e.text, path))
         fail_msg("'%s' lacks '%s' or '%s'", e.text, part, path);
 }
@@ -219,9 +222,9 @@ static void refusals(void **state)
     expect_refused(in_folder("missing/file"), "folder: No such file or directory");
     expect_refused(in_folder("file/"), "folder: No such file or directory");
     assert_int_equal(mkdir(in_folder("sub"), 0777), 0);
-    expect_refused(in_folder("sub"), "is a folder");
-    expect_refused(in_folder("sub/"), "no file name");
-    expect_refused("", "no file name");
+    expect_refused(in_folder("sub"), "found a folder");
+    expect_refused(in_folder("sub/"), "found no file name");
+    expect_refused("", "found no file name");
     put_file(in_folder("plain"), "x", 0644);
     expect_refused(in_folder("plain/file"), "Not a directory");
     char name[400];
@@ -314,6 +317,65 @@ static void target_becomes_a_folder(void **state)
     assert_int_equal(files_in(scratch_folder()), 1);
 }
 
+static void a_check_changes_nothing(void **state)
+{
+    (void)state;
+    mv_error e = {0};
+    for (int named = 0; named < 2; named++) {
+        no_tmpfile = named;
+        put_file(in_folder("old"), "old", 0644);
+        assert_int_equal(mv_output_check(in_folder("new"), &e), MV_OK);
+        assert_int_equal(mv_output_check(in_folder("old"), &e), MV_OK);
+        assert_holds(in_folder("old"), "old");
+        assert_int_equal(files_in(scratch_folder()), 1);
+    }
+    assert_int_equal(mkfifo(in_folder("fifo"), 0600), 0); /* nobody reads it: opening it would wait */
+    assert_int_equal(mv_output_check(in_folder("fifo"), &e), MV_OK);
+    assert_int_equal(mv_output_check("/dev/full", &e), MV_OK);
+}
+
+static void moved_and_resized(void **state)
+{
+    (void)state;
+    enum { BYTES = 300000 }; /* several buffers */
+    static const int moves[][2] = {{0, 10}, {10, 0}, {0, 100000}, {100000, 0}, {7, 7}, {70000, 4096}};
+    static char bytes[2 * BYTES], got[2 * BYTES];
+    for (size_t i = 0; i < sizeof bytes; i++)
+        bytes[i] = (char)(i * 2654435761U >> 13);
+    for (size_t i = 0; i < sizeof moves / sizeof *moves; i++) {
+        size_t from = (size_t)moves[i][0], to = (size_t)moves[i][1];
+        mv_error e = {0};
+        mv_output *o = mv_output_open(in_folder("file"), &e);
+        mv_output_write(o, bytes, from + BYTES);
+        assert_int_equal(mv_output_move(o, to, from, BYTES), MV_OK);
+        assert_int_equal(mv_output_resize(o, to + BYTES), MV_OK);
+        assert_int_equal(mv_output_commit(o, &e), MV_OK);
+        FILE *f = fopen(in_folder("file"), "rb");
+        assert_int_equal(fread(got, 1, sizeof got, f), to + BYTES);
+        fclose(f);
+        assert_memory_equal(got + to, bytes + from, BYTES);
+    }
+}
+
+static void the_same_file(void **state)
+{
+    (void)state;
+    put_file(in_folder("photo"), "x", 0644);
+    put_file(in_folder("other"), "x", 0644);
+    assert_int_equal(symlink("photo", in_folder("link")), 0);
+    assert_int_equal(link(in_folder("photo"), in_folder("hard")), 0);
+    assert_int_equal(symlink("nothing", in_folder("dangling")), 0);
+    assert_true(mv_output_is_same(in_folder("photo"), in_folder("photo")));
+    assert_true(mv_output_is_same(in_folder("./photo"), in_folder("photo")));
+    assert_true(mv_output_is_same(in_folder("link"), in_folder("photo")));
+    assert_true(mv_output_is_same(in_folder("photo"), in_folder("link")));
+    assert_true(mv_output_is_same(in_folder("hard"), in_folder("link")));
+    assert_false(mv_output_is_same(in_folder("other"), in_folder("photo")));
+    assert_false(mv_output_is_same(in_folder("dangling"), in_folder("dangling")));
+    assert_false(mv_output_is_same(in_folder("new"), in_folder("photo")));
+    assert_false(mv_output_is_same("/dev/null", "/dev/null")); /* nothing is lost there */
+}
+
 static int enter(void **state)
 {
     no_tmpfile = no_sync = false;
@@ -335,6 +397,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(full_disk, enter, scratch_leave),
         cmocka_unit_test_setup_teardown(failing_sync, enter, scratch_leave),
         cmocka_unit_test_setup_teardown(target_becomes_a_folder, enter, scratch_leave),
+        cmocka_unit_test_setup_teardown(a_check_changes_nothing, enter, scratch_leave),
+        cmocka_unit_test_setup_teardown(moved_and_resized, enter, scratch_leave),
+        cmocka_unit_test_setup_teardown(the_same_file, enter, scratch_leave),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,16 +1,17 @@
 /* An output file that appears whole or not at all.
  *
- * The bytes go to a nameless (or hidden) file in the target's folder; mv_output_commit gives it the
- * target's name in one step. Until then, and after any failure, what was there before is untouched
- * and nothing else is left behind. A symbolic link keeps pointing where it did: the file behind it is
- * replaced. A new file's mode follows the umask, a replaced file's mode stays. What is not a regular
- * file (a pipe, /dev/stdout, /dev/full) is written directly, front to back.
+ * The bytes go to a temporary file in the target's folder, which has no name where the file system allows that.
+ * mv_output_commit gives it the target's name in one step. Until then, and after a failure, an existing target is
+ * untouched and no other file is left. If the target is a symbolic link, the link stays and the file it points to is
+ * replaced. A new file gets its mode from the umask; a replaced file keeps its mode. A target that is not a regular
+ * file (a pipe, /dev/stdout, /dev/full) is written directly, from front to back.
  *
  * The first failure sticks: later writes do nothing, and mv_output_commit reports it.
  */
 #ifndef MV_OUTPUT_H
 #define MV_OUTPUT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -18,33 +19,49 @@
 
 typedef struct mv_output mv_output;
 
-/* Starts the file `path`. NULL with `e` filled when it could not be written in the end: an empty name, a
- * missing or read-only folder, a folder or a read-only file of that name. The caller ends it with exactly one of
+/* Starts the file `path`. Returns NULL and fills `e` if the file could not be written in the end: the name is empty,
+ * the folder is missing or read-only, or a folder or a read-only file has the name. End it with exactly one of
  * mv_output_commit and mv_output_discard. */
 mv_output *mv_output_open(const char *path, mv_error *e);
+
+/* Checks that `path` can be written, before any work is done: reports what mv_output_open would report, and leaves
+ * nothing behind. It also removes temporaries that killed processes left in that folder; as this lists the folder, call
+ * it once per run and folder. */
+mv_status mv_output_check(const char *path, mv_error *e);
+
+/* True if both paths lead to the same regular file, also through symbolic and hard links. False if either does not
+ * exist. Use it to refuse an output that would replace an input. */
+bool mv_output_is_same(const char *path, const char *other);
 
 /* Appends n bytes. */
 mv_status mv_output_write(mv_output *o, const void *bytes, size_t n);
 
-/* Puts n bytes at `offset` from the start and leaves the place where mv_output_write goes on behind them. Written
- * directly (see above), a file takes only an offset that continues it; another one is a failure, MV_EIO. */
+/* Writes n bytes at `offset` from the start; mv_output_write then continues after them. A file that is written directly
+ * (see above) accepts only the offset that continues it; another offset is MV_EIO. */
 mv_status mv_output_pwrite(mv_output *o, const void *bytes, size_t n, uint64_t offset);
 
-/* The failure that sticks, code MV_OK while there is none; o's. */
+/* Moves n bytes that were written from offset `from` to offset `to`; the ranges may overlap. The bytes left behind are
+ * undefined. MV_EIO if the file is written directly. */
+mv_status mv_output_move(mv_output *o, uint64_t to, uint64_t from, uint64_t n);
+
+/* Sets the size of the file. MV_EIO if the file is written directly. */
+mv_status mv_output_resize(mv_output *o, uint64_t size);
+
+/* The first failure; its code is MV_OK while there is none. Owned by `o`. */
 const mv_error *mv_output_error(const mv_output *o);
 
-/* The descriptor that is written, for a library that wants one and starts at offset 0; still o's. */
-int mv_output_fd(const mv_output *o);
-
-/* Brings the bytes to the disk and the file to its name. Frees `o`, also on failure. */
+/* Brings the bytes to the disk and gives the file its name. Frees `o`, also on failure. */
 mv_status mv_output_commit(mv_output *o, mv_error *e);
 
-/* Drops what was written and frees `o`; fine on NULL. */
+/* Drops what was written and frees `o`; NULL is fine. */
 void mv_output_discard(mv_output *o);
 
-enum { MV_OUTPUT_TEMPORARY = 32 };
-
-/* A hidden file name that nobody else uses, for what is to be renamed later: ".mvscope-" and 16 hex digits. */
-void mv_output_temporary(char name[MV_OUTPUT_TEMPORARY]);
+/* Removes every temporary file and folder of this process that has a name, for a process that ends while outputs are
+ * open. Outputs that are still open must then not be committed.
+ *
+ * The function is async-signal-safe: it makes system calls only and allocates nothing. Limits: it knows up to 256
+ * temporaries; a thread that still writes may create a file in a folder while it is being removed; a folder that is
+ * being given its final name at that moment is left alone. What remains is removed by a later run (mv_output_check). */
+void mv_output_discard_all(void);
 
 #endif

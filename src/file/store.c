@@ -1,98 +1,111 @@
 #include "src/file/store.h"
 
 #include <errno.h>
-#include <jansson.h>
-#include <stdbool.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <zlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
-#include "src/file/folder.h"
-#include "src/file/npy.h"
-#include "src/file/output.h"
-#include "src/file/safetensors.h"
-#include "src/file/zip_layout.h"
+#include "src/file/store_impl.h"
 
-typedef enum { SAFETENSORS, NPZ, NPY, FOLDER } kind;
+enum { MAX_NAME = 200, CHUNK = 1 << 20 };
 
-typedef struct {
-    char *file; /* "NAME.npy" */
-    char *name;
-    mv_tensor tensor; /* without data */
-    uint64_t row;     /* bytes of one index of dimension 0 */
-    uint64_t size, filled;
-    uint64_t offset; /* of its values in the file; unused in a folder */
-    uint32_t crc;    /* npz: of what was written so far */
-} array;
-
-struct mv_store {
-    char *path;
-    kind kind;
-    mv_output *output; /* all but FOLDER */
-    mv_folder *folder;
-    json_t *meta; /* key: text */
-    array *arrays;
-    int count, room;
-    int turn;       /* where the next lookup starts: arrays tend to come in order */
-    bool laid_out;  /* headers are written, offsets known */
-    uint64_t end;   /* npz: of the last array */
-    mv_error error; /* the first failure */
-};
-
-enum { MAX_NAME = 200 };
-
-static kind kind_of(const char *path)
+mv_status mv_store_kind_of(mv_store_kind *kind, const char *path, const char *place, mv_error *e)
 {
     static const struct {
         const char *ending;
-        kind kind;
-    } endings[] = {{".safetensors", SAFETENSORS}, {".npz", NPZ}, {".npy", NPY}};
+        mv_store_kind kind;
+    } endings[] = {{".safetensors", MV_STORE_SAFETENSORS}, {".npz", MV_STORE_NPZ}, {".npy", MV_STORE_NPY}};
     size_t n = strlen(path);
+    struct stat st;
+    *kind = MV_STORE_FOLDER;
+    if (n > 0 && path[n - 1] == '/')
+        return MV_OK;
     for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
         size_t m = strlen(endings[i].ending);
-        if (n > m && strcasecmp(path + n - m, endings[i].ending) == 0)
-            return endings[i].kind;
+        if (n > m && strcasecmp(path + n - m, endings[i].ending) == 0) {
+            *kind = endings[i].kind;
+            return MV_OK;
+        }
     }
-    return FOLDER;
+    if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
+        return MV_OK;
+    return mv_fail(e, MV_EINPUT,
+                   "%s: found '%s', expected a name ending in .safetensors, .npz or .npy, or a folder: '%s/'", place,
+                   path, n > 0 ? path : "NAME");
 }
 
-/* What a public function returns: the store's failure, told to the caller. */
-static mv_status told(const mv_store *s, mv_error *e)
+mv_status mv_store_check(const char *path, mv_error *e)
+{
+    mv_store_kind kind;
+    mv_status code = mv_store_kind_of(&kind, path, "output", e);
+    if (code != MV_OK || kind != MV_STORE_FOLDER)
+        return code == MV_OK ? mv_output_check(path, e) : code;
+    mv_error error = {0};
+    mv_folder_discard(mv_folder_open(path, &error));
+    return error.code == MV_OK ? MV_OK : mv_fail(e, error.code, "%s", error.text);
+}
+
+/* What a public function returns: the store's failure, copied to the caller. */
+static mv_status result(const mv_store *s, mv_error *e)
 {
     return s->error.code == MV_OK ? MV_OK : mv_fail(e, s->error.code, "%s", s->error.text);
 }
 
+/* A store without a container; NULL if `path` cannot be written. */
+static mv_store *store_new(const char *path, mv_error *e)
+{
+    mv_store_kind kind;
+    if (mv_store_check(path, e) != MV_OK || mv_store_kind_of(&kind, path, "output", e) != MV_OK)
+        return NULL;
+    mv_store *s = calloc(1, sizeof *s);
+    if (s) {
+        s->kind = kind;
+        s->path = strdup(path);
+        s->meta = json_object();
+        if (s->path && s->meta)
+            return s;
+    }
+    mv_store_suspend(s);
+    mv_fail_memory(e, path);
+    return NULL;
+}
+
 mv_store *mv_store_open(const char *path, mv_error *e)
 {
-    mv_store *s = calloc(1, sizeof *s);
-    if (!s) {
-        mv_fail_memory(e, path);
-        return NULL;
-    }
-    s->kind = kind_of(path);
-    s->path = strdup(path);
-    s->meta = json_object();
-    if (!s->path || !s->meta)
-        mv_fail_memory(e, path);
-    else if (s->kind == FOLDER)
-        s->folder = mv_folder_open(path, e);
-    else
-        s->output = mv_output_open(path, e);
-    if (s->folder || s->output)
+    mv_store *s = store_new(path, e);
+    if (!s || mv_container_open(s) == MV_OK)
         return s;
+    result(s, e);
     mv_store_discard(s);
     return NULL;
 }
 
-void mv_store_discard(mv_store *s)
+mv_store *mv_store_open_resumable(const char *path, const char *fingerprint, mv_error *e)
 {
-    if (!s)
-        return;
-    mv_output_discard(s->output);
-    mv_folder_discard(s->folder);
+    mv_store *s = store_new(path, e);
+    if (!s || (s->partial = mv_partial_open(path, fingerprint, &s->error)))
+        return s;
+    result(s, e);
+    mv_store_suspend(s);
+    return NULL;
+}
+
+int mv_store_note_count(const mv_store *s)
+{
+    return s->partial ? mv_partial_note_count(s->partial) : 0;
+}
+
+const char *mv_store_note_at(const mv_store *s, int i)
+{
+    return mv_partial_note_at(s->partial, i);
+}
+
+static void store_free(mv_store *s)
+{
+    mv_container_discard(s);
     json_decref(s->meta);
     for (int i = 0; i < s->count; i++) {
         free(s->arrays[i].file);
@@ -103,19 +116,36 @@ void mv_store_discard(mv_store *s)
     free(s);
 }
 
-static array *find(mv_store *s, const char *name)
+void mv_store_suspend(mv_store *s)
+{
+    if (!s)
+        return;
+    mv_partial_close(s->partial);
+    store_free(s);
+}
+
+void mv_store_discard(mv_store *s)
+{
+    if (!s)
+        return;
+    if (s->partial)
+        mv_partial_remove(s->partial, NULL);
+    store_free(s);
+}
+
+static mv_store_array *find(mv_store *s, const char *name)
 {
     for (int i = 0; i < s->count; i++) {
-        int at = (s->turn + i) % s->count;
+        int at = (s->next + i) % s->count;
         if (strcmp(s->arrays[at].name, name) == 0) {
-            s->turn = at + 1;
+            s->next = at + 1;
             return &s->arrays[at];
         }
     }
     return NULL;
 }
 
-/* Every container takes such a name as it is, and no file lands outside the folder. */
+/* Such a name is valid in every container, and its file stays inside the folder. */
 static bool is_name(const char *name)
 {
     for (const char *c = name; *c; c++)
@@ -124,37 +154,46 @@ static bool is_name(const char *name)
     return *name && *name != '.' && strlen(name) <= MAX_NAME && strcmp(name, "__metadata__") != 0;
 }
 
-static mv_status set_shape(mv_store *s, array *a, const char *name, int nd, const int *dim)
+static uint64_t size_of(const mv_store_array *a)
+{
+    return a->row * (uint64_t)a->tensor.dim[0];
+}
+
+static mv_status set_shape(mv_store *s, mv_store_array *a, const char *name, int nd, const int *dim)
 {
     char shape[64];
     a->tensor = (mv_tensor){.type = MV_F32, .nd = nd};
     a->row = sizeof(float);
     for (int i = 0; i < nd; i++) {
         if (dim[i] < 0)
-            return mv_fail(&s->error, MV_EMISUSE, "%s: '%s' is declared with a negative dimension", s->path, name);
+            return mv_fail(&s->error, MV_EMISUSE, "%s: found dimension %d of '%s', expected 0 or more", s->path, dim[i],
+                           name);
         a->tensor.dim[i] = dim[i];
         if (i > 0 && __builtin_mul_overflow(a->row, (uint64_t)dim[i], &a->row))
             a->row = UINT64_MAX;
     }
-    uint64_t total = 0;
+    uint64_t total = 0, size;
     for (int i = 0; i < s->count; i++)
-        total += s->arrays[i].size;
-    if (__builtin_mul_overflow(a->row, (uint64_t)dim[0], &a->size) || a->size > INT64_MAX / 2 - total)
-        return mv_fail(&s->error, MV_EINPUT, "%s: '%s' of shape %s is too large for a file", s->path, name,
-                       mv_shape_text(shape, nd, dim));
+        total += size_of(&s->arrays[i]);
+    if (__builtin_mul_overflow(a->row, (uint64_t)dim[0], &size) || size > INT64_MAX / 2 - total)
+        return mv_fail(&s->error, MV_EINPUT, "%s: found '%s' of shape %s, expected at most what a file can hold",
+                       s->path, name, mv_shape_text(shape, nd, dim));
     return MV_OK;
 }
 
 static mv_status check_declaration(mv_store *s, const char *name, int nd)
 {
     if (!is_name(name))
-        return mv_fail(&s->error, MV_EINPUT, "%s: '%.*s' cannot name an array", s->path, MAX_NAME, name);
-    const char *wrong = nd < 1 || nd > MV_MAX_DIMS       ? "with no dimension or too many"
-                        : s->laid_out                    ? "after values were appended"
-                        : find(s, name)                  ? "twice"
-                        : s->kind == NPY && s->count > 0 ? "as a second array, and .npy holds one"
-                                                         : NULL;
-    return wrong ? mv_fail(&s->error, MV_EMISUSE, "%s: '%s' is declared %s", s->path, name, wrong) : s->error.code;
+        return mv_fail(&s->error, MV_EINPUT,
+                       "%s: found the name '%.*s' for an array, expected up to %d printable ASCII characters, no '/' "
+                       "and no leading '.'",
+                       s->path, MAX_NAME, name, MAX_NAME);
+    const char *wrong = nd < 1 || nd > MV_MAX_DIMS ? "declared with no dimension or too many, expected 1 to 5"
+                        : s->begun                 ? "declared after values were appended, expected before"
+                        : find(s, name)            ? "declared twice, expected once"
+                        : s->kind == MV_STORE_NPY && s->count > 0 ? "as a second array, expected one in a .npy file"
+                                                                  : NULL;
+    return wrong ? mv_fail(&s->error, MV_EMISUSE, "%s: found '%s' %s", s->path, name, wrong) : s->error.code;
 }
 
 static mv_status make_room(mv_store *s)
@@ -162,7 +201,7 @@ static mv_status make_room(mv_store *s)
     if (s->count < s->room)
         return MV_OK;
     int room = 2 * s->room + 16;
-    array *more = realloc(s->arrays, (size_t)room * sizeof *more);
+    mv_store_array *more = realloc(s->arrays, (size_t)room * sizeof *more);
     if (!more)
         return mv_fail_memory(&s->error, s->path);
     s->arrays = more;
@@ -170,220 +209,181 @@ static mv_status make_room(mv_store *s)
     return MV_OK;
 }
 
+/* Takes over what the earlier run left of an array. */
+static mv_status continue_array(mv_store *s, mv_store_array *a)
+{
+    if (mv_partial_declare(s->partial, a->name, &s->error) != MV_OK)
+        return s->error.code;
+    uint64_t size = mv_partial_size(s->partial, s->count);
+    if (size > size_of(a) || (a->row > 0 && size % a->row != 0))
+        return mv_fail(&s->error, MV_EINPUT,
+                       "%s.partial: found %llu bytes of '%s', expected at most %d rows of %llu: remove that folder, or "
+                       "run without --resume",
+                       s->path, (unsigned long long)size, a->name, a->tensor.dim[0], (unsigned long long)a->row);
+    a->rows = a->row > 0 ? (int)(size / a->row) : 0;
+    return MV_OK;
+}
+
 mv_status mv_store_declare(mv_store *s, const char *name, int nd, const int *dim, mv_error *e)
 {
-    array a = {0};
+    mv_store_array a = {0};
     if (check_declaration(s, name, nd) != MV_OK || set_shape(s, &a, name, nd, dim) != MV_OK || make_room(s) != MV_OK)
-        return told(s, e);
+        return result(s, e);
     a.name = strdup(name);
     if (!a.name || asprintf(&a.file, "%s.npy", name) < 0) {
-        free(a.name);
+        a.file = NULL;
         mv_fail_memory(&s->error, s->path);
-        return told(s, e);
     }
-    s->arrays[s->count++] = a;
-    return MV_OK;
+    if (s->error.code != MV_OK || (s->partial && continue_array(s, &a) != MV_OK)) {
+        free(a.name);
+        free(a.file);
+    } else {
+        s->arrays[s->count++] = a;
+    }
+    return result(s, e);
 }
 
 mv_status mv_store_meta(mv_store *s, const char *key, const char *text, mv_error *e)
 {
-    if (s->laid_out)
-        mv_fail(&s->error, MV_EMISUSE, "%s: metadata '%s' after values were appended", s->path, key);
     if (s->error.code != MV_OK)
-        return told(s, e);
+        return result(s, e);
     if (strcmp(key, "manifest") == 0) {
         errno = 0;
         json_t *object = json_loads(text, 0, NULL);
         if (!object && errno == ENOMEM)
             mv_fail_memory(&s->error, s->path);
         else if (!json_is_object(object))
-            mv_fail(&s->error, MV_EMISUSE, "%s: the manifest is not a JSON object", s->path);
+            mv_fail(&s->error, MV_EMISUSE, "%s: found a manifest that is no JSON object, expected one", s->path);
         json_decref(object);
     }
     json_error_t error;
-    json_t *value = json_pack_ex(&error, 0, "s", text);
-    if (!value && json_error_code(&error) == json_error_invalid_utf8)
-        mv_fail(&s->error, MV_EINPUT, "%s: metadata '%s' is not UTF-8", s->path, key);
-    else if (json_object_set_new(s->meta, key, value) < 0)
+    json_t *pair = json_pack_ex(&error, 0, "{s:s}", key, text);
+    if (!pair && json_error_code(&error) == json_error_invalid_utf8)
+        mv_fail(&s->error, MV_EINPUT, "%s: found metadata '%.100s' that is not UTF-8, expected UTF-8", s->path, key);
+    else if (json_object_update(s->meta, pair) < 0)
         mv_fail_memory(&s->error, s->path);
-    return told(s, e);
+    json_decref(pair);
+    return result(s, e);
 }
 
-static mv_status write_at(mv_store *s, const void *bytes, size_t n, uint64_t offset)
+static mv_status begin(mv_store *s)
 {
-    if (mv_output_pwrite(s->output, bytes, n, offset) != MV_OK)
-        mv_fail(&s->error, mv_output_error(s->output)->code, "%s", mv_output_error(s->output)->text);
-    return s->error.code;
-}
-
-/* The next bytes of array `a`, whatever the container. */
-static mv_status put(mv_store *s, array *a, uint64_t offset, const void *bytes, size_t n)
-{
-    if (s->kind == FOLDER)
-        return mv_folder_append(s->folder, a->file, bytes, n, &s->error);
-    if (s->kind == NPZ)
-        a->crc = (uint32_t)crc32_z(a->crc, bytes, n);
-    return write_at(s, bytes, n, offset);
-}
-
-static mv_status lay_out_safetensors(mv_store *s)
-{
-    size_t n = (size_t)s->count, n_meta = json_object_size(s->meta), size;
-    const char **texts = calloc(n + 2 * n_meta + 1, sizeof *texts);
-    mv_tensor *tensors = calloc(n + 1, sizeof *tensors);
-    char *header = NULL;
-    if (texts && tensors) {
-        const char **names = texts, **keys = texts + n, **values = keys + n_meta, *key;
-        for (size_t i = 0; i < n; i++) {
-            names[i] = s->arrays[i].name;
-            tensors[i] = s->arrays[i].tensor;
-        }
-        json_t *text;
-        size_t k = 0;
-        json_object_foreach(s->meta, key, text)
-        {
-            keys[k] = key;
-            values[k++] = json_string_value(text);
-        }
-        if (mv_safetensors_header(&header, &size, s->path, (int)n, names, tensors, (int)n_meta, keys, values,
-                                  &s->error) == MV_OK)
-            write_at(s, header, size, 0);
-        for (size_t i = 0; i < n && header; i++) {
-            s->arrays[i].offset = size;
-            size += s->arrays[i].size;
-        }
-    } else {
-        mv_fail_memory(&s->error, s->path);
-    }
-    free(header);
-    free(tensors);
-    free(texts);
-    return s->error.code;
-}
-
-static mv_status lay_out_arrays(mv_store *s)
-{
-    uint64_t at = 0;
-    for (int i = 0; i < s->count; i++) {
-        array *a = &s->arrays[i];
-        char header[MV_NPY_HEADER];
-        mv_npy_header(header, MV_F32, a->tensor.nd, a->tensor.dim);
-        if (s->kind == NPZ)
-            at += mv_npz_local_size(a->file);
-        if (put(s, a, at, header, sizeof header) != MV_OK)
-            break;
-        a->offset = at + sizeof header;
-        at = a->offset + a->size;
-    }
-    s->end = at;
-    return s->error.code;
-}
-
-static mv_status lay_out(mv_store *s)
-{
-    if (s->laid_out || s->error.code != MV_OK)
+    if (s->begun || s->error.code != MV_OK)
         return s->error.code;
-    s->laid_out = true;
-    return s->kind == SAFETENSORS ? lay_out_safetensors(s) : lay_out_arrays(s);
+    s->begun = true;
+    return s->partial ? mv_partial_begin(s->partial, &s->error) : mv_container_begin(s);
 }
 
 mv_status mv_store_append(mv_store *s, const char *name, const float *values, int rows, mv_error *e)
 {
-    array *a = find(s, name);
-    if (!a || rows < 0)
-        mv_fail(&s->error, MV_EMISUSE, "%s: '%s' is appended to, but %s", s->path, name,
-                a ? "by less than no rows" : "was not declared");
-    if (lay_out(s) != MV_OK)
-        return told(s, e);
-    uint64_t bytes = a->row * (uint64_t)rows;
-    if (bytes > a->size - a->filled || (a->row > 0 && bytes / a->row != (uint64_t)rows))
-        mv_fail(&s->error, MV_EMISUSE, "%s: '%s' is given more than its %d rows", s->path, name, a->tensor.dim[0]);
-    else if (bytes > 0 && put(s, a, a->offset + a->filled, values, bytes) == MV_OK)
-        a->filled += bytes;
-    return told(s, e);
-}
-
-/* The text of manifest.json; to be freed. */
-static char *manifest_text(const mv_store *s)
-{
-    const char *given = json_string_value(json_object_get(s->meta, "manifest")), *key;
-    json_t *manifest = given ? json_loads(given, 0, NULL) : json_object(), *files = json_array(), *text;
-    bool whole = manifest && files;
-    json_object_foreach(s->meta, key, text) if (strcmp(key, "manifest") != 0) whole =
-        whole && json_object_set(manifest, key, text) == 0;
-    for (int i = 0; i < s->count; i++)
-        whole = whole && json_array_append_new(files, json_string(s->arrays[i].file)) == 0;
-    whole = whole && json_object_set(manifest, "files", files) == 0 &&
-            json_object_set_new(manifest, "format", json_string(MV_FOLDER_FORMAT)) == 0;
-    char *result = whole ? json_dumps(manifest, JSON_INDENT(2)) : NULL;
-    json_decref(files);
-    json_decref(manifest);
-    return result;
-}
-
-static mv_status finish_npz(mv_store *s, const char *manifest)
-{
-    mv_npz_entry last = {.name = MV_FOLDER_MANIFEST, .offset = s->end, .size = strlen(manifest)};
-    last.crc = (uint32_t)crc32_z(0, (const unsigned char *)manifest, last.size);
-    unsigned char record[MV_NPZ_RECORD];
-    uint64_t at = s->end + mv_npz_local_size(last.name);
-    write_at(s, manifest, last.size, at);
-    at += last.size;
-    uint64_t directory = at;
-    for (int i = 0; i <= s->count; i++) {
-        mv_npz_entry t = last;
-        if (i < s->count) {
-            const array *a = &s->arrays[i];
-            t.name = a->file;
-            t.offset = a->offset - MV_NPY_HEADER - mv_npz_local_size(a->file);
-            t.size = MV_NPY_HEADER + a->size;
-            t.crc = a->crc;
-        }
-        write_at(s, record, mv_npz_local(record, &t), t.offset);
-        size_t n = mv_npz_central(record, &t);
-        write_at(s, record, n, at);
-        at += n;
+    mv_store_array *a = find(s, name);
+    if (!a)
+        mv_fail(&s->error, MV_EMISUSE, "%s: found rows of '%s', expected those of a declared array", s->path, name);
+    else if (rows < 0)
+        mv_fail(&s->error, MV_EMISUSE, "%s: found %d rows of '%s', expected 0 or more", s->path, rows, name);
+    if (begin(s) != MV_OK)
+        return result(s, e);
+    if (rows > a->tensor.dim[0] - a->rows)
+        mv_fail(&s->error, MV_EMISUSE, "%s: found %lld rows of '%s', expected at most %d", s->path,
+                (long long)a->rows + rows, name, a->tensor.dim[0]);
+    uint64_t done = a->row * (uint64_t)a->rows, n = a->row * (uint64_t)rows;
+    if (n == 0 || s->error.code != MV_OK) {
+        /* nothing to write */
+    } else if (s->partial) {
+        mv_partial_append(s->partial, (int)(a - s->arrays), values, n, &s->error);
+    } else {
+        mv_container_put(s, a, done, values, n);
     }
-    unsigned char end[MV_NPZ_END];
-    mv_npz_end(end, (uint64_t)s->count + 1, directory, at - directory);
-    return write_at(s, end, sizeof end, at);
+    if (s->error.code == MV_OK)
+        a->rows += rows;
+    return result(s, e);
+}
+
+mv_status mv_store_checkpoint(mv_store *s, const char *note, mv_error *e)
+{
+    if (s->partial && begin(s) == MV_OK)
+        mv_partial_checkpoint(s->partial, note, &s->error);
+    return result(s, e);
+}
+
+mv_status mv_store_shrink(mv_store *s, int expected, int came, mv_error *e)
+{
+    if (expected < 1 || came < 0 || came > expected)
+        mv_fail(&s->error, MV_EMISUSE, "%s: found %d pictures, expected 0 to %d", s->path, came, expected);
+    if (begin(s) != MV_OK)
+        return result(s, e);
+    for (int i = 0; i < s->count && s->error.code == MV_OK; i++) {
+        mv_store_array *a = &s->arrays[i];
+        long long rows = (long long)a->tensor.dim[0] * came;
+        if (rows % expected)
+            mv_fail(&s->error, MV_EMISUSE, "%s: found %d rows of '%s' for %d pictures, expected a multiple", s->path,
+                    a->tensor.dim[0], a->name, expected);
+        else
+            a->tensor.dim[0] = (int)(rows / expected);
+    }
+    return result(s, e);
+}
+
+/* Copies the rows of an array from PATH.partial into the container. */
+static mv_status copy_array(mv_store *s, int i, char *buffer)
+{
+    mv_store_array *a = &s->arrays[i];
+    uint64_t done = 0, size = size_of(a);
+    int fd = size > 0 ? mv_partial_read(s->partial, i, &s->error) : -1;
+    while (done < size && s->error.code == MV_OK) {
+        ssize_t n = read(fd, buffer, size - done < CHUNK ? (size_t)(size - done) : CHUNK);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n == 0)
+            errno = EIO; /* cut short by somebody else */
+        if (n <= 0)
+            mv_fail_errno(&s->error, s->path, "its unfinished rows cannot be read");
+        else if (mv_container_put(s, a, done, buffer, (size_t)n) == MV_OK)
+            done += (uint64_t)n;
+    }
+    if (fd >= 0)
+        close(fd);
+    return s->error.code;
+}
+
+/* Writes a resumable store as an ordinary one that knows its shapes. */
+static mv_status assemble(mv_store *s)
+{
+    char *buffer = malloc(CHUNK);
+    if (!buffer)
+        return mv_fail_memory(&s->error, s->path);
+    if (mv_container_open(s) == MV_OK)
+        mv_container_begin(s);
+    for (int i = 0; i < s->count && s->error.code == MV_OK; i++)
+        copy_array(s, i, buffer);
+    free(buffer);
+    return s->error.code;
 }
 
 static mv_status finish(mv_store *s)
 {
-    for (int i = 0; i < s->count; i++) {
-        const array *a = &s->arrays[i];
-        if (a->filled < a->size)
-            return mv_fail(&s->error, MV_EMISUSE, "%s: '%s' has %llu of its %d rows", s->path, a->name,
-                           (unsigned long long)(a->filled / a->row), a->tensor.dim[0]);
-    }
-    if (s->kind == NPY && s->count == 0)
-        return mv_fail(&s->error, MV_EMISUSE, "%s: one array was expected", s->path);
-    if (lay_out(s) != MV_OK || s->kind == SAFETENSORS || s->kind == NPY)
+    if (begin(s) != MV_OK)
         return s->error.code;
-    char *manifest = manifest_text(s);
-    if (!manifest)
-        return mv_fail_memory(&s->error, s->path);
-    if (s->kind == NPZ)
-        finish_npz(s, manifest);
-    else
-        mv_folder_append(s->folder, MV_FOLDER_MANIFEST, manifest, strlen(manifest), &s->error);
-    free(manifest);
-    return s->error.code;
+    for (int i = 0; i < s->count; i++) {
+        const mv_store_array *a = &s->arrays[i];
+        if (a->row > 0 && a->rows != a->tensor.dim[0])
+            return mv_fail(&s->error, MV_EMISUSE, "%s: found %d rows of '%s', expected %d", s->path, a->rows, a->name,
+                           a->tensor.dim[0]);
+    }
+    if (s->kind == MV_STORE_NPY && s->count == 0)
+        return mv_fail(&s->error, MV_EMISUSE, "%s: found no array, expected one", s->path);
+    if (s->partial && assemble(s) != MV_OK)
+        return s->error.code;
+    return mv_container_commit(s);
 }
 
 mv_status mv_store_commit(mv_store *s, mv_error *e)
 {
-    mv_status code = s->error.code == MV_OK ? finish(s) : s->error.code;
-    if (code != MV_OK) {
-        told(s, e);
-    } else if (s->kind == FOLDER) {
-        code = mv_folder_commit(s->folder, e);
-        s->folder = NULL;
-    } else {
-        code = mv_output_commit(s->output, e);
-        s->output = NULL;
+    if (finish(s) == MV_OK && s->partial) {
+        mv_partial_remove(s->partial, &s->error);
+        s->partial = NULL;
     }
-    mv_store_discard(s);
+    mv_status code = result(s, e);
+    mv_store_suspend(s);
     return code;
 }

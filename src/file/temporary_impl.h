@@ -1,0 +1,37 @@
+/* Temporary files and folders that have a name: ".mvscope-" and 16 hex digits, beside the output they become.
+ *
+ * Each is locked (flock) for as long as its process lives, and is listed so that mv_output_discard_all (output.h) can
+ * remove it when the process ends early. What a killed process left is not locked: mv_temporary_clean removes it.
+ */
+#ifndef MV_TEMPORARY_IMPL_H
+#define MV_TEMPORARY_IMPL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum { MV_TEMPORARY_NAME = 32 };
+
+/* Makes a name that nobody else uses. */
+void mv_temporary_name(char name[MV_TEMPORARY_NAME]);
+
+/* Opens (O_PATH) the folder that `path` lies in; `name` points at the last component of `path`. -1 with errno. */
+int mv_temporary_parent(const char *path, const char *name);
+
+/* Locks a temporary that was just created, until fd is closed. False if another process took it for stale and removed
+ * it before it was locked: then create another one. A file system without locks is no failure. */
+bool mv_temporary_lock(int fd, int parent, const char *name);
+
+/* Lists a temporary: `inside` is a descriptor of the folder itself, -1 for a file. The descriptors are borrowed and
+ * must stay open until mv_temporary_unlist. Returns a slot; -1 when the list is full, and nothing is listed then. */
+int mv_temporary_list(int parent, const char *name, int inside);
+void mv_temporary_unlist(int slot); /* -1 is fine */
+
+/* Removes every file of an open folder. Async-signal-safe. */
+void mv_temporary_empty(int folder);
+
+/* Removes stale temporaries from a folder: entries of exactly our name pattern that belong to this user, that no
+ * process has locked, and that are files, or folders which hold nothing but files that a store writes (NAME.npy and
+ * manifest.json). Failures are ignored. Reads the whole folder: call it once per run, not once per output. */
+void mv_temporary_clean(int parent);
+
+#endif
