@@ -131,7 +131,7 @@ mv_status maps_write(const char *path, const mv_maps *maps, const char *query, m
             "%s: found %zu maps, expected one, as a .npy holds one array; choose one by the options, or write "
             "a .safetensors",
             path, n);
-    char(*names)[64] = calloc(n + 1, sizeof *names);
+    char(*names)[MV_MAP_NAME] = calloc(n + 1, sizeof *names);
     const char **name = calloc(n + 1, sizeof *name);
     mv_tensor *value = calloc(n + 1, sizeof *value);
     mv_status status = names && name && value ? MV_OK : mv_fail_memory(e, path);

@@ -28,7 +28,7 @@ cd "$(dirname "$0")/.." || exit 1
 
 : "${MVSCOPE:=$PWD/mvscope}"
 MVSCOPE=$(realpath -- "$MVSCOPE") || exit 1
-[ -x "$MVSCOPE" ] || { echo "Bail out! $MVSCOPE is no program"; exit 1; }
+[ -x "$MVSCOPE" ] || { echo "Bail out! $MVSCOPE is not a program"; exit 1; }
 root=$PWD
 export LC_ALL=C.UTF-8 MODEL=$root/assets/nano.safetensors DATA=$root/tests/data PLUGIN=$root/mvscope-cuda.so \
     DRIVER=${MVSCOPE%/*}/simt MVSCOPE MVSCOPE_BARE=${MVSCOPE_BARE-}
@@ -61,13 +61,13 @@ make_fixture() (
     mvscope dump -q --site input -o input.safetensors photo.jpg && mvscope dump -q --site input -o input.npy photo.jpg
 )
 
-fresh() { # a folder like the fixture
+fresh() { # makes $tmp/case a copy of the fixture
     rm -rf "$tmp/case" && cp -r "$tmp/fixture" "$tmp/case"
 }
 
 listing() { (cd "$tmp/case" && find . -mindepth 1 | LC_ALL=C sort); }
 
-# Lines of a file against "kind text" expectations; says what is wrong.
+# Compares the lines of a file with expectations ("kind text") and prints what is wrong.
 compare() { # WHAT FILE EXPECTATION...
     local what=$1 any='' e kind text line i=0 lines
     mapfile -t lines <"$2"
@@ -100,7 +100,7 @@ compare() { # WHAT FILE EXPECTATION...
     [ -n "$any" ] || ((i >= ${#lines[@]})) || echo "$what, line $((i + 1)), not expected: ${lines[i]}"
 }
 
-# One command and its expectations, in $tmp/case; says what is wrong.
+# Runs one command in $tmp/case, checks its expectations and prints what is wrong.
 check_command() { # COMMAND EXPECTATION...
     local command=$1 e status=0 want=0 out=() err=() new=() jq=() before after path glob known
     shift
@@ -112,7 +112,7 @@ check_command() { # COMMAND EXPECTATION...
         '+ '*) new+=("${e#+ }") ;;
         '= '*) jq+=("${e#= }") ;;
         '? '*) want=${e#? } ;;
-        *) echo "no such line in a case: $e" ;;
+        *) echo "a case has no such line: $e" ;;
         esac
     done
     before=$(listing)
@@ -188,19 +188,19 @@ run_file() { # FILE
 
 commands() { mvscope --help | sed -n '/^Commands/,/^$/s/^  \([a-z]*\) .*/\1/p'; }
 
-# The page as plain text, a section of it
+# Prints a page as plain text
 man_text() { # PAGE
     mandoc -T utf8 -O width=1000 "$1" 2>/dev/null | sed $'s/.\b//g'
 }
-man_section() { # SECTION, of stdin
+man_section() { # SECTION, of the page on stdin
     awk -v want="$1" '/^[A-Z]/ { in_it = ($0 == want); next } in_it'
 }
-# The tagged lines of a section, as the reader sees them: "-k, --top N"
+# Prints the tagged lines of a section as the reader sees them: "-k, --top N"
 man_tags() { # SECTION PAGE
     awk -v want=".SH $1" '/^\.SH / { in_it = ($0 == want); next } in_it && tag { print } { tag = /^\.TP/ }' "$2" |
         sed -E 's/^\.[BIR]+ //; s/\\f[BIRP]//g; s/\\-/-/g; s/\\\(aq/'\''/g; s/\\&//g; s/"//g'
 }
-# Options of --help, in the same form
+# Prints the options of --help in the same form
 help_options() { sed -nE 's/^  (-[A-Za-z], |    )(--[a-z-]+( [^ ]+)?)  .*/\1\2/p' | sed 's/^ *//'; }
 
 check_page() { # COMMAND
@@ -222,7 +222,7 @@ check_page() { # COMMAND
     fi
 }
 
-check_examples() { # PAGE: every indented command, all in one folder, in their order
+check_examples() { # PAGE: runs all its examples in one folder, in their order
     local name line status n=0
     name=$(basename "$1")
     man_tags EXAMPLES "$1" >"$tmp/examples"
@@ -260,7 +260,7 @@ run_manuals() {
 }
 
 if ! make_fixture; then
-    echo "Bail out! the program makes no input.safetensors"
+    echo "Bail out! mvscope dump cannot write input.safetensors"
     exit 1
 fi
 names=("$@")

@@ -220,7 +220,7 @@ bool mv_map_caption(const mv_map *map, int i, char text[LINE])
     return mv_map_figure_text(map, i, text);
 }
 
-const char *mv_map_name(const mv_map *m, char text[64])
+const char *mv_map_name(const mv_map *m, char text[MV_MAP_NAME])
 {
     char block[24] = "", head[24] = "", class_[40] = "";
     if (m->block == MV_MAP_ALL)
@@ -236,8 +236,8 @@ const char *mv_map_name(const mv_map *m, char text[64])
     else if (m->class_ != MV_MAP_NONE)
         snprintf(class_, sizeof class_, ".class.%d", m->class_);
     if (*block)
-        snprintf(text, 64, "levels.%d%s%s%s", m->level, block, head, class_);
+        snprintf(text, MV_MAP_NAME, "levels.%d%s%s%s", m->level, block, head, class_);
     else
-        snprintf(text, 64, "%s%s%s", m->method ? m->method : "map", head, class_);
+        snprintf(text, MV_MAP_NAME, "%s%s%s", m->method ? m->method : "map", head, class_);
     return text;
 }

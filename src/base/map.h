@@ -109,8 +109,10 @@ bool mv_map_figure_text(const mv_map *map, int i, char text[96]);
  * share on padding. False past the last one. */
 bool mv_map_caption(const mv_map *map, int i, char text[96]);
 
+enum { MV_MAP_NAME = 128 };
+
 /* "levels.2.blocks.7.head.3", "levels.3.blocks.4.mean", "levels.3.rollout", "cam.class.12": the map's name in raw
  * output, unique among the maps of one explanation. */
-const char *mv_map_name(const mv_map *map, char text[64]);
+const char *mv_map_name(const mv_map *map, char text[MV_MAP_NAME]);
 
 #endif
