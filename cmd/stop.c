@@ -5,6 +5,8 @@
 #include <stdatomic.h>
 #include <stddef.h>
 
+#include "src/file/output.h"
+
 static volatile sig_atomic_t caught;
 static atomic_int results_error;
 

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "src/base/text.h"
+#include "src/file/output.h"
 
 bool talk_quiet;
 
@@ -223,6 +224,7 @@ void die(int status, const char *format, ...)
     va_start(args, format);
     say(format, args);
     va_end(args);
+    mv_output_discard_all();
     exit(status);
 }
 
