@@ -9,6 +9,7 @@
 #include "cmd/stop.h"
 #include "cmd/talk.h"
 #include "cmd/target.h"
+#include "src/file/output.h"
 
 typedef struct {
     call *c;
@@ -88,6 +89,15 @@ static void measure(const stream *s)
                 s->o.path[i], h, w, c->height, c->width, c->command->name);
         c->height = h, c->width = w, c->expected += pictures;
     }
+}
+
+/* A store that is one of the inputs would replace it. */
+static void check_values(const stream *s)
+{
+    const call *c = s->c;
+    for (int i = 0; c->command->takes & TAKES_VALUES && i < s->o.n; i++)
+        if (mv_output_is_same(s->o.path[i], c->o.out))
+            die(EXIT_MISUSE, "-o: %s is the input %s, which it would replace", c->o.out, s->o.path[i]);
 }
 
 static void check_resume(const stream *s)
@@ -214,6 +224,7 @@ int stream_run(call *c)
     session_open(&c->session, &c->o);
     list_pictures(&s);
     check_targets(&s, suffix);
+    check_values(&s);
     check_resume(&s);
     measure(&s);
     stop_watch();

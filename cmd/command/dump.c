@@ -290,6 +290,8 @@ static void check(call *c)
         die(EXIT_MISUSE, "-o: found '-', expected a name: FILE.safetensors, FILE.npz, FILE.npy or a folder, FOLDER/");
     if (c->o.out && mv_store_kind_of(&kind, c->o.out, "-o", &e))
         die_of(&e, true);
+    if (c->o.out && mv_store_check(c->o.out, &e))
+        die_of(&e, false);
     c->one_size = true;
 }
 
