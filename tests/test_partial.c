@@ -323,7 +323,8 @@ static void torn_lines_and_lost_rows(void **state)
         mv_store_suspend(go_on(0, 4, &e));
         append_text(in_partial(0, "journal"), torn[i]);
         append_text(in_partial(0, "logit.raw"), "extra");
-        finish(0, 4);
+        mv_store_suspend(go_on(0, 5, &e)); /* the next line must not continue the torn one */
+        finish(0, 5);
     }
     mv_error e = {0};
     mv_store_suspend(go_on(0, 4, &e));
