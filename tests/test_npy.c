@@ -124,19 +124,19 @@ static void hostile_headers(void **state)
         size_t bytes;
         const char *part;
     } cases[] = {
-        {"{" D F S "}", 4, "has 4 bytes of data, its shape 2 of F32 takes 8"},
-        {"{" D F S "}", 9, "has 9 bytes of data"},
+        {"{" D F S "}", 4, "found 4 bytes of data, expected 8 for shape 2 of F32"},
+        {"{" D F S "}", 9, "found 9 bytes of data"},
         {"{" D F "}", 8, "lacks"},
         {"{}", 8, "lacks"},
-        {"", 8, "{ expected"},
-        {"{" D F S, 8, "a short string in quotes expected"},
+        {"", 8, "expected {"},
+        {"{" D F S, 8, "expected a short string in quotes"},
         {"{" D F S "} x", 8, "nothing after }"},
         {"{" D D F S "}", 8, "'descr' twice"},
-        {"{" D F S "'x': 1}", 8, "has 'x'"},
+        {"{" D F S "'x': 1}", 8, "found 'x'"},
         {"{" D F "'shape': (2)}", 8, "a comma in a shape of one dimension"},
         {"{" D F "'shape': (2, -1)}", 8, "a number or )"},
         {"{" D F "'shape': (2 3)}", 8, ", or )"},
-        {"{" D F "'shape': [2]}", 8, "( expected"},
+        {"{" D F "'shape': [2]}", 8, "expected ("},
         {"{" D F "'shape': (2L,)}", 8, ", or )"},
         {"{" D F "'shape': (,)}", 8, "a number or )"},
         {"{" D F "'shape': (2", 8, ", or )"},
@@ -144,7 +144,7 @@ static void hostile_headers(void **state)
         {"{" D F "'shape': (2147483648,)}", 4, "over 2147483647"},
         {"{" D F "'shape': (99999999999999999999999999,)}", 4, "over 2147483647"},
         {"{" D F "'shape': (2147483647, 2147483647, 2147483647)}", 4, "more than memory can address"},
-        {"{" D F "'shape': (2147483647, 2147483647)}", 4, "takes 18446744056529682436"},
+        {"{" D F "'shape': (2147483647, 2147483647)}", 4, "expected 18446744056529682436"},
         {"{" D "'fortran_order': True, " S "}", 8, "Fortran order"},
         {"{" D "'fortran_order': 0, " S "}", 8, "True or False"},
         {"{" D "'fortran_order': Fal", 8, "True or False"},
@@ -157,7 +157,7 @@ static void hostile_headers(void **state)
         {"{'descr': '<f4\", " F S "}", 8, "numbers of type '<f4\", '"},
         {"{'descr': '\\x3cf4', " F S "}", 8, "a short string in quotes"},
         {"{'descr': 'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa', " F S "}", 8, "a short string in quotes"},
-        {"{'descr' '<f4', " F S "}", 8, ": expected"},
+        {"{'descr' '<f4', " F S "}", 8, "expected :"},
         {"{'descr': '<f4' " F S "}", 8, ", or }"},
         {"{'descr': __import__('os').system('x'), " F S "}", 8, "a short string in quotes"},
     };
@@ -170,12 +170,12 @@ static void hostile_headers(void **state)
     char *blank = malloc(70001);
     memset(blank, ' ', 70000);
     blank[70000] = 0;
-    expect_refused(2, blank, 0, "header of 70000 bytes, at most 65536");
+    expect_refused(2, blank, 0, "header of 70000 bytes, expected at most 65536");
     free(blank);
     mv_tensor t;
     mv_error e = {0};
     assert_int_equal(mv_npy_decode(&t, "\x93NUMPX\x01\x00v\x00", 10, "FILE", &e), MV_EINPUT);
-    assert_non_null(strstr(e.text, "does not start"));
+    assert_non_null(strstr(e.text, "found other bytes at its start"));
     assert_int_equal(mv_npy_decode(&t, NULL, 0, "FILE", NULL), MV_EINPUT);
 }
 

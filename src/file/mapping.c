@@ -12,7 +12,7 @@ static mv_status map(mv_mapping *out, int fd, const char *path, mv_error *e)
     if (fstat(fd, &st) < 0)
         return mv_fail_errno(e, path, "cannot be read");
     if (!S_ISREG(st.st_mode))
-        return mv_fail(e, MV_EINPUT, "%s: is %s, a regular file was expected", path,
+        return mv_fail(e, MV_EINPUT, "%s: found %s, expected a regular file", path,
                        S_ISDIR(st.st_mode) ? "a folder" : "a pipe or device");
     if ((uint64_t)st.st_size > SIZE_MAX)
         return mv_fail_memory(e, path);
@@ -28,7 +28,8 @@ static mv_status map(mv_mapping *out, int fd, const char *path, mv_error *e)
 
 mv_status mv_mapping_open(mv_mapping *out, const char *path, mv_error *e)
 {
-    int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC); /* does not wait for a pipe's writer */
+    int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY |
+                            O_CLOEXEC); /* O_NONBLOCK: does not wait for the writer of a pipe */
     if (fd < 0)
         return mv_fail_errno(e, path, "cannot be read");
     mv_status code = map(out, fd, path, e);

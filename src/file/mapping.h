@@ -1,5 +1,5 @@
-/* A file mapped for reading: its bytes without a copy. Should another program cut the file short while it
- * is mapped, the kernel ends us with SIGBUS; replacing it by rename is safe. */
+/* A file mapped for reading: its bytes without a copy. If another program truncates the file while it is mapped, the
+ * kernel ends this process with SIGBUS; replacing the file by rename is safe. */
 #ifndef MV_MAPPING_H
 #define MV_MAPPING_H
 
@@ -12,8 +12,8 @@ typedef struct {
     size_t size;
 } mv_mapping;
 
-/* Errors name `path`: not there, not readable, not a regular file. To be closed by mv_mapping_close. */
+/* Fails if the file is missing, not readable or not regular; the error names `path`. Close with mv_mapping_close. */
 mv_status mv_mapping_open(mv_mapping *out, const char *path, mv_error *e);
-void mv_mapping_close(mv_mapping *m); /* leaves it empty; fine on an empty one */
+void mv_mapping_close(mv_mapping *m); /* leaves it empty; an empty mapping is fine */
 
 #endif

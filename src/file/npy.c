@@ -9,7 +9,7 @@
 #include "src/file/mapping.h"
 #include "src/file/output.h"
 
-_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the file's byte order is used as it is");
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the file's byte order is used unchanged");
 
 enum { MAX_HEADER = 1 << 16 }; /* bytes of text; five dimensions need about 110 */
 
@@ -27,7 +27,7 @@ typedef struct {
 
 static mv_status malformed(const literal *l, const char *expected)
 {
-    return mv_fail(l->e, MV_EINPUT, "%s: malformed .npy header, %s expected %zu bytes before its end", l->file,
+    return mv_fail(l->e, MV_EINPUT, "%s: found a malformed .npy header, expected %s %zu bytes before its end", l->file,
                    expected, (size_t)(l->end - l->at));
 }
 
@@ -37,7 +37,7 @@ static void skip_blanks(literal *l)
         l->at++;
 }
 
-/* Takes `c`, with blanks before it, if it is what comes next. */
+/* Consumes `c`, and blanks before it, if it comes next. */
 static bool take(literal *l, char c)
 {
     skip_blanks(l);
@@ -66,7 +66,7 @@ static mv_status take_type(literal *l, mv_tensor *out)
     char text[32];
     skip_blanks(l);
     if (l->at < l->end && *l->at == '[')
-        return mv_fail(l->e, MV_EINPUT, "%s: an array of records, one of plain numbers was expected", l->file);
+        return mv_fail(l->e, MV_EINPUT, "%s: found an array of records, expected one of plain numbers", l->file);
     if (take_string(l, text) != MV_OK)
         return MV_EINPUT;
     for (int i = 0; i < MV_DTYPES; i++)
@@ -75,9 +75,10 @@ static mv_status take_type(literal *l, mv_tensor *out)
             return MV_OK;
         }
     if (text[0] == '>')
-        return mv_fail(l->e, MV_EINPUT, "%s: numbers of type '%s' are big endian, little endian was expected", l->file,
+        return mv_fail(l->e, MV_EINPUT, "%s: found numbers of type '%s' (big endian), expected little endian", l->file,
                        text);
-    return mv_fail(l->e, MV_EINPUT, "%s: numbers of type '%s', <f2 <f4 <f8 <i4 <i8 or |u1 expected", l->file, text);
+    return mv_fail(l->e, MV_EINPUT, "%s: found numbers of type '%s', expected <f2 <f4 <f8 <i4 <i8 or |u1", l->file,
+                   text);
 }
 
 static mv_status take_order(literal *l)
@@ -85,8 +86,8 @@ static mv_status take_order(literal *l)
     skip_blanks(l);
     size_t left = (size_t)(l->end - l->at);
     if (left >= 4 && memcmp(l->at, "True", 4) == 0)
-        return mv_fail(l->e, MV_EINPUT, "%s: in Fortran order, C order was expected (numpy.ascontiguousarray)",
-                       l->file);
+        return mv_fail(l->e, MV_EINPUT,
+                       "%s: found an array in Fortran order, expected C order (numpy.ascontiguousarray)", l->file);
     if (left < 5 || memcmp(l->at, "False", 5) != 0)
         return malformed(l, "True or False");
     l->at += 5;
@@ -100,12 +101,14 @@ static mv_status take_dimension(literal *l, mv_tensor *out)
     while (l->at < l->end && *l->at >= '0' && *l->at <= '9') {
         dim = 10 * dim + (*l->at++ - '0');
         if (dim > INT_MAX)
-            return mv_fail(l->e, MV_EINPUT, "%s: dimension %d of its shape is over %d", l->file, out->nd, INT_MAX);
+            return mv_fail(l->e, MV_EINPUT, "%s: found dimension %d of its shape over %d, expected at most that",
+                           l->file, out->nd, INT_MAX);
     }
     if (l->at == first)
         return malformed(l, "a number or )");
     if (out->nd == MV_MAX_DIMS)
-        return mv_fail(l->e, MV_EINPUT, "%s: more than %d dimensions", l->file, MV_MAX_DIMS);
+        return mv_fail(l->e, MV_EINPUT, "%s: found more than %d dimensions, expected at most that", l->file,
+                       MV_MAX_DIMS);
     out->dim[out->nd++] = (int)dim;
     return MV_OK;
 }
@@ -136,7 +139,8 @@ static mv_status take_field(literal *l, mv_tensor *out, unsigned *seen)
     while (field < 3 && strcmp(name, names[field]) != 0)
         field++;
     if (field == 3 || *seen & 1U << field)
-        return mv_fail(l->e, MV_EINPUT, "%s: .npy header has '%s'%s; descr, fortran_order and shape expected once each",
+        return mv_fail(l->e, MV_EINPUT,
+                       "%s: found '%s'%s in the .npy header, expected descr, fortran_order and shape once each",
                        l->file, name, field == 3 ? "" : " twice");
     *seen |= 1U << field;
     if (!take(l, ':'))
@@ -161,26 +165,29 @@ static mv_status read_literal(literal *l, mv_tensor *out)
     if (l->at != l->end)
         return malformed(l, "nothing after }");
     if (seen != 7)
-        return mv_fail(l->e, MV_EINPUT, "%s: .npy header lacks descr, fortran_order or shape", l->file);
+        return mv_fail(l->e, MV_EINPUT,
+                       "%s: found a .npy header that lacks descr, fortran_order or shape, expected all three", l->file);
     return MV_OK;
 }
 
-/* Type, shape and place of the data: a view into the bytes. */
+/* Reads type and shape; the data are a view into the bytes. */
 static mv_status read_array(mv_tensor *out, const unsigned char *bytes, size_t size, const char *name, mv_error *e)
 {
     if (size < 10 || memcmp(bytes, magic, sizeof magic) != 0)
-        return mv_fail(e, MV_EINPUT, "%s: does not start as a .npy file does", name);
+        return mv_fail(e, MV_EINPUT, "%s: found other bytes at its start, expected those of a .npy file", name);
     unsigned major = bytes[6], minor = bytes[7];
     if (major < 1 || major > 3 || minor != 0)
-        return mv_fail(e, MV_EINPUT, "%s: .npy version %u.%u, 1.0, 2.0 or 3.0 expected", name, major, minor);
+        return mv_fail(e, MV_EINPUT, "%s: found .npy version %u.%u, expected 1.0, 2.0 or 3.0", name, major, minor);
     size_t prefix = major == 1 ? 10 : 12;
     uint32_t length = 0;
     if (size >= prefix)
         memcpy(&length, bytes + 8, major == 1 ? 2 : 4);
     if (size < prefix || length > size - prefix)
-        return mv_fail(e, MV_EINPUT, "%s: cut short: .npy header of %u bytes in a file of %zu", name, length, size);
+        return mv_fail(e, MV_EINPUT, "%s: found a .npy header of %u bytes in a file of %zu, expected a whole one", name,
+                       length, size);
     if (length > MAX_HEADER)
-        return mv_fail(e, MV_EINPUT, "%s: .npy header of %u bytes, at most %d expected", name, length, MAX_HEADER);
+        return mv_fail(e, MV_EINPUT, "%s: found a .npy header of %u bytes, expected at most %d", name, length,
+                       MAX_HEADER);
     const char *text = (const char *)bytes + prefix;
     literal l = {text, text + length, name, e};
     if (read_literal(&l, out) != MV_OK)
@@ -191,10 +198,10 @@ static mv_status read_array(mv_tensor *out, const unsigned char *bytes, size_t s
     mv_shape_text(shape, out->nd, out->dim);
     for (int i = 0; i < out->nd; i++)
         if (__builtin_mul_overflow(needed, (size_t)out->dim[i], &needed))
-            return mv_fail(e, MV_EINPUT, "%s: shape %s is more than memory can address", name, shape);
+            return mv_fail(e, MV_EINPUT, "%s: found shape %s, expected no more than memory can address", name, shape);
     if (there != needed)
-        return mv_fail(e, MV_EINPUT, "%s: has %zu bytes of data, its shape %s of %s takes %zu", name, there, shape,
-                       mv_dtype_name(out->type), needed);
+        return mv_fail(e, MV_EINPUT, "%s: found %zu bytes of data, expected %zu for shape %s of %s", name, there,
+                       needed, shape, mv_dtype_name(out->type));
     out->data = (void *)(uintptr_t)(bytes + prefix + length);
     return MV_OK;
 }

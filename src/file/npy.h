@@ -1,5 +1,5 @@
-/* numpy's .npy format: one array behind a small text header. The reader takes versions 1 to 3, little endian
- * f2 f4 f8 i4 i8 u1 in C order, and never evaluates the header.
+/* numpy's .npy format: one array after a small text header. The reader accepts versions 1 to 3 and little-endian
+ * f2 f4 f8 i4 i8 u1 in C order; it parses the header and never evaluates it.
  * https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
  */
 #ifndef MV_NPY_H
@@ -10,12 +10,12 @@
 #include "src/base/status.h"
 #include "src/base/tensor.h"
 
-/* Reads a file; out->data is the caller's to free(), aligned for every type. A 0-dimensional array has nd 0 and one
- * element. Errors name `path` and what was found: cut short, bytes left over, another version, type, byte order or
- * memory order, a shape too large. On failure *out is untouched. */
+/* Reads a file. The caller frees out->data, which is aligned for every type. A 0-dimensional array has nd 0 and one
+ * element. Fails on a truncated file, extra bytes, another version, type, byte order or memory order, and a shape that
+ * is too large. On failure *out is unchanged. */
 mv_status mv_npy_load(mv_tensor *out, const char *path, mv_error *e);
 
-/* The same from memory; `name` stands in errors. */
+/* The same from memory; errors start with `name`. */
 mv_status mv_npy_decode(mv_tensor *out, const void *bytes, size_t size, const char *name, mv_error *e);
 
 /* Writes a tensor (see output.h). BF16, which numpy lacks, is written as f4. */
@@ -23,7 +23,7 @@ mv_status mv_npy_write(const char *path, mv_tensor t, mv_error *e);
 
 enum { MV_NPY_HEADER = 128 };
 
-/* The MV_NPY_HEADER bytes before the data of such an array, for a writer that streams the data. */
+/* Makes the MV_NPY_HEADER bytes that precede the data, for a writer that streams the data. */
 void mv_npy_header(char out[MV_NPY_HEADER], mv_dtype type, int nd, const int *dim);
 
 #endif

@@ -12,10 +12,10 @@
 
 #include "src/file/mapping.h"
 
-_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the file's byte order is used as it is");
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the file's byte order is used unchanged");
 
 typedef struct {
-    const char *name, *type; /* both lie in the header's JSON */
+    const char *name, *type; /* both point into the JSON header */
     size_t begin, end;       /* in the data */
     bool usable;             /* mv_dtype has the type */
     mv_tensor view;
@@ -33,7 +33,7 @@ struct mv_safetensors {
 
 static const char metadata_key[] = "__metadata__";
 
-/* Control characters in a name would reach the reader's terminal through messages. */
+/* A name with control characters would send them to the terminal through messages. */
 static bool is_printable(const char *text)
 {
     for (; *text; text++)
@@ -45,15 +45,17 @@ static bool is_printable(const char *text)
 static mv_status parse_header(mv_safetensors *st, mv_error *e)
 {
     if (st->size < 8)
-        return mv_fail(e, MV_EINPUT, "%s: has %zu bytes, a safetensors file starts with 8 for its header's length",
+        return mv_fail(e, MV_EINPUT,
+                       "%s: found %zu bytes, expected at least the 8 that hold the length of a safetensors header",
                        st->file, st->size);
     uint64_t length;
     memcpy(&length, st->bytes, sizeof length);
     if (length == 0 || length > MV_SAFETENSORS_MAX_HEADER)
-        return mv_fail(e, MV_EINPUT, "%s: header of %llu bytes, 1 to %d expected (is it a safetensors file?)", st->file,
-                       (unsigned long long)length, MV_SAFETENSORS_MAX_HEADER);
+        return mv_fail(e, MV_EINPUT, "%s: found a header of %llu bytes, expected 1 to %d (is it a safetensors file?)",
+                       st->file, (unsigned long long)length, MV_SAFETENSORS_MAX_HEADER);
     if (length > st->size - 8)
-        return mv_fail(e, MV_EINPUT, "%s: header of %llu bytes, but only %zu are left in the file", st->file,
+        return mv_fail(e, MV_EINPUT,
+                       "%s: found a header of %llu bytes, expected at most the %zu that are left in the file", st->file,
                        (unsigned long long)length, st->size - 8);
     st->data = st->bytes + 8 + length;
     st->data_size = st->size - 8 - (size_t)length;
@@ -61,17 +63,18 @@ static mv_status parse_header(mv_safetensors *st, mv_error *e)
     json_error_t error;
     errno = 0;
     st->header = json_loadb((const char *)st->bytes + 8, (size_t)length, JSON_REJECT_DUPLICATES, &error);
-    if (!st->header && errno == ENOMEM) /* jansson's own error code does not tell reliably */
+    if (!st->header && errno == ENOMEM) /* jansson's own error code is not reliable here */
         return mv_fail_memory(e, st->file);
     if (!st->header) {
         for (char *c = error.text; *c; c++)
             if ((unsigned char)*c < 0x20 || *c == 0x7f)
                 *c = '?';
-        return mv_fail(e, MV_EINPUT, "%s: header is not JSON: %s, at byte %d", st->file, error.text,
+        return mv_fail(e, MV_EINPUT, "%s: found a header that is not JSON: %s, at byte %d", st->file, error.text,
                        8 + error.position);
     }
     if (!json_is_object(st->header))
-        return mv_fail(e, MV_EINPUT, "%s: header is JSON, but not an object of tensors", st->file);
+        return mv_fail(e, MV_EINPUT, "%s: found a header that is not an object, expected an object of tensors",
+                       st->file);
     return MV_OK;
 }
 
@@ -81,14 +84,15 @@ static mv_status check_metadata(const mv_safetensors *st, mv_error *e)
     if (!metadata)
         return MV_OK;
     if (!json_is_object(metadata))
-        return mv_fail(e, MV_EINPUT, "%s: %s is not an object", st->file, metadata_key);
+        return mv_fail(e, MV_EINPUT, "%s: found %s that is not an object, expected an object", st->file, metadata_key);
     const char *key;
     json_object_foreach(metadata, key, text) if (!json_is_string(text)) return mv_fail(
-        e, MV_EINPUT, "%s: %s: '%.100s' is not a string", st->file, metadata_key, is_printable(key) ? key : "?");
+        e, MV_EINPUT, "%s: %s: found '%.100s' that is not a string, expected a string", st->file, metadata_key,
+        is_printable(key) ? key : "?");
     return MV_OK;
 }
 
-/* Exactly the fields dtype, shape and data_offsets, of the right JSON types. */
+/* Checks that the fields are exactly dtype, shape and data_offsets, of the right JSON types. */
 static mv_status check_fields(const char *file, const char *name, json_t *tensor, mv_error *e)
 {
     static const struct {
@@ -98,17 +102,20 @@ static mv_status check_fields(const char *file, const char *name, json_t *tensor
                   {"shape", "an array", JSON_ARRAY},
                   {"data_offsets", "an array", JSON_ARRAY}};
     if (!json_is_object(tensor))
-        return mv_fail(e, MV_EINPUT, "%s: tensor '%.100s' is not an object", file, name);
+        return mv_fail(e, MV_EINPUT, "%s: tensor '%.100s': found no object, expected one", file, name);
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
         json_t *field = json_object_get(tensor, fields[i].name);
         if (!field)
-            return mv_fail(e, MV_EINPUT, "%s: tensor '%.100s' has no %s", file, name, fields[i].name);
+            return mv_fail(e, MV_EINPUT, "%s: tensor '%.100s': found no %s, expected %s", file, name, fields[i].name,
+                           fields[i].kind);
         if (json_typeof(field) != fields[i].type)
-            return mv_fail(e, MV_EINPUT, "%s: tensor '%.100s': %s is not %s", file, name, fields[i].name,
+            return mv_fail(e, MV_EINPUT, "%s: tensor '%.100s': found %s that is not %s", file, name, fields[i].name,
                            fields[i].kind);
     }
     if (json_object_size(tensor) != sizeof fields / sizeof *fields)
-        return mv_fail(e, MV_EINPUT, "%s: tensor '%.100s' has fields beyond dtype, shape and data_offsets", file, name);
+        return mv_fail(e, MV_EINPUT,
+                       "%s: tensor '%.100s': found fields beyond dtype, shape and data_offsets, expected no others",
+                       file, name);
     return MV_OK;
 }
 
@@ -122,14 +129,14 @@ static mv_status read_shape(entry *t, const char *file, json_t *shape, mv_error 
 {
     size_t nd = json_array_size(shape);
     if (nd > MV_MAX_DIMS)
-        return mv_fail(e, MV_EINPUT, "%s: tensor '%.100s' has %zu dimensions, at most %d expected", file, t->name, nd,
-                       MV_MAX_DIMS);
+        return mv_fail(e, MV_EINPUT, "%s: tensor '%.100s': found %zu dimensions, expected at most %d", file, t->name,
+                       nd, MV_MAX_DIMS);
     t->view.nd = (int)nd;
     for (size_t i = 0; i < nd; i++) {
         json_int_t dim;
         if (!whole_number(json_array_get(shape, i), INT_MAX, &dim))
             return mv_fail(e, MV_EINPUT,
-                           "%s: tensor '%.100s': dimension %zu of its shape is not a whole number up to %d", file,
+                           "%s: tensor '%.100s': found dimension %zu that is no whole number, expected 0 to %d", file,
                            t->name, i, INT_MAX);
         t->view.dim[i] = (int)dim;
     }
@@ -141,19 +148,22 @@ static mv_status read_offsets(entry *t, const mv_safetensors *st, json_t *offset
     json_int_t begin, end;
     if (json_array_size(offsets) != 2 || !whole_number(json_array_get(offsets, 0), LLONG_MAX, &begin) ||
         !whole_number(json_array_get(offsets, 1), LLONG_MAX, &end))
-        return mv_fail(e, MV_EINPUT, "%s: tensor '%.100s': data_offsets are not two whole numbers", st->file, t->name);
+        return mv_fail(e, MV_EINPUT, "%s: tensor '%.100s': found data_offsets that are not two whole numbers", st->file,
+                       t->name);
     if (end < begin)
-        return mv_fail(e, MV_EINPUT, "%s: tensor '%.100s': its data end at %lld, before they begin at %lld", st->file,
-                       t->name, (long long)end, (long long)begin);
+        return mv_fail(e, MV_EINPUT, "%s: tensor '%.100s': found data that end at %lld, before they begin at %lld",
+                       st->file, t->name, (long long)end, (long long)begin);
     if ((unsigned long long)end > st->data_size)
-        return mv_fail(e, MV_EINPUT, "%s: tensor '%.100s': its data end at %lld, but the file has %zu bytes of data",
-                       st->file, t->name, (long long)end, st->data_size);
+        return mv_fail(
+            e, MV_EINPUT,
+            "%s: tensor '%.100s': found data that end at %lld, expected at most the %zu bytes of data in the file",
+            st->file, t->name, (long long)end, st->data_size);
     t->begin = (size_t)begin;
     t->end = (size_t)end;
     return MV_OK;
 }
 
-/* The size that shape and type ask for is the size between the offsets. Unknown types have no size to compare. */
+/* Checks that the size of shape and type equals the size between the offsets. An unknown type has no size. */
 static mv_status check_size(entry *t, const char *file, mv_error *e)
 {
     char shape[64];
@@ -167,24 +177,26 @@ static mv_status check_size(entry *t, const char *file, mv_error *e)
     size_t bytes = mv_dtype_size(t->view.type);
     for (int i = 0; i < t->view.nd; i++)
         if (__builtin_mul_overflow(bytes, (size_t)t->view.dim[i], &bytes))
-            return mv_fail(e, MV_EINPUT, "%s: tensor '%.100s': shape %s is more than memory can address", file, t->name,
-                           mv_shape_text(shape, t->view.nd, t->view.dim));
+            return mv_fail(e, MV_EINPUT,
+                           "%s: tensor '%.100s': found shape %s, expected no more than memory can address", file,
+                           t->name, mv_shape_text(shape, t->view.nd, t->view.dim));
     if (bytes != t->end - t->begin)
-        return mv_fail(e, MV_EINPUT, "%s: tensor '%.100s' has %zu bytes of data, its shape %s of %s takes %zu", file,
-                       t->name, t->end - t->begin, mv_shape_text(shape, t->view.nd, t->view.dim), t->type, bytes);
+        return mv_fail(e, MV_EINPUT, "%s: tensor '%.100s': found %zu bytes of data, expected %zu for shape %s of %s",
+                       file, t->name, t->end - t->begin, bytes, mv_shape_text(shape, t->view.nd, t->view.dim), t->type);
     return MV_OK;
 }
 
 static mv_status read_entry(entry *t, const mv_safetensors *st, const char *name, json_t *tensor, mv_error *e)
 {
     if (!is_printable(name))
-        return mv_fail(e, MV_EINPUT, "%s: a tensor's name has control characters", st->file);
+        return mv_fail(e, MV_EINPUT, "%s: found a tensor's name with control characters, expected none", st->file);
     if (check_fields(st->file, name, tensor, e) != MV_OK)
         return MV_EINPUT;
     t->name = name;
     t->type = json_string_value(json_object_get(tensor, "dtype"));
     if (!is_printable(t->type))
-        return mv_fail(e, MV_EINPUT, "%s: tensor '%.100s': its dtype has control characters", st->file, name);
+        return mv_fail(e, MV_EINPUT, "%s: tensor '%.100s': found a dtype with control characters, expected none",
+                       st->file, name);
     if (read_shape(t, st->file, json_object_get(tensor, "shape"), e) != MV_OK ||
         read_offsets(t, st, json_object_get(tensor, "data_offsets"), e) != MV_OK)
         return MV_EINPUT;
@@ -205,23 +217,24 @@ static int by_name(const void *left, const void *right)
     return strcmp(((const entry *)left)->name, ((const entry *)right)->name);
 }
 
-/* Side by side the tensors cover the data, each byte once. */
+/* Checks that the tensors cover the data, each byte once. */
 static mv_status check_cover(const mv_safetensors *st, mv_error *e)
 {
     size_t covered = 0;
     for (int i = 0; i < st->count; i++) {
         const entry *t = &st->entries[i];
         if (t->begin < covered)
-            return mv_fail(e, MV_EINPUT, "%s: tensor '%.100s' begins at %zu and overlaps '%.100s', which ends at %zu",
-                           st->file, t->name, t->begin, t[-1].name, covered);
+            return mv_fail(e, MV_EINPUT,
+                           "%s: found tensor '%.100s' at %zu, expected it after '%.100s', which ends at %zu", st->file,
+                           t->name, t->begin, t[-1].name, covered);
         if (t->begin > covered)
             return mv_fail(e, MV_EINPUT,
-                           "%s: %zu bytes of data before tensor '%.100s' belong to none, no hole expected", st->file,
+                           "%s: found %zu bytes before tensor '%.100s' that belong to none, expected no hole", st->file,
                            t->begin - covered, t->name);
         covered = t->end;
     }
     if (covered != st->data_size)
-        return mv_fail(e, MV_EINPUT, "%s: %zu bytes after the last tensor, none expected", st->file,
+        return mv_fail(e, MV_EINPUT, "%s: found %zu bytes after the last tensor, expected none", st->file,
                        st->data_size - covered);
     return MV_OK;
 }
@@ -329,10 +342,10 @@ mv_status mv_safetensors_find(const mv_safetensors *st, const char *name, mv_ten
 {
     const entry *t = find(st, name);
     if (!t)
-        return mv_fail(e, MV_EINPUT, "%s: has no tensor '%.100s'", st->file, name);
+        return mv_fail(e, MV_EINPUT, "%s: found no tensor '%.100s', expected one", st->file, name);
     if (!t->usable)
         return mv_fail(e, MV_EINPUT,
-                       "%s: tensor '%.100s' is of type %.32s, F32, F16, BF16, F64, I64, I32 or U8 expected", st->file,
+                       "%s: tensor '%.100s': found type %.32s, expected F32, F16, BF16, F64, I64, I32 or U8", st->file,
                        name, t->type);
     *out = t->view;
     return MV_OK;
@@ -363,7 +376,7 @@ void mv_safetensors_read(float *out, mv_tensor t)
     }
 }
 
-/* Whole pages between two places in the mapping leave memory; a later read fetches them again. */
+/* Releases the whole pages between two places in the mapping; a later read loads them again. */
 static void forget(const unsigned char *begin, const unsigned char *end)
 {
     uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);

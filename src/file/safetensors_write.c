@@ -7,17 +7,18 @@
 
 static const char reserved_name[] = "__metadata__";
 
-/* Moves the one pair that json_pack_ex made (or failed to make) into `object`. */
+/* Moves the pair that json_pack_ex made into `object`; NULL is json_pack_ex's failure. */
 static mv_status take_pair(json_t *object, json_t *pair, const json_error_t *error, const char *place, mv_error *e)
 {
     if (!pair && json_error_code(error) == json_error_invalid_utf8)
-        return mv_fail(e, MV_EINPUT, "%s: a tensor's name or metadata is not UTF-8", place);
+        return mv_fail(e, MV_EINPUT, "%s: found a tensor's name or metadata that is not UTF-8, expected UTF-8", place);
     if (!pair)
         return mv_fail_memory(e, place);
     const char *key = json_object_iter_key(json_object_iter(pair));
     mv_status code = MV_OK;
     if (json_object_get(object, key) || strcmp(key, reserved_name) == 0)
-        code = mv_fail(e, MV_EINPUT, "%s: '%.100s' twice, or a reserved name", place, key);
+        code =
+            mv_fail(e, MV_EINPUT, "%s: found '%.100s' twice or as a reserved name, expected unique names", place, key);
     else if (json_object_update(object, pair) < 0)
         code = mv_fail_memory(e, place);
     json_decref(pair);
@@ -67,8 +68,9 @@ static mv_status lay_out(char **out, size_t *size, const json_t *json, const cha
     if (length == 0)
         return mv_fail_memory(e, place);
     if (padded > MV_SAFETENSORS_MAX_HEADER)
-        return mv_fail(e, MV_EINPUT, "%s: a header of %zu bytes, at most %d can be read again", place, padded,
-                       MV_SAFETENSORS_MAX_HEADER);
+        return mv_fail(e, MV_EINPUT,
+                       "%s: found a header of %zu bytes, expected at most %d, as more cannot be read again", place,
+                       padded, MV_SAFETENSORS_MAX_HEADER);
     char *bytes = malloc(8 + padded);
     if (!bytes)
         return mv_fail_memory(e, place);

@@ -4,12 +4,12 @@
 
 enum {
     VERSION = 45,      /* of the format: the first with 64-bit sizes */
-    UNIX = 3 << 8,     /* who wrote it: so that the mode counts */
-    UTF8 = 1 << 11,    /* flag: how names are spelt */
+    UNIX = 3 << 8,     /* the host system: the mode is valid */
+    UTF8 = 1 << 11,    /* flag: the encoding of names */
     DATE = 1 << 5 | 1, /* 1 January 1980, the earliest: the same arrays make the same file */
     ZIP64 = 1          /* tag of the extra field with 64-bit sizes */
 };
-static const uint32_t elsewhere = 0xffffffff; /* a 32-bit field whose value stands in the extra field */
+static const uint32_t elsewhere = 0xffffffff; /* a 32-bit field whose value is in the extra field */
 static const uint32_t mode = 0100644;
 
 static unsigned char *put(unsigned char *at, uint64_t value, int bytes)
@@ -26,7 +26,7 @@ static unsigned char *put_text(unsigned char *at, const char *text)
     return at + n;
 }
 
-/* What local and central records share: from "version needed" to the length of the name. */
+/* The fields that local and central records share, from "version needed" to the length of the name. */
 static unsigned char *put_common(unsigned char *at, const mv_npz_entry *t)
 {
     at = put(at, VERSION, 2);
