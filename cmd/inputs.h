@@ -26,8 +26,8 @@ typedef struct {
 
 typedef struct inputs inputs;
 
-/* Starts to read `o` with one thread. Everything is borrowed until inputs_free. Ready inputs and standard input are left
- * for their turn. NULL without memory. */
+/* Starts to read `o` with one thread. Everything is borrowed until inputs_free. Ready inputs and standard input are
+ * left for their turn. NULL without memory. */
 inputs *inputs_new(const session *s, const operands *o, input_options how, mv_error *e);
 
 /* The caller will wait for what is read: from here on there is a thread for each core, at most 8. */

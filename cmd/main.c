@@ -75,7 +75,7 @@ static int run(const command *c, int argc, const char **argv)
     if (c->check)
         c->check(one);
     int status = c->run ? c->run(one) : stream_run(one);
-    free(one->given.item);
+    options_free(one);
     free(one->own);
     free(one);
     return finish(status);

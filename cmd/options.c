@@ -308,7 +308,7 @@ static void wrong_option(const command *c, const table *t, const char *bad, int 
         code == POPT_ERROR_BADOPT ? "no such option" : poptStrerror(code), c->name);
 }
 
-static void remember(call *c, const mv_param *p, const char *value)
+static void remember(call *c, const mv_param *p, char *value)
 {
     given *g = &c->given;
     g->item = must(realloc(g->item, (size_t)(g->n + 1) * sizeof *g->item));
@@ -368,19 +368,19 @@ void options_parse(call *c, int argc, const char **argv)
     static const char *const none[] = {NULL};
     static table t; /* popt keeps pointers into it */
     options_visit(c->command, add_row, &t);
-    poptContext parser = poptGetContext("mvscope", argc, argv, t.row, 0); /* owns the operands: it is never freed */
+    poptContext parser = c->given.parser = poptGetContext("mvscope", argc, argv, t.row, 0);
     if (!parser)
         die(EXIT_FAILED, "out of memory");
     set_defaults(c);
     int code;
     while ((code = poptGetNextOpt(parser)) > 0) {
         const mv_param *p = t.param[code - 1];
-        const char *value = p->kind == MV_PARAM_FLAG ? NULL : poptGetOptArg(parser);
+        char *value = p->kind == MV_PARAM_FLAG ? NULL : poptGetOptArg(parser);
         char name[64];
         mv_error e = {0};
+        remember(c, p, value);
         if (mv_param_set(home_of(c, p), p, value ? value : "", option_name(p, name), &e))
             die(EXIT_MISUSE, "%s", e.text);
-        remember(c, p, value);
     }
     if (code < -1)
         wrong_option(c->command, &t, poptBadOption(parser, 0), code);
@@ -398,6 +398,14 @@ void options_parse(call *c, int argc, const char **argv)
     for (c->operands = 0; c->operand[c->operands]; c->operands++)
         ;
     refuse_without_effect(c);
+}
+
+void options_free(call *c)
+{
+    for (int i = 0; i < c->given.n; i++)
+        free(c->given.item[i].value);
+    free(c->given.item);
+    poptFreeContext(c->given.parser);
 }
 
 /* ---- recipes */

@@ -44,12 +44,13 @@ typedef struct {
     bool json, quiet, verbose, help, version;
 } options;
 
-/* Options as they were given, in order. The strings are borrowed from the command line. */
+/* Options as they were given, in order, and what popt holds of the command line: the values and operands. */
 typedef struct {
+    struct poptContext_s *parser;
     int n;
     struct {
         const mv_param *param;
-        const char *value; /* NULL for a flag */
+        char *value; /* NULL for a flag */
     } * item;
 } given;
 
@@ -64,6 +65,9 @@ void options_visit(const struct command *c, option_visitor *visit, void *context
 /* Parses a command's options into c->o and c->own, and sets its operands. --help and --version end the program; a
  * mistake ends it with status 2 and names the nearest option. */
 void options_parse(struct call *c, int argc, const char **argv);
+
+/* Frees the values and operands of the options. */
+void options_free(struct call *c);
 
 /* True if the option of that name was given. */
 bool options_given(const struct call *c, const char *name);
