@@ -1,14 +1,14 @@
-/* How fast the network runs on a GPU: pictures a second and the time of one pass, by variant and batch, beside its
- * floor, and what hooks cost. Pictures lie on the card already and logits stay there; a pass is timed by the host's
- * clock from the call until the card is idle, launches and the wait included, as bench_torch.py times PyTorch. Median
- * of 100 after a warm-up in which algorithms are chosen and the pass is recorded.
+/* How fast the network runs on a GPU: pictures a second and the time of a batch, by variant and batch size, beside
+ * its floor, and the cost of probes. Pictures are on the card already and logits stay there; a batch is timed by the
+ * clock of the host from the call until the card is idle, launches and the wait included, as bench_torch.py times
+ * PyTorch. Median of 100 after a warm-up in which algorithms are chosen and the batch is recorded.
  *
  *   bench_device PLUGIN.so [VARIANT[:BATCH[:PRECISION]]...]     a table, and JSON lines into MVSCOPE_BENCH_JSON=FILE
  *
- * The floor of a pass is the longer of two times: its multiply-adds at the rate of an 8192-cube product of the same
+ * The floor of a batch is the longer of two times: its multiply-adds at the rate of an 8192-cube product of the same
  * precision, and its weights read once at the rate of a 1 GiB sum in place, both measured here.
- * Hooks: "attn" every attention map, "states" every state of the scans, "blocks" every block's output; "card" makes the
- * values and leaves them there, "host" brings them over.
+ * Hooks: "attn" every attention map, "states" every state of the scans, "blocks" every block's output; "card" computes
+ * the values, "host" also copies them to the host.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -46,7 +46,7 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Wants what a pattern names and looks at nothing: what making the values costs. */
+/* Wants the sites of a pattern and ignores the values: measures the cost of computing them. */
 typedef struct {
     mv_probe probe;
     const char *pattern;
@@ -76,8 +76,8 @@ static mv_status drop(void *context, const char *site, mv_tensor value, mv_error
 
 typedef enum { UNWATCHED, ON_CARD, TO_HOST } hook;
 
-/* Seconds of a pass of `batch` pictures, watched at the sites of a pattern or not; *scratch its bytes. Negative where
- * the memory does not suffice. */
+/* Seconds for a batch of `batch` pictures, watched at the sites of a pattern or not; *scratch receives its bytes.
+ * Negative if the memory does not suffice. */
 static double seconds_of(const mv_model *m, int batch, hook how, const char *pattern, size_t *scratch)
 {
     mv_error e = {0};
@@ -120,7 +120,7 @@ full:
     return -1;
 }
 
-/* What the card gives: multiply-adds and bytes a second. */
+/* The rates of the card: multiply-adds and bytes a second. */
 typedef struct {
     double macs, bytes;
 } rates;
@@ -211,7 +211,7 @@ static void costs_of(const mv_config *config, mv_dtype act, double *macs, double
     null->free(null);
 }
 
-/* A number of the table, or a dash where nothing was measured */
+/* A number of the table, or a dash if nothing was measured. */
 __attribute__((format(printf, 1, 0))) static void cell(const char *format, double seconds, double value)
 {
     if (seconds < 0)
@@ -275,7 +275,7 @@ static void measure(const mv_plugin *plugin, const char *name, mv_dtype act, int
         }
         printf("\n");
         fflush(stdout);
-        if (json) { /* at once: what is measured survives a time limit */
+        if (json) { /* now, so that it survives a time limit */
             fprintf(json, "}\n");
             fflush(json);
         }

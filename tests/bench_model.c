@@ -1,5 +1,5 @@
 /* How fast the network runs on the CPU, beside its floor: the multiply-adds of the variant over the rate of a 2048-cube
- * product on the same device, measured in turns in the same run. Ratios travel between machines, times do not.
+ * product on the same device, measured in turns in the same run. Ratios can be compared between machines, times cannot.
  *
  *   bench_model [VARIANT [THREADS [SECONDS]]]     a table on stdout, JSON lines with MVSCOPE_BENCH_JSON=FILE
  */
@@ -110,7 +110,7 @@ static void measure(const mv_config *config, mv_dtype act, int threads, int batc
     cube_seconds(&c, &e);
     die_if(&e);
     for (end = now() + seconds; k < ROUNDS && (k < 5 || now() < end); k++) {
-        if (now() >= due) { /* as often as the clock of a busy machine may change */
+        if (now() >= due) { /* often, because the clock of a busy machine changes */
             floors[nf++] = cube_seconds(&c, &e);
             due = now() + 0.5;
         }

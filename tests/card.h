@@ -1,4 +1,4 @@
-/* The GPU under test: the emulated one, where it is linked in, or those of the plug-in that MVSCOPE_PLUGIN names. */
+/* The GPU under test: the emulated one that is linked in, or those of the plug-in named by MVSCOPE_PLUGIN. */
 #ifndef CARD_H
 #define CARD_H
 
@@ -7,8 +7,8 @@
 extern const mv_plugin *card;
 extern bool card_emulated;
 
-/* False, and told, where the plug-in or a GPU cannot be had. */
+/* False, with a message, if there is no plug-in or GPU. */
 bool card_find(void);
-mv_backend *card_open(mv_dtype act); /* fails the test where it cannot be opened */
+mv_backend *card_open(mv_dtype act); /* fails the test if it cannot be opened */
 
 #endif

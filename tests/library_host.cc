@@ -1,8 +1,8 @@
-/* library.h by plain loops on the CPU, for the emulated device. Memory is malloc's, so that the address sanitizer
- * guards it, and poisoned, so that what nobody wrote shows as NaN. A recorded pass is the list of what was asked
- * meanwhile.
+/* library.h with plain loops on the CPU, for the emulated device. Memory comes from malloc, so that the address
+ * sanitizer checks it, and is poisoned, so that values that were never written are NaN. A recording is the list of what
+ * was launched.
  */
-#define SIMT_HOME /* the switch between stacks is put here */
+#define SIMT_HOME /* the code that switches stacks is compiled here */
 #include "cuda/library.h"
 #include "cuda/marks.h"
 
@@ -11,12 +11,12 @@
 
 struct library {
     marks asked;
-    unsigned broken; /* the number of the mark that work fails at; or 0 */
+    unsigned broken; /* the number of the mark at which work fails; or 0 */
     int graphs;
     std::vector<void *> retired;
 };
 
-/* The mark that work fails at on devices made from now on; for tests. */
+/* The mark at which work fails on devices made from now on. */
 static unsigned break_at;
 extern "C" void simt_break_at(unsigned mark)
 {
@@ -25,7 +25,7 @@ extern "C" void simt_break_at(unsigned mark)
 
 using recording = std::vector<std::function<void()>>;
 
-static long live; /* devices, their memory and recorded passes that nobody has given back */
+static long live; /* devices, their memory and recordings that have not been freed */
 
 mv_status library_count(int *n, mv_error *)
 {
@@ -91,7 +91,7 @@ mv_status library_up(library *, void *to, const void *from, size_t bytes, mv_err
     return MV_OK;
 }
 
-/* As a card does it, a failure shows when it is waited for. */
+/* As on a card, a failure is found when waiting for it. */
 static mv_status late(library *l, mv_error *e)
 {
     char text[MARK_TEXT];
@@ -128,7 +128,7 @@ void library_mark(library *l, const char *site, const char *op)
         l->asked.add(site, op);
 }
 
-/* What is sent is copied when it is waited for, the latest that a card might: who reads before reads poison. */
+/* A send copies only in wait, the latest that a card could: a read before that finds poison. */
 mv_status library_transfer_new(library *l, mv_transfer *out, size_t bytes, mv_error *e)
 {
     *out = {bytes, library_alloc(l, bytes), static_cast<float *>(library_alloc(l, bytes)), new size_t(0)};
@@ -200,7 +200,7 @@ mv_status library_product(library *, const product &p, mv_error *)
     return MV_OK;
 }
 
-/* Every other width goes to cuDNN's stand-in, so that the tests walk both ways. */
+/* Every other width goes to the stand-in for cuDNN, so that the tests cover both ways. */
 bool library_convolves(const library *, const convolution &c)
 {
     return c.c % 16 == 0;
@@ -285,13 +285,13 @@ void library_forget(library *l, void *graph)
     l->retired.clear();
 }
 
-/* Permutes the threads of every block; for tests. */
+/* Permutes the threads of every block. */
 extern "C" void simt_order(unsigned order)
 {
     simt::order = order;
 }
 
-/* What is not given back yet; for tests. */
+/* The number of things that have not been freed. */
 extern "C" long simt_live(void)
 {
     return live;

@@ -11,7 +11,7 @@ enum {
     RESIDUAL = 1,
     ONTO = 2, /* the residual is the output itself */
     GAMMA = 4,
-    FP32 = 8, /* the output, whatever the device's type */
+    FP32 = 8, /* the output, for every type of the device */
     NOBIAS = 16,
     GIVEN = 32,  /* dt */
     KEPT = 64,   /* h, rows */
@@ -64,7 +64,8 @@ static void run_picture(stage *s, const op_case *c)
     s->b->picture(s->b, out->t, planes, &s->e);
 }
 
-/* The output of an op that may add a residual, and the residual: apart, the output itself, or none. */
+/* The output of an operation that may add a residual, and the residual: a value of its own, the output itself, or none.
+ */
 static stage_value *out_of(stage *s, const op_case *c, mv_dtype type, int nd, const int *dim, stage_value *residual)
 {
     *residual = (stage_value){0};
@@ -128,7 +129,7 @@ static void run_add(stage *s, const op_case *c)
 static void run_layernorm(stage *s, const op_case *c)
 {
     const float eps = 1e-5f;
-    stage_value *x = stage_in(s, "x", s->b->act, 3, 1.7f, 3, c->d); /* a mean that the spread must not drown in */
+    stage_value *x = stage_in(s, "x", s->b->act, 3, 1.7f, 3, c->d); /* a mean larger than the spread */
     stage_value *out = stage_out(s, "out", s->b->act, 3, c->d);
     stage_vector weight = stage_vector_of(s, "norm", (size_t)c->d[2], 1, 0.5f),
                  bias = stage_vector_of(s, "shift", (size_t)c->d[2], 0, 0.5f);
@@ -238,7 +239,7 @@ static void run_attend(stage *s, const op_case *c)
     int n = c->d[0], t = c->d[1], heads = c->d[2], d = c->d[3];
     stage_value *qkv = stage_in(s, "qkv", s->b->act, 0, 2, DIMS(n, t, 3 * heads * d));
     stage_value *rows =
-        stage_in(s, "rows", MV_F32, 0.1f, 0.3f, DIMS(n, heads, t, t)); /* edited ones need not sum to 1 */
+        stage_in(s, "rows", MV_F32, 0.1f, 0.3f, DIMS(n, heads, t, t)); /* edited rows need not sum to 1 */
     stage_value *out = stage_out(s, "out", s->b->act, DIMS(n, t, heads * d));
     double *given = stage_widened(rows->host, rows->n), *want = stage_doubles(out->n);
     ref_attend(want, given, qkv->host, n, t, heads, d);
@@ -295,7 +296,7 @@ static void run_mean_pool(stage *s, const op_case *c)
     s->b->mean_pool(s->b, out->t, x->t, scale.v, shift.v, &s->e);
 }
 
-/* ---- what is told of the mixer, and of rows */
+/* ---- diagnostics of the mixer, and reductions of attention rows */
 
 static void run_state_norm(stage *s, const op_case *c)
 {
@@ -323,7 +324,7 @@ static void run_hidden(stage *s, const op_case *c)
 
 static stage_value *rows_for(stage *s, int n, int heads, int t)
 {
-    return stage_in(s, "rows", MV_F32, 0.3f, 0.31f, DIMS(n, heads, t, t)); /* some below 0: a logarithm knows none */
+    return stage_in(s, "rows", MV_F32, 0.3f, 0.31f, DIMS(n, heads, t, t)); /* some below 0: these have no logarithm */
 }
 
 static void run_follow(stage *s, const op_case *c)
@@ -502,7 +503,7 @@ static const op_case table[] = {
     {MEASURE, .d = {2, 2, 14, 16, 13}},
 };
 
-/* Behind the table: every way to end a convolution and a product, on odd sizes. */
+/* After the table: every way to end a convolution and a product, on odd sizes. */
 enum { TABLE = sizeof table / sizeof *table, CONVS = 2 * 4 * 3, PRODUCTS = 2 * 2 * 3 * 2 };
 
 static op_case case_at(int i)
@@ -565,7 +566,7 @@ op_distance op_output_distance(const op_output *o, double absolute, double relat
     double error = 0, power = 0;
     for (size_t i = 0; i < o->n; i++) {
         double by = fabs((double)o->got[i] - o->want[i]), excess = by / (absolute + relative * fabs(o->want[i]));
-        if (isnan(excess)) /* NaN, or nothing off where nothing is allowed */
+        if (isnan(excess)) /* NaN, or no difference with bounds of 0 */
             excess = by == 0 ? 0 : INFINITY;
         if (excess > d.excess) {
             d.excess = excess;

@@ -1,8 +1,7 @@
-/* Every operation of a device, case by case, against plain double loops: one table that any `mv_backend` is held to.
+/* Every operation of a device against plain double loops: one table of cases for all devices.
  *
- * A case makes its values fresh from a seed, rounds them to the device's types first, so that the reference sees what
- * the device sees, lays guard zones around all of them and NaN where an answer is due. What the bounds must be is the
- * caller's to say: see op_output_distance.
+ * A case makes its values from a seed and rounds them to the types of the device, so that the reference and the device
+ * see the same. All values have guard zones (op_stage.h). The caller chooses the bounds: see op_output_distance.
  */
 #ifndef OP_CASES_H
 #define OP_CASES_H
@@ -15,16 +14,16 @@ enum { OP_OUTPUTS = 2 };
 
 typedef struct {
     const char *name;
-    mv_dtype type; /* as the device wrote it: an fp32 value is held to more than the rest of a bf16 device's */
-    bool exact;    /* only moved or rounded, so no bit may differ */
+    mv_dtype type; /* as the device wrote it: the bounds of fp32 outputs are tighter, on a bf16 device, too */
+    bool exact;    /* only moved or rounded: no bit may differ */
     size_t n;
     float *got;
     double *want;
 } op_output;
 
 typedef struct {
-    mv_error error;   /* the device's sentence, if it failed: no outputs then */
-    char damage[200]; /* a sentence where an input, a guard zone or a part to be left alone was changed; else "" */
+    mv_error error;   /* of the device, if it failed: then there are no outputs */
+    char damage[200]; /* a sentence if an input, a guard zone or other memory was changed; else "" */
     int outputs;
     op_output output[OP_OUTPUTS];
 } op_result;
@@ -37,7 +36,8 @@ void op_result_free(op_result *r);
 
 typedef struct {
     double nmse;   /* |got - want|^2 / |want|^2 */
-    double excess; /* the largest |got - want| / (absolute + relative |want|): 1 at most is within; infinite for NaN */
+    double excess; /* the largest |got - want| / (absolute + relative |want|): at most 1 if within bounds; infinite for
+                      NaN */
     size_t at;     /* where that is */
 } op_distance;
 
@@ -47,8 +47,9 @@ typedef struct {
     double nmse, absolute, relative;
 } op_bounds;
 
-/* Tells what is wrong with a result by `who`, and how many faults that is: fp32 outputs are held to `wide`, others to
- * `narrow`, and what is only moved to every bit. `worst`, where given, keeps the largest NMSE of both kinds. */
+/* Prints the faults of a result by `who`, and returns their number: fp32 outputs must be within `wide`, others within
+ * `narrow`, and values that are only moved must be bit-equal. `worst`, if not NULL, keeps the largest NMSE of both
+ * kinds. */
 int op_result_faults(const op_result *r, const char *who, const char *name, op_bounds wide, op_bounds narrow,
                      double worst[2]);
 

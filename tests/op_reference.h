@@ -1,4 +1,4 @@
-/* The operations once more, as plain loops in double over fp32 values: slow, and short enough to be seen right.
+/* The operations as plain loops in double over fp32 values: slow, and short enough to be obviously right.
  * Letters and layouts as in backend.h. An absent vector or residual is NULL.
  */
 #ifndef OP_REFERENCE_H

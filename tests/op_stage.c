@@ -13,7 +13,7 @@
 
 #include "tests/weights.h"
 
-enum { GUARD_BYTES = 256 }; /* on either side; a multiple of 64, so that a value starts where alloc would put it */
+enum { GUARD_BYTES = 256 }; /* on either side; a multiple of 64, so that values are aligned as by alloc */
 
 static size_t guard(mv_dtype type)
 {
@@ -60,7 +60,7 @@ static void put(stage *s, const stage_value *v)
     s->b->write(s->b, all_of(v), v->before, &s->e);
 }
 
-/* Small whole numbers: every type holds them */
+/* Small whole numbers, which every type holds exactly. */
 static float number(size_t i)
 {
     return -1 - (float)(i % 61);
@@ -145,7 +145,7 @@ stage_ssm stage_ssm_of(stage *s, int channels, int rank)
     size_t e = (size_t)channels;
     stage_ssm m = {.w = {.channels = channels, .rank = rank}};
     m.dt_weight = stage_vector_of(s, "dt_weight", (size_t)rank * e, 0, sqrtf(3 / (float)rank));
-    m.dt_bias = stage_vector_of(s, "dt_bias", e, -2, 3); /* steps from small to large: states that last and that fade */
+    m.dt_bias = stage_vector_of(s, "dt_bias", e, -2, 3); /* steps from small to large: some states last, some fade */
     m.A = stage_vector_of(s, "A", e * MV_STATES, -4, 3.9f);
     m.D = stage_vector_of(s, "D", e, 1, 0.5f);
     m.w.dt_weight = m.dt_weight.v;
@@ -155,7 +155,7 @@ stage_ssm stage_ssm_of(stage *s, int channels, int rank)
     return m;
 }
 
-/* The device gets all digits, the reference what is left of them in the type of products. */
+/* The device gets fp32, the reference the same rounded to the type of products. */
 static const float *weights_of(stage *s, size_t n, size_t fan, const float **rounded)
 {
     float spread = sqrtf(3 / (float)fan);
@@ -178,7 +178,7 @@ const float *stage_conv(stage *s, int in, int out, int stride, const float *bias
     return rounded;
 }
 
-/* ---- answers */
+/* ---- outputs */
 
 double *stage_doubles(size_t n)
 {
@@ -208,7 +208,7 @@ static bool same(float a, float b)
     return isnan(a) ? isnan(b) : a == b;
 }
 
-/* The first element that was not the operation's to write, and yet is another now. */
+/* Finds the first element that changed although the operation must not write it. */
 static void find_damage(const stage_value *v, const float *now, op_result *r)
 {
     size_t g = guard(v->t.type);

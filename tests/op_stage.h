@@ -1,6 +1,6 @@
-/* Values of one operation on a device, guarded: what surrounds them, and whatever the operation was not asked to write,
- * must be the same afterwards. Inputs lie between NaN, which a read too far would spread; answers are NaN before and
- * lie between numbers, so that neither a value left out nor one too many goes unseen.
+/* Values of one operation on a device, with guard zones: the zones, and everything that the operation must not write,
+ * are compared afterwards. The zones of inputs are NaN, which a read out of bounds would spread. Outputs are NaN
+ * before, and their zones are numbers, so that a missing write and a write out of bounds are both found.
  */
 #ifndef OP_STAGE_H
 #define OP_STAGE_H
@@ -13,11 +13,11 @@ typedef struct {
     const char *name;
     mv_tensor t;
     size_t n;
-    float *host; /* what was written, as the device's type rounds it */
+    float *host; /* what was written, rounded to the type of the device */
     bool changes;
-    int keep_from, keep_to; /* columns that stay although the others change */
+    int keep_from, keep_to; /* columns that must not change */
     void *memory;
-    float *before; /* host with its guards */
+    float *before; /* host with its guard zones */
 } stage_value;
 
 typedef struct {
@@ -33,7 +33,7 @@ typedef struct {
 typedef struct {
     mv_backend *b;
     uint64_t seed;
-    mv_error e; /* handed to every operation */
+    mv_error e; /* passed to every operation */
     int values, vectors, owned, outputs;
     stage_value value[STAGE_VALUES];
     mv_vector vector[STAGE_VECTORS];
@@ -48,30 +48,30 @@ typedef struct {
 } stage;
 
 void stage_open(stage *s, mv_backend *b, uint64_t seed);
-/* Waits for the device, looks at every guard, gathers the outputs into *r and gives all memory back. */
+/* Waits for the device, checks every guard zone, copies the outputs to *r and frees all memory. */
 void stage_close(stage *s, op_result *r);
 
-/* Host memory that lives as long as the stage: n values in centre +- spread, rounded to `type`. Keyed by name. */
+/* n values in centre +- spread, rounded to `type`; the name is part of the seed. Valid until the stage is closed. */
 float *stage_random(stage *s, const char *name, size_t n, mv_dtype type, float centre, float spread);
 
 stage_value *stage_in(stage *s, const char *name, mv_dtype type, float centre, float spread, int nd, const int *dim);
 stage_value *stage_given(stage *s, const char *name, mv_dtype type, const float *values, int nd, const int *dim);
 stage_value *stage_out(stage *s, const char *name, mv_dtype type, int nd, const int *dim);
-/* The columns [from, to) of an answer are numbers that must stay. */
+/* The columns [from, to) of an output are numbers that must not change. */
 void stage_keep(stage *s, stage_value *v, int from, int to);
 
 stage_vector stage_vector_of(stage *s, const char *name, size_t n, float centre, float spread);
 stage_ssm stage_ssm_of(stage *s, int channels, int rank);
-/* The device's own form goes into s->dense or s->conv, the host's (rounded as products are) is returned. */
+/* Creates s->dense or s->conv, and returns the weights on the host, rounded as for products. */
 const float *stage_dense(stage *s, int in, int out, const float *bias);
 const float *stage_conv(stage *s, int in, int out, int stride, const float *bias);
 
-/* What a value holds now; the stage's to free. */
+/* The current contents of a value; freed with the stage. */
 float *stage_read(stage *s, const stage_value *v);
-/* Room for a reference. */
+/* Memory for a reference. */
 double *stage_doubles(size_t n);
 double *stage_widened(const float *values, size_t n);
-/* `want` is the result's from here on; it has the columns that change. */
+/* Takes `want`, which has only the columns that change. */
 void stage_expect(stage *s, const stage_value *v, double *want, bool exact);
 
 #define DIMS(...)                                                                                                      \

@@ -1,9 +1,9 @@
-/* Runs kernel sources on the CPU, a block at a time, each thread that waits a fiber: barriers, shuffles, dynamic shared
- * memory, block and grid indices and the tensor cores' product behave as on a GPU; speed does not.
+/* Runs the sources of kernels on the CPU, one block at a time; each thread that waits is a fiber. Barriers, shuffles,
+ * dynamic shared memory, block and grid indices and the product of the tensor cores behave as on a GPU.
  *
  * It finds wrong indices, a barrier that some threads never reach, shared memory read before it was written (poisoned
  * for every block) and, under the address sanitizer, accesses out of bounds. Races between two barriers show when the
- * answers change with simt::order, which permutes the threads.
+ * results change with simt::order, which permutes the threads.
  */
 #pragma once
 
@@ -73,7 +73,7 @@ inline __nv_bfloat16 __float2bfloat16_rn(float f)
 namespace simt
 {
 
-/* ---- where a stack was left. swapcontext makes a system call, which is most of an emulated barrier's time. */
+/* ---- switching stacks. swapcontext makes a system call, which would be most of the time of an emulated barrier. */
 
 #if defined(__x86_64__)
 struct context {
@@ -132,11 +132,11 @@ struct index {
     unsigned x, y, z;
 };
 
-/* A stack that runs one thread after the other, until one waits: then it is that thread's. Threads that never wait cost
- * no switch. */
+/* A stack that runs one thread after the other until one waits; then it belongs to that thread. Threads that never wait
+ * need no switch. */
 struct fiber {
     context at;
-    void *fake = nullptr; /* the address sanitizer's, while the fiber is away */
+    void *fake = nullptr; /* for the address sanitizer, while the fiber is suspended */
     std::unique_ptr<char[]> stack;
 };
 
@@ -144,7 +144,7 @@ struct thread {
     wait state = DONE;
     index id = {0, 0, 0};
     fiber *on = nullptr;
-    uint32_t slot[WORDS] = {0}; /* what it shows to its warp */
+    uint32_t slot[WORDS] = {0}; /* its values in shuffles */
 };
 
 inline std::vector<thread> threads;
@@ -160,9 +160,9 @@ inline unsigned now, count, started, order = 0;
 inline std::function<void()> body;
 inline index block_index;
 inline dim3 block_dim, grid_dim;
-inline std::vector<std::function<void()>> *recorder; /* where work goes instead of being done, or NULL */
+inline std::vector<std::function<void()>> *recorder; /* where work is recorded instead of executed, or NULL */
 
-/* Done now, or kept for a replay */
+/* Executes work, or records it for a replay. */
 inline void enqueue(std::function<void()> work)
 {
     if (recorder)
@@ -280,7 +280,7 @@ inline void run(dim3 grid, dim3 block, size_t shared_bytes)
     count = block.x * block.y * block.z;
     threads.resize(MOST);
     shared.resize(shared_bytes);
-    shared.shrink_to_fit(); /* so that the address sanitizer knows its end */
+    shared.shrink_to_fit(); /* so that the address sanitizer finds reads past its end */
     for (unsigned z = 0; z < grid.z; z++)
         for (unsigned y = 0; y < grid.y; y++)
             for (unsigned x = 0; x < grid.x; x++) {
@@ -289,7 +289,7 @@ inline void run(dim3 grid, dim3 block, size_t shared_bytes)
             }
 }
 
-/* What lane `from` of this warp shows; its own where there is no such lane. */
+/* The value of lane `from` of this warp; its own if there is no such lane. */
 template <class T> T exchange(T v, unsigned from)
 {
     static_assert(sizeof v <= sizeof thread::slot);
@@ -302,7 +302,7 @@ template <class T> T exchange(T v, unsigned from)
     return out;
 }
 
-/* mma.m16n8k16 from what all lanes show */
+/* mma.m16n8k16 from the values of all lanes */
 template <class T> void product(float (&c)[4], const unsigned (&a)[4], const unsigned (&b)[2], float (*value)(T))
 {
     unsigned me = now, warp = me / 32 * 32, g = me % 32 / 4, t = me % 4;

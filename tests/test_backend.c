@@ -1,6 +1,6 @@
-/* The GPU device: every operation against double loops, whole networks against the oracle by site, and what hooks,
- * graphs and repeats must not change. Without a GPU the kernels' own sources run in emulation (simt.h);
- * MVSCOPE_PLUGIN=FILE runs the same on the cards of a plug-in, with more turns, and the published variants, too.
+/* The GPU device: every operation against double loops, whole networks against the oracle site by site, and what
+ * probes, recordings and repeats must not change. Without a GPU the sources of the kernels run in emulation (simt.h);
+ * MVSCOPE_PLUGIN=FILE runs the same on the GPUs of a plug-in, with more turns and all published variants.
  */
 #include <math.h>
 #include <setjmp.h>
@@ -34,7 +34,7 @@ static const mv_dtype types[] = {MV_F32, MV_F16, MV_BF16};
 
 /* ---- the table of cases */
 
-/* About four times what is reached. 16 bits: an answer's own rounding (2^-11, 2^-8), that of what is kept between two
+/* About four times the errors that occur. 16 bits: the rounding of the output (2^-11, 2^-8), that of values between two
  * products, and 5e-4 for GELU in its tanh form. */
 static const op_bounds fp32_bounds = {3e-11, 3e-5, 3e-5}, fp16_bounds = {4e-6, 4e-3, 0x1p-9},
                        bf16_bounds = {1e-4, 3e-2, 0x1p-6};
@@ -157,7 +157,7 @@ static void every_variant(void **s)
     }
     int faults = 0;
     for (int i = 0; i < 3; i++)
-        for (int k = 0; mv_config_at(k); k++) /* all are told, then it fails */
+        for (int k = 0; mv_config_at(k); k++) /* prints all before it fails */
             faults += !variant_within(mv_config_at(k)->name, types[i]);
     if (faults)
         fail_msg("%d of the variants' logits differ too much", faults);
@@ -182,7 +182,7 @@ static void logits_of(const network *n, mv_probe *probes, int pictures, int time
     free(x);
 }
 
-/* fp32 takes the same arithmetic by either route; 16 bits round what a site shows once more. */
+/* fp32 uses the same arithmetic on either route; 16 bits round the value of a watched site once more. */
 static void watched_equals_unwatched(void **s)
 {
     (void)s;
@@ -202,7 +202,7 @@ static void watched_equals_unwatched(void **s)
     }
 }
 
-/* The first pass is done op by op, the second recorded, from the third on replayed. */
+/* The first batch runs operation by operation, a later one is recorded, and all after it are replayed. */
 static void repeats_are_bit_equal(void **s)
 {
     (void)s;
@@ -213,7 +213,7 @@ static void repeats_are_bit_equal(void **s)
         logits_of(&n, NULL, 3, 1, first);
         for (int times = 2; times <= (card_emulated ? 4 : 1000); times = times < 4 ? times + 1 : times * 4) {
             logits_of(&n, NULL, 3, times, later);
-            for (int k = 0; k < 3 * CLASSES; k++) /* the very values: not one bit may differ */
+            for (int k = 0; k < 3 * CLASSES; k++) /* bit-equal */
                 if (!(later[k] == first[k]))
                     fail_msg("%s: pass %d differs by %.3g", mv_dtype_name(types[i]), times,
                              relative_l2(later, first, 3 * CLASSES));
@@ -222,8 +222,8 @@ static void repeats_are_bit_equal(void **s)
     }
 }
 
-/* A recorded pass of one number of pictures does not serve another, nor another picture's values. */
-static void recorded_passes_see_new_pictures(void **s)
+/* A recording of one batch size is not used for another, and new pictures replace the recorded ones. */
+static void recordings_see_new_pictures(void **s)
 {
     (void)s;
     mv_config c = small_config();
@@ -233,7 +233,7 @@ static void recorded_passes_see_new_pictures(void **s)
     float *x = network_input(ALL, H, W, 3), together[ALL * CLASSES], alone[CLASSES];
     mv_run *r = mv_run_new(n.model, H, W, CAPACITY, NULL, &e), *one = mv_run_new(n.model, H, W, 1, NULL, &e);
     expect_ok(&e);
-    for (int turn = 0; turn < 3; turn++) /* passes of 2, 2 and 1 */
+    for (int turn = 0; turn < 3; turn++) /* batches of 2, 2 and 1 */
         mv_run_forward(r, x, ALL, together, &e);
     expect_ok(&e);
     for (int i = 0; i < ALL; i++) {
@@ -266,7 +266,7 @@ static void devices_do_not_disturb_each_other(void **s)
     network_free(&a);
 }
 
-/* ---- attention maps, reduced on the device, against those that the host makes of the CPU's rows */
+/* ---- attention maps, against those of the CPU device */
 
 enum { MAP_H = 130, MAP_W = 190, MAP_PICTURES = 3 }; /* 2 x 2 padded windows in levels 2 and 3 */
 
@@ -301,7 +301,7 @@ static mv_attention_maps *maps_of(const network *n, const mv_config *c, const mv
         counted.calls = 0;
         mv_run_forward(r, x, MAP_PICTURES, NULL, &e);
         expect_ok(&e);
-        assert_true(again == 0 || counted.calls == 0); /* memory is taken and queries are written the first time */
+        assert_true(again == 0 || counted.calls == 0); /* nothing is allocated or written after the first time */
     }
     mv_run_free(r);
     free(x);
@@ -340,7 +340,7 @@ static double same_maps(const mv_attention_maps *got, const mv_attention_maps *w
     return worst;
 }
 
-static void attention_maps_equal_the_host_s(void **s)
+static void attention_maps_equal_those_of_the_cpu(void **s)
 {
     (void)s;
     mv_config c = small_config();
@@ -352,9 +352,9 @@ static void attention_maps_equal_the_host_s(void **s)
     there.backend->write = counted_write;
     static const struct {
         mv_query_kind query;
-        int head, block, capacity, times; /* block 0: all; once, or till passes are replayed */
+        int head, block, capacity, times; /* block 0: all; once, or until batches are replayed */
         bool rollout;
-        /* The short form runs each case once; the last one, of three passes, then still replays one. */
+        /* The short form runs each case once; the last one, of three batches, then still replays one. */
     } cases[] = {{MV_QUERY_POOLED, MV_HEAD_EACH, 0, 3, 4, true},
                  {MV_QUERY_RECEIVED, MV_HEAD_MEAN, 3, 2, 1, true},
                  {MV_QUERY_CELL, 1, 0, 2, 1, true},
@@ -380,9 +380,9 @@ static void attention_maps_equal_the_host_s(void **s)
     network_free(&there);
 }
 
-/* ---- what must be given back */
+/* ---- memory */
 
-/* GiB free on the card, to a tenth, as its description tells; 0 in emulation. */
+/* GiB free on the card, to a tenth, from its description; 0 in emulation. */
 static double card_free(void)
 {
     char text[160] = "";
@@ -398,7 +398,7 @@ static double card_free(void)
     return gib;
 }
 
-/* MiB of this process that are in memory; 0 where the kernel does not tell. */
+/* Resident MiB of this process; 0 if the kernel does not say. */
 static double resident(void)
 {
     long pages = 0;
@@ -410,7 +410,7 @@ static double resident(void)
     return (double)pages * (double)sysconf(_SC_PAGESIZE) / (1 << 20);
 }
 
-/* The card's memory is told to a tenth: one step down may be rounding, two are a leak. */
+/* The free memory is known to a tenth: one step may be rounding, two are a leak. */
 static void held_nothing(const char *what, double free_before, long live_before)
 {
     double now = card_free();
@@ -439,7 +439,7 @@ static void nothing_leaks(void **s)
     long idle = simt_live();
     mv_run *r = mv_run_new(n.model, H, W, 1, NULL, &e);
     expect_ok(&e);
-    for (int i = 0; i < 4; i++) /* op by op, recorded, replayed */
+    for (int i = 0; i < 4; i++) /* operation by operation, recorded, replayed */
         mv_run_forward(r, x, 1, logits, &e);
     expect_ok(&e);
     long running = simt_live();
@@ -449,7 +449,7 @@ static void nothing_leaks(void **s)
     expect_ok(&e);
     double grown = resident() - host;
     held_nothing("passes", before, running);
-    if (!card_emulated) /* what is freed late there is not lost */
+    if (!card_emulated) /* memory that is freed late there is not lost */
         print_message("           %d passes: %.1f MiB more of the host's memory\n", passes, grown);
     if (!card_emulated && grown > 32)
         fail_msg("%d passes: %.1f MiB more of the host's memory", passes, grown);
@@ -527,18 +527,16 @@ int main(void)
         cmocka_unit_test(every_variant),
         cmocka_unit_test(watched_equals_unwatched),
         cmocka_unit_test(repeats_are_bit_equal),
-        cmocka_unit_test(recorded_passes_see_new_pictures),
+        cmocka_unit_test(recordings_see_new_pictures),
         cmocka_unit_test(devices_do_not_disturb_each_other),
-        cmocka_unit_test(attention_maps_equal_the_host_s),
+        cmocka_unit_test(attention_maps_equal_those_of_the_cpu),
         cmocka_unit_test(nothing_leaks),
     };
     const struct CMUnitTest brief[] = {
         /* for tools that slow every kernel a hundredfold */
-        cmocka_unit_test(cards_are_described),
-        cmocka_unit_test(fp32_is_within_bounds),
-        cmocka_unit_test(fp16_is_within_bounds),
-        cmocka_unit_test(odd_fp16),
-        cmocka_unit_test(recorded_passes_see_new_pictures),
+        cmocka_unit_test(cards_are_described),         cmocka_unit_test(fp32_is_within_bounds),
+        cmocka_unit_test(fp16_is_within_bounds),       cmocka_unit_test(odd_fp16),
+        cmocka_unit_test(recordings_see_new_pictures),
     };
     return test_is_short() && !card_emulated ? cmocka_run_group_tests(brief, NULL, NULL)
                                              : cmocka_run_group_tests(tests, NULL, NULL);

@@ -28,7 +28,7 @@ static mv_backend *device(mv_dtype act, int threads)
 
 /* ---- the table of cases */
 
-/* About four times what is reached. A bf16 answer is off by its own rounding, 2^-8 at most, and by what fp32 is. */
+/* About four times the errors that occur. A bf16 output has its own rounding, 2^-8 at most, and the error of fp32. */
 static const op_bounds fp32_bounds = {3e-12, 1.5e-5, 1.5e-5}, bf16_bounds = {2e-5, 1.5e-5, 0x1p-8 + 1.5e-5};
 
 static int faults_of(const char *name, int threads, const op_result *r)
@@ -121,7 +121,7 @@ static void every_instruction_set_is_within_bounds(void **s)
     }
 }
 
-/* Were the comparisons themselves blind, everything above would pass. */
+/* The comparisons themselves: without this, a comparison that never fails would pass. */
 static void a_fault_is_seen(void **s)
 {
     (void)s;
@@ -162,7 +162,7 @@ static void a_fault_is_seen(void **s)
     b->free(b);
 }
 
-/* ---- identities. What is asked for together must be what is asked for in parts. */
+/* ---- identities: a fused operation equals its parts */
 
 typedef void identity(stage *s, const int *shape);
 
@@ -184,7 +184,7 @@ static void each(mv_dtype act, const int (*shape)[4], int shapes, identity *chec
     }
 }
 
-/* Columns [0, columns) of two values: equal to the bit, or within `by` times 1 + their size; and no NaN among them. */
+/* Columns [0, columns) of two values: bit-equal, or within `by` times 1 + their size; NaN fails. */
 static void equal(stage *s, const char *what, const stage_value *a, const stage_value *b, int columns, double by)
 {
     const float *x = stage_read(s, a), *y = stage_read(s, b);
@@ -344,7 +344,7 @@ static void merge_undoes_split(void **s)
     each(MV_BF16, shape, 3, there_and_back);
 }
 
-/* ---- strided values, and what cannot be had */
+/* ---- strided values, and refusals */
 
 static void views_are_read_and_written(void **s)
 {
@@ -371,7 +371,7 @@ static void views_are_read_and_written(void **s)
     }
 }
 
-static void what_it_cannot_do_it_says(void **s)
+static void wrong_arguments_are_refused(void **s)
 {
     (void)s;
     static const struct {
@@ -420,7 +420,7 @@ static void a_missing_operation_is_refused(void **s)
     b->free(b);
 }
 
-static void it_says_what_it_is(void **s)
+static void the_device_describes_itself(void **s)
 {
     (void)s;
     mv_backend *all = device(MV_F32, 0), *three = device(MV_BF16, 3);
@@ -451,10 +451,10 @@ int main(void)
         cmocka_unit_test(hidden_attention_rebuilds_the_scan),
         cmocka_unit_test(merge_undoes_split),
         cmocka_unit_test(views_are_read_and_written),
-        cmocka_unit_test(what_it_cannot_do_it_says),
+        cmocka_unit_test(wrong_arguments_are_refused),
         cmocka_unit_test(an_unknown_instruction_set_is_refused),
         cmocka_unit_test(a_missing_operation_is_refused),
-        cmocka_unit_test(it_says_what_it_is),
+        cmocka_unit_test(the_device_describes_itself),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

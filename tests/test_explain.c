@@ -1,6 +1,6 @@
-/* The exact CAM and attention maps. Values against the float64 oracle's (tests/data/explain: "odd" and "plain"
- * go with the golden files of those names, "windows" brings its own sites), first from given rows, then by a real run;
- * what is chosen of them, and what is refused.
+/* The exact CAM and attention maps against a float64 oracle (tests/data/explain: "odd" and "plain" belong to the golden
+ * files of these names, "windows" has its own sites), first for given rows, then for those of the network; choices of
+ * blocks and heads, and refusals.
  */
 #include <math.h>
 #include <setjmp.h>
@@ -135,7 +135,7 @@ static void compare_map(const mv_attention_map *got, mv_tensor want, int picture
            bound);
 }
 
-/* A figure of a picture from those of its windows: their means, weighed by their cells. */
+/* A figure of a picture: the mean of those of its windows, weighted by their cells. */
 static double over_windows(mv_tensor t, const mv_grid *g, int picture, int head)
 {
     double sum = 0;
@@ -162,7 +162,7 @@ static void compare_stats(const mv_safetensors *want, const mv_attention_block *
     }
 }
 
-/* Everything that was seen. */
+/* Compares all maps. */
 static void compare_all(const mv_attention_maps *m, const mv_safetensors *want, const char *query, double bound)
 {
     for (int i = 0; i < mv_attention_maps_count(m); i++) {
@@ -191,7 +191,7 @@ static void compare_all(const mv_attention_maps *m, const mv_safetensors *want, 
 static void size_of(const mv_safetensors *golden, int *h, int *w)
 {
     mv_tensor in;
-    *h = 97, *w = 131; /* of the file that brings no input */
+    *h = 97, *w = 131; /* of the file without an input */
     if (mv_safetensors_lookup(golden, "input", &in)) {
         *h = in.dim[2];
         *w = in.dim[3];
@@ -210,7 +210,7 @@ static void rows_equal_the_oracle(const char *sites, const char *name)
             mv_attention_options o = options_for(queries[q].kind, want);
             mv_attention_maps *m = mv_attention_maps_new(&o, &c, h, w, &e);
             expect_ok(&e);
-            for (int again = 0; again < 2; again++) { /* a second forward takes the place of the first */
+            for (int again = 0; again < 2; again++) { /* a second forward replaces the first */
                 show_file(m, rows, &c, h, w, capacity);
                 compare_all(m, want, queries[q].name, 2e-6);
             }

@@ -70,7 +70,7 @@ static void a_batch_equals_its_pictures(void **s)
     forward(NULL, x, B, B, together);
     for (int i = 0; i < B; i++)
         forward(NULL, x + (size_t)i * 3 * H * W, 1, 1, apart + i * CLASSES);
-    forward(NULL, x, B, 2, passes); /* a pass of two and one of one */
+    forward(NULL, x, B, 2, passes); /* a batch of two and one of one */
     assert_true(relative_l2(apart, together, B * CLASSES) <= 2e-6);
     assert_true(relative_l2(passes, together, B * CLASSES) <= 2e-6);
     free(x);
@@ -93,8 +93,8 @@ static void a_run_repeats_itself(void **s)
     free(x);
 }
 
-/* Watching a value takes other routes through fused ops: the values must not move. Only the final norm, which fuses
- * into the mean when nobody looks, may round otherwise. */
+/* Watching a value splits fused operations: the values must not change. Only the final norm, which is fused into the
+ * mean if nobody watches it, may round differently. */
 static void watched_equals_unwatched(void **s)
 {
     (void)s;
@@ -106,7 +106,7 @@ static void watched_equals_unwatched(void **s)
     assert_true(relative_l2(watched, plain, 2 * CLASSES) <= 1e-6);
     for (int i = 0; i < mv_trace_count(all); i++) {
         const char *site = mv_trace_name_at(all, i);
-        mv_trace *one = traced(site, x, 2, 2, NULL); /* alone, whatever surrounds it stays fused */
+        mv_trace *one = traced(site, x, 2, 2, NULL); /* watched alone, everything around it stays fused */
         mv_tensor a = value(all, site), b = value(one, site);
         if (mv_trace_count(one) != 1)
             fail_msg("watching %s captured %d values", site, mv_trace_count(one));
@@ -229,7 +229,7 @@ static void published_sizes(void **s)
         mv_run_forward(r, NULL, 1, NULL, &e);
         expect_ok(&e);
         double millions = floor((double)mv_model_parameters(m) * 1e-5 + (c.dim == 196 ? 0 : 0.5)) / 10,
-               giga = 0; /* L's 227.96 and L2's 241.55 are printed cut, not rounded */
+               giga = 0; /* L's 227.96 and L2's 241.55 are truncated in the paper, not rounded */
         for (int p = 0; p < MV_PARTS; p++)
             giga += (double)mv_run_costs(r).macs[p] * 1e-9;
         if (fabs(millions - published[i].parameters) > 1e-9 ||
@@ -261,7 +261,7 @@ static void edited(const char *text, mv_edit_kind kind, mv_tensor values, mv_tra
     mv_sites_free(&list);
 }
 
-/* Every site replaced by its own value: nothing moves, to the bit where no op had to be split for it. */
+/* Every site is replaced by its own value: nothing changes, not one bit if no operation had to be split for it. */
 static void an_edit_that_changes_nothing_changes_nothing(void **s)
 {
     (void)s;
@@ -429,14 +429,14 @@ static void edits_that_do_not_fit_are_told_before_the_run(void **s)
     mv_sites_free(&list);
 }
 
-/* What another picture has there, put here, is what is there. */
+/* A value patched in from another picture is the value that is used. */
 static void patching_from_another_picture(void **s)
 {
     (void)s;
     float *x = network_input(1, H, W, 11), *other = network_input(1, H, W, 12), theirs[CLASSES], patched[CLASSES];
     mv_trace *t = traced("levels.2", other, 1, 1, theirs);
     edited("levels.2", MV_EDIT_VALUES, value(t, "levels.2"), NULL, x, 1, patched);
-    assert_memory_equal(theirs, patched, sizeof theirs); /* all that follows sees only levels.2 */
+    assert_memory_equal(theirs, patched, sizeof theirs); /* everything after depends only on levels.2 */
     mv_trace_free(t);
     free(x);
     free(other);
@@ -454,7 +454,7 @@ static void runs_refuse_sizes(void **s)
     assert_null(mv_run_new(net.model, 64, 64, 0, NULL, &e));
     e = (mv_error){0};
     float *x = network_input(1, 32, 32, 1), logits[CLASSES];
-    mv_run *r = mv_run_new(net.model, 32, 32, 1, NULL, &e); /* the least: one cell in level 3 */
+    mv_run *r = mv_run_new(net.model, 32, 32, 1, NULL, &e); /* the smallest: one cell in level 3 */
     expect_ok(&e);
     mv_run_forward(r, x, 1, logits, &e);
     expect_ok(&e);
@@ -472,7 +472,7 @@ static void *bounded(mv_backend *b, size_t bytes)
     return bytes > room ? NULL : unbounded(b, bytes);
 }
 
-/* Pictures for which the memory does not suffice at once go in several passes, and answer the same. */
+/* If the memory does not suffice for all pictures at once, they run in several batches with the same results. */
 static void memory_splits_passes(void **s)
 {
     (void)s;

@@ -1,5 +1,5 @@
-/* The CPU device's pictures, convolutions and products: oneDNN over pieces, with the epilogue on what is still in
- * cache. */
+/* Pictures, convolutions and products on the CPU device: oneDNN computes pieces, and the epilogue runs on each while it
+ * is in cache. */
 #include <string.h>
 
 #include "src/device/cpu_impl.h"
@@ -37,7 +37,8 @@ static mv_status cpu_picture(mv_backend *b, mv_tensor out, const float *planes, 
     return mv_cpu_run(mv_cpu_of(b), picture_piece, &j, out.dim[0] * out.dim[1], e);
 }
 
-/* One band of one picture's rows. A band is a picture of its own: only the outer ones are padded above or below. */
+/* One band of the rows of a picture. A band is computed like a picture: only the outer ones are padded above or below.
+ */
 static void conv_piece(void *job, int i, int worker)
 {
     const picture_job *j = job;
@@ -46,7 +47,7 @@ static void conv_piece(void *job, int i, int worker)
     mv_share(j->out.dim[1], j->bands, i % j->bands, &from, &to);
     if (from == to)
         return;
-    int first = from * s - 1, last = (to - 1) * s + 1; /* input rows that the band sees */
+    int first = from * s - 1, last = (to - 1) * s + 1; /* input rows of the band */
     int right = (j->out.dim[2] - 1) * s + MV_TAPS - w - 1;
     mv_dnnl_shape shape = {
         .pictures = 1,
@@ -87,7 +88,8 @@ static mv_status cpu_conv2d(mv_backend *b, mv_tensor out, mv_tensor x, const mv_
     if (residual.nd && residual.data != out.data)
         memcpy(out.data, residual.data, mv_tensor_bytes(out));
     if (x.dim[0] %
-        mv_cpu_of(b)->threads) /* pictures that do not come out even are cut, so that no worker waits for another */
+        mv_cpu_of(b)
+            ->threads) /* pictures are cut if they cannot be shared evenly, so that no worker waits for another */
         j.bands = mv_least(mv_cpu_of(b)->threads, out.dim[1]);
     return mv_cpu_run(mv_cpu_of(b), conv_piece, &j, x.dim[0] * j.bands, e);
 }
@@ -130,7 +132,7 @@ static void linear_piece(void *job, int i, int worker)
         c->k->widen(wide, x, j->x.type, m * k);
         x = wide;
     }
-    /* GELU alone rewrites its own block; a sum with the residual needs the product apart */
+    /* GELU alone can rewrite its block in place; a sum with the residual needs the product in other memory */
     bool apart = j->residual.nd || (j->out.type != MV_F32 && (after || c->widens));
     float *acc = apart ? mv_cpu_scratch(c, worker, 1, m * n) : out;
     if (!acc || mv_dnnl_conv(c->dnnl, worker, &shape, j->w->w, x, acc, &c->error[worker]))

@@ -12,44 +12,44 @@
 /* One compiled convolution, and what each worker calls it with. */
 typedef struct plan {
     mv_dnnl_shape shape;
-    dnnl_primitive_desc_t about; /* knows the layout of the weights */
+    dnnl_primitive_desc_t about; /* describes the layout of the weights */
     dnnl_primitive_t primitive;
-    size_t scratch;        /* bytes a worker needs besides */
+    size_t scratch;        /* bytes that a worker needs */
     dnnl_memory_t *memory; /* per worker: from, to, scratch */
     struct plan *next;
 } plan;
 
 enum { BUCKETS = 256, PER_WORKER = 3, WIDTHS = 64 };
 
-/* Layouts of a product's weights, tried in this order. What oneDNN chooses for one number of rows it may refuse for
- * another (3.x does), and then falls back on its plain loops; blocks of 8 or 16 serve any number. */
+/* Layouts of the weights of a product, tried in this order. oneDNN may refuse the layout that it chose for one number
+ * of rows if there is another (3.x does), and then uses its plain loops; blocks of 8 or 16 work for any number. */
 static const dnnl_format_tag_t layouts[] = {dnnl_format_tag_any, dnnl_OIhw8i8o, dnnl_OIhw16i16o, dnnl_OIhw8i16o2i};
 enum { LAYOUTS = sizeof layouts / sizeof *layouts };
 
 struct mv_dnnl {
     dnnl_engine_t engine;
-    dnnl_stream_t *stream; /* one a worker */
+    dnnl_stream_t *stream; /* one for each worker */
     int workers;
     bool half;
     pthread_mutex_t lock; /* of the table, and of growing scratch */
     plan *table[BUCKETS];
     struct {
         int in, out, layout;
-    } width[WIDTHS]; /* which of the layouts products of this width have */
+    } width[WIDTHS]; /* the layout for products of this width */
     int widths;
     struct {
         void *data;
         size_t size;
-    } * scratch; /* one a worker */
+    } * scratch; /* one for each worker */
 };
 
 struct mv_dnnl_weights {
-    dnnl_memory_t *weight; /* the same values in one layout or, where plans differ, in several */
+    dnnl_memory_t *weight; /* the same values in one layout, or in several if plans differ */
     int layouts;
     dnnl_memory_t bias;
 };
 
-static mv_status told(dnnl_status_t s, const char *what, mv_error *e)
+static mv_status checked(dnnl_status_t s, const char *what, mv_error *e)
 {
     if (s == dnnl_success)
         return MV_OK;
@@ -82,9 +82,9 @@ mv_dnnl *mv_dnnl_new(int workers, bool half, mv_error *e)
         mv_dnnl_free(d);
         return NULL;
     }
-    mv_status s = told(dnnl_engine_create(&d->engine, dnnl_cpu, 0), "an engine", e);
+    mv_status s = checked(dnnl_engine_create(&d->engine, dnnl_cpu, 0), "an engine", e);
     for (; !s && d->workers < workers; d->workers += !s)
-        s = told(dnnl_stream_create(&d->stream[d->workers], d->engine, dnnl_stream_default_flags), "a stream", e);
+        s = checked(dnnl_stream_create(&d->stream[d->workers], d->engine, dnnl_stream_default_flags), "a stream", e);
     if (s) {
         mv_dnnl_free(d);
         return NULL;
@@ -139,7 +139,7 @@ static int out_side(int n, int before, int after, int kernel, int stride)
     return (n + before + after - kernel) / stride + 1;
 }
 
-/* A primitive descriptor for weights that are there, or where `weights` is NULL for this layout. */
+/* A primitive descriptor for these weights, or for the layout if `weights` is NULL. */
 static mv_status describe(const mv_dnnl *d, const mv_dnnl_shape *c, borrowed weights, dnnl_format_tag_t layout,
                           dnnl_primitive_desc_t *out, mv_error *e)
 {
@@ -160,7 +160,7 @@ static mv_status describe(const mv_dnnl *d, const mv_dnnl_shape *c, borrowed wei
         s = descriptor_new(&md[3], 4, to, type_of(c->to_type), dnnl_nhwc);
     if (!s)
         s = dnnl_primitive_attr_create(&attr);
-    if (!s) /* the library's own scratch is one thread's; ours is one a worker */
+    if (!s) /* the scratch of the library belongs to one thread; ours has one for each worker */
         s = dnnl_primitive_attr_set_scratchpad_mode(attr, dnnl_scratchpad_mode_user);
     if (!s)
         s = dnnl_post_ops_create(&ops);
@@ -184,10 +184,10 @@ static mv_status describe(const mv_dnnl *d, const mv_dnnl_shape *c, borrowed wei
     char what[96];
     snprintf(what, sizeof what, "a %dx%d convolution of %dx%dx%d to %d channels", c->kernel, c->kernel, c->h, c->w,
              c->in, c->out);
-    return told(s, what, e);
+    return checked(s, what, e);
 }
 
-/* Whether it is one of oneDNN's plain loops, a hundred times slower than the rest. */
+/* True for one of oneDNN's plain loops, which are a hundred times slower. */
 static bool is_plain(dnnl_primitive_desc_t pd)
 {
     const char *name = "";
@@ -231,13 +231,12 @@ static bool same(const mv_dnnl_shape *a, const mv_dnnl_shape *b)
            a->from_type == b->from_type && a->to_type == b->to_type;
 }
 
-/* The descriptor for a shape and weights: for a layout that they have, or where that would be slow, for a better one.
- */
+/* The descriptor for a shape and weights: for a layout that they have or, if that would be slow, for a better one. */
 static mv_status best(const mv_dnnl *d, const mv_dnnl_shape *c, const mv_dnnl_weights *w, dnnl_primitive_desc_t *out,
                       mv_error *e)
 {
     borrowed layout;
-    mv_status s = told(dnnl_memory_get_memory_desc(w->weight[0], &layout), "a layout", e);
+    mv_status s = checked(dnnl_memory_get_memory_desc(w->weight[0], &layout), "a layout", e);
     if (!s)
         s = describe(d, c, layout, dnnl_format_tag_any, out, e);
     if (s || !is_plain(*out))
@@ -251,8 +250,8 @@ static mv_status best(const mv_dnnl *d, const mv_dnnl_shape *c, const mv_dnnl_we
     return MV_OK;
 }
 
-/* The plan for a shape, made when it is first met. All weights of one (in, out, kernel) have their first layout in
- * common, so it is no part of the key. Called under the lock. */
+/* The plan for a shape, created by its first use. All weights of one (in, out, kernel) share their first layout, so it
+ * is not part of the key. Called under the lock. */
 static plan *plan_of(mv_dnnl *d, const mv_dnnl_shape *c, const mv_dnnl_weights *w, mv_error *e)
 {
     plan **slot = &d->table[hash(c)];
@@ -267,7 +266,7 @@ static plan *plan_of(mv_dnnl *d, const mv_dnnl_shape *c, const mv_dnnl_weights *
         mv_fail_memory(e, "cpu");
         return NULL;
     }
-    if (best(d, c, w, &p->about, e) || told(new_plan(d, p), "a plan", e)) {
+    if (best(d, c, w, &p->about, e) || checked(new_plan(d, p), "a plan", e)) {
         plan_free(d, p);
         return NULL;
     }
@@ -304,7 +303,7 @@ static dnnl_status_t reorder(mv_dnnl *d, int worker, dnnl_memory_t from, dnnl_me
     return s;
 }
 
-/* One more layout of the weights, from values in another. */
+/* Adds a layout of the weights, copied from another. */
 static dnnl_status_t add_layout(mv_dnnl *d, int worker, mv_dnnl_weights *w, borrowed layout, dnnl_memory_t from)
 {
     dnnl_memory_t made, *more = realloc(w->weight, (size_t)(w->layouts + 1) * sizeof *more);
@@ -322,19 +321,19 @@ static dnnl_status_t add_layout(mv_dnnl *d, int worker, mv_dnnl_weights *w, borr
     return s;
 }
 
-/* The weights as a plan wants them. Called under the lock. */
+/* The weights in the layout of a plan. Called under the lock. */
 static dnnl_memory_t weight_for(mv_dnnl *d, int worker, const plan *p, mv_dnnl_weights *w, mv_error *e)
 {
     borrowed wanted = dnnl_primitive_desc_query_md(p->about, dnnl_query_weights_md, 0), has;
     for (int i = 0; i < w->layouts; i++)
         if (!dnnl_memory_get_memory_desc(w->weight[i], &has) && dnnl_memory_desc_equal(has, wanted))
             return w->weight[i];
-    if (told(add_layout(d, worker, w, wanted, w->weight[0]), "weights", e))
+    if (checked(add_layout(d, worker, w, wanted, w->weight[0]), "weights", e))
         return NULL;
     return w->weight[w->layouts - 1];
 }
 
-/* Which layout serves products of this width for any number of rows. */
+/* Finds the layout that is fast for products of this width with any number of rows. */
 static int layout_of(mv_dnnl *d, const mv_dnnl_shape *c)
 {
     static const int rows[] = {1, 7, 24, 25, 49, 56, 98, 112};
@@ -411,7 +410,7 @@ mv_dnnl_weights *mv_dnnl_weights_new(mv_dnnl *d, const mv_dnnl_shape *c, const f
     union {
         const float *in;
         void *out;
-    } unconst = {.in = values}; /* oneDNN's memory has no read-only kind */
+    } unconst = {.in = values}; /* oneDNN has no read-only memory */
     dnnl_status_t s = descriptor_new(&md, 4, dims, dnnl_f32, dnnl_oihw);
     if (!s)
         s = dnnl_memory_create(&given, borrow(md), d->engine, unconst.out);
@@ -423,7 +422,7 @@ mv_dnnl_weights *mv_dnnl_weights_new(mv_dnnl *d, const mv_dnnl_shape *c, const f
         dnnl_memory_destroy(given);
     descriptor_free(md);
     dnnl_primitive_desc_destroy(pd);
-    if (told(s, "weights", e)) {
+    if (checked(s, "weights", e)) {
         mv_dnnl_weights_free(w);
         return NULL;
     }
@@ -481,5 +480,5 @@ mv_status mv_dnnl_conv(mv_dnnl *d, int worker, const mv_dnnl_shape *shape, mv_dn
     }
     if (!s)
         s = dnnl_stream_wait(d->stream[worker]);
-    return told(s, "a convolution", e);
+    return checked(s, "a convolution", e);
 }

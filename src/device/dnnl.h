@@ -1,6 +1,6 @@
-/* The one place that knows oneDNN, versions 2 and 3: convolutions over channels-last pictures. A product is a 1x1
- * convolution, which on AVX2 runs faster than oneDNN's own products (95-100 against 67-97 GFLOP/s a core) and at
- * the same speed from 49 rows to 784.
+/* The only file that uses oneDNN, versions 2 and 3: convolutions of channels-last pictures. A product is a 1x1
+ * convolution, which is faster on AVX2 than oneDNN's own products (95-100 instead of 67-97 GFLOP/s a core), and equally
+ * fast from 49 rows to 784.
  */
 #ifndef MV_CPU_DNNL_H
 #define MV_CPU_DNNL_H
@@ -18,26 +18,26 @@ typedef struct {
     int pictures, h, w, in, out, kernel, stride;
     int top, bottom, left, right;
     mv_act act; /* applied to conv + bias */
-    bool onto;  /* then added to what `to` holds */
+    bool onto;  /* the result is added to `to` */
     mv_dtype from_type, to_type;
 } mv_dnnl_shape;
 
-/* For `workers` threads that call at the same time. half: weights are kept as bf16 and products take bf16. NULL on
+/* For `workers` threads that call at the same time. half: weights are stored as bf16 and products read bf16. NULL on
  * failure. */
 mv_dnnl *mv_dnnl_new(int workers, bool half, mv_error *e);
-void mv_dnnl_free(mv_dnnl *d); /* fine on NULL; after its weights */
+void mv_dnnl_free(mv_dnnl *d); /* accepts NULL; free the weights first */
 
 /* "oneDNN 2.6.3" */
 const char *mv_dnnl_version(char text[48]);
 
-/* w (out, in, kernel, kernel) and bias (out, or NULL) in fp32, copied into the layout that oneDNN likes. `typical`: a
- * shape it will be used with. NULL on failure. */
+/* w (out, in, kernel, kernel) and bias (out, or NULL) in fp32, copied to a layout of oneDNN's choice. `typical`: a
+ * shape that they will be used with. NULL on failure. */
 mv_dnnl_weights *mv_dnnl_weights_new(mv_dnnl *d, const mv_dnnl_shape *typical, const float *w, const float *bias,
                                      mv_error *e);
-void mv_dnnl_weights_free(mv_dnnl_weights *w); /* fine on NULL */
+void mv_dnnl_weights_free(mv_dnnl_weights *w); /* accepts NULL */
 
-/* to = [to +] act(conv(from) + bias), on the calling thread. A shape that oneDNN serves well in another layout alone
- * gets a copy of the weights in it. */
+/* to = [to +] act(conv(from) + bias), on the calling thread. If a shape is fast only with another layout of the
+ * weights, the weights are copied to it once. */
 mv_status mv_dnnl_conv(mv_dnnl *d, int worker, const mv_dnnl_shape *shape, mv_dnnl_weights *w, const void *from,
                        void *to, mv_error *e);
 

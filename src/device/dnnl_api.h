@@ -1,4 +1,4 @@
-/* What differs between oneDNN's versions 2 and 3: descriptors are values in 2, objects in 3. For cpu_dnnl.c alone. */
+/* The differences between versions 2 and 3 of oneDNN: descriptors are values in 2, objects in 3. For dnnl.c only. */
 #ifndef MV_CPU_DNNL_API_H
 #define MV_CPU_DNNL_API_H
 
@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 #if DNNL_VERSION_MAJOR >= 3
-typedef dnnl_memory_desc_t descriptor; /* ours to free */
+typedef dnnl_memory_desc_t descriptor; /* the caller frees it */
 typedef const_dnnl_memory_desc_t borrowed;
 
 static inline dnnl_status_t descriptor_new(descriptor *out, int nd, const dnnl_dims_t dims, dnnl_data_type_t type,

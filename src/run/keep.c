@@ -60,11 +60,14 @@ mv_tensor mv_run_constant(mv_run *r, const float *values, int rows, int columns)
     int i = 0;
     while (i < plan->constants && plan->constant[i].values != values)
         i++;
+    if (i == plan->constants && !r->planning) {
+        mv_run_fail(r, MV_EMISUSE, "%s: found a new constant, expected those of the plan", r->path);
+        return t;
+    }
     if (i == plan->constants) {
         void *array = plan->constant;
-        if (!r->planning || !grow(&array, i, sizeof *plan->constant)) {
-            mv_run_fail(r, r->planning ? MV_ENOMEM : MV_EMISUSE, "%s: found a new constant, expected those of the plan",
-                        r->path);
+        if (!grow(&array, i, sizeof *plan->constant)) {
+            mv_run_fail(r, MV_ENOMEM, "%s: out of memory", r->path);
             return t;
         }
         plan->constant = array;
@@ -151,6 +154,8 @@ void mv_keep_begin(mv_run *r)
     for (int i = 0; i < MV_SLOTS && r->deferred; i++)
         if (i < 2 || r->capacity > 1) /* a batch of one picture is never short */
             r->deferred = !b->transfer_new(b, &r->slot[i].transfer, r->plan.transfer, &full);
+    for (int i = 0; i < MV_SLOTS && !r->deferred && b->transfer_free; i++)
+        b->transfer_free(b, &r->slot[i].transfer);
 }
 
 void mv_slot_send(mv_run *r, mv_slot *s)
