@@ -173,9 +173,11 @@ static void names_of_scales_read_back(void **state)
     (void)state;
     mv_scale_kind kind;
     for (int i = MV_SCALE_AUTO; i <= MV_SCALE_LOG; i++) {
-        assert_int_equal(mv_scale_kind_of(&kind, mv_scale_kind_name((mv_scale_kind)i), NULL), MV_OK);
+        assert_int_equal(mv_scale_kind_of(&kind, mv_scale_kind_at(i), NULL), MV_OK);
         assert_int_equal(kind, i);
     }
+    assert_null(mv_scale_kind_at(MV_SCALE_LOG + 1));
+    assert_null(mv_scale_kind_at(-1));
     mv_error e = {0};
     assert_int_equal(mv_scale_kind_of(&kind, "cubic", &e), MV_EINPUT);
     assert_non_null(strstr(e.text, "sqrt"));
