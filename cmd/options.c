@@ -25,7 +25,7 @@ static const char *colour_word(int i)
 
 static const char *scale_word(int i)
 {
-    return i >= MV_SCALE_AUTO && i <= MV_SCALE_LOG ? mv_scale_kind_name((mv_scale_kind)i) : NULL;
+    return mv_scale_kind_at(i);
 }
 
 #define AT(member) offsetof(options, member)

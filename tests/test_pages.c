@@ -1,8 +1,4 @@
-/* The finished pages: pictures against tests/ref/, and the layout read back from SVG.
- *
- * A page that differs leaves build/pictures/NAME-out.png and NAME-diff.png. MV_UPDATE_REF=1 takes the
- * present pages as references: look at them before you commit them.
- */
+/* The finished pages: pictures against tests/ref/, and the layout read back from SVG. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,87 +8,19 @@
 #include <fcntl.h>
 #include <float.h>
 #include <math.h>
-#include <png.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 #include <zlib.h>
 
+#include "tests/drawing.h"
 #include "viz/page/attention.h"
 #include "viz/page/classify.h"
 #include "viz/page/heads.h"
 
 /* --- what is drawn ------------------------------------------------------------------------------ */
-
-static uint32_t random_state;
-
-static double uniform(void)
-{
-    random_state = random_state * 1664525U + 1013904223U;
-    return (random_state >> 8) / 16777216.0;
-}
-
-/* A disc before a sky that fades: something to recognise in a reference. */
-static mv_image scene(int w, int h)
-{
-    mv_image i = {w, h, malloc((size_t)(w * h * 3))};
-    double r = 0.3 * (w < h ? w : h);
-    for (int y = 0; y < h; y++)
-        for (int x = 0; x < w; x++) {
-            double d = hypot(x - 0.5 * w, y - 0.45 * h) - r, in = fmin(fmax(0.5 - d / 2, 0), 1), sky = (double)y / h;
-            uint8_t *p = i.rgb + (y * w + x) * 3;
-            p[0] = (uint8_t)(in * 214 + (1 - in) * (70 + 110 * sky));
-            p[1] = (uint8_t)(in * 120 + (1 - in) * (120 + 80 * sky));
-            p[2] = (uint8_t)(in * 40 + (1 - in) * (190 + 30 * sky));
-        }
-    return i;
-}
-
-static mv_map evidence_map(int h, int w, int seed)
-{
-    mv_map m = {.h = h, .w = w, .v = calloc((size_t)(h * w), sizeof *m.v), .diverging = true, .unit = "logit per cell"};
-    for (int i = 0; i < h * w; i++)
-        m.v[i] = (float)(8 * sin(i % w * 0.7 + seed) * cos(i / w * 0.5 + seed * 0.3));
-    return m;
-}
-
-static mv_map attention_map(int h, int w, int seed)
-{
-    mv_map m = {.h = h, .w = w, .v = calloc((size_t)(h * w), sizeof *m.v), .unit = "x even"};
-    double sum = 0;
-    random_state = (uint32_t)seed * 7919 + 1;
-    for (int i = 0; i < h * w; i++)
-        sum += m.v[i] = (float)pow(uniform(), 12);
-    for (int i = 0; i < h * w; i++)
-        m.v[i] *= (float)(h * w / sum);
-    return m;
-}
-
-typedef struct {
-    char *bytes;
-    size_t size, room;
-    int left; /* writes until failure; -1: never */
-} buffer;
-
-static mv_status keep(void *ctx, const void *bytes, size_t n)
-{
-    buffer *b = ctx;
-    if (b->left == 0)
-        return MV_EIO;
-    b->left -= b->left > 0;
-    if (b->size + n + 1 > b->room) {
-        b->room = 2 * (b->size + n + 1);
-        b->bytes = realloc(b->bytes, b->room);
-        assert_non_null(b->bytes);
-    }
-    memcpy(b->bytes + b->size, bytes, n);
-    b->size += n;
-    b->bytes[b->size] = 0;
-    return MV_OK;
-}
 
 static const char *const recipe_items[] = {"mvscope classify --explain parachute.jpg", "model nano 3f9c1e",
                                            "exact CAM, 7 × 7 cells of 32 px, bilinear", "fp32 cpu"};
@@ -112,16 +40,16 @@ static void free_stock(stock *s)
     free(s->picture.rgb);
 }
 
-static mv_status write_page(buffer *b, mv_canvas_kind kind, const mv_page_kind *page, const char *title,
+static mv_status write_page(drawing_buffer *b, mv_canvas_kind kind, const mv_page_kind *page, const char *title,
                             const char *subtitle, const void *content, const mv_page_style *style, mv_fonts *fonts,
                             mv_error *e)
 {
     mv_heading heading = {title, subtitle, recipe};
-    mv_canvas_target to = {.kind = kind, .write = keep, .ctx = b};
+    mv_canvas_target to = {.kind = kind, .write = drawing_keep, .ctx = b};
     return mv_page_write(page, &heading, content, style, fonts, &to, e);
 }
 
-static mv_status classify(buffer *b, mv_canvas_kind kind, const mv_page_style *style, mv_fonts *fonts,
+static mv_status classify(drawing_buffer *b, mv_canvas_kind kind, const mv_page_style *style, mv_fonts *fonts,
                           const mv_image *picture, const mv_map *map, int maps, const char *name, mv_error *e)
 {
     mv_map evidence[4];
@@ -154,7 +82,7 @@ static void describe(mv_map *m, int level, int block, int head, int heads)
     mv_map_figure(m, "reach", "reach_px", "px", 0, 103);
 }
 
-static mv_status attention(buffer *b, mv_canvas_kind kind, const mv_page_style *style, mv_fonts *fonts,
+static mv_status attention(drawing_buffer *b, mv_canvas_kind kind, const mv_page_style *style, mv_fonts *fonts,
                            const mv_image *picture, const mv_map *map, int maps, const char *title, mv_error *e)
 {
     mv_map rows[40];
@@ -169,12 +97,12 @@ static mv_status attention(buffer *b, mv_canvas_kind kind, const mv_page_style *
 }
 
 /* Level 2 of blocks x heads, level 3 of two blocks with twice the heads. */
-static mv_status heads(buffer *b, mv_canvas_kind kind, const mv_page_style *style, mv_fonts *fonts,
+static mv_status heads(drawing_buffer *b, mv_canvas_kind kind, const mv_page_style *style, mv_fonts *fonts,
                        const mv_image *picture, int blocks, int count, mv_error *e)
 {
     mv_map *stock_map = calloc(64, sizeof *stock_map), *map = calloc(1024, sizeof *map);
     for (int i = 0; i < 64; i++)
-        stock_map[i] = attention_map(i < 32 ? 14 : 7, i < 32 ? 14 : 7, i);
+        stock_map[i] = drawing_even_map(i < 32 ? 14 : 7, i < 32 ? 14 : 7, i);
     int n = 0;
     for (int l = 0; l < 2; l++)
         for (int k = 0; k < (l ? 2 : blocks); k++)
@@ -194,207 +122,57 @@ static mv_status heads(buffer *b, mv_canvas_kind kind, const mv_page_style *styl
 
 /* --- pictures against references --------------------------------------------------------------- */
 
-static uint8_t *read_rgb(png_image *image)
-{
-    image->format = PNG_FORMAT_RGB;
-    uint8_t *rgb = malloc(PNG_IMAGE_SIZE(*image));
-    assert_int_not_equal(png_image_finish_read(image, NULL, rgb, 0, NULL), 0);
-    return rgb;
-}
-
-static void write_rgb(const char *path, const png_image *like, const uint8_t *rgb)
-{
-    png_image image = {
-        .version = PNG_IMAGE_VERSION, .width = like->width, .height = like->height, .format = PNG_FORMAT_RGB};
-    png_image_write_to_file(&image, path, 0, rgb, 0, NULL);
-}
-
-/* The largest difference between the means of blocks of 8 x 8 pixels, over the three channels. */
-static double worst_block(const uint8_t *a, const uint8_t *b, unsigned w, unsigned h)
-{
-    double worst = 0;
-    for (unsigned y = 0; y + 8 <= h; y += 8)
-        for (unsigned x = 0; x + 8 <= w; x += 8)
-            for (unsigned c = 0; c < 3; c++) {
-                int sum = 0;
-                for (unsigned i = 0; i < 64; i++) {
-                    size_t at = ((size_t)(y + i / 8) * w + x + i % 8) * 3 + c;
-                    sum += a[at] - b[at];
-                }
-                worst = fmax(worst, abs(sum) / 64.0);
-            }
-    return worst;
-}
-
-/* Versions of cairo, FreeType and Inter draw letters a little otherwise and elsewhere, which blocks of 8 x 8 hardly see
- * (16 of 255 between Debian 12 and 13, where a word that is missing makes 30 and more); the mean of all may differ
- * by 2. */
-static void compare(const char *name, const buffer *b)
-{
-    char path[256];
-    snprintf(path, sizeof path, "tests/ref/%s.png", name);
-    if (getenv("MV_UPDATE_REF")) {
-        FILE *f = fopen(path, "wb");
-        assert_non_null(f);
-        assert_int_equal(fwrite(b->bytes, 1, b->size, f), b->size);
-        fclose(f);
-        return;
-    }
-    png_image ref = {.version = PNG_IMAGE_VERSION}, out = {.version = PNG_IMAGE_VERSION};
-    if (!png_image_begin_read_from_file(&ref, path))
-        fail_msg("%s: %s", path, ref.message);
-    assert_int_not_equal(png_image_begin_read_from_memory(&out, b->bytes, b->size), 0);
-    bool same_size = ref.width == out.width && ref.height == out.height;
-    uint8_t *x = read_rgb(&out), *y = read_rgb(&ref);
-    size_t n = PNG_IMAGE_SIZE(out);
-    uint8_t *diff = calloc(n, 1);
-    double sum = 0, worst = same_size ? worst_block(x, y, out.width, out.height) : 255;
-    for (size_t i = 0; same_size && i < n; i++) {
-        int d = abs(x[i] - y[i]);
-        sum += d;
-        diff[i] = (uint8_t)(d > 63 ? 255 : 4 * d);
-    }
-    bool good = same_size && sum / (double)n < 2 && worst < 24;
-    if (!good) {
-        mkdir("build", 0777);
-        mkdir("build/pictures", 0777);
-        snprintf(path, sizeof path, "build/pictures/%s-out.png", name);
-        write_rgb(path, &out, x);
-        snprintf(path, sizeof path, "build/pictures/%s-diff.png", name);
-        if (same_size)
-            write_rgb(path, &out, diff);
-    }
-    free(diff);
-    free(x);
-    free(y);
-    if (!same_size)
-        fail_msg("%s: %u x %u pixels, the reference has %u x %u", name, out.width, out.height, ref.width, ref.height);
-    if (!good)
-        fail_msg("%s: mean difference %.3f, worst block %.1f: see build/pictures/", name, sum / (double)n, worst);
-}
-
 static void pages_look_as_their_references(void **state)
 {
     mv_fonts *fonts = *state;
-    stock s = {.picture = scene(224, 224)};
+    stock s = {.picture = drawing_scene(224, 224)};
     for (int i = 0; i < 3; i++)
-        s.map[s.maps++] = evidence_map(7, 7, i);
+        s.map[s.maps++] = drawing_signed_map(7, 7, i);
     for (int i = 0; i < 3; i++)
-        s.map[s.maps++] = attention_map(i < 2 ? 14 : 7, i < 2 ? 14 : 7, i);
+        s.map[s.maps++] = drawing_even_map(i < 2 ? 14 : 7, i < 2 ? 14 : 7, i);
     s.map[3].v[20] = NAN;
 
     mv_page_style style = {.zoom = 0.5};
-    buffer b = {.left = -1};
+    drawing_buffer b = {.left = -1};
     assert_int_equal(classify(&b, MV_CANVAS_PNG, &style, fonts, &s.picture, s.map, 3, "parachute", NULL), MV_OK);
-    compare("classify", &b);
+    drawing_compare("classify", &b);
     b.size = 0;
     style.theme = MV_DARK;
     assert_int_equal(classify(&b, MV_CANVAS_PNG, &style, fonts, &s.picture, s.map, 3,
                               "black-and-tan coonhound, Arabian camel, dromedary, Camelus dromedarius", NULL),
                      MV_OK);
-    compare("classify-dark", &b);
+    drawing_compare("classify-dark", &b);
     b.size = 0;
     style.theme = MV_LIGHT;
     style.grid = true;
     assert_int_equal(attention(&b, MV_CANVAS_PNG, &style, fonts, &s.picture, s.map + 3, 3, "Level 2, block 3", NULL),
                      MV_OK);
-    compare("attention", &b);
+    drawing_compare("attention", &b);
     b.size = 0;
     style.grid = false;
     assert_int_equal(heads(&b, MV_CANVAS_PNG, &style, fonts, &s.picture, 3, 4, NULL), MV_OK);
-    compare("heads", &b);
+    drawing_compare("heads", &b);
     free(b.bytes);
     free_stock(&s);
 }
 
 /* --- layout, read back from SVG ------------------------------------------------------------------ */
 
-typedef struct {
-    double x, y, w, h;
-} box;
-
-enum { MOST_BOXES = 8000 };
-
-typedef struct {
-    double w, h;
-    box text[MOST_BOXES], image[MOST_BOXES];
-    int texts, images;
-} layout;
-
-static double attribute(const char *element, const char *name)
-{
-    char pattern[40];
-    snprintf(pattern, sizeof pattern, " %s=\"", name);
-    const char *at = strstr(element, pattern), *end = strchr(element, '>');
-    return at && at < end ? strtod(at + strlen(pattern), NULL) : 0;
-}
-
-/* Boxes of all texts (from ascender to descender) and images. */
-static void read_layout(layout *l, const char *svg)
-{
-    static const double size[MV_TYPES] = {27, 17, 15, 14, 13, 13, 11.5, 11.5};
-    l->texts = l->images = 0;
-    const char *root = strstr(svg, "<svg ");
-    l->w = attribute(root, "width");
-    l->h = attribute(root, "height");
-    const char *p = root;
-    while ((p = strchr(p + 1, '<'))) {
-        if (strncmp(p, "<text class=\"t", 14) == 0) {
-            double em = size[p[14] - '0'];
-            assert_true(l->texts < MOST_BOXES);
-            l->text[l->texts++] =
-                (box){attribute(p, "x"), attribute(p, "y") - 0.75 * em, attribute(p, "textLength"), 0.97 * em};
-        } else if (strncmp(p, "<image ", 7) == 0) {
-            assert_true(l->images < MOST_BOXES);
-            l->image[l->images++] =
-                (box){attribute(p, "x"), attribute(p, "y"), attribute(p, "width"), attribute(p, "height")};
-        }
-    }
-}
-
-static bool overlap(box a, box b)
-{
-    return a.x + a.w > b.x + 0.01 && b.x + b.w > a.x + 0.01 && a.y + a.h > b.y + 0.01 && b.y + b.h > a.y + 0.01;
-}
-
-static void check_inside(const layout *l, box b)
-{
-    assert_true(b.x >= 55.9 && b.y >= 20 && b.x + b.w <= l->w - 55.9 && b.y + b.h <= l->h - 20);
-}
-
-static void check_layout(layout *l, const buffer *b)
-{
-    read_layout(l, b->bytes);
-    assert_true(l->texts > 4 && l->images > 0);
-    for (int i = 0; i < l->texts; i++) {
-        check_inside(l, l->text[i]);
-        for (int j = 0; j < i; j++)
-            assert_false(overlap(l->text[i], l->text[j]));
-        for (int j = 0; j < l->images; j++)
-            assert_false(overlap(l->text[i], l->image[j]));
-    }
-    for (int i = 0; i < l->images; i++) {
-        check_inside(l, l->image[i]);
-        for (int j = 0; j < i; j++)
-            assert_false(overlap(l->image[i], l->image[j]));
-    }
-}
-
 static void heads_hold_for_any_number(void **state)
 {
     mv_fonts *fonts = *state;
     static const int blocks[] = {2, 3, 20}, counts[] = {1, 2, 3, 5, 8, 12, 16, 32};
     static const int sizes[][2] = {{24, 24}, {48, 20}, {16, 40}};
-    layout *l = malloc(sizeof *l);
+    drawing_layout *l = malloc(sizeof *l);
     for (int i = 0; i < 3; i++)
         for (int k = 0; k < 8; k++) {
             if (blocks[i] == 20 && counts[k] != 2 && counts[k] != 32)
                 continue;
-            mv_image picture = scene(sizes[(i + k) % 3][0], sizes[(i + k) % 3][1]);
-            buffer b = {.left = -1};
+            mv_image picture = drawing_scene(sizes[(i + k) % 3][0], sizes[(i + k) % 3][1]);
+            drawing_buffer b = {.left = -1};
             mv_page_style style = {.width = k % 2 ? 900 : 0};
             assert_int_equal(heads(&b, MV_CANVAS_SVG, &style, fonts, &picture, blocks[i], counts[k], NULL), MV_OK);
-            check_layout(l, &b);
+            drawing_check_layout(l, &b);
             int shown = l->images - 2 /* colour bars */, level3 = 2 * (counts[k] <= 16 ? 2 * counts[k] : counts[k]);
             assert_int_equal(shown, blocks[i] * counts[k] + level3);
             free(b.bytes);
@@ -411,21 +189,21 @@ static void pages_hold_for_any_words_and_shapes(void **state)
         "a", "black-and-tan coonhound",
         "Arabian camel, dromedary, Camelus dromedarius, and another name that goes on and on",
         "aVeryLongNameWithoutAnySpaceAtAllThatCannotBeBrokenBetweenWordsBecauseThereIsButOne"};
-    layout *l = malloc(sizeof *l);
+    drawing_layout *l = malloc(sizeof *l);
     for (int i = 0; i < 4; i++)
         for (int k = 0; k < 4; k++) {
-            stock s = {.picture = scene(sizes[i][0], sizes[i][1])};
+            stock s = {.picture = drawing_scene(sizes[i][0], sizes[i][1])};
             for (int m = 0; m < 24; m++)
-                s.map[s.maps++] = m < 3 ? evidence_map(5 + i, 9, m) : attention_map(3 + m, 14, m);
+                s.map[s.maps++] = m < 3 ? drawing_signed_map(5 + i, 9, m) : drawing_even_map(3 + m, 14, m);
             mv_page_style style = {.width = k == 1 ? 640 : k == 2 ? 2400 : 0, .scale = (mv_scale_kind)k};
-            buffer b = {.left = -1};
+            drawing_buffer b = {.left = -1};
             assert_int_equal(classify(&b, MV_CANVAS_SVG, &style, fonts, &s.picture, s.map, i, names[k], NULL), MV_OK);
-            check_layout(l, &b);
+            drawing_check_layout(l, &b);
             b.size = 0;
             assert_int_equal(
                 attention(&b, MV_CANVAS_SVG, &style, fonts, &s.picture, s.map + 3, k == 0 ? 21 : 2, names[k], NULL),
                 MV_OK);
-            check_layout(l, &b);
+            drawing_check_layout(l, &b);
             free(b.bytes);
             free_stock(&s);
         }
@@ -437,10 +215,10 @@ static void pages_hold_for_any_words_and_shapes(void **state)
 static void files_are_whole_and_the_same_again(void **state)
 {
     mv_fonts *fonts = *state;
-    stock s = {.picture = scene(40, 30)};
-    s.map[s.maps++] = evidence_map(7, 7, 1);
+    stock s = {.picture = drawing_scene(40, 30)};
+    s.map[s.maps++] = drawing_signed_map(7, 7, 1);
     for (int kind = MV_CANVAS_PNG; kind <= MV_CANVAS_PDF; kind++) {
-        buffer b = {.left = -1}, again = {.left = -1};
+        drawing_buffer b = {.left = -1}, again = {.left = -1};
         assert_int_equal(classify(&b, (mv_canvas_kind)kind, NULL, fonts, &s.picture, s.map, 1, "parachute", NULL),
                          MV_OK);
         assert_int_equal(classify(&again, (mv_canvas_kind)kind, NULL, NULL, &s.picture, s.map, 1, "parachute", NULL),
@@ -463,9 +241,9 @@ static void files_are_whole_and_the_same_again(void **state)
 static void typefaces_do_not_mix_up_when_descriptors_come_back(void **state)
 {
     (void)state;
-    stock s = {.picture = scene(40, 30)};
-    s.map[s.maps++] = evidence_map(7, 7, 1);
-    buffer first = {.left = -1}, second = {.left = -1};
+    stock s = {.picture = drawing_scene(40, 30)};
+    s.map[s.maps++] = drawing_signed_map(7, 7, 1);
+    drawing_buffer first = {.left = -1}, second = {.left = -1};
     assert_int_equal(classify(&first, MV_CANVAS_PNG, NULL, NULL, &s.picture, s.map, 1, "parachute", NULL), MV_OK);
     int taken = open("/dev/null", O_RDONLY | O_CLOEXEC); /* the number of the first face */
     assert_true(taken >= 0);
@@ -485,7 +263,7 @@ enum { THREADS = 4, ROUNDS = 3, KINDS = 3 };
 typedef struct {
     const stock *s;
     mv_status status;
-    buffer page[ROUNDS][2 * KINDS];
+    drawing_buffer page[ROUNDS][2 * KINDS];
 } drawer;
 
 /* Pages of two kinds in all three formats, with fonts of its own; one title needs the fonts of the system. */
@@ -495,8 +273,8 @@ static void *draw_pages(void *argument)
     for (int round = 0; round < ROUNDS; round++) {
         mv_fonts *fonts = mv_fonts_new(NULL);
         for (int i = 0; i < 2 * KINDS; i++) {
-            buffer *b = &d->page[round][i];
-            *b = (buffer){.left = -1};
+            drawing_buffer *b = &d->page[round][i];
+            *b = (drawing_buffer){.left = -1};
             mv_canvas_kind kind = (mv_canvas_kind)(i % KINDS);
             d->status |= i < KINDS
                              ? classify(b, kind, NULL, fonts, &d->s->picture, d->s->map, 2, "parachute 降落伞", NULL)
@@ -510,9 +288,9 @@ static void *draw_pages(void *argument)
 static void threads_draw_the_same_bytes(void **state)
 {
     (void)state;
-    stock s = {.picture = scene(60, 40)};
+    stock s = {.picture = drawing_scene(60, 40)};
     for (int i = 0; i < 4; i++)
-        s.map[s.maps++] = i < 2 ? evidence_map(7, 7, i) : attention_map(14, 14, i);
+        s.map[s.maps++] = i < 2 ? drawing_signed_map(7, 7, i) : drawing_even_map(14, 14, i);
     drawer *d = calloc(THREADS, sizeof *d);
     pthread_t thread[THREADS];
     for (int t = 0; t < THREADS; t++) {
@@ -537,7 +315,7 @@ static void threads_draw_the_same_bytes(void **state)
     free_stock(&s);
 }
 
-static void check_words(const buffer *b, const char *const *words)
+static void check_words(const drawing_buffer *b, const char *const *words)
 {
     for (; *words; words++) {
         char element[120];
@@ -550,9 +328,9 @@ static void check_words(const buffer *b, const char *const *words)
 static void every_word_is_on_its_page(void **state)
 {
     mv_fonts *fonts = *state;
-    stock s = {.picture = scene(40, 30)};
-    s.map[s.maps++] = evidence_map(7, 7, 1);
-    s.map[s.maps++] = attention_map(7, 7, 1);
+    stock s = {.picture = drawing_scene(40, 30)};
+    s.map[s.maps++] = drawing_signed_map(7, 7, 1);
+    s.map[s.maps++] = drawing_even_map(7, 7, 1);
     s.map[0].v[3] = NAN;
     static const char *const on_classify[] = {"parachute",
                                               "Picture",
@@ -589,7 +367,7 @@ static void every_word_is_on_its_page(void **state)
                                            "3",
                                            "7",
                                            NULL};
-    buffer b = {.left = -1};
+    drawing_buffer b = {.left = -1};
     assert_int_equal(classify(&b, MV_CANVAS_SVG, NULL, fonts, &s.picture, s.map, 1, "parachute", NULL), MV_OK);
     check_words(&b, on_classify);
     b.size = 0;
@@ -606,14 +384,14 @@ static void every_word_is_on_its_page(void **state)
 static void svg_keeps_text_as_text(void **state)
 {
     mv_fonts *fonts = *state;
-    mv_image picture = scene(40, 30);
+    mv_image picture = drawing_scene(40, 30);
     mv_class_bar top[] = {{"a < b & \"c\"", 0.5}};
     mv_heading heading = {.title = "Golf & <ball>", .subtitle = "cut"};
     mv_classify_content page = {.picture = &picture, .top = top, .top_count = 1};
     mv_note notes[] = {{"Command", "mvscope classify <x> & y"}};
-    buffer b = {.left = -1};
+    drawing_buffer b = {.left = -1};
     mv_canvas_target to = {
-        .kind = MV_CANVAS_SVG, .write = keep, .ctx = &b, .notes = notes, .note_count = 1, .date = "2026-01-31"};
+        .kind = MV_CANVAS_SVG, .write = drawing_keep, .ctx = &b, .notes = notes, .note_count = 1, .date = "2026-01-31"};
     assert_int_equal(mv_page_write(&mv_page_classify, &heading, &page, NULL, fonts, &to, NULL), MV_OK);
     assert_non_null(strstr(b.bytes, ">Golf &amp; &lt;ball&gt;</text>"));
     assert_non_null(strstr(b.bytes, ">50.0 %</text>"));
@@ -635,13 +413,13 @@ static void svg_keeps_text_as_text(void **state)
     free(picture.rgb);
 }
 
-static bool holds(const buffer *b, const char *what)
+static bool holds(const drawing_buffer *b, const char *what)
 {
     return memmem(b->bytes, b->size, what, strlen(what)) != NULL;
 }
 
 /* The same in a PDF, whose objects may lie in compressed streams (cairo 1.18 writes them so). */
-static bool pdf_holds(const buffer *b, const char *what)
+static bool pdf_holds(const drawing_buffer *b, const char *what)
 {
     bool found = holds(b, what);
     const char *end = b->bytes + b->size, mark[] = "stream\n";
@@ -663,11 +441,11 @@ static bool pdf_holds(const buffer *b, const char *what)
 static void pdf_has_a_date_only_when_told(void **state)
 {
     mv_fonts *fonts = *state;
-    mv_image picture = scene(20, 20);
+    mv_image picture = drawing_scene(20, 20);
     mv_heading heading = {.title = "x"};
     mv_classify_content page = {.picture = &picture};
-    buffer b = {.left = -1};
-    mv_canvas_target to = {.kind = MV_CANVAS_PDF, .write = keep, .ctx = &b};
+    drawing_buffer b = {.left = -1};
+    mv_canvas_target to = {.kind = MV_CANVAS_PDF, .write = drawing_keep, .ctx = &b};
     assert_int_equal(mv_page_write(&mv_page_classify, &heading, &page, NULL, fonts, &to, NULL), MV_OK);
     assert_false(pdf_holds(&b, "/CreationDate"));
     b.size = 0;
@@ -683,11 +461,11 @@ static void pdf_has_a_date_only_when_told(void **state)
 static void any_failing_write_is_told(void **state)
 {
     mv_fonts *fonts = *state;
-    stock s = {.picture = scene(40, 30)};
-    s.map[s.maps++] = evidence_map(7, 7, 1);
+    stock s = {.picture = drawing_scene(40, 30)};
+    s.map[s.maps++] = drawing_signed_map(7, 7, 1);
     for (int kind = MV_CANVAS_PNG; kind <= MV_CANVAS_PDF; kind++)
         for (int n = 0;; n += 1 + n / 4) {
-            buffer b = {.left = n};
+            drawing_buffer b = {.left = n};
             mv_error e = {0};
             mv_page_style style = {.width = 640};
             mv_status got = classify(&b, (mv_canvas_kind)kind, &style, fonts, &s.picture, s.map, 1, "x", &e);
@@ -707,7 +485,7 @@ static void odd_values_are_drawn_and_counted(void **state)
 {
     mv_fonts *fonts = *state;
     static const float values[] = {NAN, INFINITY, -INFINITY, FLT_MAX, -FLT_MAX, 0, FLT_MIN, 1};
-    mv_image picture = scene(30, 20);
+    mv_image picture = drawing_scene(30, 20);
     for (size_t i = 0; i < 8; i++)
         for (size_t k = 0; k < 8; k++)
             for (int scale = MV_SCALE_AUTO; scale <= MV_SCALE_LOG; scale++) {
@@ -715,7 +493,7 @@ static void odd_values_are_drawn_and_counted(void **state)
                 mv_map map = {
                     .h = i % 2 ? 1 : 2, .w = i % 2 ? 1 : 2, .v = cells, .lo = NAN, .hi = -INFINITY, .diverging = k % 2};
                 mv_page_style style = {.width = 640, .scale = (mv_scale_kind)scale, .grid = true, .zoom = 0.5};
-                buffer b = {.left = -1};
+                drawing_buffer b = {.left = -1};
                 mv_canvas_kind kind = scale == MV_SCALE_AUTO ? MV_CANVAS_SVG : MV_CANVAS_PNG;
                 assert_int_equal(classify(&b, kind, &style, fonts, &picture, &map, 1, "x", NULL), MV_OK);
                 int odd = 0;
@@ -733,9 +511,9 @@ static void odd_values_are_drawn_and_counted(void **state)
 static void misuse_is_refused(void **state)
 {
     mv_fonts *fonts = *state;
-    stock s = {.picture = scene(30, 20)};
-    s.map[s.maps++] = evidence_map(3, 3, 1);
-    buffer b = {.left = -1};
+    stock s = {.picture = drawing_scene(30, 20)};
+    s.map[s.maps++] = drawing_signed_map(3, 3, 1);
+    drawing_buffer b = {.left = -1};
     static const struct {
         mv_page_style style;
         mv_status code;

@@ -173,9 +173,11 @@ static void names_of_scales_read_back(void **state)
     (void)state;
     mv_scale_kind kind;
     for (int i = MV_SCALE_AUTO; i <= MV_SCALE_LOG; i++) {
-        assert_int_equal(mv_scale_kind_of(&kind, mv_scale_kind_name((mv_scale_kind)i), NULL), MV_OK);
+        assert_int_equal(mv_scale_kind_of(&kind, mv_scale_kind_at(i), NULL), MV_OK);
         assert_int_equal(kind, i);
     }
+    assert_null(mv_scale_kind_at(MV_SCALE_LOG + 1));
+    assert_null(mv_scale_kind_at(-1));
     mv_error e = {0};
     assert_int_equal(mv_scale_kind_of(&kind, "cubic", &e), MV_EINPUT);
     assert_non_null(strstr(e.text, "sqrt"));
@@ -363,6 +365,39 @@ static void cells_have_their_colour(void **state)
     free(out.rgb);
 }
 
+static void maps_of_three_channels_are_their_own_colours(void **state)
+{
+    (void)state;
+    enum { CELLS = 4, PIXELS = 36 };
+    float v[CELLS * CELLS * 3];
+    for (int i = 0; i < CELLS * CELLS * 3; i++)
+        v[i] = (float)uniform();
+    v[3 * 5 + 1] = NAN;
+    mv_map map = {.h = CELLS, .w = CELLS, .channels = 3, .v = v};
+    mv_colouring k = {0};
+    mv_image cells = noise(PIXELS, PIXELS), overlay = {PIXELS, PIXELS, malloc(PIXELS * PIXELS * 3)};
+    memset(overlay.rgb, 90, PIXELS * PIXELS * 3);
+    assert_int_equal(mv_raster_cells(&cells, &map, &k, NULL), MV_OK);
+    assert_int_equal(mv_raster_overlay(&overlay, &map, &k, NULL), MV_OK);
+    for (int cell = 0; cell < CELLS * CELLS; cell++) {
+        int x = cell % CELLS * 9 + 4, y = cell / CELLS * 9 + 4; /* its centre */
+        for (int c = 0; c < 3; c++) {
+            int on_cells = cells.rgb[(y * PIXELS + x) * 3 + c], over = overlay.rgb[(y * PIXELS + x) * 3 + c];
+            if (cell == 5) {
+                assert_true(on_cells > 120 && on_cells < 200 && over > 120 && over < 200); /* hatched in grey */
+                continue;
+            }
+            assert_true(fabs(on_cells - 255.0 * (double)v[3 * cell + c]) <= 0.5001);
+            assert_true(fabs(over - (0.7 * 255 * (double)v[3 * cell + c] + 0.3 * 90)) < 1);
+        }
+    }
+    double lo, hi;
+    assert_int_equal(mv_map_extent(&map, &lo, &hi), 1);
+    assert_true(lo >= 0 && hi <= 1 && lo < hi);
+    free(cells.rgb);
+    free(overlay.rgb);
+}
+
 static void overlay_is_the_photo_where_nothing_happens(void **state)
 {
     (void)state;
@@ -471,6 +506,7 @@ int main(void)
         cmocka_unit_test(numbers_have_true_signs),
         cmocka_unit_test(photos_are_resampled_as_defined),
         cmocka_unit_test(cells_have_their_colour),
+        cmocka_unit_test(maps_of_three_channels_are_their_own_colours),
         cmocka_unit_test(overlay_is_the_photo_where_nothing_happens),
         cmocka_unit_test(overlay_is_bilinear_in_places),
         cmocka_unit_test(opacity_rises_with_the_value),

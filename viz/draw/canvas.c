@@ -1,4 +1,4 @@
-/* The canvas's contract: one failure that sticks, notes that are UTF-8, sizes in bounds. */
+/* What all canvases share: the first failure is kept, notes are UTF-8, sizes are within bounds. */
 #include "viz/draw/canvas.h"
 
 #include <glib.h>
@@ -9,7 +9,7 @@
 
 #include "viz/draw/surface.h"
 
-/* cairo's largest image side; PDF's largest page side, in units */
+/* The largest image side of cairo, and the largest page side of PDF in units. */
 #define LARGEST_PIXELS 32767
 #define LARGEST_UNITS  14400
 
@@ -22,8 +22,7 @@ mv_status mv_canvas_kind_of(mv_canvas_kind *out, const char *path, mv_error *e)
             *out = (mv_canvas_kind)i;
             return MV_OK;
         }
-    return mv_fail(e, MV_EINPUT, "%.200s: a name that ends in .png, .svg or .pdf was expected",
-                   n ? path : "output's name");
+    return mv_fail(e, MV_EINPUT, "%.200s: found no known ending, expected .png, .svg or .pdf", n ? path : "output");
 }
 
 static bool copy_notes(mv_canvas *c)
@@ -38,7 +37,8 @@ static bool copy_notes(mv_canvas *c)
         const char *key = c->to.notes[i].key, *value = c->to.notes[i].value;
         size_t length = key ? strlen(key) : 0;
         if (length < 1 || length > 79) {
-            mv_fail(&c->error, MV_EMISUSE, "canvas: a note's key has %zu characters, 1 to 79 were expected", length);
+            mv_fail(&c->error, MV_EMISUSE, "canvas: found a note whose key has %zu characters, expected 1 to 79",
+                    length);
             return false;
         }
         c->notes[i].key = key;
@@ -62,8 +62,8 @@ mv_canvas *mv_canvas_new(const mv_canvas_target *to, double w, double h, double 
     double largest = to->kind == MV_CANVAS_PNG ? LARGEST_PIXELS : LARGEST_UNITS;
     bool fits = zoom > 0 && w > 0 && h > 0 && c->w * zoom <= largest && c->h * zoom <= largest;
     if (!fits)
-        mv_fail(&c->error, MV_EINPUT, "canvas: %.0f x %.0f px at zoom %g, at most %.0f a side was expected", w, h, zoom,
-                largest);
+        mv_fail(&c->error, MV_EINPUT, "canvas: found a page of %.0f x %.0f px at zoom %g, expected at most %.0f a side",
+                w, h, zoom, largest);
     if (!fits || !copy_notes(c) ||
         !(to->kind == MV_CANVAS_SVG ? mv_surface_svg(c, paper) : mv_surface_cairo(c, paper))) {
         mv_fail(e, c->error.code, "%s", c->error.text);
@@ -88,7 +88,7 @@ void mv_canvas_free(mv_canvas *c)
 {
     if (!c)
         return;
-    mv_fail(&c->error, MV_EMISUSE, "canvas: freed"); /* a stream that cairo closes on its way writes nothing more */
+    mv_fail(&c->error, MV_EMISUSE, "canvas: freed"); /* what cairo still writes while closing is dropped */
     if (c->own)
         c->kind->free(c);
     for (int i = 0; c->notes && i < c->to.note_count; i++)
@@ -113,7 +113,7 @@ bool mv_canvas_put(mv_canvas *c, const void *bytes, size_t n)
         return false;
     mv_status s = c->to.write(c->to.ctx, bytes, n);
     if (s != MV_OK)
-        mv_fail(&c->error, s, "canvas: the file could not be written");
+        mv_fail(&c->error, s, "canvas: the file cannot be written");
     return s == MV_OK;
 }
 

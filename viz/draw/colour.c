@@ -40,8 +40,7 @@ const mv_colour_table *mv_colour_table_lookup(const char *name, mv_error *e)
     for (int i = 0; name && i < TABLES; i++)
         if (strcmp(tables[i].name, name) == 0)
             return &tables[i];
-    mv_fail(e, MV_EINPUT,
-            "colours: '%.40s' was found, one of viridis, magma, inferno, cividis, turbo, blue-red was expected",
+    mv_fail(e, MV_EINPUT, "colours: found '%.40s', expected viridis, magma, inferno, cividis, turbo or blue-red",
             name ? name : "");
     return NULL;
 }

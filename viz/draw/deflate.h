@@ -1,8 +1,8 @@
-/* Bytes of a filtered picture into a zlib stream (RFC 1950, 1951), fast.
+/* Compresses the bytes of a filtered picture into a zlib stream (RFC 1950, 1951), fast.
  *
- * After PNG's filters a page is long runs of zero between photos that hold hardly a repeat. So only
- * runs of one byte are looked for, and all else is left to a Huffman code made for every block: a third
- * of the time of zlib's level 1 and smaller. The same bytes come out on every machine.
+ * After PNG's filters a page consists of long runs of zeros between photos that hardly repeat. So the encoder looks for
+ * runs of one byte only and leaves the rest to a Huffman code per block. It takes a third of the time of zlib's level
+ * 1, and the result is smaller. The bytes are the same on every machine.
  */
 #ifndef MV_DEFLATE_H
 #define MV_DEFLATE_H
@@ -13,18 +13,18 @@
 enum { MV_DEFLATE_BLOCK = 1 << 17, MV_DEFLATE_OUT = MV_DEFLATE_BLOCK / 8 * 15 + 1024 };
 
 typedef struct {
-    uint64_t bits; /* not yet written, lowest first */
+    uint64_t bits; /* not written yet, lowest first */
     int bit_count;
     int last;                    /* the byte before the block; -1 at the start */
     uint32_t a, b;               /* Adler-32 so far */
     size_t size;                 /* bytes in out */
-    uint8_t out[MV_DEFLATE_OUT]; /* what this call made: take it before the next */
+    uint8_t out[MV_DEFLATE_OUT]; /* the output of this call: valid until the next */
     uint16_t token[MV_DEFLATE_BLOCK];
 } mv_deflate;
 
 void mv_deflate_start(mv_deflate *p);
 
-/* The next n bytes, at most MV_DEFLATE_BLOCK; `final` ends the stream. */
+/* Compresses the next n bytes, at most MV_DEFLATE_BLOCK. `final` ends the stream. */
 void mv_deflate_block(mv_deflate *p, const uint8_t *bytes, size_t n, int final);
 
 #endif

@@ -1,6 +1,6 @@
-/* The embedded typefaces through Pango, and text set in lines.
+/* The path of the embedded typefaces:
  *
- *     bytes in the program -> memfd -> private fontconfig set -> Pango font map -> lines
+ *     bytes in the program -> memfd -> private fontconfig set -> Pango font map -> lines of text
  */
 #include "viz/draw/fonts.h"
 
@@ -22,13 +22,13 @@
 enum { FACES = 4 };
 
 struct mv_fonts {
-    int fd[FACES];          /* memory files that hold the faces: they are read when a face is used */
-    FcCharSet *known;       /* characters that they have */
-    PangoContext *embedded; /* sets text in these faces alone */
-    PangoContext *system;   /* the same, then the system's fonts; NULL until a text needs it */
+    int fd[FACES];          /* memory files with the faces, which are read when first used */
+    FcCharSet *known;       /* the characters that they have */
+    PangoContext *embedded; /* sets text in these faces only */
+    PangoContext *system;   /* these faces, then the system's fonts; NULL until a text needs them */
 };
 
-/* Lengths in px of the page. Lines are multiples of 4, so that pages keep one baseline grid. */
+/* Lengths are px of the page. Line heights are multiples of 4, so that pages have one baseline grid. */
 static const struct {
     double size, line;
     int weight;
@@ -46,7 +46,8 @@ static const struct {
 
 static const char inter[] = "Inter", mono[] = "JetBrains Mono";
 
-/* Height of capitals over the size, alike in both faces: lines centre on it, whatever the font file's version. */
+/* Cap height over font size, the same in both faces. Lines are centred on it, independent of the font file's version.
+ */
 #define CAP_HEIGHT 0.728
 
 /* The one lock for what cairo keeps for the whole process: see text.h. */
@@ -93,7 +94,7 @@ static mv_status add_faces(const mv_fonts *f, FcConfig *config, mv_error *e)
     return MV_OK;
 }
 
-/* A context that draws from `config`, which the font map keeps alive. */
+/* A context that draws from `config`. The font map keeps a reference to it. */
 static PangoContext *context_of(FcConfig *config)
 {
     PangoFontMap *map = pango_cairo_font_map_new_for_font_type(CAIRO_FONT_TYPE_FT);
@@ -101,7 +102,7 @@ static PangoContext *context_of(FcConfig *config)
     PangoContext *context = pango_font_map_create_context(map);
     g_object_unref(map);
 
-    /* outlines as drawn by their designer, placed where they fall: alike on pixels and on paper */
+    /* unhinted outlines at fractional positions: the same on pixels and on paper */
     cairo_font_options_t *o = cairo_font_options_create();
     cairo_font_options_set_antialias(o, CAIRO_ANTIALIAS_GRAY);
     cairo_font_options_set_hint_style(o, CAIRO_HINT_STYLE_NONE);
@@ -114,7 +115,7 @@ static PangoContext *context_of(FcConfig *config)
     return context;
 }
 
-/* Pango does not let go of the config on its own. */
+/* Pango does not release the config on its own. */
 static void free_context(PangoContext *context)
 {
     if (!context)
@@ -125,7 +126,7 @@ static void free_context(PangoContext *context)
     g_object_unref(map);
 }
 
-/* The union over the faces; NULL when there is no memory for it, which sends every text to the system. */
+/* The union over all faces; NULL without memory, in which case every text uses the system's fonts. */
 static FcCharSet *known_characters(FcConfig *config)
 {
     FcCharSet *all = FcCharSetCreate();
@@ -157,7 +158,8 @@ mv_fonts *mv_fonts_new(mv_error *e)
         s = add_faces(f, config, e);
     if (s == MV_OK) {
         f->known = known_characters(config);
-        /* Pango starts fontconfig on the side, which would scan the system; a blank default keeps it idle */
+        /* Pango initialises fontconfig in a thread, which would scan the system; an empty default configuration
+         * prevents it */
         FcConfig *blank = FcConfigCreate();
         if (blank && FcConfigSetCurrent(blank))
             FcConfigDestroy(blank);
@@ -191,7 +193,7 @@ void mv_fonts_free(mv_fonts *f)
 
 /* --- text -------------------------------------------------------------------------------------- */
 
-/* Valid UTF-8 without control characters, each of which becomes a space. The caller's to g_free. */
+/* Valid UTF-8 with spaces in place of control characters. The caller's to g_free. */
 static char *clean(const char *utf8)
 {
     char *text = g_utf8_make_valid(utf8 ? utf8 : "", -1);
@@ -211,7 +213,7 @@ static bool all_known(const mv_fonts *f, const char *text)
     return true;
 }
 
-/* The context that has the characters of `text`: the system is opened for the first one that the faces lack. */
+/* The context that has the characters of `text`. The system's fonts are opened when the faces first lack one. */
 static PangoContext *context_for(mv_fonts *f, const char *text)
 {
     if (all_known(f, text))
@@ -250,12 +252,13 @@ mv_text *mv_text_new(mv_fonts *f, mv_type type, const char *utf8, double width, 
     pango_layout_set_font_description(t->layout, font);
     pango_font_description_free(font);
 
-    /* figures of one width where numbers stand under each other; "--size" stays two hyphens */
+    /* tabular figures where numbers stand under each other; no ligatures, so that "--size" keeps two hyphens */
     PangoAttrList *attributes = pango_attr_list_new();
     pango_attr_list_insert(attributes, pango_attr_font_features_new(types[type].mono      ? "calt=0, liga=0"
                                                                     : types[type].tabular ? "tnum"
                                                                                           : "kern"));
-    pango_attr_list_insert(attributes, pango_attr_insert_hyphens_new(FALSE)); /* a broken file name has none */
+    pango_attr_list_insert(
+        attributes, pango_attr_insert_hyphens_new(FALSE)); /* a file name that is broken must not gain a hyphen */
     pango_layout_set_attributes(t->layout, attributes);
     pango_attr_list_unref(attributes);
 
@@ -329,7 +332,7 @@ char *mv_text_line(const mv_text *t, int i)
             g_string_append_len(seen, text + item->offset, item->length);
         }
     }
-    if (!cut) { /* runs lie as seen, characters as read: they differ from right to left */
+    if (!cut) { /* runs are in visual order, characters in logical order: they differ from right to left */
         g_string_truncate(seen, 0);
         g_string_append_len(seen, text + line->start_index, line->length);
     }

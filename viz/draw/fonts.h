@@ -30,9 +30,9 @@ typedef enum {
 
 typedef struct mv_text mv_text;
 
-/* Sets `utf8` (bytes that are not UTF-8 show as U+FFFD) in lines of at most `width` px; 0: one line of any width. A
- * text longer than `lines` lines ends in an ellipsis; 0: as many lines as it takes. Words longer than a line are
- * broken. The text is the caller's to mv_text_free; it borrows `fonts`. NULL on failure. */
+/* Sets `utf8` in lines of at most `width` px; 0 means one line of any width. Bytes that are not UTF-8 show as U+FFFD. A
+ * text of more than `lines` lines ends in an ellipsis; 0 means as many lines as needed. Words longer than a line are
+ * broken. The text is the caller's to mv_text_free and borrows `fonts`. NULL on failure. */
 mv_text *mv_text_new(mv_fonts *fonts, mv_type type, const char *utf8, double width, int lines, mv_error *e);
 void mv_text_free(mv_text *text);
 

@@ -1,5 +1,5 @@
-/* A photo at another size: large ones are first averaged in whole boxes, then a separable bicubic
- * whose support grows with the reduction (as Pillow's BICUBIC, in float). */
+/* Pictures at another size: a large picture is first averaged in whole boxes, then resampled by a separable bicubic
+ * whose support grows with the reduction (Pillow's BICUBIC, in float). */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +12,7 @@ static mv_status new_image(mv_image *out, int w, int h, mv_error *e)
     return out->rgb ? MV_OK : mv_fail_memory(e, "drawing");
 }
 
-/* Averages boxes of n x n pixels; what is left at the right and at the foot is dropped. */
+/* Averages boxes of n x n pixels; the remainder at the right and at the bottom is dropped. */
 static mv_status shrink(mv_image *out, const mv_image *in, int n, mv_error *e)
 {
     if (new_image(out, in->w / n, in->h / n, e) != MV_OK)
@@ -44,7 +44,7 @@ static double cubic(double x)
     return x < 2 ? ((-0.5 * x + 2.5) * x - 4) * x + 2 : 0;
 }
 
-/* For every pixel out: the first pixel in, and `taps` weights that sum to 1. */
+/* For every output pixel: the first input pixel, and `taps` weights that sum to 1. */
 typedef struct {
     int taps;
     int *first;
@@ -85,7 +85,7 @@ static uint8_t byte_of(float v)
     return (uint8_t)(v < 0 ? 0 : v > 255 ? 255 : v + 0.5f);
 }
 
-/* Columns first into `line`, then along it. */
+/* Combines rows into `line`, then pixels along it. */
 static void resample(mv_image *out, const mv_image *in, const kernel *kx, const kernel *ky, float *line)
 {
     size_t row = (size_t)in->w * 3;

@@ -1,4 +1,4 @@
-/* PNG: rows are made RGB, filtered and packed block by block; libpng frames the chunks. */
+/* Rows are converted to RGB, filtered and compressed block by block. */
 #include "viz/draw/png_file.h"
 
 #include <png.h>
@@ -10,7 +10,7 @@
 
 typedef struct {
     const mv_canvas_target *to;
-    mv_status status; /* what the hook said; MV_OK: libpng itself failed */
+    mv_status status; /* what the hook returned; MV_OK: libpng itself failed */
 } sink;
 
 static void take(png_structp png, png_bytep bytes, size_t n)
@@ -55,8 +55,8 @@ static void rgb_row(const mv_png_pixels *p, int y, uint8_t *out)
     }
 }
 
-/* PNG's predictor: whichever of left (a), up (b) and corner (c) is nearest to a + b - c. Written so that
- * sixteen go into one vector. */
+/* PNG's predictor: whichever of left (a), up (b) and corner (c) is nearest to a + b - c. Written so that the compiler
+ * handles sixteen in one vector. */
 static void paeth_strip(uint8_t *out, const uint8_t *x, const uint8_t *a, const uint8_t *b, const uint8_t *c)
 {
     int16_t p[16];
@@ -72,8 +72,8 @@ static void paeth_strip(uint8_t *out, const uint8_t *x, const uint8_t *a, const 
         out[i] = (uint8_t)(x[i] - p[i]);
 }
 
-/* One filtered row of 1 + n bytes. A row like the one above is all zero with "up"; Paeth's predictor suits the rest.
- * `row` and `above` have 3 zero bytes in front and 16 of room behind, `out` too. */
+/* One filtered row of 1 + n bytes. A row that equals the one above is all zeros with the filter "up"; the rest use
+ * Paeth's predictor. `row` and `above` have 3 zero bytes in front, and they and `out` have 16 bytes of room behind. */
 static void filter_row(uint8_t *out, const uint8_t *row, const uint8_t *above, size_t n)
 {
     if (memcmp(row, above, n) == 0) {
@@ -90,8 +90,8 @@ static void filter_row(uint8_t *out, const uint8_t *row, const uint8_t *above, s
 
 typedef struct {
     mv_deflate *deflate;
-    uint8_t *rows;  /* two rows, with room around them */
-    uint8_t *block; /* filtered rows that wait for packing */
+    uint8_t *rows;  /* two rows with room around them */
+    uint8_t *block; /* filtered rows that are not compressed yet */
 } buffers;
 
 static void write_pixels(png_structp png, const mv_png_pixels *p, const buffers *m)
@@ -144,7 +144,7 @@ static void write_file(png_structp png, png_infop info, const mv_png_pixels *p, 
     png_write_chunk(png, (const png_byte *)"IEND", NULL, 0);
 }
 
-/* Here alone libpng's failures land. */
+/* libpng's failures jump to here and nowhere else. */
 static mv_status run(png_structp png, png_infop info, const mv_png_pixels *p, sink *s, const buffers *m, png_text *text)
 {
     if (setjmp(png_jmpbuf(png)))
@@ -172,5 +172,5 @@ mv_status mv_png_write(const mv_png_pixels *p, const mv_canvas_target *to, mv_er
     free(m.deflate);
     if (status == MV_OK)
         return MV_OK;
-    return s.status == MV_OK ? mv_fail_memory(e, "png") : mv_fail(e, status, "png: the file could not be written");
+    return s.status == MV_OK ? mv_fail_memory(e, "png") : mv_fail(e, status, "png: the file cannot be written");
 }

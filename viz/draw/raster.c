@@ -35,8 +35,8 @@ static void tint(mv_image *out, int x, int y, int towards, int share)
         pixel[i] = (uint8_t)(pixel[i] + (towards - pixel[i]) * share / 256);
 }
 
-/* Lines between the cells that are a multiple of `step`: a dark strand and a light one, `thick` pixels
- * each, so that they show on anything. Shares of 256. */
+/* Lines between every `step` cells: a dark strand and a light one of `thick` pixels each, so that they show on any
+ * colour. Their strengths are shares of 256. */
 static void draw_lines(mv_image *out, const mv_map *map, int step, int thick, int dark, int light)
 {
     for (int c = step; c < map->w; c += step)
@@ -107,7 +107,7 @@ mv_status mv_raster_cells(mv_image *out, const mv_map *map, const mv_colouring *
 
 /* --- overlay ----------------------------------------------------------------------------------- */
 
-/* A colour times its opacity, and what is left for the photo, in 1/256. */
+/* A colour times its opacity, and the share that is left for the picture, in 1/256. */
 typedef struct {
     uint16_t r, g, b, rest;
 } shade;
@@ -122,7 +122,7 @@ static void make_shades(shade table[SHADES + 1], const mv_colouring *k)
     }
 }
 
-/* Where a pixel lies between cell centres: the cell before, and how far on to the next. */
+/* Where a pixel lies between two cell centres: both cells, and the share of the second. */
 typedef struct {
     int a, b;
     float f;
@@ -142,8 +142,8 @@ static unsigned grey_of(const uint8_t *rgb)
     return (rgb[0] * 77U + rgb[1] * 150U + rgb[2] * 29U + 128U) >> 8;
 }
 
-/* One line of places, then colours. `place` has NaN where the map is not finite: such neighbours do
- * not count, and where the nearest cell is one of them the line is hatched. */
+/* Paints one line. Places are NaN where the map is not finite: such neighbours do not count, and a pixel whose nearest
+ * cell is one of them is hatched. */
 static void overlay_line(uint8_t *to, int y, int w, const float *up, const float *down, between v,
                          const between *column, const shade *shades)
 {
@@ -173,14 +173,14 @@ static void overlay_line(uint8_t *to, int y, int w, const float *up, const float
     }
 }
 
-/* A map of colours is laid over the photo at one opacity. Cells that are not finite are hatched, and do not count for
+/* A map of colours is laid over the picture at one opacity. Cells that are not finite are hatched, and do not count for
  * their neighbours. */
-static void overlay_colours(mv_image *photo, const mv_map *map, const between *column)
+static void overlay_colours(mv_image *out, const mv_map *map, const between *column)
 {
-    for (int y = 0; y < photo->h; y++) {
-        between v = between_cells(y, photo->h, map->h);
-        uint8_t *to = photo->rgb + (size_t)y * (size_t)photo->w * 3;
-        for (int x = 0; x < photo->w; x++, to += 3) {
+    for (int y = 0; y < out->h; y++) {
+        between v = between_cells(y, out->h, map->h);
+        uint8_t *to = out->rgb + (size_t)y * (size_t)out->w * 3;
+        for (int x = 0; x < out->w; x++, to += 3) {
             between u = column[x];
             const int cell[4] = {v.a * map->w + u.a, v.a * map->w + u.b, v.b * map->w + u.a, v.b * map->w + u.b};
             const float weight[4] = {(1 - v.f) * (1 - u.f), (1 - v.f) * u.f, v.f * (1 - u.f), v.f * u.f};
@@ -206,29 +206,29 @@ static void overlay_colours(mv_image *photo, const mv_map *map, const between *c
     }
 }
 
-mv_status mv_raster_overlay(mv_image *photo, const mv_map *map, const mv_colouring *k, mv_error *e)
+mv_status mv_raster_overlay(mv_image *out, const mv_map *map, const mv_colouring *k, mv_error *e)
 {
     size_t cells = (size_t)map->h * (size_t)map->w;
     float *place = malloc(cells * sizeof *place);
-    between *column = malloc((size_t)photo->w * sizeof *column);
+    between *column = malloc((size_t)out->w * sizeof *column);
     shade *shades = malloc((SHADES + 1) * sizeof *shades);
     mv_status s = place && column && shades ? MV_OK : mv_fail_memory(e, "drawing");
-    for (int x = 0; s == MV_OK && x < photo->w; x++)
-        column[x] = between_cells(x, photo->w, map->w);
+    for (int x = 0; s == MV_OK && x < out->w; x++)
+        column[x] = between_cells(x, out->w, map->w);
     if (s == MV_OK && map->channels == 3) {
-        overlay_colours(photo, map, column);
+        overlay_colours(out, map, column);
     } else if (s == MV_OK) {
         for (size_t i = 0; i < cells; i++)
             place[i] = isfinite(map->v[i]) ? (float)mv_scale_place(&k->scale, map->v[i]) : NAN;
         make_shades(shades, k);
-        for (int y = 0; y < photo->h; y++) {
-            between v = between_cells(y, photo->h, map->h);
-            overlay_line(photo->rgb + (size_t)y * (size_t)photo->w * 3, y, photo->w, place + v.a * map->w,
+        for (int y = 0; y < out->h; y++) {
+            between v = between_cells(y, out->h, map->h);
+            overlay_line(out->rgb + (size_t)y * (size_t)out->w * 3, y, out->w, place + v.a * map->w,
                          place + v.b * map->w, v, column, shades);
         }
     }
     if (s == MV_OK)
-        draw_grid(photo, map, k);
+        draw_grid(out, map, k);
     free(shades);
     free(column);
     free(place);

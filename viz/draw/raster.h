@@ -1,8 +1,9 @@
-/* Pictures and maps as pixels: what image panels paint.
+/* Pictures and maps as pixels.
  *
- * A map drawn as such is cells. Laid over the photo in grey it is bilinear, in places along the
- * colour scale: at a cell's centre its own colour, between centres the colours in between. Its opacity follows the
- * value, so that where nothing happens the photo shows. Values that are not finite are hatched.
+ * A map on its own is drawn as cells. Over the picture in grey it is interpolated bilinearly along the colour scale: a
+ * cell's centre has its own colour, and the colours in between lie between centres. Opacity follows the value, so that
+ * the picture shows where nothing happens. Values that are not finite are hatched. A map of three channels has its own
+ * colours, and one opacity.
  */
 #ifndef MV_RASTER_H
 #define MV_RASTER_H
@@ -18,20 +19,20 @@ typedef struct {
     const mv_colour_table *table;
     mv_scale scale;
     bool grid;  /* lines between cells */
-    int window; /* side of a window in cells: lines between windows where there are several; 0: none */
+    int window; /* cells a side of a window, where lines between windows are drawn; 0: none */
 } mv_colouring;
 
-/* How much of the photo an overlay hides where the map lies at this place of its scale: 0..1. */
+/* How much of the picture an overlay hides at this place of its scale, 0 to 1. */
 double mv_colouring_opacity(const mv_colouring *k, double place);
 
-/* The picture in w x h pixels: averaged where it shrinks, bicubic where it grows. The result is the
- * caller's to free (its rgb by free()). MV_ENOMEM. */
+/* The picture in w x h pixels: averaged where it shrinks, bicubic where it grows. out->rgb is the caller's to free().
+ * MV_ENOMEM. */
 mv_status mv_raster_picture(mv_image *out, const mv_image *in, int w, int h, mv_error *e);
 
-/* Paints the map's cells over all of an image that is there. */
+/* Paints the map's cells over a whole existing image. */
 mv_status mv_raster_cells(mv_image *out, const mv_map *map, const mv_colouring *k, mv_error *e);
 
-/* Turns a photo that is there into grey and paints the map over it. */
-mv_status mv_raster_overlay(mv_image *photo, const mv_map *map, const mv_colouring *k, mv_error *e);
+/* Turns an existing image grey and paints the map over it. */
+mv_status mv_raster_overlay(mv_image *out, const mv_map *map, const mv_colouring *k, mv_error *e);
 
 #endif

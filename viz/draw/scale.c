@@ -1,4 +1,4 @@
-/* From values to places along a colour bar, and the ticks that say so. */
+/* From values to places along a colour bar, and its ticks. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -21,13 +21,12 @@ mv_status mv_scale_kind_of(mv_scale_kind *out, const char *name, mv_error *e)
             *out = (mv_scale_kind)i;
             return MV_OK;
         }
-    return mv_fail(e, MV_EINPUT, "colour scale: '%.40s' was found, one of auto, linear, sqrt, log was expected",
-                   name ? name : "");
+    return mv_fail(e, MV_EINPUT, "colour scale: found '%.40s', expected auto, linear, sqrt or log", name ? name : "");
 }
 
-const char *mv_scale_kind_name(mv_scale_kind kind)
+const char *mv_scale_kind_at(int i)
 {
-    return kind_names[kind];
+    return i >= 0 && i < (int)(sizeof kind_names / sizeof *kind_names) ? kind_names[i] : NULL;
 }
 
 mv_scale mv_scale_of(mv_scale_kind kind, double lo, double hi, bool diverging)
@@ -50,7 +49,7 @@ mv_scale mv_scale_of(mv_scale_kind kind, double lo, double hi, bool diverging)
     return (mv_scale){kind == MV_SCALE_AUTO ? MV_SCALE_LINEAR : kind, lo, hi, diverging};
 }
 
-/* 0..1 for a share 0..1 of the range (of an arm, where it diverges). */
+/* The place 0..1 of a share 0..1 of the range, or of one arm of a diverging range. */
 static double bend(mv_scale_kind kind, double share, double decades)
 {
     if (kind == MV_SCALE_SQRT)
@@ -81,7 +80,7 @@ double mv_tick_centre(const mv_tick *tick, double length, double label)
 
 /* --- labels ------------------------------------------------------------------------------------ */
 
-/* The number without needless zeros: 5, 0.25, 2e+06, with a true minus. */
+/* The number without trailing zeros and with a true minus: 5, 0.25, 2e+06. */
 static void plain_label(char *text, size_t size, double value, int digits, const char *unit)
 {
     char number[32];
@@ -89,7 +88,7 @@ static void plain_label(char *text, size_t size, double value, int digits, const
     snprintf(text, size, "%s%.16s%s", value < 0 ? MINUS : "", number, unit);
 }
 
-/* The end of a range, to the digits that a bar needs: 0.37, 5.6, 37, 147. */
+/* The end of a range, with the digits that a bar needs: 0.37, 5.6, 37, 147. */
 static void end_label(char *text, size_t size, double value, const char *unit)
 {
     double m = fabs(value);
@@ -121,7 +120,7 @@ typedef struct {
     mv_tick *out;
 } ticker;
 
-/* Takes a tick unless its label would come too near to one that is there. */
+/* Adds a tick unless its label would be too near to one that is placed. */
 static bool place_tick(ticker *t, mv_tick tick)
 {
     if (t->count == MV_TICKS_MAX || tick.value < t->scale->lo || tick.value > t->scale->hi)
@@ -154,13 +153,13 @@ static void offer_even(ticker *t)
     place_tick(t, tick);
 }
 
-/* 1, 2 and 5 of every decade, round numbers first, largest first: for bent scales. */
+/* 1, 2 and 5 of every decade, the roundest and largest first. For scales that are not linear. */
 static void offer_decades(ticker *t, const char *unit)
 {
     static const int leads[] = {1, 5, 2};
     double top = fmax(fabs(t->scale->lo), fabs(t->scale->hi));
     int decade = (int)floor(log10(top));
-    bool above_even = *unit && top > 1; /* what gets less than its share needs no figures */
+    bool above_even = *unit && top > 1; /* below an even share no figures are needed */
     for (int l = 0; l < 3; l++)
         for (int k = decade; k > decade - 2 * LOG_DECADES; k--) {
             double value = leads[l] * pow(10, k);
@@ -171,7 +170,7 @@ static void offer_decades(ticker *t, const char *unit)
         }
 }
 
-/* The finest of the steps 1, 2, 5 x 10^k all of whose ticks find room. */
+/* Ticks at the finest step of 1, 2 or 5 x 10^k that leaves room for all labels. */
 static void even_steps(ticker *t, const char *unit)
 {
     double range = t->scale->hi - t->scale->lo;

@@ -1,4 +1,4 @@
-/* PNG and PDF by cairo: pixels that libpng writes, or a page with live text. */
+/* PNG and PDF by cairo: pixels for png_file.h, or a page that keeps text as text. */
 #include <cairo-pdf.h>
 #include <cairo.h>
 #include <math.h>
@@ -10,7 +10,7 @@
 #include "viz/draw/surface.h"
 #include "viz/draw/text.h"
 
-/* A page of 1600 px is as wide as A4 is long. */
+/* A page of 1600 px is as wide as an A4 page is long. */
 #define UNITS_PER_PX (841.89 / 1600)
 #define PX_PER_METRE (1600 / 0.297)
 
@@ -53,7 +53,7 @@ static uint32_t word_of(const uint8_t *rgb)
     return (uint32_t)rgb[0] << 16 | (uint32_t)rgb[1] << 8 | rgb[2];
 }
 
-/* A picture made for the very pixels it covers goes straight into them. */
+/* Copies a picture that has exactly the pixels it covers; false for any other. */
 static bool copy_pixels(mv_canvas *c, double x, double y, double w, double h, int pw, int ph, const uint8_t *rgb)
 {
     cairo_surface_t *surface = cairo_get_target(c->own);
@@ -118,7 +118,7 @@ static void text(mv_canvas *c, double x, double y, const mv_text *t, mv_rgb colo
         PangoLayoutLine *line = pango_layout_get_line_readonly(t->layout, i);
         cairo_move_to(cr, x, y + t->baseline + i * t->line);
         if (c->to.kind == MV_CANVAS_PNG) {
-            /* as outlines: every letter falls where it belongs, not on the nearest whole pixel */
+            /* as outlines, so that letters are not moved to whole pixels */
             pango_cairo_layout_line_path(cr, line);
             cairo_fill(cr);
         } else {
@@ -167,14 +167,14 @@ static void free_surface(mv_canvas *c)
     mv_fonts_unlock();
 }
 
-/* The canvas keeps a failure itself. cairo is not told: 1.18 forgets memory on its way out of one. */
+/* The canvas keeps a failure itself. cairo does not learn of it: 1.18 leaks memory when a write fails. */
 static cairo_status_t put(void *canvas, const unsigned char *bytes, unsigned n)
 {
     mv_canvas_put(canvas, bytes, n);
     return CAIRO_STATUS_SUCCESS;
 }
 
-/* The recipe as PDF's keywords, and no date but the caller's. */
+/* The recipe as keywords, and no date but the caller's. */
 static void describe_pdf(mv_canvas *c, cairo_surface_t *surface)
 {
     GString *keywords = g_string_new(NULL);

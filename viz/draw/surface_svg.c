@@ -1,7 +1,7 @@
-/* SVG written by hand, because text shall stay text: cairo would turn it into outlines.
+/* SVG, written without cairo, which would turn text into outlines.
  *
- * Every line is a <text> as wide as it was set. The characters that the page uses travel along as
- * small subsets of the typefaces; where a program ignores those, it falls back to an installed Inter or a sans.
+ * Every line is a <text> with the width that it was set in. Subsets of the typefaces with the characters that the page
+ * uses are embedded. A program that ignores them falls back to an installed Inter or another sans.
  */
 #include <glib.h>
 #include <hb-subset.h>
@@ -136,7 +136,7 @@ static mv_asset face_of(mv_type_css css)
                                : MV_ASSET(inter_regular);
 }
 
-/* The characters of `used` out of a typeface, with kerning and figures of one width. NULL without memory. */
+/* The subset of a typeface with the characters of `used`, kerning, and tabular figures. NULL without memory. */
 static hb_blob_t *subset(mv_asset asset, const hb_set_t *used)
 {
     hb_blob_t *whole =
@@ -164,7 +164,7 @@ static hb_blob_t *subset(mv_asset asset, const hb_set_t *used)
     return bytes;
 }
 
-/* One @font-face for all types that share it. */
+/* One @font-face for all types that share a typeface, with the first of them. */
 static void put_face(mv_canvas *c, GString *out, mv_type type)
 {
     svg *s = c->own;

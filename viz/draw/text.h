@@ -1,4 +1,4 @@
-/* What lies inside a set text: for the canvas, which draws it. */
+/* The inside of a set text, for the canvas that draws it. */
 #ifndef MV_TEXT_H
 #define MV_TEXT_H
 
@@ -31,7 +31,7 @@ typedef struct {
 
 mv_type_css mv_type_css_of(mv_type type);
 
-/* The characters of line i as they are seen: an ellipsis where it was cut. The caller's to g_free. */
+/* The visible characters of line i, with an ellipsis where it was cut. The caller's to g_free. */
 char *mv_text_line(const mv_text *text, int i);
 
 #endif

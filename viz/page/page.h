@@ -19,9 +19,9 @@
 
 #include <stdbool.h>
 
+#include "src/base/image.h"
 #include "src/base/map.h"
 #include "src/base/status.h"
-#include "src/base/image.h"
 #include "viz/draw/canvas.h"
 #include "viz/draw/colour.h"
 #include "viz/draw/fonts.h"

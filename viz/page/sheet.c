@@ -14,7 +14,7 @@ enum {
     LEAST_SECTION = 200   /* px that a section needs for its heading */
 };
 
-/* A picture that is wider gets half the columns. */
+/* Pictures that are wider get half the columns. */
 #define WIDE 1.5
 
 /* --- galleries --------------------------------------------------------------------------------- */
@@ -27,6 +27,16 @@ static const mv_image *common_picture(const mv_sheet_content *c)
         if (mv_sheet_picture(c, &c->items[i]) != picture)
             return NULL;
     return picture;
+}
+
+static bool all_wide(const mv_sheet_content *c)
+{
+    for (int i = 0; i < c->item_count; i++) {
+        const mv_image *picture = mv_sheet_picture(c, &c->items[i]);
+        if (picture->w < WIDE * picture->h)
+            return false;
+    }
+    return true;
 }
 
 /* The section that follows `r`; false after the last. Start with {0}. */
@@ -91,10 +101,9 @@ static double waste(const mv_sheet_content *c, const division *v)
 /* As many columns as suit the number of maps, or somewhat fewer where that leaves less empty. */
 static division divide(const mv_page *p, const mv_sheet_content *c)
 {
-    const mv_image *picture = mv_sheet_picture(c, c->items);
     int n = c->item_count + (common_picture(c) != NULL);
     int fit = n <= 4 ? (n < 2 ? 2 : n) : n <= 6 ? 3 : n <= 12 ? 4 : n <= 40 ? 8 : 12;
-    if (picture->w >= WIDE * picture->h)
+    if (all_wide(c))
         fit = (fit + 1) / 2;
     fit = (int)fmax(2, round(fit * fmin(p->width / mv_page_sheet.width, 1.5)));
     fit = c->columns ? c->columns : fit < MOST_COLUMNS ? fit : MOST_COLUMNS;
@@ -123,11 +132,12 @@ static mv_panel *section(mv_page *p, const mv_sheet_content *c, mv_sheet_run r, 
     const mv_image *common = common_picture(c), *picture = r.first == c->items ? common : NULL;
     int extra = picture != NULL, count = r.n + extra, places = columns_of(c, v, count);
     if (c->sections != MV_SHEET_PLAIN) {
-        mv_sheet_domain silent = {.odd = mv_sheet_has_room(&s) ? 0 : own.odd};
+        mv_sheet_domain shown = grouped ? own : (mv_sheet_domain){0};
+        shown.odd = mv_sheet_has_room(&s) ? 0 : own.odd;
         mv_panel_add(column, mv_panel_hairline(l));
         mv_panel_add(column, mv_panel_space(l, 8));
         mv_panel_add(column, mv_sheet_heading(p, c, mv_sheet_section_title(l, c->sections, mv_sheet_run_first(r)),
-                                              mv_sheet_geometry(l, r), grouped ? &own : &silent, v->narrowest));
+                                              mv_sheet_geometry(l, r), &shown, v->narrowest));
         mv_panel_add(column, mv_panel_space(l, 12));
     }
     for (int from = 0; from < count; from += places) {
@@ -151,12 +161,11 @@ static mv_panel *section(mv_page *p, const mv_sheet_content *c, mv_sheet_run r, 
 static void add_head(mv_page *p, const mv_sheet_content *c, mv_panel *column, const char *note,
                      const mv_sheet_domain *all, bool counted)
 {
-    mv_sheet_domain silent = {.odd = counted ? 0 : all->odd};
-    bool bar_here = c->scale == MV_SHEET_SCALE_ALL ||
-                    (c->scale == MV_SHEET_SCALE_GROUP && !c->table && c->sections == MV_SHEET_PLAIN);
-    mv_sheet_domain shown = *all;
-    shown.odd = silent.odd;
-    mv_panel *head = mv_sheet_heading(p, c, "", note, bar_here ? &shown : &silent, p->inner);
+    bool one = c->scale == MV_SHEET_SCALE_ALL ||
+               (c->scale == MV_SHEET_SCALE_GROUP && !c->table && c->sections == MV_SHEET_PLAIN);
+    mv_sheet_domain shown = one ? *all : (mv_sheet_domain){0};
+    shown.odd = counted ? 0 : all->odd;
+    mv_panel *head = mv_sheet_heading(p, c, "", note, &shown, p->inner);
     if (!head)
         return;
     mv_panel_add(mv_panel_add(column, mv_panel_row(p->layout, 0, MV_TOP)), head);

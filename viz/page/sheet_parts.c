@@ -71,7 +71,7 @@ mv_panel *mv_sheet_heading(mv_page *p, const mv_sheet_content *c, const char *ti
     mv_panel *words = mv_panel_column(l), *scale = d ? mv_sheet_bar(p, c, d, fmin(BAR, width)) : NULL;
     bool says = *title || *note || (d && d->odd);
     if (*title)
-        mv_panel_add(words, mv_panel_label(l, MV_TYPE_SECTION, MV_INK, title, 2));
+        mv_panel_add(words, mv_panel_label(l, MV_TYPE_SECTION, MV_INK, title, 0));
     if (*note)
         mv_panel_add(words, mv_panel_label(l, MV_TYPE_TEXT, MV_SECOND, note, 0));
     if (d)

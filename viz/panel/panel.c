@@ -1,4 +1,4 @@
-/* The sheet, and the flow of its panels. */
+/* The layout, and the flow of its panels. */
 #include "viz/panel/panel.h"
 
 #include <math.h>
@@ -13,10 +13,10 @@ typedef struct note {
     max_align_t bytes[];
 } note;
 
-/* A picture at a size it was asked in: all panels of a row, all heads of a level ask for the same. */
+/* A picture at a size that was asked for: all panels of a row and all heads of a level ask for the same. */
 typedef struct {
     const mv_image *of;
-    mv_image photo;
+    mv_image image;
 } resized;
 
 enum { KEPT = 2 };
@@ -33,87 +33,87 @@ struct mv_layout {
 
 mv_layout *mv_layout_new(mv_theme_kind theme, mv_fonts *fonts, mv_error *e)
 {
-    mv_layout *s = calloc(1, sizeof *s);
-    if (!s) {
+    mv_layout *layout = calloc(1, sizeof *layout);
+    if (!layout) {
         mv_fail_memory(e, "page");
         return NULL;
     }
-    s->theme = mv_theme_of(theme);
-    s->fonts = fonts;
-    return s;
+    layout->theme = mv_theme_of(theme);
+    layout->fonts = fonts;
+    return layout;
 }
 
-void mv_layout_free(mv_layout *s)
+void mv_layout_free(mv_layout *layout)
 {
-    if (!s)
+    if (!layout)
         return;
-    for (mv_panel *p = s->newest, *older; p; p = older) {
+    for (mv_panel *p = layout->newest, *older; p; p = older) {
         older = p->older;
         if (p->kind->free)
             p->kind->free(p);
         free(p);
     }
-    for (note *n = s->notes, *older; n; n = older) {
+    for (note *n = layout->notes, *older; n; n = older) {
         older = n->older;
         free(n);
     }
     for (int i = 0; i < KEPT; i++)
-        free(s->kept[i].photo.rgb);
-    free(s);
+        free(layout->kept[i].image.rgb);
+    free(layout);
 }
 
-const mv_theme *mv_layout_theme(const mv_layout *s)
+const mv_theme *mv_layout_theme(const mv_layout *layout)
 {
-    return s->theme;
+    return layout->theme;
 }
 
-mv_fonts *mv_layout_fonts(const mv_layout *s)
+mv_fonts *mv_layout_fonts(const mv_layout *layout)
 {
-    return s->fonts;
+    return layout->fonts;
 }
 
-mv_error *mv_layout_error(mv_layout *s)
+mv_error *mv_layout_error(mv_layout *layout)
 {
-    return &s->error;
+    return &layout->error;
 }
 
-const mv_image *mv_layout_picture(mv_layout *s, const mv_image *picture, int w, int h)
+const mv_image *mv_layout_picture(mv_layout *layout, const mv_image *picture, int w, int h)
 {
     for (int i = 0; i < KEPT; i++) {
-        const resized *r = &s->kept[i];
-        if (r->of == picture && r->photo.w == w && r->photo.h == h)
-            return &r->photo;
+        const resized *r = &layout->kept[i];
+        if (r->of == picture && r->image.w == w && r->image.h == h)
+            return &r->image;
     }
-    resized *r = &s->kept[s->next_kept];
-    s->next_kept = (s->next_kept + 1) % KEPT;
-    free(r->photo.rgb);
+    resized *r = &layout->kept[layout->next_kept];
+    layout->next_kept = (layout->next_kept + 1) % KEPT;
+    free(r->image.rgb);
     r->of = NULL;
-    if (mv_raster_picture(&r->photo, picture, w, h, &s->error) != MV_OK)
+    if (mv_raster_picture(&r->image, picture, w, h, &layout->error) != MV_OK)
         return NULL;
     r->of = picture;
-    return &r->photo;
+    return &r->image;
 }
 
 /* n zeroed bytes that live as long as the layout; NULL on failure. */
-static void *layout_bytes(mv_layout *s, size_t n)
+static void *layout_bytes(mv_layout *layout, size_t n)
 {
     note *kept = calloc(1, sizeof *kept + n);
     if (!kept) {
-        mv_fail_memory(&s->error, "page");
+        mv_fail_memory(&layout->error, "page");
         return NULL;
     }
-    kept->older = s->notes;
-    s->notes = kept;
+    kept->older = layout->notes;
+    layout->notes = kept;
     return kept->bytes;
 }
 
-const char *mv_layout_text(mv_layout *s, const char *format, ...)
+const char *mv_layout_text(mv_layout *layout, const char *format, ...)
 {
     va_list list;
     va_start(list, format);
     int length = vsnprintf(NULL, 0, format, list);
     va_end(list);
-    char *text = length < 0 ? NULL : layout_bytes(s, (size_t)length + 1);
+    char *text = length < 0 ? NULL : layout_bytes(layout, (size_t)length + 1);
     if (!text)
         return "";
     va_start(list, format);
@@ -122,16 +122,16 @@ const char *mv_layout_text(mv_layout *s, const char *format, ...)
     return text;
 }
 
-void *mv_panel_new(mv_layout *s, size_t size, const mv_panel_kind *kind)
+void *mv_panel_new(mv_layout *layout, size_t size, const mv_panel_kind *kind)
 {
     mv_panel *p = calloc(1, size);
     if (!p) {
-        mv_fail_memory(&s->error, "page");
+        mv_fail_memory(&layout->error, "page");
         return NULL;
     }
     p->kind = kind;
-    p->older = s->newest;
-    s->newest = p;
+    p->older = layout->newest;
+    layout->newest = p;
     return p;
 }
 
@@ -153,35 +153,35 @@ mv_panel *mv_panel_wide(mv_panel *p, double fixed)
     return p;
 }
 
-/* Gives a panel its width and learns its height. */
-static double measure(mv_layout *s, mv_panel *p, double width)
+/* Sets the width of a panel and measures its height. */
+static double measure(mv_layout *layout, mv_panel *p, double width)
 {
     p->w = width;
-    return p->h = p->kind->height(s, p, width);
+    return p->h = p->kind->height(layout, p, width);
 }
 
-static double natural(mv_layout *s, mv_panel *p, double widest)
+static double natural(mv_layout *layout, mv_panel *p, double widest)
 {
-    return p->kind->natural ? fmin(p->kind->natural(s, p, widest), widest) : widest;
+    return p->kind->natural ? fmin(p->kind->natural(layout, p, widest), widest) : widest;
 }
 
 /* --- columns ----------------------------------------------------------------------------------- */
 
-static double column_natural(mv_layout *s, mv_panel *p, double widest)
+static double column_natural(mv_layout *layout, mv_panel *p, double widest)
 {
     double w = 0;
     for (mv_panel *i = p->child; i; i = i->next)
-        w = fmax(w, natural(s, i, widest));
+        w = fmax(w, natural(layout, i, widest));
     return w;
 }
 
-static double column_height(mv_layout *s, mv_panel *p, double width)
+static double column_height(mv_layout *layout, mv_panel *p, double width)
 {
     double y = 0;
     for (mv_panel *i = p->child; i; i = i->next) {
         i->x = 0;
         i->y = y;
-        y += measure(s, i, width);
+        y += measure(layout, i, width);
     }
     return y;
 }
@@ -191,10 +191,10 @@ static double first_baseline(const mv_panel *p)
     return p->child && p->child->kind->baseline ? p->child->y + p->child->kind->baseline(p->child) : 0;
 }
 
-mv_panel *mv_panel_column(mv_layout *s)
+mv_panel *mv_panel_column(mv_layout *layout)
 {
     static const mv_panel_kind kind = {.natural = column_natural, .height = column_height, .baseline = first_baseline};
-    return mv_panel_new(s, sizeof(mv_panel), &kind);
+    return mv_panel_new(layout, sizeof(mv_panel), &kind);
 }
 
 /* --- rows -------------------------------------------------------------------------------------- */
@@ -210,8 +210,8 @@ static double baseline_of(const mv_panel *p)
     return p->kind->baseline ? p->kind->baseline(p) : p->h;
 }
 
-/* Widths: those that are fixed or natural first, the rest in equal shares of what is left. */
-static void share_widths(mv_layout *s, row *r, double width)
+/* Fixed and natural widths first; the other panels share the rest equally. */
+static void share_widths(mv_layout *layout, row *r, double width)
 {
     int sharing = 0;
     double left = width;
@@ -224,21 +224,21 @@ static void share_widths(mv_layout *s, row *r, double width)
     }
     for (mv_panel *i = r->panel.child; i; i = i->next)
         if (i->fixed < 0)
-            left -= i->w = natural(s, i, fmax(left, 1));
+            left -= i->w = natural(layout, i, fmax(left, 1));
     for (mv_panel *i = r->panel.child; i; i = i->next)
         if (i->fixed == 0)
             i->w = fmax(left / sharing, 1);
 }
 
-static double row_height(mv_layout *s, mv_panel *p, double width)
+static double row_height(mv_layout *layout, mv_panel *p, double width)
 {
     row *r = (row *)p;
     double x = 0, height = 0, baseline = 0;
-    share_widths(s, r, width);
+    share_widths(layout, r, width);
     for (mv_panel *i = p->child; i; i = i->next) {
         i->x = x;
         x += i->w + r->gap;
-        height = fmax(height, measure(s, i, i->w));
+        height = fmax(height, measure(layout, i, i->w));
         baseline = fmax(baseline, baseline_of(i));
     }
     double bottom = 0;
@@ -249,10 +249,10 @@ static double row_height(mv_layout *s, mv_panel *p, double width)
     return ceil(bottom / 4) * 4;
 }
 
-mv_panel *mv_panel_row(mv_layout *s, double gap, mv_align align)
+mv_panel *mv_panel_row(mv_layout *layout, double gap, mv_align align)
 {
     static const mv_panel_kind kind = {.height = row_height, .baseline = first_baseline};
-    row *r = mv_panel_new(s, sizeof *r, &kind);
+    row *r = mv_panel_new(layout, sizeof *r, &kind);
     if (!r)
         return NULL;
     r->gap = gap;
@@ -260,11 +260,11 @@ mv_panel *mv_panel_row(mv_layout *s, double gap, mv_align align)
     return &r->panel;
 }
 
-static double flow_height(mv_layout *s, mv_panel *p, double width)
+static double flow_height(mv_layout *layout, mv_panel *p, double width)
 {
     double gap = ((row *)p)->gap, x = 0, y = 0, line = 0;
     for (mv_panel *i = p->child; i; i = i->next) {
-        double w = natural(s, i, width);
+        double w = natural(layout, i, width);
         if (x > 0 && x + w > width) {
             x = 0;
             y += line;
@@ -272,16 +272,16 @@ static double flow_height(mv_layout *s, mv_panel *p, double width)
         }
         i->x = x;
         i->y = y;
-        line = fmax(line, measure(s, i, w));
+        line = fmax(line, measure(layout, i, w));
         x += w + gap;
     }
     return y + line;
 }
 
-mv_panel *mv_panel_flow(mv_layout *s, double gap)
+mv_panel *mv_panel_flow(mv_layout *layout, double gap)
 {
     static const mv_panel_kind kind = {.height = flow_height};
-    row *r = mv_panel_new(s, sizeof *r, &kind);
+    row *r = mv_panel_new(layout, sizeof *r, &kind);
     if (!r)
         return NULL;
     r->gap = gap;
@@ -295,20 +295,20 @@ typedef struct {
     double left, top, right, bottom;
 } inset;
 
-static double inset_height(mv_layout *s, mv_panel *p, double width)
+static double inset_height(mv_layout *layout, mv_panel *p, double width)
 {
     inset *i = (inset *)p;
     if (!p->child)
         return i->top + i->bottom;
     p->child->x = i->left;
     p->child->y = i->top;
-    return i->top + measure(s, p->child, fmax(width - i->left - i->right, 1)) + i->bottom;
+    return i->top + measure(layout, p->child, fmax(width - i->left - i->right, 1)) + i->bottom;
 }
 
-mv_panel *mv_panel_inset(mv_layout *s, double left, double top, double right, double bottom, mv_panel *inside)
+mv_panel *mv_panel_inset(mv_layout *layout, double left, double top, double right, double bottom, mv_panel *inside)
 {
     static const mv_panel_kind kind = {.height = inset_height};
-    inset *i = mv_panel_new(s, sizeof *i, &kind);
+    inset *i = mv_panel_new(layout, sizeof *i, &kind);
     if (!i)
         return NULL;
     i->left = left;
@@ -324,32 +324,32 @@ typedef struct {
     double height;
 } space;
 
-static double space_height(mv_layout *s, mv_panel *p, double width)
+static double space_height(mv_layout *layout, mv_panel *p, double width)
 {
-    (void)s;
+    (void)layout;
     (void)width;
     return ((space *)p)->height;
 }
 
-mv_panel *mv_panel_space(mv_layout *s, double height)
+mv_panel *mv_panel_space(mv_layout *layout, double height)
 {
     static const mv_panel_kind kind = {.height = space_height};
-    space *p = mv_panel_new(s, sizeof *p, &kind);
+    space *p = mv_panel_new(layout, sizeof *p, &kind);
     if (!p)
         return NULL;
     p->height = height;
     return &p->panel;
 }
 
-static void hairline_draw(mv_layout *s, mv_panel *p, mv_canvas *c)
+static void hairline_draw(mv_layout *layout, mv_panel *p, mv_canvas *c)
 {
-    mv_canvas_rect(c, p->x, p->y, p->w, 1, 0, s->theme->hairline);
+    mv_canvas_rect(c, p->x, p->y, p->w, 1, 0, layout->theme->hairline);
 }
 
-mv_panel *mv_panel_hairline(mv_layout *s)
+mv_panel *mv_panel_hairline(mv_layout *layout)
 {
     static const mv_panel_kind kind = {.height = space_height, .draw = hairline_draw};
-    space *p = mv_panel_new(s, sizeof *p, &kind);
+    space *p = mv_panel_new(layout, sizeof *p, &kind);
     if (!p)
         return NULL;
     p->height = 4;
@@ -358,32 +358,32 @@ mv_panel *mv_panel_hairline(mv_layout *s)
 
 /* --- the page ---------------------------------------------------------------------------------- */
 
-/* From the parent's corner to the page's, children before brothers. */
-static void draw(mv_layout *s, mv_panel *p, double x, double y, mv_canvas *c)
+/* Draws a panel and its children, and makes their boxes relative to the page. */
+static void draw(mv_layout *layout, mv_panel *p, double x, double y, mv_canvas *c)
 {
     p->x += x;
     p->y += y;
     if (p->kind->draw)
-        p->kind->draw(s, p, c);
+        p->kind->draw(layout, p, c);
     for (mv_panel *i = p->child; i; i = i->next)
-        draw(s, i, p->x, p->y, c);
+        draw(layout, i, p->x, p->y, c);
 }
 
-mv_status mv_layout_write(mv_layout *s, mv_panel *root, double width, double zoom, const mv_canvas_target *to,
+mv_status mv_layout_write(mv_layout *layout, mv_panel *root, double width, double zoom, const mv_canvas_target *to,
                           mv_error *e)
 {
-    double height = s->error.code == MV_OK && root ? measure(s, root, width) : 0;
+    double height = layout->error.code == MV_OK && root ? measure(layout, root, width) : 0;
     mv_canvas *c = NULL;
-    if (s->error.code == MV_OK)
-        c = mv_canvas_new(to, width, height, zoom, s->theme->paper, &s->error);
+    if (layout->error.code == MV_OK)
+        c = mv_canvas_new(to, width, height, zoom, layout->theme->paper, &layout->error);
     if (c) {
-        draw(s, root, 0, 0, c);
-        if (s->error.code != MV_OK)
+        draw(layout, root, 0, 0, c);
+        if (layout->error.code != MV_OK)
             mv_canvas_free(c);
         else
-            mv_canvas_finish(c, &s->error);
+            mv_canvas_finish(c, &layout->error);
     }
-    if (s->error.code != MV_OK)
-        mv_fail(e, s->error.code, "%s", s->error.text);
-    return s->error.code;
+    if (layout->error.code != MV_OK)
+        mv_fail(e, layout->error.code, "%s", layout->error.text);
+    return layout->error.code;
 }

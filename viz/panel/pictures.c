@@ -1,13 +1,13 @@
-/* Panels of pixels: the photo, a map's cells, a map over the photo. */
+/* Panels of pixels: the picture, a map's cells, a map over the picture. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "viz/panel/panel.h"
 
-typedef enum { PHOTO, CELLS, OVERLAY } picture_content;
+typedef enum { PICTURE, CELLS, OVERLAY } picture_content;
 
-/* A picture is as tall as it asks at its width; a very tall one is made narrower instead. */
+/* The largest height over width: a taller picture becomes narrower. */
 #define TALLEST 1.6
 
 enum { CELL_PIXELS = 16, MAP_PIXELS = 1024 };
@@ -32,15 +32,15 @@ void mv_panel_picture_size(const mv_panel *p, double *w, double *h)
     fit((const picture *)p, p->w, w, h);
 }
 
-static double picture_height(mv_layout *s, mv_panel *p, double width)
+static double picture_height(mv_layout *layout, mv_panel *p, double width)
 {
-    (void)s;
+    (void)layout;
     double w, h;
     fit((const picture *)p, width, &w, &h);
     return ceil(h / 4) * 4;
 }
 
-/* How many pixels each cell gets in SVG and PDF: enough that no reader's smoothing blurs them. */
+/* Pixels a side of a cell in SVG and PDF: enough that the smoothing of a viewer does not blur cells. */
 static int cell_pixels(const mv_map *map)
 {
     int larger = map->w > map->h ? map->w : map->h;
@@ -48,7 +48,7 @@ static int cell_pixels(const mv_map *map)
     return n > CELL_PIXELS ? CELL_PIXELS : n < 1 ? 1 : n;
 }
 
-/* The pixels to draw into w x h px of this canvas: a PNG's own, or at the map's or photo's resolution. */
+/* The pixels to draw into w x h px: those of a PNG; in SVG and PDF the resolution of the map or picture. */
 static void pixel_size(const picture *q, const mv_canvas *c, double w, double h, int *pw, int *ph)
 {
     double density = mv_canvas_density(c);
@@ -59,45 +59,45 @@ static void pixel_size(const picture *q, const mv_canvas *c, double w, double h,
     }
     *pw = (int)fmax(round(w * density), 1);
     *ph = (int)fmax(round(h * density), 1);
-    if (!mv_canvas_is_raster(c) && q->content == PHOTO && q->picture->w < *pw) {
+    if (!mv_canvas_is_raster(c) && q->content == PICTURE && q->picture->w < *pw) {
         *pw = q->picture->w;
         *ph = q->picture->h;
     }
 }
 
-/* What to draw: borrowed from the sheet, or painted into `own`. NULL on failure, which the sheet tells. */
-static const uint8_t *paint(mv_layout *s, const picture *q, mv_image *own, int pw, int ph)
+/* The pixels: borrowed from the layout, or painted into `own`. NULL on failure, with the layout's error set. */
+static const uint8_t *paint(mv_layout *layout, const picture *q, mv_image *own, int pw, int ph)
 {
-    const mv_image *photo = NULL;
+    const mv_image *image = NULL;
     if (q->content != CELLS) {
-        photo = mv_layout_picture(s, q->picture, pw, ph);
-        if (!photo || q->content == PHOTO)
-            return photo ? photo->rgb : NULL;
+        image = mv_layout_picture(layout, q->picture, pw, ph);
+        if (!image || q->content == PICTURE)
+            return image ? image->rgb : NULL;
     }
     size_t size = (size_t)pw * (size_t)ph * 3;
     *own = (mv_image){pw, ph, malloc(size)};
     if (!own->rgb) {
-        mv_fail_memory(mv_layout_error(s), "drawing");
+        mv_fail_memory(mv_layout_error(layout), "drawing");
         return NULL;
     }
     mv_status done;
-    if (photo) {
-        memcpy(own->rgb, photo->rgb, size);
-        done = mv_raster_overlay(own, q->map, &q->k, mv_layout_error(s));
+    if (image) {
+        memcpy(own->rgb, image->rgb, size);
+        done = mv_raster_overlay(own, q->map, &q->k, mv_layout_error(layout));
     } else {
-        done = mv_raster_cells(own, q->map, &q->k, mv_layout_error(s));
+        done = mv_raster_cells(own, q->map, &q->k, mv_layout_error(layout));
     }
     return done == MV_OK ? own->rgb : NULL;
 }
 
-static void picture_draw(mv_layout *s, mv_panel *p, mv_canvas *c)
+static void picture_draw(mv_layout *layout, mv_panel *p, mv_canvas *c)
 {
     const picture *q = (const picture *)p;
     double x = p->x, y = p->y, w, h;
     int pw, ph;
     fit(q, p->w, &w, &h);
     pixel_size(q, c, w, h, &pw, &ph);
-    if (mv_canvas_is_raster(c)) { /* on whole pixels, so that none is mixed twice */
+    if (mv_canvas_is_raster(c)) { /* on whole pixels, so that none is interpolated twice */
         double density = mv_canvas_density(c);
         x = round(x * density) / density;
         y = round(y * density) / density;
@@ -105,38 +105,38 @@ static void picture_draw(mv_layout *s, mv_panel *p, mv_canvas *c)
         h = ph / density;
     }
     mv_image own = {0, 0, NULL};
-    const uint8_t *rgb = paint(s, q, &own, pw, ph);
+    const uint8_t *rgb = paint(layout, q, &own, pw, ph);
     if (rgb)
         mv_canvas_image(c, x, y, w, h, pw, ph, rgb, q->content != CELLS);
     free(own.rgb);
 }
 
-static mv_panel *new_picture(mv_layout *s, picture_content content, const mv_map *map, const mv_image *photo,
+static mv_panel *new_picture(mv_layout *layout, picture_content content, const mv_map *map, const mv_image *image,
                              const mv_colouring *k)
 {
     static const mv_panel_kind kind = {.height = picture_height, .draw = picture_draw};
-    picture *q = mv_panel_new(s, sizeof *q, &kind);
+    picture *q = mv_panel_new(layout, sizeof *q, &kind);
     if (!q)
         return NULL;
     q->content = content;
-    q->picture = photo;
+    q->picture = image;
     q->map = map;
     if (k)
         q->k = *k;
     return &q->panel;
 }
 
-mv_panel *mv_panel_picture(mv_layout *s, const mv_image *photo)
+mv_panel *mv_panel_picture(mv_layout *layout, const mv_image *image)
 {
-    return new_picture(s, PHOTO, NULL, photo, NULL);
+    return new_picture(layout, PICTURE, NULL, image, NULL);
 }
 
-mv_panel *mv_panel_cells(mv_layout *s, const mv_map *map, const mv_image *photo, const mv_colouring *k)
+mv_panel *mv_panel_cells(mv_layout *layout, const mv_map *map, const mv_image *image, const mv_colouring *k)
 {
-    return new_picture(s, CELLS, map, photo, k);
+    return new_picture(layout, CELLS, map, image, k);
 }
 
-mv_panel *mv_panel_overlay(mv_layout *s, const mv_map *map, const mv_image *photo, const mv_colouring *k)
+mv_panel *mv_panel_overlay(mv_layout *layout, const mv_map *map, const mv_image *image, const mv_colouring *k)
 {
-    return new_picture(s, OVERLAY, map, photo, k);
+    return new_picture(layout, OVERLAY, map, image, k);
 }

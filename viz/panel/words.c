@@ -1,4 +1,4 @@
-/* Panels of words and bars: labels, classes with their probabilities, colour bars with their ticks. */
+/* Panels of text and bars: labels, classes with their probabilities, colour bars with their ticks. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -6,25 +6,25 @@
 
 #include "viz/panel/panel.h"
 
-static mv_rgb voice_of(const mv_layout *s, mv_voice voice)
+static mv_rgb voice_of(const mv_layout *layout, mv_voice voice)
 {
-    const mv_theme *t = mv_layout_theme(s);
+    const mv_theme *t = mv_layout_theme(layout);
     return voice == MV_INK ? t->ink : voice == MV_SECOND ? t->second : voice == MV_THIRD ? t->third : t->counter;
 }
 
 /* Draws one short line within x..x + w: `along` 0 at the left, 0.5 in the middle, 1 at the right. */
-static void draw_line(mv_layout *s, mv_canvas *c, mv_type type, mv_rgb colour, const char *words, double x, double y,
-                      double w, double along)
+static void draw_line(mv_layout *layout, mv_canvas *c, mv_type type, mv_rgb colour, const char *words, double x,
+                      double y, double w, double along)
 {
-    mv_text *t = mv_text_new(mv_layout_fonts(s), type, words, w, 1, mv_layout_error(s));
+    mv_text *t = mv_text_new(mv_layout_fonts(layout), type, words, w, 1, mv_layout_error(layout));
     if (t)
         mv_canvas_text(c, x + along * (w - mv_text_width(t)), y, t, colour);
     mv_text_free(t);
 }
 
-static double line_width(mv_layout *s, mv_type type, const char *words)
+static double line_width(mv_layout *layout, mv_type type, const char *words)
 {
-    mv_text *t = mv_text_new(mv_layout_fonts(s), type, words, 0, 0, mv_layout_error(s));
+    mv_text *t = mv_text_new(mv_layout_fonts(layout), type, words, 0, 0, mv_layout_error(layout));
     double w = t ? mv_text_width(t) : 0;
     mv_text_free(t);
     return w;
@@ -39,29 +39,29 @@ typedef struct {
     const char *words;
     int lines;
     bool right;
-    mv_text *set; /* for the width last asked for */
+    mv_text *set; /* at the width that was last asked for */
     double set_width;
 } label;
 
-static mv_text *set_label(mv_layout *s, label *l, double width)
+static mv_text *set_label(mv_layout *layout, label *l, double width)
 {
     if (!l->set || l->set_width != width) {
         mv_text_free(l->set);
-        l->set = mv_text_new(mv_layout_fonts(s), l->type, l->words, width, l->lines, mv_layout_error(s));
+        l->set = mv_text_new(mv_layout_fonts(layout), l->type, l->words, width, l->lines, mv_layout_error(layout));
         l->set_width = width;
     }
     return l->set;
 }
 
-static double label_natural(mv_layout *s, mv_panel *p, double widest)
+static double label_natural(mv_layout *layout, mv_panel *p, double widest)
 {
-    const mv_text *t = set_label(s, (label *)p, widest);
-    return t ? ceil(mv_text_width(t)) + 1 : 0; /* a px of grace: set again at this width, nothing may wrap */
+    const mv_text *t = set_label(layout, (label *)p, widest);
+    return t ? ceil(mv_text_width(t)) + 1 : 0; /* a px more, so that nothing wraps when it is set at this width */
 }
 
-static double label_height(mv_layout *s, mv_panel *p, double width)
+static double label_height(mv_layout *layout, mv_panel *p, double width)
 {
-    const mv_text *t = set_label(s, (label *)p, width);
+    const mv_text *t = set_label(layout, (label *)p, width);
     return t ? mv_text_height(t) : 0;
 }
 
@@ -71,12 +71,12 @@ static double label_baseline(const mv_panel *p)
     return t ? mv_text_baseline(t) : 0;
 }
 
-static void label_draw(mv_layout *s, mv_panel *p, mv_canvas *c)
+static void label_draw(mv_layout *layout, mv_panel *p, mv_canvas *c)
 {
     label *l = (label *)p;
-    const mv_text *t = set_label(s, l, p->w);
+    const mv_text *t = set_label(layout, l, p->w);
     if (t)
-        mv_canvas_text(c, l->right ? p->x + p->w - mv_text_width(t) : p->x, p->y, t, voice_of(s, l->voice));
+        mv_canvas_text(c, l->right ? p->x + p->w - mv_text_width(t) : p->x, p->y, t, voice_of(layout, l->voice));
 }
 
 static void label_free(mv_panel *p)
@@ -84,10 +84,10 @@ static void label_free(mv_panel *p)
     mv_text_free(((label *)p)->set);
 }
 
-mv_panel *mv_panel_label(mv_layout *s, mv_type type, mv_voice voice, const char *text, int lines)
+mv_panel *mv_panel_label(mv_layout *layout, mv_type type, mv_voice voice, const char *text, int lines)
 {
     static const mv_panel_kind kind = {label_natural, label_height, label_baseline, label_draw, label_free};
-    label *l = mv_panel_new(s, sizeof *l, &kind);
+    label *l = mv_panel_new(layout, sizeof *l, &kind);
     if (!l)
         return NULL;
     l->type = type;
@@ -97,9 +97,9 @@ mv_panel *mv_panel_label(mv_layout *s, mv_type type, mv_voice voice, const char 
     return &l->panel;
 }
 
-mv_panel *mv_panel_label_right(mv_layout *s, mv_type type, mv_voice voice, const char *text)
+mv_panel *mv_panel_label_right(mv_layout *layout, mv_type type, mv_voice voice, const char *text)
 {
-    mv_panel *p = mv_panel_label(s, type, voice, text, 1);
+    mv_panel *p = mv_panel_label(layout, type, voice, text, 1);
     if (p)
         ((label *)p)->right = true;
     return p;
@@ -115,9 +115,9 @@ typedef struct {
     int count;
 } bars;
 
-static double bars_height(mv_layout *s, mv_panel *p, double width)
+static double bars_height(mv_layout *layout, mv_panel *p, double width)
 {
-    (void)s;
+    (void)layout;
     (void)width;
     return ((bars *)p)->count * BAR_PITCH;
 }
@@ -131,13 +131,13 @@ static const char *percent_text(char text[32], double share)
     return text;
 }
 
-static void bars_draw(mv_layout *s, mv_panel *p, mv_canvas *c)
+static void bars_draw(mv_layout *layout, mv_panel *p, mv_canvas *c)
 {
     const bars *b = (const bars *)p;
-    const mv_theme *t = mv_layout_theme(s);
+    const mv_theme *t = mv_layout_theme(layout);
     double names = 0, widest = 0.62 * (p->w - PERCENT_WIDTH);
     for (int i = 0; i < b->count; i++)
-        names = fmax(names, line_width(s, i ? MV_TYPE_TEXT : MV_TYPE_STRONG, b->bars[i].name));
+        names = fmax(names, line_width(layout, i ? MV_TYPE_TEXT : MV_TYPE_STRONG, b->bars[i].name));
     names = fmin(fmax(ceil(names) + 1, 0.4 * (p->w - PERCENT_WIDTH)), widest);
     double x = p->x + names + BAR_GAP, w = fmax(p->x + p->w - PERCENT_WIDTH - x, 1);
     for (int i = 0; i < b->count; i++) {
@@ -146,19 +146,19 @@ static void bars_draw(mv_layout *s, mv_panel *p, mv_canvas *c)
         mv_type type = i ? MV_TYPE_TEXT : MV_TYPE_STRONG;
         mv_rgb ink = i ? t->second : t->ink;
         char percent[32];
-        draw_line(s, c, type, ink, b->bars[i].name, p->x, y, names, 0);
+        draw_line(layout, c, type, ink, b->bars[i].name, p->x, y, names, 0);
         mv_canvas_rect(c, x, bar_y, w, BAR_THICK, 2, t->track);
         if (share > 0)
             mv_canvas_rect(c, x, bar_y, fmax(w * share, 2), BAR_THICK, 2, i ? t->third : t->accent);
-        draw_line(s, c, type, ink, percent_text(percent, b->bars[i].probability), p->x + p->w - PERCENT_WIDTH, y,
+        draw_line(layout, c, type, ink, percent_text(percent, b->bars[i].probability), p->x + p->w - PERCENT_WIDTH, y,
                   PERCENT_WIDTH, 1);
     }
 }
 
-mv_panel *mv_panel_class_bars(mv_layout *s, const mv_class_bar *list, int count)
+mv_panel *mv_panel_class_bars(mv_layout *layout, const mv_class_bar *list, int count)
 {
     static const mv_panel_kind kind = {.height = bars_height, .draw = bars_draw};
-    bars *b = mv_panel_new(s, sizeof *b, &kind);
+    bars *b = mv_panel_new(layout, sizeof *b, &kind);
     if (!b)
         return NULL;
     b->bars = list;
@@ -174,20 +174,20 @@ typedef struct {
     mv_panel panel;
     mv_colouring k;
     bool times, fades;
-    const mv_panel *beside; /* the picture it stands at; NULL: it lies */
+    const mv_panel *beside; /* the picture beside an upright bar; NULL: a horizontal bar */
 } colour_bar;
 
-static double colour_bar_height(mv_layout *s, mv_panel *p, double width)
+static double colour_bar_height(mv_layout *layout, mv_panel *p, double width)
 {
-    (void)s;
+    (void)layout;
     (void)width;
     return ((colour_bar *)p)->beside ? 0 : COLOUR_THICK + TICK_LONG + LABEL_LINE + 3;
 }
 
-/* The colours from low to high. Where the overlay lets the photo through, the bar lets the paper through. */
-static void bar_colours(const mv_layout *s, const colour_bar *b, uint8_t rgb[3 * BAR_SAMPLES])
+/* The colours from low to high. A fading bar shows the paper where the overlay shows the picture. */
+static void bar_colours(const mv_layout *layout, const colour_bar *b, uint8_t rgb[3 * BAR_SAMPLES])
 {
-    mv_rgb paper = mv_layout_theme(s)->paper;
+    mv_rgb paper = mv_layout_theme(layout)->paper;
     for (int i = 0; i < BAR_SAMPLES; i++) {
         double place = (i + 0.5) / BAR_SAMPLES, f = b->fades ? mv_colouring_opacity(&b->k, place) : 1;
         mv_rgb k = mv_colour_at(b->k.table, place);
@@ -198,45 +198,46 @@ static void bar_colours(const mv_layout *s, const colour_bar *b, uint8_t rgb[3 *
     }
 }
 
-/* The ticks, and the room a label has along the bar. Lying, labels are as wide as those chosen turn out. */
-static int find_ticks(mv_layout *s, const colour_bar *b, double length, mv_tick tick[MV_TICKS_MAX], double *room)
+/* The ticks, and the room of a label along the bar. On a horizontal bar it is the width of the widest label chosen. */
+static int find_ticks(mv_layout *layout, const colour_bar *b, double length, mv_tick tick[MV_TICKS_MAX], double *room)
 {
     *room = LABEL_LINE - 2;
     for (;;) {
         int n = mv_scale_ticks(&b->k.scale, length, *room, b->times, tick);
         double widest = *room;
         for (int i = 0; i < n && !b->beside; i++)
-            widest = fmax(widest, ceil(line_width(s, MV_TYPE_SMALL, tick[i].label)) + 1);
+            widest = fmax(widest, ceil(line_width(layout, MV_TYPE_SMALL, tick[i].label)) + 1);
         if (widest == *room)
             return n;
         *room = widest;
     }
 }
 
-static void draw_tick(mv_layout *s, const colour_bar *b, mv_canvas *c, const mv_tick *tick, double length, double room)
+static void draw_tick(mv_layout *layout, const colour_bar *b, mv_canvas *c, const mv_tick *tick, double length,
+                      double room)
 {
-    const mv_theme *t = mv_layout_theme(s);
+    const mv_theme *t = mv_layout_theme(layout);
     const mv_panel *p = &b->panel;
     double at = fmin(fmax(tick->place * length - 0.5, 0), length - 1), centre = mv_tick_centre(tick, length, room);
     mv_rgb ink = tick->marked ? t->ink : t->second;
     if (b->beside) {
         double beside = COLOUR_THICK + TICK_LONG + 4;
         mv_canvas_rect(c, p->x + COLOUR_THICK, p->y + length - 1 - at, TICK_LONG, 1, 0, t->third);
-        draw_line(s, c, MV_TYPE_SMALL, ink, tick->label, p->x + beside, p->y + length - centre - LABEL_LINE / 2.0,
+        draw_line(layout, c, MV_TYPE_SMALL, ink, tick->label, p->x + beside, p->y + length - centre - LABEL_LINE / 2.0,
                   p->w - beside, 0);
     } else {
         double along = centre < tick->place * length ? 1 : centre > tick->place * length ? 0 : 0.5;
         mv_canvas_rect(c, p->x + at, p->y + COLOUR_THICK, 1, TICK_LONG, 0, t->third);
-        draw_line(s, c, MV_TYPE_SMALL, ink, tick->label, p->x + centre - room / 2, p->y + COLOUR_THICK + TICK_LONG,
+        draw_line(layout, c, MV_TYPE_SMALL, ink, tick->label, p->x + centre - room / 2, p->y + COLOUR_THICK + TICK_LONG,
                   room, along);
     }
 }
 
-static void colour_bar_draw(mv_layout *s, mv_panel *p, mv_canvas *c)
+static void colour_bar_draw(mv_layout *layout, mv_panel *p, mv_canvas *c)
 {
     const colour_bar *b = (const colour_bar *)p;
     uint8_t rgb[3 * BAR_SAMPLES];
-    bar_colours(s, b, rgb);
+    bar_colours(layout, b, rgb);
     double length = p->w, room;
     if (b->beside)
         mv_panel_picture_size(b->beside, &room, &length);
@@ -245,15 +246,16 @@ static void colour_bar_draw(mv_layout *s, mv_panel *p, mv_canvas *c)
     else
         mv_canvas_image(c, p->x, p->y, length, COLOUR_THICK, BAR_SAMPLES, 1, rgb, true);
     mv_tick tick[MV_TICKS_MAX];
-    int n = find_ticks(s, b, length, tick, &room);
+    int n = find_ticks(layout, b, length, tick, &room);
     for (int i = 0; i < n; i++)
-        draw_tick(s, b, c, &tick[i], length, room);
+        draw_tick(layout, b, c, &tick[i], length, room);
 }
 
-static mv_panel *new_colour_bar(mv_layout *s, const mv_colouring *k, bool times, bool fades, const mv_panel *beside)
+static mv_panel *new_colour_bar(mv_layout *layout, const mv_colouring *k, bool times, bool fades,
+                                const mv_panel *beside)
 {
     static const mv_panel_kind kind = {.height = colour_bar_height, .draw = colour_bar_draw};
-    colour_bar *b = mv_panel_new(s, sizeof *b, &kind);
+    colour_bar *b = mv_panel_new(layout, sizeof *b, &kind);
     if (!b)
         return NULL;
     b->k = *k;
@@ -263,12 +265,12 @@ static mv_panel *new_colour_bar(mv_layout *s, const mv_colouring *k, bool times,
     return &b->panel;
 }
 
-mv_panel *mv_panel_colour_bar(mv_layout *s, const mv_colouring *k, bool times, bool fades)
+mv_panel *mv_panel_colour_bar(mv_layout *layout, const mv_colouring *k, bool times, bool fades)
 {
-    return new_colour_bar(s, k, times, fades, NULL);
+    return new_colour_bar(layout, k, times, fades, NULL);
 }
 
-mv_panel *mv_panel_colour_bar_standing(mv_layout *s, const mv_colouring *k, bool times, const mv_panel *beside)
+mv_panel *mv_panel_colour_bar_standing(mv_layout *layout, const mv_colouring *k, bool times, const mv_panel *beside)
 {
-    return beside ? new_colour_bar(s, k, times, false, beside) : NULL;
+    return beside ? new_colour_bar(layout, k, times, false, beside) : NULL;
 }
