@@ -1,0 +1,222 @@
+/* The table of methods and its driver: every method says what it is, explains a small network through the driver, for
+ * every picture of a batch, and its maps keep the method's identity.
+ */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "src/explain/attention_method.h"
+#include "src/explain/methods.h"
+#include "tests/network.h"
+
+enum { PICTURES = 3, SIDE_H = 96, SIDE_W = 160 };
+
+static const char *name_of(void *context, int c, char text[24])
+{
+    (void)context;
+    snprintf(text, 24, "kind %d", c);
+    return text;
+}
+
+/* A network, an explainer of these asks, and a batch that has run. */
+typedef struct {
+    network net;
+    mv_explainer *x;
+    mv_run *run;
+    float *logits;
+} stage;
+
+static stage run_with(const mv_ask *asks, int n)
+{
+    mv_error e = {0};
+    mv_config c = small_config();
+    stage s = {.net = network_of(&c, MV_F32, 1, 11)};
+    s.x = mv_explainer_new(asks, n, &c, SIDE_H, SIDE_W, &e);
+    expect_ok(&e);
+    s.run = mv_run_new(s.net.model, SIDE_H, SIDE_W, PICTURES, mv_explainer_probe(s.x), &e);
+    expect_ok(&e);
+    float *planes = network_input(PICTURES, SIDE_H, SIDE_W, 5);
+    s.logits = calloc((size_t)(PICTURES * c.classes), sizeof *s.logits);
+    assert_non_null(s.logits);
+    for (int times = 0; times < 2; times++) { /* what an earlier batch left must not matter */
+        mv_explainer_clear(s.x);
+        mv_run_forward(s.run, planes, PICTURES, s.logits, &e);
+        expect_ok(&e);
+    }
+    free(planes);
+    return s;
+}
+
+static void end(stage *s)
+{
+    mv_run_free(s->run);
+    mv_explainer_free(s->x);
+    network_free(&s->net);
+    free(s->logits);
+}
+
+static mv_maps explain(const stage *s, int ask, int picture)
+{
+    mv_error e = {0};
+    mv_maps maps = {0};
+    int classes = s->net.model->config.classes;
+    mv_explainer_explain(s->x, ask, s->net.model, picture, s->logits + picture * classes, name_of, NULL, &maps, &e);
+    expect_ok(&e);
+    return maps;
+}
+
+static void the_table_is_complete(void **state)
+{
+    (void)state;
+    const mv_method *m;
+    int n = 0;
+    for (; (m = mv_method_at(n)); n++) {
+        assert_ptr_equal(mv_method_lookup(m->name), m);
+        assert_true(*m->title && *m->summary && *m->source && *m->cost && m->explain);
+        assert_int_not_equal(m->summary[strlen(m->summary) - 1], '.');
+        assert_true(!m->open == !m->probe && !m->open == !m->close);
+        assert_true(!m->params == !m->size);
+    }
+    assert_true(n >= 2);
+    assert_null(mv_method_at(-1));
+    assert_null(mv_method_lookup("none"));
+}
+
+static void every_method_explains_every_picture(void **state)
+{
+    (void)state;
+    const mv_method *m;
+    for (int k = 0; (m = mv_method_at(k)); k++) {
+        mv_ask ask = {m, NULL, m->takes & MV_TAKES_CLASS ? MV_CLASS_TOP : MV_MAP_NONE, MV_MAP_NONE};
+        stage s = run_with(&ask, 1);
+        for (int p = 0; p < PICTURES; p++) {
+            mv_maps maps = explain(&s, 0, p);
+            assert_true(maps.n > 0);
+            for (int i = 0; i < maps.n; i++) {
+                const mv_map *map = &maps.map[i];
+                char name[2][64];
+                assert_string_equal(map->method, m->name);
+                assert_true(*map->title && *map->unit && map->h > 0 && map->w > 0 && map->lo <= map->hi);
+                for (int j = 0; j < i; j++)
+                    assert_string_not_equal(mv_map_name(map, name[0]), mv_map_name(&maps.map[j], name[1]));
+            }
+            mv_maps_free(&maps);
+        }
+        end(&s);
+    }
+}
+
+static void the_mean_of_the_cam_is_the_logit(void **state)
+{
+    (void)state;
+    const mv_method *cam = mv_method_lookup("cam");
+    const mv_ask asks[] = {{cam, NULL, MV_CLASS_TOP, MV_MAP_NONE},
+                           {cam, NULL, MV_CLASS_SECOND, MV_MAP_NONE},
+                           {cam, NULL, MV_CLASS_TOP, MV_CLASS_SECOND},
+                           {cam, NULL, 1, MV_MAP_NONE}};
+    stage s = run_with(asks, 4);
+    int classes = s.net.model->config.classes;
+    for (int p = 0; p < PICTURES; p++) {
+        const float *logits = s.logits + p * classes;
+        double value[4];
+        for (int i = 0; i < 4; i++) {
+            mv_maps maps = explain(&s, i, p);
+            assert_int_equal(maps.n, 1);
+            value[i] = mv_map_mean(maps.map);
+            if (i != 2)
+                assert_true(fabs(value[i] - (double)logits[maps.map->class_]) < 1e-5);
+            assert_true(strstr(maps.map->proof, i == 2 ? "the margin" : "its logit") != NULL);
+            mv_maps_free(&maps);
+        }
+        assert_true(value[0] >= value[1] && fabs(value[2] - (value[0] - value[1])) < 1e-5);
+        for (int c = 0; c < classes; c++) /* no class lies above the first */
+            assert_true((double)logits[c] <= value[0] + 1e-5);
+    }
+    end(&s);
+}
+
+static void shares_of_attention_sum_to_one(void **state)
+{
+    (void)state;
+    mv_attention_params each = {.head = {1, {-2}}, .query = "pooled"}, rollout = {.query = "pooled", .rollout = true};
+    const mv_method *attention = mv_method_lookup("attention");
+    const mv_ask asks[] = {{attention, &each, MV_MAP_NONE, MV_MAP_NONE},
+                           {attention, &rollout, MV_MAP_NONE, MV_MAP_NONE},
+                           {attention, &each, MV_MAP_NONE, MV_MAP_NONE}}; /* shares what the first one opened */
+    stage s = run_with(asks, 3);
+    for (int a = 0; a < 3; a++) {
+        mv_maps maps = explain(&s, a, 1);
+        for (int i = 0; i < maps.n; i++) {
+            const mv_map *m = &maps.map[i];
+            double sum = 0;
+            for (int k = 0; k < m->h * m->w; k++)
+                sum += (double)m->raw[k];
+            assert_true(fabs(sum / (1 - m->on_padding) - 1) < 1e-5);
+            assert_true((m->block == MV_MAP_ALL) == (a == 1) && (m->head == MV_MAP_MEAN) == (a == 1));
+        }
+        mv_maps_free(&maps);
+    }
+    end(&s);
+}
+
+static void parameters_that_do_not_fit_are_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        mv_attention_params p;
+        const char *text;
+    } cases[] = {{{.block = {1, {0}}, .query = "pooled"}, "block 0"},
+                 {{.head = {1, {77}}, .query = "pooled"}, "head 77"},
+                 {{.query = "99,0"}, "99,0"},
+                 {{.query = "pooled", .rollout = true, .head = {1, {0}}}, "rollout: "},
+                 {{.query = "pooled", .rollout = true, .block = {1, {1}}}, "rollout: "}};
+    mv_config c = small_config();
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        mv_error e = {0};
+        mv_ask ask = {mv_method_lookup("attention"), &cases[i].p, MV_MAP_NONE, MV_MAP_NONE};
+        assert_null(mv_explainer_new(&ask, 1, &c, SIDE_H, SIDE_W, &e));
+        assert_int_equal(e.code, MV_EINPUT);
+        if (!strstr(e.text, cases[i].text))
+            fail_msg("'%s' does not say '%s'", e.text, cases[i].text);
+    }
+}
+
+static void a_runner_up_where_there_is_one_class_gives_no_map(void **state)
+{
+    (void)state;
+    mv_config c = small_config();
+    c.classes = 1;
+    mv_error e = {0};
+    const mv_method *cam = mv_method_lookup("cam");
+    mv_ask asks[] = {{cam, NULL, MV_CLASS_SECOND, MV_MAP_NONE}, {cam, NULL, MV_CLASS_TOP, MV_CLASS_SECOND}};
+    network net = network_of(&c, MV_F32, 1, 3);
+    mv_explainer *x = mv_explainer_new(asks, 2, &c, SIDE_H, SIDE_W, &e);
+    mv_maps maps = {0};
+    float logit = 0.5f;
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(mv_explainer_explain(x, i, net.model, 0, &logit, name_of, NULL, &maps, &e), MV_OK);
+    assert_int_equal(maps.n, 0);
+    mv_maps_free(&maps);
+    mv_explainer_free(x);
+    network_free(&net);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_table_is_complete),
+        cmocka_unit_test(every_method_explains_every_picture),
+        cmocka_unit_test(the_mean_of_the_cam_is_the_logit),
+        cmocka_unit_test(shares_of_attention_sum_to_one),
+        cmocka_unit_test(parameters_that_do_not_fit_are_refused),
+        cmocka_unit_test(a_runner_up_where_there_is_one_class_gives_no_map),
+    };
+    return cmocka_run_group_tests_name("methods", tests, NULL, NULL);
+}
