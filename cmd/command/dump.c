@@ -141,38 +141,66 @@ static json_t *shapes_json(const own *o)
     return NULL;
 }
 
-static json_t *images_json(const own *o)
+/* Everything but the images, which may be many: their place is marked by IMAGES. NULL without memory. */
+#define IMAGES "\"@images\""
+
+static char *manifest_frame(call *c, size_t style)
 {
-    json_t *list = json_array();
-    bool good = list != NULL;
-    for (int i = 0; i < o->images && good; i++)
-        good = reply_append(list, json_pack("{s:s,s:i}", "image", o->image[i].name, "pictures", o->image[i].pictures));
-    if (good)
-        return list;
-    json_decref(list);
-    return NULL;
+    const own *o = c->own;
+    session *s = &c->session;
+    const mv_preprocess *p = &s->config.preprocess;
+    json_t *shapes = shapes_json(o);
+    json_t *all = !shapes
+                      ? NULL
+                      : json_pack("{s:s,s:{s:s,s:s},s:s,s:s,s:s,s:{s:[i,i],s:f,s:s,s:[f,f,f],s:[f,f,f],s:b},s:s,s:O}",
+                                  "software", "mvscope " MV_VERSION, "model", "name", s->name, "sha256",
+                                  session_hash(s), "device", session_device(s), "about", s->backend->about, "precision",
+                                  session_precision(s), "preprocess", "size", p->h, p->w, "crop_pct", p->crop_pct,
+                                  "crop_mode", mv_crop_mode_name(p->mode), "mean", (double)p->mean[0],
+                                  (double)p->mean[1], (double)p->mean[2], "std", (double)p->std[0], (double)p->std[1],
+                                  (double)p->std[2], "exif", !c->o.no_exif, "images", "@images", "sites", shapes);
+    char *text = all ? json_dumps(all, style | JSON_REAL_PRECISION(9)) : NULL;
+    json_decref(shapes);
+    json_decref(all);
+    return text;
 }
 
-/* What was written, from what, and how: enough to make it again. */
+/* The list of images. Names are safe to print, so quotes and backslashes alone are escaped. */
+static void print_images(FILE *out, const own *o, bool lines)
+{
+    fputc('[', out);
+    for (int i = 0; i < o->images; i++) {
+        fprintf(out, lines ? "%s\n    {\"image\": \"" : "%s{\"image\":\"", i ? "," : "");
+        for (const char *p = o->image[i].name; *p; p++)
+            fprintf(out, *p == '"' || *p == '\\' ? "\\%c" : "%c", *p);
+        fprintf(out, lines ? "\", \"pictures\": %d}" : "\",\"pictures\":%d}", o->image[i].pictures);
+    }
+    fputs(lines ? "\n  ]" : "]", out);
+}
+
+/* What was written, from what, and how: enough to make it again. A .npy has no place for it. */
 static mv_status write_manifest(call *c, mv_error *e)
 {
     own *o = c->own;
-    session *s = &c->session;
-    const mv_preprocess *p = &s->config.preprocess;
-    json_t *images = images_json(o), *shapes = shapes_json(o), *all = NULL;
-    if (images && shapes)
-        all = json_pack("{s:s,s:{s:s,s:s},s:s,s:s,s:s,s:{s:[i,i],s:f,s:s,s:[f,f,f],s:[f,f,f],s:b},s:O,s:O}", "software",
-                        "mvscope " MV_VERSION, "model", "name", s->name, "sha256", session_hash(s), "device",
-                        session_device(s), "about", s->backend->about, "precision", session_precision(s), "preprocess",
-                        "size", p->h, p->w, "crop_pct", p->crop_pct, "crop_mode", mv_crop_mode_name(p->mode), "mean",
-                        (double)p->mean[0], (double)p->mean[1], (double)p->mean[2], "std", (double)p->std[0],
-                        (double)p->std[1], (double)p->std[2], "exif", !c->o.no_exif, "images", images, "sites", shapes);
-    json_decref(images);
-    json_decref(shapes);
-    char *text = all ? json_dumps(all, JSON_COMPACT | JSON_REAL_PRECISION(9)) : NULL;
-    json_decref(all);
+    mv_store_kind kind;
+    if (mv_store_kind_of(&kind, c->o.out, "-o", e) || kind == MV_STORE_NPY)
+        return e->code;
+    bool lines = kind != MV_STORE_SAFETENSORS;
+    char *frame = manifest_frame(c, lines ? JSON_INDENT(2) : JSON_COMPACT), *text = NULL;
+    char *place = frame ? strstr(frame, IMAGES) : NULL;
+    size_t size;
+    FILE *out = place ? open_memstream(&text, &size) : NULL;
+    bool good = out != NULL;
+    if (good) {
+        fprintf(out, "%.*s", (int)(place - frame), frame);
+        print_images(out, o, lines);
+        fputs(place + strlen(IMAGES), out);
+        good = !ferror(out);
+        good = fclose(out) == 0 && good;
+    }
     mv_status status =
-        text ? mv_store_meta(o->store, "manifest", text, e) : mv_fail_memory(e, "the manifest of the dump");
+        good ? mv_store_meta(o->store, "manifest", text, e) : mv_fail_memory(e, "the manifest of the dump");
+    free(frame);
     free(text);
     return status;
 }

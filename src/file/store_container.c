@@ -1,4 +1,5 @@
 #include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <zlib.h>
@@ -153,21 +154,27 @@ static mv_status settle(mv_store *s)
     return s->error.code;
 }
 
-/* The text of manifest.json, for the caller to free; NULL without memory, as all texts were checked before. */
+/* The text of manifest.json, for the caller to free; NULL without memory: the members that are known here, then those
+ * of the manifest that was given. */
 static char *manifest_text(const mv_store *s)
 {
     const char *given = json_string_value(json_object_get(s->meta, "manifest")), *key;
-    json_t *manifest = given ? json_loads(given, 0, NULL) : json_object(), *files = json_array(), *text;
-    bool whole = manifest && files;
-    json_object_foreach(s->meta, key, text) if (strcmp(key, "manifest") != 0) whole =
-        whole && json_object_set(manifest, key, text) == 0;
+    json_t *manifest = json_object(), *files = json_array(), *text;
+    bool whole = manifest && files && json_object_set_new(manifest, "format", json_string(MV_FOLDER_FORMAT)) == 0;
     for (int i = 0; i < s->count; i++)
         whole = whole && json_array_append_new(files, json_string(s->arrays[i].file)) == 0;
-    whole = whole && json_object_set(manifest, "files", files) == 0 &&
-            json_object_set_new(manifest, "format", json_string(MV_FOLDER_FORMAT)) == 0;
-    char *result = whole ? json_dumps(manifest, JSON_INDENT(2)) : NULL;
+    whole = whole && json_object_set(manifest, "files", files) == 0;
+    json_object_foreach(s->meta, key, text) if (strcmp(key, "manifest") != 0) whole =
+        whole && json_object_set(manifest, key, text) == 0;
+    char *head = whole ? json_dumps(manifest, JSON_INDENT(2)) : NULL, *result = head;
     json_decref(files);
     json_decref(manifest);
+    if (head && given && strspn(given + 1, " \n}") + 1 < strlen(given)) { /* it has members */
+        head[strlen(head) - 2] = '\0';                                    /* less "\n}" */
+        if (asprintf(&result, "%s,%s", head, given + 1) < 0)
+            result = NULL;
+        free(head);
+    }
     return result;
 }
 
