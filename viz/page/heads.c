@@ -112,7 +112,7 @@ static mv_panel *thumbnails(mv_page *p, const mv_heads_content *c, group block, 
     return fours;
 }
 
-/* The range of the first figure over the maps, "entropy 0.05 to 0.16"; NULL without figures. */
+/* The range of the first figure over the maps, "entropy 0.05 to 0.16"; NULL without figures or defined values. */
 static const char *figure_range(mv_layout *l, group block)
 {
     const mv_figure *f = block.map->figure;
@@ -123,7 +123,7 @@ static const char *figure_range(mv_layout *l, group block)
         lo = fmin(lo, block.map[i].figure->value);
         hi = fmax(hi, block.map[i].figure->value);
     }
-    return mv_layout_text(l, "%s %.*f to %.*f", f->name, f->digits, lo, f->digits, hi);
+    return lo <= hi ? mv_layout_text(l, "%s %.*f to %.*f", f->name, f->digits, lo, f->digits, hi) : NULL;
 }
 
 static mv_panel *block_panel(mv_page *p, const mv_heads_content *c, group block, int places, const mv_colouring *k)
