@@ -329,16 +329,19 @@ MAN     := $(wildcard man/*.[1-8])
 DOCS    := LICENSE README.md CHANGELOG.md $(wildcard assets/*.md)
 
 install: mvscope
-	install -d $(BINDIR) $(DATADIR)/bash-completion/completions $(DATADIR)/zsh/site-functions $(DATADIR)/doc/mvscope
+	install -d $(BINDIR) $(DATADIR)/bash-completion/completions $(DATADIR)/zsh/site-functions \
+		$(DATADIR)/fish/vendor_completions.d $(DATADIR)/doc/mvscope
 	install -m 755 mvscope $(BINDIR)/mvscope
 	[ ! -e mvscope-cuda.so ] || install -D -m 755 mvscope-cuda.so $(DESTDIR)$(PREFIX)/lib/mvscope/mvscope-cuda.so
 	./mvscope completion bash >$(DATADIR)/bash-completion/completions/mvscope
 	./mvscope completion zsh >$(DATADIR)/zsh/site-functions/_mvscope
+	./mvscope completion fish >$(DATADIR)/fish/vendor_completions.d/mvscope.fish
 	install -m 644 $(DOCS) $(DATADIR)/doc/mvscope
 	for f in $(MAN); do install -D -m 644 $$f $(DATADIR)/man/man$${f##*.}/$${f##*/} || exit 1; done
 
 uninstall:
-	rm -f $(BINDIR)/mvscope $(DATADIR)/bash-completion/completions/mvscope $(DATADIR)/zsh/site-functions/_mvscope
+	rm -f $(BINDIR)/mvscope $(DATADIR)/bash-completion/completions/mvscope $(DATADIR)/zsh/site-functions/_mvscope \
+		$(DATADIR)/fish/vendor_completions.d/mvscope.fish
 	rm -f $(foreach f,$(MAN),$(DATADIR)/man/man$(subst .,,$(suffix $(f)))/$(notdir $(f)))
 	rm -rf $(DATADIR)/doc/mvscope $(DESTDIR)$(PREFIX)/lib/mvscope
 

@@ -49,6 +49,7 @@ typedef struct command {
     const mv_param *params;        /* its own options, into the same struct; NULL: none */
     size_t size;                   /* bytes of that struct */
     unsigned takes;                /* TAKES_ bits of options.h */
+    const mv_param *completes;     /* what a shell completes operands with, if they are not pictures; NULL: nothing */
     const char *pages_need;        /* the option without which no page is written; NULL: pages are always written */
     const char *const *examples;   /* ended by NULL */
     void (*check)(call *c);

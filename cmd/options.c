@@ -13,6 +13,7 @@
 /* ---- the tables */
 
 static const char *const precision_words[] = {"fp32", "bf16", "fp16", NULL};
+static const char *const device_words[] = {"auto", "cpu", "cpu:plain", "cpu:avx2", "cpu:avx512", "cuda", NULL};
 static const char *const crop_words[] = {"center", "squash", "border", NULL};
 static const char *const format_words[] = {"png", "svg", "pdf", NULL};
 static const char *const theme_words[] = {"light", "dark", NULL};
@@ -44,6 +45,7 @@ static const mv_param device_params[] = {{.name = "device",
                                           .kind = MV_PARAM_TEXT,
                                           .offset = AT(device),
                                           .otherwise = "auto",
+                                          .words = device_words,
                                           .argument = "DEVICE",
                                           .help = "auto, cpu[:plain|avx2|avx512] or cuda[:N]"},
                                          {.name = "threads",

@@ -21,7 +21,7 @@ installed() {
     make --no-print-directory install DESTDIR="$folder/to" PREFIX=/usr || return
     local f m
     for f in bin/mvscope share/bash-completion/completions/mvscope share/zsh/site-functions/_mvscope \
-        share/doc/mvscope/LICENSE share/doc/mvscope/README.md; do
+        share/fish/vendor_completions.d/mvscope.fish share/doc/mvscope/LICENSE share/doc/mvscope/README.md; do
         [ -s "$folder/to/usr/$f" ] || { echo "$f is missing"; return 1; }
     done
     for m in man/*.[1-8]; do

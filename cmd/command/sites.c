@@ -57,8 +57,11 @@ static int run(call *c)
 
 static const char *const examples[] = {"sites", "sites 'levels.3.**.attn'", "sites -m L3-512-21K --json", NULL};
 
+static const mv_param pattern_operand = {.completes = MV_COMPLETE_SITE};
+
 const command command_sites = {.name = "sites",
                                .operands = "[PATTERN]",
+                               .completes = &pattern_operand,
                                .summary = "Lists the named values of a network, with their shapes",
                                .takes = TAKES_MODEL | TAKES_SIZE | TAKES_JSON,
                                .examples = examples,

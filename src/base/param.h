@@ -70,7 +70,7 @@ typedef struct {
     size_t offset;                 /* into the caller's struct */
     double least, most;            /* the range, where the kind has one */
     const char *otherwise;         /* the default, as text; NULL: zero, or -1 for a word */
-    const char *const *words;      /* ended by NULL; NULL: none */
+    const char *const *words;      /* ended by NULL; NULL: none. Those of a TEXT are suggestions for completion */
     const char *(*word_at)(int i); /* the words, where another room owns them; NULL past the last */
     const char *argument;          /* "N", "FILE"; NULL for a flag */
     const char *help;  /* one sentence without a full stop; the range, the words and the default are added to it */

@@ -29,7 +29,8 @@ static mv_status check_query(const char *value, const char *place, mv_error *e)
     return mv_fail(e, MV_EINPUT, "%s: found '%.60s', expected pooled, received or a cell as Y,X", place, value);
 }
 
-static const char *const level_words[] = {"all", NULL}, *const head_words[] = {"mean", "all", NULL};
+static const char *const level_words[] = {"all", NULL}, *const head_words[] = {"mean", "all", NULL},
+                         *const query_words[] = {"pooled", "received", NULL};
 
 /* The words of --head are -1 and -2 in a list, which are MV_HEAD_MEAN and MV_HEAD_EACH. */
 _Static_assert(MV_HEAD_MEAN == -1 && MV_HEAD_EACH == -2, "the words of --head");
@@ -63,6 +64,7 @@ const mv_param mv_attention_param[] = {
      .offset = AT(query),
      .otherwise = "pooled",
      .check = check_query,
+     .words = query_words,
      .argument = "pooled|Y,X|received",
      .help = "whose attention: pooled (the mean over cells, which the model pools), one cell of the level, or received "
              "(what each cell gets)"},
