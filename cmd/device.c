@@ -6,7 +6,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cmd/session.h"
 #include "cmd/talk.h"
 #include "src/device/cpu.h"
 

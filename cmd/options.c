@@ -241,6 +241,12 @@ const char *option_name(const mv_param *p, char text[64])
     return text;
 }
 
+mv_dtype precision_of(const options *o, mv_dtype otherwise)
+{
+    static const mv_dtype types[] = {MV_F32, MV_BF16, MV_F16}; /* as precision_words */
+    return o->precision < 0 ? otherwise : types[o->precision];
+}
+
 /* ---- help */
 
 static void print_option(void *context, const char *group, const mv_param *p)

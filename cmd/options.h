@@ -7,6 +7,7 @@
 #include <stddef.h>
 
 #include "src/base/param.h"
+#include "src/base/tensor.h"
 
 /* What a command takes: each bit adds its options. */
 enum {
@@ -78,6 +79,9 @@ void options_refuse_page(const struct call *c, const char *why);
 /* The command line that makes this page again, as text for the shell: the options that change what is drawn, in order,
  * and the base name of `source`. The caller's to free; NULL without memory. */
 char *options_recipe(const struct call *c, const char *source);
+
+/* The type that --precision asks for; `otherwise` if it was not given. */
+mv_dtype precision_of(const options *o, mv_dtype otherwise);
 
 /* "-k, --top" */
 const char *option_name(const mv_param *p, char text[64]);

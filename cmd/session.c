@@ -46,12 +46,6 @@ static void choose_pipeline(mv_config *c, const options *o)
         p->mode = (mv_crop_mode)o->crop_mode;
 }
 
-mv_dtype precision_of(const options *o, mv_dtype otherwise)
-{
-    static const mv_dtype types[] = {MV_F32, MV_BF16, MV_F16};
-    return o->precision < 0 ? otherwise : types[o->precision];
-}
-
 void session_open(session *s, const options *o)
 {
     struct stat st;

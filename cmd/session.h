@@ -40,7 +40,4 @@ const char *session_device(const session *s);
 /* "224 x 224, center 1.0": how pictures are prepared. */
 const char *session_pipeline(const session *s, char text[64]);
 
-/* The type that --precision asks for; `otherwise` if it was not given. */
-mv_dtype precision_of(const options *o, mv_dtype otherwise);
-
 #endif
