@@ -11,12 +11,6 @@
 #include "cmd/talk.h"
 #include "src/base/text.h"
 
-static int by_value(const void *a, const void *b)
-{
-    const uint64_t *x = a, *y = b;
-    return (*x > *y) - (*x < *y);
-}
-
 static void add(results *r, const char *name)
 {
     if ((r->n & (r->n - 1)) == 0) /* full at every power of two */
@@ -62,7 +56,7 @@ void results_read(results *r)
     if (whole < st.st_size && (ftruncate(STDOUT_FILENO, whole) || lseek(STDOUT_FILENO, whole, SEEK_SET) < 0))
         die(EXIT_FAILED, "--resume: an unfinished line of standard output cannot be cut off");
     if (r->n)
-        qsort(r->hash, (size_t)r->n, sizeof *r->hash, by_value);
+        qsort(r->hash, (size_t)r->n, sizeof *r->hash, mv_text_by_hash);
 }
 
 void results_free(results *r)
@@ -73,7 +67,7 @@ void results_free(results *r)
 bool results_known(const results *r, const char *name)
 {
     uint64_t key = mv_text_hash(name);
-    return r->n && bsearch(&key, r->hash, (size_t)r->n, sizeof key, by_value);
+    return r->n && bsearch(&key, r->hash, (size_t)r->n, sizeof key, mv_text_by_hash);
 }
 
 bool results_are_kept(const results *r)

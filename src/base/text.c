@@ -135,3 +135,9 @@ uint64_t mv_text_hash(const char *text)
         h = (h ^ (unsigned char)*text) * 0x100000001b3u;
     return h;
 }
+
+int mv_text_by_hash(const void *a, const void *b)
+{
+    const uint64_t *x = a, *y = b;
+    return (*x > *y) - (*x < *y);
+}

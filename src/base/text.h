@@ -29,6 +29,9 @@ const char *mv_text_nearest(const char *word, int n, const char *const words[]);
 /* FNV-1a, 64 bits: tells names apart in lists that are too long to keep as texts. */
 uint64_t mv_text_hash(const char *text);
 
+/* Compares two hashes for qsort and bsearch. */
+int mv_text_by_hash(const void *a, const void *b);
+
 /* A copy of bytes that somebody else chose, such as a file name, as text that is safe to print and to store: valid
  * UTF-8 on one line, without control characters. These bytes become \xHH, with two lower-case hexadecimal digits:
  * - bytes that are not part of well-formed UTF-8 (overlong forms, surrogates, values above U+10FFFF),
