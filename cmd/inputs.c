@@ -8,46 +8,75 @@
 
 #include "cmd/talk.h"
 #include "src/base/text.h"
+#include "src/file/mapping.h"
 #include "src/file/npy.h"
 #include "src/file/safetensors.h"
 #include "src/picture/decode.h"
 
 /* ---- one input */
 
-/* Reads tensor "input" of a .safetensors file, or the array of a .npy: (B, 3, H, W) of finite numbers. */
-static mv_status load_ready(const char *path, input *in, mv_error *e)
+/* Tensor "input" of a .safetensors file, or the array of a .npy, in the mapped file. */
+typedef struct {
+    mv_tensor value; /* (B, 3, H, W) */
+    mv_safetensors *file;
+    mv_mapping mapping;
+} ready;
+
+static void ready_close(ready *r)
 {
-    mv_tensor t = {0};
-    mv_safetensors *file = NULL;
+    mv_safetensors_close(r->file);
+    mv_mapping_close(&r->mapping);
+}
+
+/* Opens a ready input and checks its shape; one picture alone, (3, H, W), is a batch of one. */
+static mv_status ready_open(ready *r, const char *path, mv_error *e)
+{
+    mv_tensor *t = &r->value;
     mv_status s;
     char shape[64];
-    if (mv_text_ends_in(path, ".npy"))
-        s = mv_npy_load(&t, path, e);
-    else {
-        file = mv_safetensors_open(path, e);
-        s = file ? mv_safetensors_find(file, "input", &t, e) : MV_EINPUT;
+    *r = (ready){0};
+    if (mv_text_ends_in(path, ".npy")) {
+        s = mv_mapping_open(&r->mapping, path, e);
+        if (!s)
+            s = mv_npy_of(t, r->mapping.bytes, r->mapping.size, path, e);
+    } else {
+        r->file = mv_safetensors_open(path, e);
+        s = r->file ? mv_safetensors_find(r->file, "input", t, e) : e->code;
     }
-    if (!s && (t.nd != 4 || t.dim[0] < 1 || t.dim[1] != 3 || t.dim[2] < MV_SIZE_MIN || t.dim[3] < MV_SIZE_MIN ||
-               t.dim[2] > MV_SIZE_MAX || t.dim[3] > MV_SIZE_MAX))
+    if (!s && t->nd == 3) {
+        memmove(t->dim + 1, t->dim, 3 * sizeof *t->dim);
+        t->dim[0] = 1;
+        t->nd = 4;
+    }
+    if (!s && (t->nd != 4 || t->dim[0] < 1 || t->dim[1] != 3 || t->dim[2] < MV_SIZE_MIN || t->dim[3] < MV_SIZE_MIN ||
+               t->dim[2] > MV_SIZE_MAX || t->dim[3] > MV_SIZE_MAX))
         s = mv_fail(e, MV_EINPUT, "%s: input is %s, expected Bx3xHxW with sides of %d to %d", path,
-                    mv_shape_text(shape, t.nd, t.dim), MV_SIZE_MIN, MV_SIZE_MAX);
-    if (!s && !(in->planes = malloc(mv_tensor_count(t) * sizeof(float))))
+                    mv_shape_text(shape, t->nd, t->dim), MV_SIZE_MIN, MV_SIZE_MAX);
+    if (s)
+        ready_close(r);
+    return s;
+}
+
+/* Reads all of a ready input: finite numbers. */
+static mv_status load_ready(const char *path, input *in, mv_error *e)
+{
+    ready r;
+    mv_status s = ready_open(&r, path, e);
+    if (s)
+        return s;
+    size_t n = mv_tensor_count(r.value);
+    in->planes = malloc(n * sizeof *in->planes);
+    in->pictures = r.value.dim[0], in->h = r.value.dim[2], in->w = r.value.dim[3];
+    if (!in->planes)
         s = mv_fail_memory(e, path);
-    if (!s) {
-        size_t n = mv_tensor_count(t);
-        if (file)
-            mv_safetensors_read(in->planes, t);
-        else
-            mv_to_f32(in->planes, t.data, t.type, n);
+    else {
+        mv_safetensors_read(in->planes, r.value);
         size_t bad = mv_first_not_finite(in->planes, n);
         if (bad < n)
             s = mv_fail(e, MV_EINPUT, "%s: input holds %f at element %zu, expected finite numbers", path,
                         (double)in->planes[bad], bad);
-        in->pictures = t.dim[0], in->h = t.dim[2], in->w = t.dim[3];
     }
-    if (!file)
-        free(t.data);
-    mv_safetensors_close(file);
+    ready_close(&r);
     return s;
 }
 
@@ -74,11 +103,13 @@ mv_status input_size(const session *s, const char *path, int *pictures, int *h, 
     *pictures = 1, *h = s->config.preprocess.h, *w = s->config.preprocess.w;
     if (!operand_is_ready(path))
         return MV_OK;
-    input in = {0};
-    mv_status status = load_ready(path, &in, e);
-    *pictures = in.pictures, *h = in.h, *w = in.w;
-    input_free(&in);
-    return status;
+    ready r;
+    mv_status status = ready_open(&r, path, e);
+    if (status)
+        return status;
+    *pictures = r.value.dim[0], *h = r.value.dim[2], *w = r.value.dim[3];
+    ready_close(&r);
+    return MV_OK;
 }
 
 /* ---- reading ahead */

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "src/file/npy.h"
+#include "src/file/safetensors.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 
@@ -19,12 +20,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
     mv_error e = {0};
     mv_tensor t;
-    if (mv_npy_decode(&t, bytes, size, "fuzz", &e) != MV_OK)
+    if (mv_npy_of(&t, bytes, size, "fuzz", &e) != MV_OK)
         return told(&e);
     float *values = malloc((mv_tensor_count(t) + 1) * sizeof *values);
     if (values)
-        mv_to_f32(values, t.data, t.type, mv_tensor_count(t));
+        mv_safetensors_read(values, t);
     free(values);
-    free(t.data);
     return 0;
 }

@@ -14,6 +14,9 @@
 
 #include <cmocka.h>
 
+#include "src/file/mapping.h"
+#include "src/file/npy.h"
+
 static char folder[64];
 
 int scratch_enter(void **state)
@@ -63,4 +66,31 @@ void put_file(const char *path, const char *text, mode_t mode)
     assert_int_equal(write(fd, text, strlen(text)), strlen(text));
     assert_int_equal(fchmod(fd, mode), 0);
     close(fd);
+}
+
+mv_status npy_decode(mv_tensor *out, const void *bytes, size_t size, const char *name, mv_error *e)
+{
+    mv_tensor t = {0};
+    mv_status s = mv_npy_of(&t, bytes, size, name, e);
+    if (s)
+        return s;
+    size_t n = mv_tensor_bytes(t);
+    void *copy = malloc(n ? n : 1);
+    if (!copy)
+        return mv_fail_memory(e, name);
+    memcpy(copy, t.data, n);
+    *out = t;
+    out->data = copy;
+    return MV_OK;
+}
+
+mv_status npy_load(mv_tensor *out, const char *path, mv_error *e)
+{
+    mv_mapping m;
+    mv_status s = mv_mapping_open(&m, path, e);
+    if (s)
+        return s;
+    s = npy_decode(out, m.bytes, m.size, path, e);
+    mv_mapping_close(&m);
+    return s;
 }

@@ -67,7 +67,7 @@ static void expect_reads(int version, const char *literal, mv_dtype type, int nd
     file f = file_of(version, literal, data, bytes);
     mv_error e = {0};
     mv_tensor t;
-    if (mv_npy_decode(&t, f.bytes, f.size, "FILE", &e) != MV_OK)
+    if (npy_decode(&t, f.bytes, f.size, "FILE", &e) != MV_OK)
         fail_msg("%s gives '%s'", literal, e.text);
     assert_int_equal(t.type, type);
     assert_int_equal(t.nd, nd);
@@ -104,7 +104,7 @@ static void expect_refused(int version, const char *literal, size_t bytes, const
     file f = file_of(version, literal, NULL, bytes);
     mv_error e = {0};
     mv_tensor t = {.nd = -1};
-    if (mv_npy_decode(&t, f.bytes, f.size, "FILE", &e) == MV_OK)
+    if (npy_decode(&t, f.bytes, f.size, "FILE", &e) == MV_OK)
         fail_msg("accepted: %s", literal);
     assert_int_equal(e.code, MV_EINPUT);
     assert_int_equal(t.nd, -1);
@@ -174,9 +174,9 @@ static void hostile_headers(void **state)
     free(blank);
     mv_tensor t;
     mv_error e = {0};
-    assert_int_equal(mv_npy_decode(&t, "\x93NUMPX\x01\x00v\x00", 10, "FILE", &e), MV_EINPUT);
+    assert_int_equal(npy_decode(&t, "\x93NUMPX\x01\x00v\x00", 10, "FILE", &e), MV_EINPUT);
     assert_non_null(strstr(e.text, "found other bytes at its start"));
-    assert_int_equal(mv_npy_decode(&t, NULL, 0, "FILE", NULL), MV_EINPUT);
+    assert_int_equal(npy_decode(&t, NULL, 0, "FILE", NULL), MV_EINPUT);
 }
 
 static void every_truncation_and_change_is_survived(void **state)
@@ -187,7 +187,7 @@ static void every_truncation_and_change_is_survived(void **state)
     for (size_t n = 0; n < size; n++) {
         unsigned char *cut = malloc(n ? n : 1);
         memcpy(cut, from_numpy, n);
-        assert_int_equal(mv_npy_decode(&t, cut, n, "FILE", NULL), MV_EINPUT);
+        assert_int_equal(npy_decode(&t, cut, n, "FILE", NULL), MV_EINPUT);
         free(cut);
     }
     unsigned char *bytes = malloc(size);
@@ -195,7 +195,7 @@ static void every_truncation_and_change_is_survived(void **state)
     for (size_t i = 0; i < 128; i++)
         for (int b = 0; b < 256; b++) {
             bytes[i] = (unsigned char)b;
-            if (mv_npy_decode(&t, bytes, size, "FILE", NULL) == MV_OK) {
+            if (npy_decode(&t, bytes, size, "FILE", NULL) == MV_OK) {
                 assert_int_equal(mv_tensor_bytes(t), 24);
                 free(t.data);
             }
@@ -215,7 +215,7 @@ static void round_trip(void **state)
         mv_tensor t = mv_tensor_of(data, (mv_dtype)i, 3, 2, 1, 3), back;
         mv_error e = {0};
         assert_int_equal(mv_npy_write(in_folder("x.npy"), t, &e), MV_OK);
-        assert_int_equal(mv_npy_load(&back, in_folder("x.npy"), &e), MV_OK);
+        assert_int_equal(npy_load(&back, in_folder("x.npy"), &e), MV_OK);
         assert_true(mv_tensor_same_shape(t, back));
         if (i == MV_BF16)
             assert_int_equal(back.type, MV_F32);
@@ -235,7 +235,7 @@ static void bf16_becomes_f4(void **state)
     mv_tensor back;
     mv_error e = {0};
     assert_int_equal(mv_npy_write(in_folder("x.npy"), mv_tensor_of(half, MV_BF16, 1, N), &e), MV_OK);
-    assert_int_equal(mv_npy_load(&back, in_folder("x.npy"), &e), MV_OK);
+    assert_int_equal(npy_load(&back, in_folder("x.npy"), &e), MV_OK);
     assert_int_equal(back.type, MV_F32);
     for (int i = 0; i < N; i++)
         assert_true(((float *)back.data)[i] == (float)(i % 256) - 128);
@@ -258,9 +258,9 @@ static void files_that_cannot_be(void **state)
     float v = 1;
     mv_tensor t, one = mv_tensor_of(&v, MV_F32, 1, 1);
     mv_error missing = {0}, directory = {0}, full = {0}, nowhere = {0};
-    assert_int_equal(mv_npy_load(&t, in_folder("absent.npy"), &missing), MV_EIO);
+    assert_int_equal(npy_load(&t, in_folder("absent.npy"), &missing), MV_EIO);
     assert_non_null(strstr(missing.text, "absent.npy: cannot be read: No such file"));
-    assert_int_equal(mv_npy_load(&t, scratch_folder(), &directory), MV_EINPUT);
+    assert_int_equal(npy_load(&t, scratch_folder(), &directory), MV_EINPUT);
     assert_int_equal(mv_npy_write("/dev/full", one, &full), MV_EIO);
     assert_non_null(strstr(full.text, "No space left on device"));
     assert_int_equal(mv_npy_write(in_folder("no/x.npy"), one, &nowhere), MV_EIO);

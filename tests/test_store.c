@@ -164,7 +164,7 @@ static void as_npz(void **state)
         snprintf(name, sizeof name, "%s.npy", names[i]);
         void *bytes = entry_of(z, name, &size);
         mv_tensor t;
-        assert_int_equal(mv_npy_decode(&t, bytes, size, name, &e), MV_OK);
+        assert_int_equal(npy_decode(&t, bytes, size, name, &e), MV_OK);
         expect_array(t, i);
         free(t.data);
         free(bytes);
@@ -183,7 +183,7 @@ static void as_npy(void **state)
     mv_error e = {0}, two = {0}, none = {0};
     assert_int_equal(store_all(in_folder("x.npy"), 1, &e), MV_OK);
     mv_tensor t;
-    assert_int_equal(mv_npy_load(&t, in_folder("x.npy"), &e), MV_OK);
+    assert_int_equal(npy_load(&t, in_folder("x.npy"), &e), MV_OK);
     expect_array(t, 0);
     free(t.data);
     assert_int_equal(store_all(in_folder("y.npy"), 2, &two), MV_EMISUSE);
@@ -199,7 +199,7 @@ static void expect_dump(const char *path)
         mv_error e = {0};
         mv_tensor t;
         snprintf(file, sizeof file, "%s/%s.npy", path, names[i]);
-        if (mv_npy_load(&t, file, &e) != MV_OK)
+        if (npy_load(&t, file, &e) != MV_OK)
             fail_msg("%s", e.text);
         expect_array(t, i);
         free(t.data);

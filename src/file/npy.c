@@ -3,10 +3,8 @@
 #include <limits.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "src/file/mapping.h"
 #include "src/file/output.h"
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the file's byte order is used unchanged");
@@ -206,30 +204,13 @@ static mv_status read_array(mv_tensor *out, const unsigned char *bytes, size_t s
     return MV_OK;
 }
 
-mv_status mv_npy_decode(mv_tensor *out, const void *bytes, size_t size, const char *name, mv_error *e)
+mv_status mv_npy_of(mv_tensor *out, const void *bytes, size_t size, const char *name, mv_error *e)
 {
     mv_tensor t = {0};
-    if (read_array(&t, bytes, size, name, e) != MV_OK)
-        return MV_EINPUT;
-    size_t n = mv_tensor_bytes(t);
-    void *data = malloc(n > 0 ? n : 1);
-    if (!data)
-        return mv_fail_memory(e, name);
-    memcpy(data, t.data, n);
-    t.data = data;
-    *out = t;
-    return MV_OK;
-}
-
-mv_status mv_npy_load(mv_tensor *out, const char *path, mv_error *e)
-{
-    mv_mapping mapping;
-    mv_status code = mv_mapping_open(&mapping, path, e);
-    if (code != MV_OK)
-        return code;
-    code = mv_npy_decode(out, mapping.bytes, mapping.size, path, e);
-    mv_mapping_close(&mapping);
-    return code;
+    mv_status s = read_array(&t, bytes, size, name, e);
+    if (s == MV_OK)
+        *out = t;
+    return s;
 }
 
 void mv_npy_header(char out[MV_NPY_HEADER], mv_dtype type, int nd, const int *dim)

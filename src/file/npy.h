@@ -10,13 +10,11 @@
 #include "src/base/status.h"
 #include "src/base/tensor.h"
 
-/* Reads a file. The caller frees out->data, which is aligned for every type. A 0-dimensional array has nd 0 and one
- * element. Fails on a truncated file, extra bytes, another version, type, byte order or memory order, and a shape that
- * is too large. On failure *out is unchanged. */
-mv_status mv_npy_load(mv_tensor *out, const char *path, mv_error *e);
-
-/* The same from memory; errors start with `name`. */
-mv_status mv_npy_decode(mv_tensor *out, const void *bytes, size_t size, const char *name, mv_error *e);
+/* A view of the array in the bytes of a file, which stay the caller's. `data` may lie at any alignment, so read it by
+ * mv_safetensors_read. A 0-dimensional array has nd 0 and one element. MV_EINPUT names `name` and what was found: a
+ * file cut short or too long, another version, type, byte order or memory order, a shape too large. On failure *out is
+ * unchanged. */
+mv_status mv_npy_of(mv_tensor *out, const void *bytes, size_t size, const char *name, mv_error *e);
 
 /* Writes a tensor (see output.h). BF16, which numpy lacks, is written as f4. */
 mv_status mv_npy_write(const char *path, mv_tensor t, mv_error *e);
