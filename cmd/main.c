@@ -28,7 +28,7 @@ static const command *lookup(const char *name)
 
 static int help(void)
 {
-    printf("usage: mvscope COMMAND [OPTIONS] ...\n\nOpens MambaVision and shows what it sees.\n\nCommands\n");
+    printf("usage: mvscope COMMAND [OPTIONS] ...\n\nRuns MambaVision networks and shows what they see.\n\nCommands\n");
     for (int i = 0; commands[i]; i++)
         printf("  %-12s %s\n", commands[i]->name, commands[i]->summary);
     printf("\nExamples\n  mvscope classify photo.jpg\n  mvscope classify --explain -o why.png photo.jpg\n  mvscope "

@@ -22,11 +22,11 @@ static const mv_param params[] = {
      .most = 1000000,
      .otherwise = "5",
      .argument = "N",
-     .help = "classes to name"},
+     .help = "number of classes to print"},
     {.name = "explain",
      .kind = MV_PARAM_FLAG,
      .offset = offsetof(own, explain),
-     .help = "write a page for each picture: what speaks for this class, and against the next"},
+     .help = "write a page per picture: which cells speak for the class, and against the runner-up"},
     {0}};
 
 typedef struct {

@@ -68,7 +68,7 @@ static const char *const examples[] = {"devices", NULL};
 
 const command command_devices = {.name = "devices",
                                  .operands = "",
-                                 .summary = "Lists what can compute here, and why something cannot",
+                                 .summary = "Lists the devices that can compute, and why others cannot",
                                  .takes = TAKES_JSON,
                                  .examples = examples,
                                  .run = run};

@@ -25,7 +25,7 @@ static const mv_param params[] = {
      .offset = offsetof(own, site),
      .argument = "PATTERN",
      .completes = MV_COMPLETE_SITE,
-     .help = "sites to write, a pattern; may be given again; levels.*,avgpool,head if left out"},
+     .help = "pattern of the sites to write, repeatable; levels.*,avgpool,head by default"},
     {0}};
 
 /* All --site patterns as one list. NULL without memory. */

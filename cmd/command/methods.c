@@ -79,7 +79,7 @@ static const char *const examples[] = {"methods", "methods --json", NULL};
 
 const command command_methods = {.name = "methods",
                                  .operands = "",
-                                 .summary = "Lists the explanation methods: source, cost, what they take",
+                                 .summary = "Lists the explanation methods: sources, costs and parameters",
                                  .takes = TAKES_JSON,
                                  .examples = examples,
                                  .run = run};

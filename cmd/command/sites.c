@@ -62,7 +62,7 @@ static const mv_param pattern_operand = {.completes = MV_COMPLETE_SITE};
 const command command_sites = {.name = "sites",
                                .operands = "[PATTERN]",
                                .completes = &pattern_operand,
-                               .summary = "Lists the named values of a network, with their shapes",
+                               .summary = "Lists the named values (sites) of a network with their shapes",
                                .takes = TAKES_MODEL | TAKES_SIZE | TAKES_JSON,
                                .examples = examples,
                                .run = run};

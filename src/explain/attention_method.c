@@ -51,14 +51,14 @@ const mv_param mv_attention_param[] = {
      .offset = AT(block),
      .most = 511,
      .argument = "N",
-     .help = "blocks of a level, counted from 0; all that attend if left out"},
+     .help = "blocks to show, counted from 0; all that attend by default"},
     {.name = "head",
      .kind = MV_PARAM_LIST,
      .offset = AT(head),
      .most = 8191,
      .words = head_words,
      .argument = "N|mean|all",
-     .help = "heads, counted from 0; their mean, the default; or all of them"},
+     .help = "heads to show, counted from 0; all, or their mean, the default"},
     {.name = "query",
      .kind = MV_PARAM_TEXT,
      .offset = AT(query),
@@ -66,12 +66,11 @@ const mv_param mv_attention_param[] = {
      .check = check_query,
      .words = query_words,
      .argument = "pooled|Y,X|received",
-     .help = "whose attention: pooled (the mean over cells, which the model pools), one cell of the level, or received "
-             "(what each cell gets)"},
+     .help = "whose attention: the mean over all cells (pooled), one cell (Y,X), or what each cell receives"},
     {.name = "rollout",
      .kind = MV_PARAM_FLAG,
      .offset = AT(rollout),
-     .help = "follow attention through all attention blocks of a level"},
+     .help = "combine all attention blocks of a level (attention rollout)"},
     {0}};
 
 static mv_status fill_lists(mv_attention_options *o, const mv_attention_params *p, mv_error *e)
