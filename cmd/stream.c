@@ -34,6 +34,11 @@ static void list_pictures(stream *s)
     c->failed += !operands_of(&s->o, c->operands, c->operand);
     operands_shard(&s->o, c->o.shard);
     c->pictures = s->o.n;
+    if (s->o.n == 0) {
+        if (c->o.verbose || c->command->takes & TAKES_VALUES) /* a missing output must not surprise */
+            warn("--shard %d/%d: this part holds no picture", c->o.shard.i, c->o.shard.n);
+        exit(EXIT_DONE);
+    }
     c->list = &s->o;
 }
 

@@ -27,7 +27,7 @@ typedef struct {
     const char *key;  /* in JSON and metadata: "entropy", "reach_px" */
     const char *unit; /* behind the number: "of 1", "px", "" */
     int digits;       /* after the point, in captions */
-    double value; /* NaN: not defined for this map; "-" in tables, left out elsewhere */
+    double value;     /* NaN: not defined for this map; "-" in tables, left out elsewhere */
 } mv_figure;
 
 typedef struct {

@@ -8,8 +8,8 @@
 
 #define MV_PLUGIN_CUDA "mvscope-cuda.so" /* the name of the file */
 
-/* Looks for the plug-in beside the program, then in ../lib/mvscope/ of it; `folder` is the program's. MV_OK, and its path
- * in `path`; MV_EINPUT if it is not installed. */
+/* Looks for the plug-in beside the program, then in ../lib/mvscope/ of it; `folder` is the program's. MV_OK, and its
+ * path in `path`; MV_EINPUT if it is not installed. */
 mv_status mv_plugin_find(const char *folder, char path[], size_t room, mv_error *e);
 
 /* MV_OK if an NVIDIA driver is installed; else MV_EDEVICE, and what to do. Call it before mv_plugin_open: the CUDA
