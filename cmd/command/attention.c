@@ -41,10 +41,18 @@ static const char *query_words(const own *o, char text[96])
     return text;
 }
 
+static bool shows_all_heads(const own *o)
+{
+    bool all = false;
+    for (int i = 0; i < o->method.head.n; i++)
+        all |= o->method.head.v[i] == -2;
+    return all;
+}
+
 /* Several heads of one block are shown as thumbnails. */
 static bool shows_heads(const own *o)
 {
-    return o->method.head.n > 1 || (o->method.head.n == 1 && o->method.head.v[0] == -2);
+    return o->method.head.n > 1 || shows_all_heads(o);
 }
 
 static const char *subtitle_of(const call *c, const shot *t, char subtitle[400])
@@ -84,7 +92,9 @@ static mv_status draw(const call *c, const shot *t, mv_error *e)
     const own *o = c->own;
     char subtitle[400];
     bool heads = shows_heads(o);
-    page_words words = {.title = heads ? "Every head" : "Where self-attention looks",
+    page_words words = {.title = !heads               ? "Where self-attention looks"
+                                 : shows_all_heads(o) ? "Every head"
+                                                      : "Chosen heads",
                         .subtitle = subtitle_of(c, t, subtitle),
                         .method = o->method.rollout ? "attention rollout" : "attention rows",
                         .lo = INFINITY,
