@@ -1,6 +1,5 @@
 #include "cmd/batches.h"
 
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -156,8 +155,8 @@ static mv_status answer(batches *b, const group *g, int i, mv_error *e)
     if (!j->logits)
         return mv_fail_memory(e, "logits");
     memcpy(j->logits, g->logits + (size_t)i * classes, classes * sizeof *j->logits);
-    for (size_t k = 0; k < classes; k++)
-        if (!(j->logits[k] - j->logits[k] == 0)) /* infinite, or NaN */
+    for (size_t k = 0; k < classes && !c->command->batch; k++) /* values are written as they are */
+        if (!(j->logits[k] - j->logits[k] == 0))               /* infinite, or NaN */
             return mv_fail(e, MV_EINPUT, "%s: the logit of class %zu is %f, expected a finite number",
                            b->o->path[j->operand], k, (double)j->logits[k]);
     for (int a = 0; a < c->asks; a++)
@@ -324,20 +323,13 @@ static mv_status enqueue(batches *b, int operand, input *in, int index, mv_error
 
 /* ---- the object */
 
-static int writer_threads(const call *c)
-{
-    cpu_set_t mine;
-    int cores = sched_getaffinity(0, sizeof mine, &mine) ? 1 : CPU_COUNT(&mine);
-    return c->wants_page || c->wants_raw ? cores : 1;
-}
-
 batches *batches_new(call *c, const operands *o, const target *page, const target *raw, int size)
 {
     batches *b = must(calloc(1, sizeof *b));
     *b = (batches){.c = c, .o = o, .page = page, .raw = raw, .size = size};
     group_new(&b->filling, c, size);
     group_new(&b->running, c, size);
-    b->writers = writers_new(writer_threads(c), write_job, b);
+    b->writers = writers_new(c->wants_page || c->wants_raw ? threads_of(&c->o) : 1, write_job, b);
     return b;
 }
 

@@ -1,10 +1,10 @@
 #include "cmd/inputs.h"
 
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "cmd/talk.h"
 #include "src/base/text.h"
@@ -147,6 +147,14 @@ static mv_status load(const inputs *all, const char *path, input *in, mv_error *
     return status;
 }
 
+/* True for a picture in a regular file. Anything else may make its reader wait, so the caller reads it, whom a signal
+ * interrupts. */
+static bool is_plain(const char *path)
+{
+    struct stat st;
+    return !operand_is_ready(path) && strcmp(path, "-") && stat(path, &st) == 0 && S_ISREG(st.st_mode);
+}
+
 static void *reader_main(void *of)
 {
     inputs *all = of;
@@ -158,7 +166,7 @@ static void *reader_main(void *of)
         }
         int i = all->taken++;
         const char *path = all->o->path[i];
-        slot here = {.read = true, .left = operand_is_ready(path) || strcmp(path, "-") == 0};
+        slot here = {.read = true, .left = !is_plain(path)};
         pthread_mutex_unlock(&all->lock);
         if (!here.left)
             here.status = load(all, path, &here.input, &here.error);
@@ -184,14 +192,13 @@ static void one_more_reader(inputs *all)
 inputs *inputs_new(const session *s, const operands *o, input_options how, mv_error *e)
 {
     inputs *all = calloc(1, sizeof *all);
-    cpu_set_t mine;
     if (!all) {
         mv_fail_memory(e, "pictures");
         return NULL;
     }
     all->s = s, all->o = o;
     all->options = (mv_picture_options){.ignore_exif = how.no_exif, .max_pixels = how.max_pixels};
-    all->cores = how.threads ? how.threads : sched_getaffinity(0, sizeof mine, &mine) ? 1 : CPU_COUNT(&mine);
+    all->cores = how.threads;
     pthread_mutex_init(&all->lock, NULL);
     pthread_cond_init(&all->changed, NULL);
     one_more_reader(all);

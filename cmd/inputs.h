@@ -21,7 +21,7 @@ void input_free(input *in);
 typedef struct {
     bool no_exif;
     size_t max_pixels;
-    int threads; /* 0: one for each core */
+    int threads; /* at most 8 are used */
 } input_options;
 
 typedef struct inputs inputs;

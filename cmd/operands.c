@@ -50,6 +50,11 @@ bool operand_is_ready(const char *path)
     return mv_text_ends_in(path, ".npy") || mv_text_ends_in(path, ".safetensors");
 }
 
+int operand_pictures(const operands *o, int i)
+{
+    return o->pictures ? o->pictures[i] : 1;
+}
+
 /* ---- folders */
 
 /* A walk of one operand. */
@@ -156,6 +161,7 @@ void operands_free(operands *o)
     }
     free(o->path);
     free(o->below);
+    free(o->pictures);
     *o = (operands){0};
 }
 
@@ -177,6 +183,8 @@ int operands_drop(operands *o, bool (*drop)(const void *context, const operands 
     for (int i = 0; i < n; i++) {
         if (drop(context, o, i))
             continue;
+        if (o->pictures)
+            o->pictures[kept] = o->pictures[i];
         o->path[kept] = o->path[i];
         o->below[kept++] = o->below[i];
     }

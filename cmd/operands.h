@@ -10,6 +10,7 @@ typedef struct operands {
     int n, room;
     const char **path;
     unsigned short *below; /* where the part below the operand begins: "cat/1.jpg" of "photos/cat/1.jpg" */
+    int *pictures;         /* how many each holds; NULL: one each */
     struct text_block *block;
 } operands;
 
@@ -24,6 +25,9 @@ void operands_shard(operands *o, mv_param_part part);
 
 /* Drops those for which `drop` is true; returns how many. */
 int operands_drop(operands *o, bool (*drop)(const void *context, const operands *o, int i), const void *context);
+
+/* How many pictures the i-th path holds: one, or those of a ready input. */
+int operand_pictures(const operands *o, int i);
 
 /* True for .npy and .safetensors: values that are ready for the network. */
 bool operand_is_ready(const char *path);

@@ -1,6 +1,7 @@
 #include "cmd/options.h"
 
 #include <popt.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -182,17 +183,19 @@ static const mv_param value_output_params[] = {{.name = "output",
                                                {0}};
 static const mv_param json_params[] = {
     {.name = "json", .kind = MV_PARAM_FLAG, .offset = AT(json), .help = "print results as JSON"}, {0}};
+static const mv_param quiet_params[] = {{.name = "quiet",
+                                         .letter = 'q',
+                                         .kind = MV_PARAM_FLAG,
+                                         .offset = AT(quiet),
+                                         .help = "suppress warnings and progress"},
+                                        {0}};
+static const mv_param verbose_params[] = {{.name = "verbose",
+                                           .letter = 'v',
+                                           .kind = MV_PARAM_FLAG,
+                                           .offset = AT(verbose),
+                                           .help = "report what is being done"},
+                                          {0}};
 static const mv_param general_params[] = {
-    {.name = "quiet",
-     .letter = 'q',
-     .kind = MV_PARAM_FLAG,
-     .offset = AT(quiet),
-     .help = "suppress warnings and progress"},
-    {.name = "verbose",
-     .letter = 'v',
-     .kind = MV_PARAM_FLAG,
-     .offset = AT(verbose),
-     .help = "report what is being done"},
     {.name = "help", .letter = 'h', .kind = MV_PARAM_FLAG, .offset = AT(help), .help = "print this help"},
     {.name = "version", .letter = 'V', .kind = MV_PARAM_FLAG, .offset = AT(version), .help = "print the version"},
     {0}};
@@ -213,6 +216,8 @@ static const struct {
                      {TAKES_PAGES, page_params, "Pages"},
                      {TAKES_VALUES, value_output_params, "Output"},
                      {TAKES_JSON, json_params, "General"},
+                     {TAKES_PICTURES, quiet_params, "General"},
+                     {TAKES_WEIGHTS, verbose_params, "General"},
                      {0, general_params, "General"}};
 enum { SHARED_TABLES = sizeof shared_tables / sizeof *shared_tables };
 
@@ -246,6 +251,14 @@ const char *option_name(const mv_param *p, char text[64])
     else
         snprintf(text, 64, "--%s", p->name);
     return text;
+}
+
+int threads_of(const options *o)
+{
+    cpu_set_t mine;
+    if (o->threads)
+        return o->threads;
+    return sched_getaffinity(0, sizeof mine, &mine) ? 1 : CPU_COUNT(&mine);
 }
 
 mv_dtype precision_of(const options *o, mv_dtype otherwise)

@@ -80,6 +80,9 @@ void options_refuse_page(const struct call *c, const char *why);
  * and the base name of `source`. The caller's to free; NULL without memory. */
 char *options_recipe(const struct call *c, const char *source);
 
+/* Threads that --threads allows; one for each core that this process may use if it was not given. */
+int threads_of(const options *o);
+
 /* The type that --precision asks for; `otherwise` if it was not given. */
 mv_dtype precision_of(const options *o, mv_dtype otherwise);
 

@@ -32,6 +32,14 @@ static void read_line(results *r, const char *line, size_t length, int number)
     json_decref(object);
 }
 
+/* True for the beginning of a result: only such a line, which was not finished, is cut off. */
+static bool begins_as_ours(const char *line)
+{
+    static const char begin[] = "{\"image\":";
+    size_t n = strlen(line);
+    return strncmp(line, begin, n < sizeof begin - 1 ? n : sizeof begin - 1) == 0;
+}
+
 void results_read(results *r)
 {
     struct stat st;
@@ -51,6 +59,12 @@ void results_read(results *r)
         read_line(r, line, (size_t)n, number);
         whole += n;
     }
+    bool failed = ferror(in) != 0;
+    if (failed || (n > 0 && !begins_as_ours(line)))
+        die(failed ? EXIT_FAILED : EXIT_MISUSE,
+            "--resume: %s; append to the file that --json wrote, or leave --resume out",
+            failed ? "the file of standard output cannot be read"
+                   : "standard output does not end in a result of an earlier run");
     free(line);
     fclose(in);
     if (whole < st.st_size && (ftruncate(STDOUT_FILENO, whole) || lseek(STDOUT_FILENO, whole, SEEK_SET) < 0))

@@ -23,17 +23,19 @@ static void end_by(int number)
     raise(number);
 }
 
-static void catch (int number)
+static void on_signal(int number)
 {
-    if (caught)
+    if (caught) {
+        mv_output_discard_all();
         end_by(number);
+    }
     caught = number;
 }
 
 void stop_watch(void)
 {
     for (int i = 0; i < SIGNALS; i++) {
-        struct sigaction now, next = {.sa_handler = catch}; /* no SA_RESTART: a read that waits is left */
+        struct sigaction now, next = {.sa_handler = on_signal}; /* no SA_RESTART: a read that waits is left */
         sigemptyset(&next.sa_mask);
         if (sigaction(signals[i], NULL, &now) == 0 && now.sa_handler != SIG_IGN)
             sigaction(signals[i], &next, NULL);

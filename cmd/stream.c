@@ -9,6 +9,7 @@
 #include "cmd/stop.h"
 #include "cmd/talk.h"
 #include "cmd/target.h"
+#include "src/base/text.h"
 #include "src/file/output.h"
 
 typedef struct {
@@ -20,10 +21,38 @@ typedef struct {
     results known; /* what an earlier run has answered */
 } stream;
 
+/* Pictures of the operands before the i-th. */
+static int pictures_before(const operands *o, int i)
+{
+    int n = 0;
+    for (int k = 0; k < i; k++)
+        n += operand_pictures(o, k);
+    return n;
+}
+
 /* ---- before anything runs */
 
 static const char *const page_endings[] = {".png", ".svg", ".pdf", NULL}, *const raw_endings[] = {".npy",
                                                                                                   ".safetensors", NULL};
+
+/* Reads how many pictures each ready input holds. One that cannot be read counts as one, and fails in its turn. */
+static void count_pictures(stream *s)
+{
+    operands *o = &s->o;
+    for (int i = 0; i < o->n; i++) {
+        int pictures, h, w;
+        mv_error e = {0};
+        if (!operand_is_ready(o->path[i]))
+            continue;
+        if (!o->pictures) {
+            o->pictures = must(malloc((size_t)o->n * sizeof *o->pictures));
+            for (int k = 0; k < o->n; k++)
+                o->pictures[k] = 1;
+        }
+        if (!input_size(&s->c->session, o->path[i], &pictures, &h, &w, &e))
+            o->pictures[i] = pictures;
+    }
+}
 
 static void list_pictures(stream *s)
 {
@@ -31,26 +60,16 @@ static void list_pictures(stream *s)
     if (c->operands == 0)
         die(EXIT_MISUSE, "%s: found no picture, expected at least one (mvscope %s --help)", c->command->name,
             c->command->name);
-    c->failed += !operands_of(&s->o, c->operands, c->operand);
+    c->incomplete = !operands_of(&s->o, c->operands, c->operand);
     operands_shard(&s->o, c->o.shard);
-    c->pictures = s->o.n;
+    count_pictures(s);
+    c->pictures = pictures_before(&s->o, s->o.n);
     if (s->o.n == 0) {
         if (c->o.verbose || c->command->takes & TAKES_VALUES) /* a missing output must not surprise */
             warn("--shard %d/%d: this part holds no picture", c->o.shard.i, c->o.shard.n);
         exit(EXIT_DONE);
     }
     c->list = &s->o;
-}
-
-/* Several pictures, or one ready input that holds several. */
-static bool several(const stream *s)
-{
-    int pictures = 1, h, w;
-    mv_error e = {0};
-    if (s->o.n == 1 && operand_is_ready(s->o.path[0]) &&
-        input_size(&s->c->session, s->o.path[0], &pictures, &h, &w, &e))
-        die_of(&e, false);
-    return s->o.n > 1 || pictures > 1;
 }
 
 static void check_targets(stream *s, char suffix[64])
@@ -71,9 +90,9 @@ static void check_targets(stream *s, char suffix[64])
                       .endings = raw_endings,
                       .what = "file"};
     if (c->wants_page)
-        target_check(&s->page, &s->o, several(s));
+        target_check(&s->page, &s->o, c->pictures);
     if (c->wants_raw)
-        target_check(&s->raw, &s->o, several(s));
+        target_check(&s->raw, &s->o, c->pictures);
     if (c->wants_page && s->page.to_stdout && c->o.json)
         die(EXIT_MISUSE, "-o: found '-' with --json, which writes to standard output too");
     if (c->wants_page && !s->page.folder && c->o.format >= 0)
@@ -88,8 +107,8 @@ static void measure(const stream *s)
         int pictures, h, w;
         mv_error e = {0};
         if (input_size(&c->session, s->o.path[i], &pictures, &h, &w, &e))
-            die_of(&e, false);
-        if (i && (h != c->height || w != c->width))
+            continue; /* the picture's own read reports it */
+        if (c->expected && (h != c->height || w != c->width))
             die(EXIT_FAILED, "%s: found an input of %dx%d, expected %dx%d as those before: a %s stacks its pictures",
                 s->o.path[i], h, w, c->height, c->width, c->command->name);
         c->height = h, c->width = w, c->expected += pictures;
@@ -108,9 +127,10 @@ static void check_values(const stream *s)
 static void check_resume(const stream *s)
 {
     const call *c = s->c;
+    if (c->o.resume && s->page.to_stdout)
+        die(EXIT_MISUSE, "--resume: has no effect on a page on standard output");
     if (c->o.resume && !c->wants_page && !c->wants_raw && !c->o.json && !(c->command->takes & TAKES_VALUES))
-        die(EXIT_MISUSE,
-            "--resume: found nothing to go on from, expected pages, or --json appended to a file: >> FILE");
+        die(EXIT_MISUSE, "--resume: found nothing to resume, expected pages, or --json appended to a file: >> FILE");
 }
 
 /* The size of the batch: not more than there are pictures, so that no memory is taken for none. */
@@ -124,25 +144,43 @@ static int batch_size(const stream *s)
 
 static input_options decoding(const call *c)
 {
-    return (input_options){.no_exif = c->o.no_exif, .max_pixels = c->o.max_pixels, .threads = c->o.threads};
+    return (input_options){.no_exif = c->o.no_exif, .max_pixels = c->o.max_pixels, .threads = threads_of(&c->o)};
 }
 
-/* Opens the command; ends the program where that fails, as nothing is open then. */
+/* Do the parameters of the asks fit the network, and their maps the file? */
+static mv_status check_asks(const stream *s, mv_error *e)
+{
+    const call *c = s->c;
+    const mv_preprocess *p = &c->session.config.preprocess;
+    int pictures, h = p->h, w = p->w;
+    if (c->asks == 0)
+        return MV_OK;
+    if (operand_is_ready(s->o.path[0]) && input_size(&c->session, s->o.path[0], &pictures, &h, &w, NULL))
+        return MV_OK; /* the picture's own read reports it */
+    mv_explainer *x = mv_explainer_new(c->ask, c->asks, &c->session.config, h, w, e);
+    int maps = x ? mv_explainer_maps(x) : 0;
+    mv_explainer_free(x);
+    if (x && c->wants_raw && maps != 1 && mv_text_ends_in(c->raw, ".npy"))
+        return mv_fail(
+            e, MV_EINPUT,
+            "%s: found %d maps, expected one, as a .npy holds one array; choose one by the options, or write "
+            "a .safetensors",
+            c->raw, maps);
+    return x ? MV_OK : e->code;
+}
+
+/* Opens the command. Where that fails, nothing stays open and the program ends. */
 static void open_command(stream *s)
 {
     call *c = s->c;
-    mv_error e = {0};
+    mv_error e = {0}, ignored = {0};
     if (c->command->open && c->command->open(c, &e))
         die_of(&e, true);
-    if (c->asks) { /* do the parameters fit the network? */
-        const mv_preprocess *p = &c->session.config.preprocess;
-        int pictures, h = p->h, w = p->w;
-        if (s->o.n && operand_is_ready(s->o.path[0]) && input_size(&c->session, s->o.path[0], &pictures, &h, &w, &e))
-            return; /* it will fail in its turn */
-        mv_explainer *x = mv_explainer_new(c->ask, c->asks, &c->session.config, h, w, &e);
-        if (!x)
-            die_of(&e, true);
-        mv_explainer_free(x);
+    if (check_asks(s, &e)) {
+        c->broken = true;
+        if (c->command->close)
+            c->command->close(c, &ignored);
+        die_of(&e, true);
     }
 }
 
@@ -167,8 +205,7 @@ static bool answered(const stream *s, int operand, int index, int of)
 
 static bool answered_operand(const void *context, const operands *o, int i)
 {
-    (void)o;
-    return answered(context, i, 0, 1);
+    return operand_pictures(o, i) == 1 && answered(context, i, 0, 1);
 }
 
 static void read_operand(stream *s, int i)
@@ -192,10 +229,12 @@ static void read_operand(stream *s, int i)
 static void loop(stream *s)
 {
     call *c = s->c;
+    int passed = c->kept;
     progress_begin("computing");
     for (int i = 0; i < s->o.n && !stop_asked() && !c->broken; i++) {
-        progress_count(c->kept + i, c->pictures);
+        progress_count(passed, c->pictures);
         read_operand(s, i);
+        passed += operand_pictures(&s->o, i);
     }
 }
 
@@ -218,7 +257,7 @@ static int end(stream *s)
         complain("stopped after %d of %d pictures%s", c->kept + c->done + c->failed, c->pictures,
                  goes_on ? "; the same command with --resume goes on from there" : "");
     }
-    return c->failed || c->broken || c->stopped ? EXIT_FAILED : EXIT_DONE;
+    return c->failed || c->broken || c->stopped || c->incomplete ? EXIT_FAILED : EXIT_DONE;
 }
 
 int stream_run(call *c)

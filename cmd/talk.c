@@ -152,6 +152,7 @@ void progress_begin(const char *what)
 void progress_count(int done, int all)
 {
     pthread_mutex_lock(&terminal);
+    done = done < 0 ? 0 : done > all ? all : done;
     if (progress.counting <= 0) {
         progress.counting = now();
         progress.first = done;
@@ -224,6 +225,7 @@ void die(int status, const char *format, ...)
     va_start(args, format);
     say(format, args);
     va_end(args);
+    progress_end();
     mv_output_discard_all();
     exit(status);
 }
@@ -258,7 +260,8 @@ bool talk_results(const char *text, size_t n)
     return good;
 }
 
-int talk_results_failed(int error)
+/* Says why a write of results failed; ends the process by SIGPIPE, quietly, if the reader has left. */
+static int results_failed(int error)
 {
     if (error == EPIPE) {
         signal(SIGPIPE, SIG_DFL);
@@ -273,5 +276,5 @@ int finish(int status)
     bool bad = ferror(stdout) != 0;
     if (fflush(stdout) == 0 && !bad)
         return status;
-    return talk_results_failed(errno ? errno : EIO);
+    return results_failed(errno ? errno : EIO);
 }

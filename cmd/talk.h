@@ -36,9 +36,6 @@ bool talk_results(const char *text, size_t n);
  * the process ends as it does by SIGPIPE. Returns the exit status. */
 int finish(int status);
 
-/* Says why a write of results failed; quietly ends the process by SIGPIPE if the reader has left. */
-int talk_results_failed(int error);
-
 /* ---- progress, on a terminal and without -q alone */
 
 /* From here on the line tells about `what`, a string that outlives it: "loading T". It appears after half a second, at

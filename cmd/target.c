@@ -84,6 +84,9 @@ static void choose_kind(target *t, bool several)
         t->folder = true;
         return;
     }
+    if (n == 0)
+        die(EXIT_MISUSE, "%s: found an empty name, expected a name ending in %s, or a folder", t->option,
+            list_endings(t, endings));
     if (t->may_be_stdout && strcmp(t->out, "-") == 0) {
         if (several)
             die(EXIT_MISUSE, "%s: found '-' for several %ss, expected a folder", t->option, t->what);
@@ -121,7 +124,7 @@ static void check_parent(const target *t)
 
 typedef struct {
     uint64_t hash;
-    int i;
+    int i, index;
 } named;
 
 static int by_hash(const void *a, const void *b)
@@ -130,18 +133,20 @@ static int by_hash(const void *a, const void *b)
     return (x->hash > y->hash) - (x->hash < y->hash);
 }
 
-static void check_collisions(const target *t, const operands *o)
+static void check_collisions(const target *t, const operands *o, int pictures)
 {
-    named *name = must(calloc((size_t)o->n + 1, sizeof *name));
-    for (int i = 0; i < o->n; i++) {
-        char *path = must(target_path(t, o, i, 0, 1));
-        name[i] = (named){mv_text_hash(path), i};
-        free(path);
-    }
-    qsort(name, (size_t)o->n, sizeof *name, by_hash);
-    for (int k = 1; k < o->n; k++)
+    named *name = must(calloc((size_t)pictures + 1, sizeof *name));
+    int n = 0;
+    for (int i = 0; i < o->n; i++)
+        for (int index = 0; index < operand_pictures(o, i); index++) {
+            char *path = must(target_path(t, o, i, index, operand_pictures(o, i)));
+            name[n++] = (named){mv_text_hash(path), i, index};
+            free(path);
+        }
+    qsort(name, (size_t)n, sizeof *name, by_hash);
+    for (int k = 1; k < n; k++)
         if (name[k].hash == name[k - 1].hash) {
-            char *path = must(target_path(t, o, name[k].i, 0, 1));
+            char *path = must(target_path(t, o, name[k].i, name[k].index, operand_pictures(o, name[k].i)));
             int a = name[k].i < name[k - 1].i ? name[k].i : name[k - 1].i, b = name[k].i + name[k - 1].i - a;
             die(EXIT_MISUSE,
                 "%s and %s: both would write %s; name the folder above them, which keeps their paths apart, or write "
@@ -154,7 +159,7 @@ static void check_collisions(const target *t, const operands *o)
 typedef struct {
     dev_t device;
     ino_t inode;
-    int i;
+    int i, index;
 } file_id;
 
 static int by_id(const void *a, const void *b)
@@ -166,36 +171,37 @@ static int by_id(const void *a, const void *b)
 }
 
 /* An output that exists and is one of the inputs would replace it. */
-static void check_inputs(const target *t, const operands *o)
+static void check_inputs(const target *t, const operands *o, int pictures)
 {
-    file_id *there = must(calloc((size_t)o->n + 1, sizeof *there));
+    file_id *there = must(calloc((size_t)pictures + 1, sizeof *there));
     size_t n = 0;
     struct stat st;
-    for (int i = 0; i < (t->folder ? o->n : 1); i++) {
-        char *path = must(target_path(t, o, i, 0, 1));
-        if (stat(path, &st) == 0 && S_ISREG(st.st_mode))
-            there[n++] = (file_id){st.st_dev, st.st_ino, i};
-        free(path);
-    }
+    for (int i = 0; i < (t->folder ? o->n : 1); i++)
+        for (int index = 0; index < operand_pictures(o, i); index++) {
+            char *path = must(target_path(t, o, i, index, operand_pictures(o, i)));
+            if (stat(path, &st) == 0 && S_ISREG(st.st_mode))
+                there[n++] = (file_id){st.st_dev, st.st_ino, i, index};
+            free(path);
+        }
     qsort(there, n, sizeof *there, by_id);
     for (int i = 0; n && i < o->n; i++) {
         if (stat(o->path[i], &st))
             continue;
-        file_id key = {st.st_dev, st.st_ino, 0}, *found = bsearch(&key, there, n, sizeof *there, by_id);
+        file_id key = {.device = st.st_dev, .inode = st.st_ino}, *found = bsearch(&key, there, n, sizeof *there, by_id);
         if (found)
             die(EXIT_MISUSE, "%s: %s is the picture %s, which it would replace", t->option,
-                (char *)must(target_path(t, o, found->i, 0, 1)), o->path[i]);
+                (char *)must(target_path(t, o, found->i, found->index, operand_pictures(o, found->i))), o->path[i]);
     }
     free(there);
 }
 
-void target_check(target *t, const operands *o, bool several)
+void target_check(target *t, const operands *o, int pictures)
 {
-    choose_kind(t, several);
+    choose_kind(t, pictures > 1);
     check_parent(t);
     if (t->to_stdout)
         return;
-    if (t->folder && o->n > 1)
-        check_collisions(t, o);
-    check_inputs(t, o);
+    if (t->folder && pictures > 1)
+        check_collisions(t, o, pictures);
+    check_inputs(t, o, pictures);
 }

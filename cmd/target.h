@@ -27,9 +27,9 @@ typedef struct {
 } target;
 
 /* Checks the target against the rule, against other outputs (two pictures that would write one file) and against the
- * inputs (an output that is an input, also through links). `several`: more than one picture is answered. Ends the
- * program with status 2 for a name that does not fit and 1 for a folder that cannot be written. */
-void target_check(target *t, const operands *o, bool several);
+ * inputs (an output that is an input, also through links). `pictures`: of all operands. Ends the program with status 2
+ * for a name that does not fit and 1 for a folder that cannot be written. */
+void target_check(target *t, const operands *o, int pictures);
 
 /* The file of picture `index` of `of` of operand i. The caller's to free; NULL without memory. */
 char *target_path(const target *t, const operands *o, int i, int index, int of);

@@ -244,6 +244,11 @@ static mv_status open_store(value_file *v, mv_error *e)
         const mv_site *t = &v->sites->site[i];
         if (!mv_pattern_match(v->patterns, t->name))
             continue;
+        if (v->kind == MV_STORE_NPY && v->sites_written)
+            return mv_fail(e, MV_EINPUT,
+                           "-o: found several sites for %s, expected one, as a .npy holds one array; choose one by "
+                           "--site, or write a .npz, a .safetensors or a folder",
+                           o->out);
         s = mv_store_declare(v->store, t->name, t->nd, t->dim, e);
         v->sites_written++;
     }
@@ -329,11 +334,11 @@ mv_status value_file_close(value_file *v, bool *written, mv_error *e)
     if (ended && v->pictures) {
         s = finish(v, e);
         *written = !s;
-    } else if (!ended && v->c->o.resume) {
-        mv_store_suspend(v->store);
-        v->store = NULL;
     }
-    mv_store_discard(v->store);
+    if (v->c->o.resume && (!ended || s)) /* what is there stays for the next run, also after a failure */
+        mv_store_suspend(v->store);
+    else
+        mv_store_discard(v->store);
     forget_images(v);
     free(v->image);
     free(v->known_hash);

@@ -52,10 +52,11 @@ static void work_on(writers *w, slot *s, struct mv_fonts **fonts)
 
 static void print_slot(slot *s)
 {
-    if (s->size && !talk_results(s->text, s->size)) {
-        if (errno != EPIPE)
-            complain("standard output: cannot be written: %s", strerror(errno));
-        stop_results(errno);
+    if (s->size && !stop_results_error() && !talk_results(s->text, s->size)) {
+        int why = errno;
+        stop_results(why);
+        if (why != EPIPE)
+            complain("standard output: cannot be written: %s", strerror(why));
     }
     if (s->error.code)
         complain("%s", s->error.text);

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -107,8 +108,13 @@ static void lists_and_texts_collect(void **s)
     set(&v, "texts", "two,three");
     assert_int_equal(v.texts.n, 2);
     assert_string_equal(v.texts.v[1], "two,three");
-    for (int i = 4; i < MV_PARAM_MOST; i++)
-        assert_string_equal(set(&v, "list", "1"), "");
+    assert_string_equal(set(&v, "list", "12,0"), ""); /* they are there */
+    assert_int_equal(v.list.n, 4);
+    for (int i = 4; i < MV_PARAM_MOST; i++) {
+        char text[8];
+        snprintf(text, sizeof text, "%d", 20 + i);
+        assert_string_equal(set(&v, "list", text), "");
+    }
     assert_string_equal(set(&v, "list", "1"), "list: found more than 64 values");
     assert_int_equal(v.list.n, MV_PARAM_MOST);
 }

@@ -156,9 +156,13 @@ static mv_status add_to_list(mv_param_list *list, const mv_param *p, const char 
             v = -1 - word;
         else if (!whole(item, p->least, p->most, &v))
             return unfit(p, value, place, e);
-        if (list->n == MV_PARAM_MOST)
+        bool known = false;
+        for (int i = 0; i < list->n; i++)
+            known |= list->v[i] == v;
+        if (!known && list->n == MV_PARAM_MOST)
             return mv_fail(e, MV_EINPUT, "%s: found more than %d values", place, MV_PARAM_MOST);
-        list->v[list->n++] = v;
+        if (!known)
+            list->v[list->n++] = v;
         if (!at[n])
             return MV_OK;
         at += n + 1;

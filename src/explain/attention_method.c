@@ -208,21 +208,36 @@ static mv_status add_map(const mv_subject *s, int i, int head, mv_maps *out, mv_
     return MV_OK;
 }
 
-/* Which heads of a block are shown, in the order they were asked for. */
-static mv_status add_block(const mv_subject *s, const mv_attention_params *p, int i, mv_maps *out, mv_error *e)
+/* The k-th head of a block that is shown, in the order they were asked for; a head that is among "all" is shown once.
+ * False past the last. */
+static bool head_at(const mv_attention_params *p, const mv_attention_block *b, int k, int *head)
 {
-    mv_attention_block b = mv_attention_maps_block_at(((const state *)s->own)->maps, i);
-    mv_status status = MV_OK;
-    if (p->head.n == 0)
-        return add_map(s, i, MV_HEAD_MEAN, out, e);
-    for (int k = 0; k < p->head.n && !status; k++) {
-        int head = p->head.v[k];
-        for (int all = 0; head == MV_HEAD_EACH && all < b.heads && !status; all++)
-            status = add_map(s, i, all, out, e);
-        if (head != MV_HEAD_EACH)
-            status = add_map(s, i, head, out, e);
+    bool all = false;
+    for (int i = 0; i < p->head.n; i++)
+        all |= p->head.v[i] == MV_HEAD_EACH;
+    *head = MV_HEAD_MEAN;
+    if (p->head.n == 0 || b->block == MV_BLOCK_ROLLOUT)
+        return k == 0;
+    for (int i = 0; i < p->head.n; i++) {
+        int n = p->head.v[i] == MV_HEAD_EACH ? b->heads : all && p->head.v[i] >= 0 ? 0 : 1;
+        *head = n == 1 && p->head.v[i] != MV_HEAD_EACH ? p->head.v[i] : k;
+        if (k < n)
+            return true;
+        k -= n;
     }
-    return status;
+    return false;
+}
+
+static int count_maps(const void *own, const void *params)
+{
+    const state *s = own;
+    int n = 0, head;
+    for (int i = 0; i < mv_attention_maps_count(s->maps); i++) {
+        mv_attention_block b = mv_attention_maps_block_at(s->maps, i);
+        for (int k = 0; (b.block == MV_BLOCK_ROLLOUT) == s->rollout && head_at(params, &b, k, &head); k++)
+            n++;
+    }
+    return n;
 }
 
 static mv_status explain(const mv_subject *s, const void *params, mv_maps *out, mv_error *e)
@@ -230,9 +245,10 @@ static mv_status explain(const mv_subject *s, const void *params, mv_maps *out, 
     const state *own = s->own;
     mv_status status = MV_OK;
     for (int i = 0; i < mv_attention_maps_count(own->maps) && !status; i++) {
-        bool rollout = mv_attention_maps_block_at(own->maps, i).block == MV_BLOCK_ROLLOUT;
-        if (rollout == own->rollout)
-            status = add_block(s, params, i, out, e);
+        mv_attention_block b = mv_attention_maps_block_at(own->maps, i);
+        int head;
+        for (int k = 0; (b.block == MV_BLOCK_ROLLOUT) == own->rollout && head_at(params, &b, k, &head) && !status; k++)
+            status = add_map(s, i, head, out, e);
     }
     return status;
 }
@@ -249,5 +265,6 @@ const mv_method mv_method_attention = {
     .open = open_maps,
     .probe = probe_of,
     .close = close_maps,
+    .count = count_maps,
     .explain = explain,
 };

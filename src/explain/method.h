@@ -54,6 +54,8 @@ typedef struct {
     mv_status (*open)(void **own, const void *params, const mv_config *config, int h, int w, mv_error *e);
     mv_probe *(*probe)(void *own); /* borrowed; the driver sets `next` */
     void (*close)(void *own);
+    /* The number of maps that `explain` makes of one picture; NULL: one. */
+    int (*count)(const void *own, const void *params);
     /* Appends the maps of one picture and class to `out`. On failure what was appended is the caller's to free. */
     mv_status (*explain)(const mv_subject *s, const void *params, mv_maps *out, mv_error *e);
 } mv_method;

@@ -177,6 +177,16 @@ mv_probe *mv_explainer_probe(mv_explainer *x)
     return x->probe;
 }
 
+int mv_explainer_maps(const mv_explainer *x)
+{
+    int n = 0;
+    for (int i = 0; i < x->n; i++) {
+        const opened *o = &x->ask[i];
+        n += o->ask->method->count ? o->ask->method->count(o->own, o->params) : 1;
+    }
+    return n;
+}
+
 void mv_explainer_clear(mv_explainer *x)
 {
     if (x->trace)

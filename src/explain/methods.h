@@ -45,6 +45,9 @@ void mv_explainer_free(mv_explainer *x);
 
 mv_probe *mv_explainer_probe(mv_explainer *x); /* the head of its chain; NULL: it needs none. Borrowed */
 
+/* The number of maps that all asks together make of one picture. */
+int mv_explainer_maps(const mv_explainer *x);
+
 /* Forgets the values of the last batch. */
 void mv_explainer_clear(mv_explainer *x);
 

@@ -1,6 +1,6 @@
 /* The inside of a set text, for the canvas that draws it. */
-#ifndef MV_TEXT_H
-#define MV_TEXT_H
+#ifndef MV_SET_TEXT_H
+#define MV_SET_TEXT_H
 
 #include <pango/pango.h>
 #include <stdbool.h>
