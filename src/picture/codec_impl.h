@@ -35,7 +35,7 @@ typedef struct {
 
 struct mv_codec {
     const char *name;                              /* "PNG" */
-    const char *endings[4];                        /* of file names, lower case: ".png"; NULL ends the list */
+    const char *endings[5];                        /* of file names, lower case: ".png"; at most 4, NULL after them */
     bool (*is)(const uint8_t *bytes, size_t size); /* recognises a file by its first bytes */
     /* Sets w and h, by mv_encoded_set_size, and what else follows `codec`. MV_EINPUT if the file is cut short, damaged
      * or too large. On failure `clean` is NULL. */
