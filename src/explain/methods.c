@@ -193,24 +193,27 @@ void mv_explainer_clear(mv_explainer *x)
         mv_trace_clear(x->trace);
 }
 
-/* The class of rank 0 or 1 by its logit; equal logits in the order of classes. */
-static int ranked(const float *logits, int classes, int rank)
+/* The class of rank k by its logit, equal logits in the order of classes; MV_MAP_NONE past the last. */
+static int ranked(const float *logits, int classes, int k)
 {
-    int best = 0, second = -1;
-    for (int i = 1; i < classes; i++)
-        if (logits[i] > logits[best]) {
-            second = best;
-            best = i;
-        } else if (second < 0 || logits[i] > logits[second])
-            second = i;
-    return rank == 0 ? best : second;
+    int found = -1;
+    for (int rank = 0; rank <= k; rank++) {
+        int before = found;
+        found = MV_MAP_NONE;
+        for (int i = 0; i < classes; i++) {
+            bool left = rank == 0 || logits[i] < logits[before] || (logits[i] == logits[before] && i > before);
+            if (left && (found < 0 || logits[i] > logits[found]))
+                found = i;
+        }
+        if (found < 0)
+            break;
+    }
+    return found;
 }
 
 static int class_of(int wanted, const float *logits, int classes)
 {
-    if (wanted == MV_CLASS_TOP || wanted == MV_CLASS_SECOND)
-        return ranked(logits, classes, wanted == MV_CLASS_SECOND);
-    return wanted;
+    return wanted <= MV_CLASS_TOP ? ranked(logits, classes, MV_CLASS_TOP - wanted) : wanted;
 }
 
 mv_status mv_explainer_explain(mv_explainer *x, int ask, const mv_model *model, int picture, const float *logits,

@@ -19,16 +19,14 @@ const mv_method *mv_method_at(int i);                /* in the order of the list
 const mv_method *mv_method_lookup(const char *name); /* NULL when there is none */
 
 /* Classes that are known only after the forward pass. */
-enum {
-    MV_CLASS_TOP = -2,   /* the class with the greatest logit */
-    MV_CLASS_SECOND = -3 /* the one after it; a method that is asked for it in a network of one class gives no map */
-};
+#define MV_CLASS_RANK(k) (-100 - (k)) /* number k by its logit, from 0; past the last class: no map */
+enum { MV_CLASS_TOP = MV_CLASS_RANK(0), MV_CLASS_SECOND = MV_CLASS_RANK(1) };
 
 /* One question: a method with its parameters, for a class. */
 typedef struct {
     const mv_method *method;
     const void *params;  /* a struct of method->size bytes, borrowed; NULL: the defaults of its table */
-    int class_, against; /* a class number, MV_CLASS_TOP, MV_CLASS_SECOND, or MV_MAP_NONE */
+    int class_, against; /* a class number, MV_CLASS_RANK(k), or MV_MAP_NONE */
 } mv_ask;
 
 typedef struct mv_explainer mv_explainer;
