@@ -100,6 +100,10 @@ compare() { # WHAT FILE EXPECTATION...
     [ -n "$any" ] || ((i >= ${#lines[@]})) || echo "$what, line $((i + 1)), not expected: ${lines[i]}"
 }
 
+# The names of the commands, one a line; also for cases
+commands() { mvscope --help | sed -n '/^Commands/,/^$/s/^  \([a-z0-9-]*\) .*/\1/p'; }
+export -f commands
+
 # Runs one command in $tmp/case, checks its expectations and prints what is wrong.
 check_command() { # COMMAND EXPECTATION...
     local command=$1 e status=0 want=0 out=() err=() new=() jq=() before after path glob known
@@ -185,8 +189,6 @@ run_file() { # FILE
 }
 
 # ---- the manuals
-
-commands() { mvscope --help | sed -n '/^Commands/,/^$/s/^  \([a-z]*\) .*/\1/p'; }
 
 # Prints a page as plain text
 man_text() { # PAGE
