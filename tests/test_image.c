@@ -382,7 +382,7 @@ static void test_names_and_formats(void **state)
     assert_false(mv_picture_has_ending("png"));
     assert_false(mv_picture_has_ending(""));
     char text[MV_PICTURE_FORMATS];
-    assert_string_equal(mv_picture_formats(text), "PNG, JPEG, GIF, BMP, PNM, TGA");
+    assert_non_null(strstr(mv_picture_formats(text), "PNG, JPEG, GIF, "));
 }
 
 int main(void)

@@ -54,7 +54,7 @@ static void test_no_pictures(void **state)
     not_loaded(path, NULL, MV_EINPUT, "is empty, expected a picture");
     static const char page[] = "<!DOCTYPE html>\n<html><body>404 Not Found</body></html>\n";
     written(path, page, sizeof page - 1);
-    not_loaded(path, NULL, MV_EINPUT, "is no picture of a known format, expected PNG, JPEG, GIF, BMP, PNM, TGA");
+    not_loaded(path, NULL, MV_EINPUT, "is no picture of a known format, expected PNG, JPEG, GIF, ");
     written(path, "BMW drives", 10);
     not_loaded(path, NULL, MV_EINPUT, "is no picture of a known format");
     written(path, "\x89PNG", 4);
