@@ -1,5 +1,6 @@
 #include "cmd/page_file.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -89,6 +90,18 @@ static void add_note(recipe *r, const char *key, const char *value)
         r->note[r->notes++] = (mv_note){key, value};
 }
 
+/* "-3.9 to 12.5": of all maps of the picture, as drawn */
+static void range_of(recipe *r, const call *c, const shot *t)
+{
+    double lo = INFINITY, hi = -INFINITY;
+    for (int a = 0; a < c->asks; a++)
+        for (int i = 0; i < t->maps[a].n; i++) {
+            lo = fmin(lo, (double)t->maps[a].map[i].lo);
+            hi = fmax(hi, (double)t->maps[a].map[i].hi);
+        }
+    snprintf(r->range, sizeof r->range, "%.9g to %.9g", lo, hi);
+}
+
 static mv_status recipe_of(recipe *r, const call *c, const shot *t, const page_words *w, mv_error *e)
 {
     const session *s = &c->session;
@@ -98,7 +111,7 @@ static mv_status recipe_of(recipe *r, const call *c, const shot *t, const page_w
     snprintf(r->model, sizeof r->model, "model %s %.6s", s->name, s->hash);
     session_pipeline(s, r->pipeline);
     snprintf(r->device, sizeof r->device, "%s %s", session_precision(s), session_device(s));
-    snprintf(r->range, sizeof r->range, "%.9g to %.9g", w->lo, w->hi);
+    range_of(r, c, t);
     add_item(r, r->command);
     add_item(r, r->model);
     add_item(r, w->method);

@@ -10,7 +10,6 @@
 typedef struct {
     const char *title, *subtitle;
     const char *method; /* "attention rows": for the recipe */
-    double lo, hi;      /* the range of the values, for the text chunks */
 } page_words;
 
 /* Ends the program with status 2 for a look that has no effect: a colour table on this kind of page, a zoom on .svg or

@@ -30,12 +30,12 @@ mv_status reply_print(json_t *value, FILE *out, const char *place, mv_error *e)
 
 bool reply_set(json_t *object, const char *key, json_t *value)
 {
-    return value && object && json_object_set_new(object, key, value) == 0;
+    return json_object_set_new(object, key, value) == 0;
 }
 
 bool reply_append(json_t *list, json_t *value)
 {
-    return value && list && json_array_append_new(list, value) == 0;
+    return json_array_append_new(list, value) == 0;
 }
 
 static json_t *number_or(int n, int special, const char *word)
@@ -67,6 +67,19 @@ json_t *reply_map(const mv_map *m)
     if (good)
         return o;
     json_decref(o);
+    return NULL;
+}
+
+json_t *reply_maps(const call *c, const shot *t)
+{
+    json_t *line = reply_new(c, t), *list = json_array();
+    bool good = list != NULL;
+    for (int a = 0; a < c->asks && good; a++)
+        for (int i = 0; i < t->maps[a].n && good; i++)
+            good = reply_append(list, reply_map(&t->maps[a].map[i]));
+    if (reply_set(line, "maps", list) && good)
+        return line;
+    json_decref(line);
     return NULL;
 }
 

@@ -14,6 +14,9 @@
  */
 json_t *reply_new(const call *c, const shot *t);
 
+/* The same with "maps": the list of the maps of all asks. */
+json_t *reply_maps(const call *c, const shot *t);
+
 /* Prints a value as one line, and takes it; NULL, a value that could not be built, is an error. `place` names it. */
 mv_status reply_print(json_t *value, FILE *out, const char *place, mv_error *e);
 

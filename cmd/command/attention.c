@@ -1,5 +1,4 @@
 /* attention: where self-attention looks, per level, block, head and query, as pages, tables and numbers. */
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -71,22 +70,6 @@ static const char *subtitle_of(const call *c, const shot *t, char subtitle[400])
 
 /* ---- results */
 
-static mv_status print_json(const call *c, const shot *t, mv_error *e)
-{
-    json_t *list = json_array(), *line = reply_new(c, t);
-    bool good = list && line;
-    for (int i = 0; i < t->maps->n && good; i++)
-        good = reply_append(list, reply_map(&t->maps->map[i]));
-    if (good && reply_set(line, "maps", json_incref(list)))
-        json_decref(list);
-    else {
-        json_decref(list);
-        json_decref(line);
-        line = NULL;
-    }
-    return reply_print(line, t->out, t->name, e);
-}
-
 static mv_status draw(const call *c, const shot *t, mv_error *e)
 {
     const own *o = c->own;
@@ -96,11 +79,7 @@ static mv_status draw(const call *c, const shot *t, mv_error *e)
                                  : shows_all_heads(o) ? "Every head"
                                                       : "Chosen heads",
                         .subtitle = subtitle_of(c, t, subtitle),
-                        .method = o->method.rollout ? "attention rollout" : "attention rows",
-                        .lo = INFINITY,
-                        .hi = -INFINITY};
-    for (int i = 0; i < t->maps->n; i++)
-        words.lo = fmin(words.lo, (double)t->maps->map[i].lo), words.hi = fmax(words.hi, (double)t->maps->map[i].hi);
+                        .method = o->method.rollout ? "attention rollout" : "attention rows"};
     mv_attention_content rows = {t->image, t->maps->map, t->maps->n, o->shared_scale};
     mv_heads_content thumbnails = {t->image, t->maps->map, t->maps->n};
     mv_status status = page_write(c, t, heads ? &mv_page_heads : &mv_page_attention, &words,
@@ -141,7 +120,7 @@ static mv_status picture(const call *c, const shot *t, mv_error *e)
     if (c->wants_raw && maps_write(t->raw, t->maps, o->method.query, e))
         return e->code;
     if (c->o.json) {
-        if (print_json(c, t, e))
+        if (reply_print(reply_maps(c, t), t->out, t->name, e))
             return e->code;
     } else if (!page_is_stdout(c)) {
         if (c->pictures > 1 || t->of > 1)

@@ -110,10 +110,7 @@ static mv_status draw(const call *c, const shot *t, const answer *sorted, mv_err
     for (int a = 0; a < c->asks; a++)
         for (int i = 0; i < t->maps[a].n && maps < CALL_ASKS; i++)
             evidence[maps++] = t->maps[a].map[i];
-    page_words words = {
-        .title = finding(c, sorted, title), .subtitle = subtitle, .method = method, .lo = INFINITY, .hi = -INFINITY};
-    for (int i = 0; i < maps; i++)
-        words.lo = fmin(words.lo, (double)evidence[i].lo), words.hi = fmax(words.hi, (double)evidence[i].hi);
+    page_words words = {.title = finding(c, sorted, title), .subtitle = subtitle, .method = method};
     if (classes > 1)
         snprintf(subtitle, sizeof subtitle, "%.1f %% sure, %.1f logits ahead of %s  \xc2\xb7  %.200s",
                  100 * sorted[0].probability, sorted[0].logit - sorted[1].logit,
