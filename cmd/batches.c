@@ -29,7 +29,7 @@ struct batches {
     writers *writers;
     int size, h, w; /* pictures in a batch, all of one size */
     group filling, running;
-    float *planes; /* of the group that fills; the device has its own copy of the one that runs */
+    float *planes; /* of the group being filled; the device has its own copy of the one that runs */
     mv_explainer *explainer;
     mv_run *run;
     int failed; /* besides what the writers count */
@@ -127,7 +127,7 @@ static void group_new(group *g, const call *c, int size)
                  .logits = must(malloc((size_t)size * (size_t)c->session.config.classes * sizeof(float)))};
 }
 
-/* Complains of each picture of the group and forgets them. */
+/* Reports the failure for each picture of the group, and empties the group. */
 static void fail_group(batches *b, group *g, const mv_error *e)
 {
     for (int i = 0; i < g->n; i++) {
@@ -166,7 +166,7 @@ static mv_status answer(batches *b, const group *g, int i, mv_error *e)
     return MV_OK;
 }
 
-/* Tells the command about the whole batch; a failure there ends the run. */
+/* Calls command.batch for the whole group. A failure ends the run. */
 static mv_status end_batch(batches *b, const group *g, mv_error *e)
 {
     call *c = b->c;
@@ -237,7 +237,7 @@ static mv_status prepare_run(batches *b, mv_error *e)
     return b->run ? MV_OK : e->code;
 }
 
-/* Starts the group that has filled up; on a GPU it runs while the next one is read. */
+/* Starts the group that was filled. On a GPU it runs while the next one is read. */
 static void flush(batches *b)
 {
     mv_error e = {0};
@@ -277,7 +277,7 @@ static mv_status show_ready(const session *s, const input *in, int index, mv_ima
     return status;
 }
 
-/* Room for the planes of a batch of this size; what fills up with another one goes first. */
+/* Allocates the planes of a batch for this input size. A group of another size is run first. */
 static mv_status make_room(batches *b, const input *in, mv_error *e)
 {
     if (b->filling.n && (b->h != in->h || b->w != in->w))
@@ -292,7 +292,7 @@ static mv_status make_room(batches *b, const input *in, mv_error *e)
     return MV_OK;
 }
 
-/* One picture of an input joins the group that fills up. */
+/* Adds one picture of an input to the group being filled. */
 static mv_status enqueue(batches *b, int operand, input *in, int index, mv_error *e)
 {
     if (make_room(b, in, e))

@@ -15,11 +15,11 @@ typedef struct batches batches;
  * without memory: call it before any output is open. */
 batches *batches_new(call *c, const operands *o, const target *page, const target *raw, int size);
 
-/* Adds picture `index` of an input, and takes its image. A full batch is run. A picture that fails is complained of and
- * counted. True if a batch runs meanwhile, on a GPU: the next ones are waited for. */
+/* Adds picture `index` of an input and takes its image. Runs the batch when it is full. Reports and counts a picture
+ * that fails. Returns true while a batch is running on a GPU: the next pictures are waited for. */
 bool batches_add(batches *b, int operand, input *in, int index);
 
-/* Complains of an operand that could not be read, in its turn, and counts it. */
+/* Reports an operand that could not be read, in picture order, and counts it. */
 void batches_fail(batches *b, const mv_error *e);
 
 /* Runs what is left (unless `drop`), waits for the batch that runs and for the writers, and frees. Returns how many

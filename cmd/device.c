@@ -9,8 +9,7 @@
 #include "cmd/talk.h"
 #include "src/device/cpu.h"
 
-/* Without a plug-in, this is a program for the CPU; without a driver, this is a machine without a GPU. Neither deserves
- * a warning. */
+/* A missing plug-in or driver is normal, so neither causes a warning. */
 typedef enum { AVAILABLE, NOT_INSTALLED, NO_DRIVER, FAULTY } plugin_state;
 
 static plugin_state find_plugin(const mv_plugin **plugin, mv_error *e)
@@ -126,7 +125,7 @@ mv_backend *device_chosen(const options *o, bool *gpu)
         if (b)
             return b;
         if (state == NO_DRIVER ? o->verbose : state != NOT_INSTALLED)
-            warn("%s; going on with the CPU", e.text);
+            warn("%s; using the CPU instead", e.text);
     }
     return device_cpu(o);
 }

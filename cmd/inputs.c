@@ -117,7 +117,7 @@ mv_status input_size(const session *s, const char *path, int *pictures, int *h, 
 enum { READERS = 8, AHEAD = 2 * READERS };
 
 typedef struct {
-    bool read, left; /* left: it is read when its turn comes */
+    bool read, left; /* left: the caller reads it, in order */
     mv_status status;
     mv_error error;
     input input;

@@ -1,5 +1,5 @@
 /* Reads the inputs that operands name: pictures, which are decoded and cut to size, and ready .npy and .safetensors
- * inputs. Threads read ahead, as decoding takes longer than what a GPU does with a picture.
+ * inputs. Threads read ahead, because decoding is slower than a GPU.
  */
 #ifndef INPUTS_H
 #define INPUTS_H

@@ -104,7 +104,7 @@ static void walk(walker *w, const char *folder, int depth)
     enum { DEEPEST = 64 };
     struct dirent **entry;
     if (depth > DEEPEST) {
-        complain("%s: lies %d folders deep, expected at most %d: passed over", folder, depth, DEEPEST);
+        complain("%s: lies %d folders deep, expected at most %d; it is skipped", folder, depth, DEEPEST);
         w->complete = false;
         return;
     }

@@ -15,7 +15,7 @@ typedef struct operands {
 } operands;
 
 /* Folders give the pictures and ready inputs in them and below, sorted by name; a folder that was walked already is
- * passed over. Returns false after a complaint about a folder that could not be read; the rest is listed all the same.
+ * skipped. Returns false after a complaint about a folder that could not be read; the rest is listed all the same.
  * Ends the program where a folder holds nothing. */
 bool operands_of(operands *o, int n, const char *const *words);
 void operands_free(operands *o);

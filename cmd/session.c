@@ -76,7 +76,7 @@ void session_load(session *s, const options *o)
     mv_error e = {0};
     if (!s->checkpoint)
         die(EXIT_FAILED,
-            "-m %s: a variant's name brings no weights and works with info and sites alone; give -m its checkpoint, a "
+            "-m %s: a variant's name has no weights and works only with info and sites; give -m its checkpoint, a "
             ".safetensors file or a folder with model.safetensors and config.json",
             o->model);
     bool may_fall_back;
@@ -85,7 +85,7 @@ void session_load(session *s, const options *o)
     s->backend = device_chosen(o, &may_fall_back);
     s->model = mv_model_new(&s->config, s->backend, mv_checkpoint_source(s->checkpoint), &e);
     if (!s->model && may_fall_back && (e.code == MV_ENOMEM || e.code == MV_EDEVICE)) {
-        warn("%s; going on with the CPU", e.text);
+        warn("%s; using the CPU instead", e.text);
         s->backend->free(s->backend);
         e = (mv_error){0};
         s->backend = device_cpu(o);

@@ -133,7 +133,7 @@ static void check_resume(const stream *s)
         die(EXIT_MISUSE, "--resume: found nothing to resume, expected pages, or --json appended to a file: >> FILE");
 }
 
-/* The size of the batch: not more than there are pictures, so that no memory is taken for none. */
+/* The batch size, at most the number of pictures, so that no unused memory is allocated. */
 static int batch_size(const stream *s)
 {
     for (int i = 0; i < s->o.n; i++)

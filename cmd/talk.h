@@ -38,8 +38,8 @@ int finish(int status);
 
 /* ---- progress, on a terminal and without -q alone */
 
-/* From here on the line tells about `what`, a string that outlives it: "loading T". It appears after half a second, at
- * most ten times a second. */
+/* Shows `what` ("loading T") in the progress line until the next call; the string must stay valid. The line appears
+ * after half a second and is redrawn at most ten times a second. */
 void progress_begin(const char *what);
 
 /* `done` of `all` pictures; the rate counts from the first call. */

@@ -22,7 +22,7 @@ struct value_file {
     const char *patterns;
     const mv_sites *sites;
     int sites_written, expected; /* expected: pictures of all operands */
-    int images, room, pictures;  /* that came */
+    int images, room, pictures;  /* received so far: operands, and their pictures */
     image *image;
     int known;
     uint64_t *known_hash; /* of the pictures that an earlier run has written, sorted */

@@ -14,7 +14,7 @@ enum { THREADS = 8, ROOM = 4 * THREADS };
 
 typedef enum { EMPTY, WAITING, WORKING, DONE } state;
 
-/* One place of the queue: a job, then what came of it. */
+/* A queue entry: a job and its result. */
 typedef struct {
     state state;
     void *job; /* NULL: a complaint alone, whose text is in error */
@@ -33,7 +33,7 @@ struct writers {
     bool printing, closing; /* printing: a thread prints results, in order */
     int failed, threads;
     pthread_t thread[THREADS];
-    struct mv_fonts *fonts; /* of the caller, where there is no thread */
+    struct mv_fonts *fonts; /* used when no thread could be started */
 };
 
 /* Works on the job in `s`, which is this thread's until it is DONE. */
@@ -94,7 +94,7 @@ static void *writer_main(void *of)
             break;
         slot *s = &w->slot[w->taken++ % ROOM];
         if (s->state != WAITING)
-            continue; /* a complaint, which is done already, or a job that was taken in the place of one */
+            continue; /* already done: a report without a job, or a job taken earlier through a reused entry */
         s->state = WORKING;
         pthread_mutex_unlock(&w->lock);
         work_on(w, s, &fonts);

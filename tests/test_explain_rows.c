@@ -133,22 +133,6 @@ static void windows_cover_every_cell_once(void **s)
         }
 }
 
-static void pixels_lie_in_their_cells(void **s)
-{
-    (void)s;
-    mv_grid g = grid_at(2, 3); /* 97 x 131 */
-    int y = -1, x = -1;
-    mv_error e = {0};
-    assert_int_equal(mv_grid_cell_at_pixel(&g, 0, 31, &y, &x, NULL), MV_OK);
-    assert_true(y == 0 && x == 0);
-    assert_int_equal(mv_grid_cell_at_pixel(&g, 96, 130, &y, &x, NULL), MV_OK);
-    assert_true(y == g.h - 1 && x == g.w - 1);
-    assert_int_equal(mv_grid_cell_at_pixel(&g, 97, 0, &y, &x, &e), MV_EINPUT);
-    assert_non_null(strstr(e.text, "97,131"));
-    assert_int_equal(mv_grid_cell_at_pixel(&g, 0, -1, &y, &x, NULL), MV_EINPUT);
-    assert_int_equal(mv_grid_cell_at_pixel(&g, 0, 131, &y, &x, NULL), MV_EINPUT);
-}
-
 /* ---- rows */
 
 /* Queries of a grid: pooled, received, its first and its last cell. */
@@ -354,7 +338,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(grids_equal_the_network),
         cmocka_unit_test(windows_cover_every_cell_once),
-        cmocka_unit_test(pixels_lie_in_their_cells),
         cmocka_unit_test(even_attention_is_one_everywhere),
         cmocka_unit_test(shares_and_padding_make_the_whole),
         cmocka_unit_test(pooled_and_received_differ_by_windows_alone),

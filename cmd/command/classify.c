@@ -88,7 +88,7 @@ static void print_table(const call *c, const shot *t, const answer *sorted, int 
 
 /* ---- the page */
 
-/* "Church": the beginning of the title of the map that compares two classes, or the name alone. */
+/* The class name with a capital first letter: "Church". */
 static const char *finding(const call *c, const answer *sorted, char text[120])
 {
     char name[24];

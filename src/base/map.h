@@ -25,7 +25,7 @@ enum {
 typedef struct {
     const char *name; /* in captions and tables: "entropy", "reach" */
     const char *key;  /* in JSON and metadata: "entropy", "reach_px" */
-    const char *unit; /* behind the number: "of 1", "px", "" */
+    const char *unit; /* after the number: "of 1", "px", "" */
     int digits;       /* after the point, in captions */
     double value;     /* NaN: not defined for this map; "-" in tables, left out elsewhere */
 } mv_figure;

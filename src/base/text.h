@@ -26,7 +26,7 @@ int mv_text_distance(const char *word, size_t n, const char *text);
  * half of its letters. Points into `words`; NULL if there is none. */
 const char *mv_text_nearest(const char *word, int n, const char *const words[]);
 
-/* FNV-1a, 64 bits: tells names apart in lists that are too long to keep as texts. */
+/* FNV-1a, 64 bits, for sets of names that are too large to store. */
 uint64_t mv_text_hash(const char *text);
 
 /* Compares two hashes for qsort and bsearch. */

@@ -20,7 +20,7 @@ typedef enum { MV_QUERY_POOLED, MV_QUERY_RECEIVED, MV_QUERY_CELL } mv_query_kind
 
 typedef struct {
     mv_query_kind kind;
-    int y, x; /* MV_QUERY_CELL: in cells of the level itself; mv_grid_cell_at_pixel converts a pixel */
+    int y, x; /* MV_QUERY_CELL: in cells of the level itself */
 } mv_query;
 
 /* MV_EINPUT, with the size of the grid, for a cell outside it. */

@@ -308,11 +308,6 @@ const char *mv_safetensors_file(const mv_safetensors *st)
     return st->file;
 }
 
-size_t mv_safetensors_size(const mv_safetensors *st)
-{
-    return st->size;
-}
-
 int mv_safetensors_count(const mv_safetensors *st)
 {
     return st->count;

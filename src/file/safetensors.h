@@ -34,7 +34,6 @@ mv_safetensors *mv_safetensors_of(const void *bytes, size_t size, const char *na
 void mv_safetensors_close(mv_safetensors *st); /* NULL is fine */
 
 const char *mv_safetensors_file(const mv_safetensors *st); /* the name given at opening */
-size_t mv_safetensors_size(const mv_safetensors *st);      /* bytes of the whole file */
 
 /* Tensors sorted by name (bytewise), 0 <= i < count, including those of unknown type. */
 int mv_safetensors_count(const mv_safetensors *st);

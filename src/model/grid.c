@@ -60,13 +60,3 @@ mv_status mv_grid_stitch(mv_map *out, const mv_grid *g, const double *tokens, mv
     mv_map_range(out);
     return MV_OK;
 }
-
-mv_status mv_grid_cell_at_pixel(const mv_grid *g, int y, int x, int *cell_y, int *cell_x, mv_error *e)
-{
-    if (y < 0 || x < 0 || y >= g->picture_h || x >= g->picture_w)
-        return mv_fail(e, MV_EINPUT, "pixel %d,%d: is outside of the network's input, expected Y,X below %d,%d", y, x,
-                       g->picture_h, g->picture_w);
-    *cell_y = y / g->cell;
-    *cell_x = x / g->cell;
-    return MV_OK;
-}

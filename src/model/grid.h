@@ -44,10 +44,4 @@ void mv_grid_extent(const mv_grid *g, int n, int *rows, int *columns);
  * to mv_map_free; its range is set. */
 mv_status mv_grid_stitch(mv_map *out, const mv_grid *g, const double *tokens, mv_error *e);
 
-/* ---- any level */
-
-/* The cell that contains pixel (y, x) of the network's input; MV_EINPUT, which says the input's size, if there is
- * none. */
-mv_status mv_grid_cell_at_pixel(const mv_grid *g, int y, int x, int *cell_y, int *cell_x, mv_error *e);
-
 #endif

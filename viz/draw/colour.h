@@ -40,9 +40,6 @@ typedef enum {
     MV_SCALE_LOG   /* three decades below hi; what is lower is drawn as the lowest */
 } mv_scale_kind;
 
-/* The scale of this name: "auto", "linear", "sqrt" or "log". MV_EINPUT, with these names, for any other. */
-mv_status mv_scale_kind_of(mv_scale_kind *out, const char *name, mv_error *e);
-
 /* The name of the i-th kind; NULL past the last one. For help and completion. Static. */
 const char *mv_scale_kind_at(int i);
 

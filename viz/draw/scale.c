@@ -14,16 +14,6 @@ enum { LOG_DECADES = 3, MOST_STEPS = 7 };
 
 static const char *const kind_names[] = {"auto", "linear", "sqrt", "log"};
 
-mv_status mv_scale_kind_of(mv_scale_kind *out, const char *name, mv_error *e)
-{
-    for (int i = 0; name && i < (int)(sizeof kind_names / sizeof *kind_names); i++)
-        if (strcmp(kind_names[i], name) == 0) {
-            *out = (mv_scale_kind)i;
-            return MV_OK;
-        }
-    return mv_fail(e, MV_EINPUT, "colour scale: found '%.40s', expected auto, linear, sqrt or log", name ? name : "");
-}
-
 const char *mv_scale_kind_at(int i)
 {
     return i >= 0 && i < (int)(sizeof kind_names / sizeof *kind_names) ? kind_names[i] : NULL;
