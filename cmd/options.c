@@ -378,12 +378,6 @@ void options_refuse_page(const call *c, const char *why)
 
 static void refuse_without_effect(const call *c)
 {
-    char name[64];
-    for (int i = 0; i < c->given.n; i++) {
-        const char *needs = c->given.item[i].param->needs;
-        if (needs && !options_given(c, needs))
-            die(EXIT_MISUSE, "%s: has no effect without --%s", option_name(c->given.item[i].param, name), needs);
-    }
     if (c->command->pages_need && !options_given(c, c->command->pages_need)) {
         char why[64];
         snprintf(why, sizeof why, "without --%s", c->command->pages_need);

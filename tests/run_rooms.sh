@@ -94,6 +94,9 @@ done <<<"$libraries"
 say "no file is longer than $LONGEST lines" "$(wc -l $(grep -E '^(src|viz|cmd|cuda)/' <<<"$files") |
     awk -v most=$LONGEST '$2 != "total" && $1 > most { print $2 ": has " $1 " lines" }')"
 
+# Two headers with one guard cannot be included together.
+say "no two headers share a guard" "$(grep -hE '^#ifndef [A-Z0-9_]+_H$' $(grep -E '\.h$' <<<"$files") | sort | uniq -d)"
+
 # What was built. Sanitizers and coverage add calls and data of their own, so those builds are left out.
 for lib in build/*/libmvscope.a build/*/libmvviz.a; do
     case $lib in *-address* | *-undefined* | *-thread* | *-fuzzer* | *-coverage* | *'*'*) continue ;; esac

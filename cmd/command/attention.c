@@ -6,6 +6,7 @@
 #include "cmd/page_file.h"
 #include "cmd/reply.h"
 #include "cmd/talk.h"
+#include "src/explain/attention.h"
 #include "src/explain/attention_method.h"
 #include "viz/page/attention.h"
 #include "viz/page/heads.h"
@@ -44,7 +45,7 @@ static bool shows_all_heads(const own *o)
 {
     bool all = false;
     for (int i = 0; i < o->method.head.n; i++)
-        all |= o->method.head.v[i] == -2;
+        all |= o->method.head.v[i] == MV_HEAD_EACH;
     return all;
 }
 
@@ -58,7 +59,7 @@ static const char *subtitle_of(const call *c, const shot *t, char subtitle[400])
 {
     const own *o = c->own;
     char query[96], name[24];
-    bool mean = o->method.head.n == 0 || (o->method.head.n == 1 && o->method.head.v[0] == -1);
+    bool mean = o->method.head.n == 0 || (o->method.head.n == 1 && o->method.head.v[0] == MV_HEAD_MEAN);
     int best = 0;
     for (int i = 1; i < c->session.config.classes; i++)
         if (t->logits[i] > t->logits[best])

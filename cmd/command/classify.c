@@ -6,6 +6,7 @@
 #include "cmd/page_file.h"
 #include "cmd/reply.h"
 #include "cmd/talk.h"
+#include "src/base/text.h"
 #include "viz/page/classify.h"
 
 typedef struct {
@@ -88,16 +89,6 @@ static void print_table(const call *c, const shot *t, const answer *sorted, int 
 
 /* ---- the page */
 
-/* The class name with a capital first letter: "Church". */
-static const char *finding(const call *c, const answer *sorted, char text[120])
-{
-    char name[24];
-    snprintf(text, 120, "%s", session_class(&c->session, sorted[0].index, name));
-    if (text[0] >= 'a' && text[0] <= 'z')
-        text[0] = (char)(text[0] - 'a' + 'A');
-    return text;
-}
-
 /* The maps of all asks side by side. */
 static mv_status draw(const call *c, const shot *t, const answer *sorted, mv_error *e)
 {
@@ -110,7 +101,10 @@ static mv_status draw(const call *c, const shot *t, const answer *sorted, mv_err
     for (int a = 0; a < c->asks; a++)
         for (int i = 0; i < t->maps[a].n && maps < CALL_ASKS; i++)
             evidence[maps++] = t->maps[a].map[i];
-    page_words words = {.title = finding(c, sorted, title), .subtitle = subtitle, .method = method};
+    page_words words = {.title =
+                            mv_text_capital(title, sizeof title, session_class(&c->session, sorted[0].index, names[0])),
+                        .subtitle = subtitle,
+                        .method = method};
     if (classes > 1)
         snprintf(subtitle, sizeof subtitle, "%.1f %% sure, %.1f logits ahead of %s  \xc2\xb7  %.200s",
                  100 * sorted[0].probability, sorted[0].logit - sorted[1].logit,

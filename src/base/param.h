@@ -74,8 +74,7 @@ typedef struct {
     const char *const *words;      /* ended by NULL; NULL: none. Those of a TEXT are suggestions for completion */
     const char *(*word_at)(int i); /* the words, where another room owns them; NULL past the last */
     const char *argument;          /* "N", "FILE"; NULL for a flag */
-    const char *help;  /* one sentence without a full stop; the range, the words and the default are added to it */
-    const char *needs; /* the name of the option without which this one has no effect; NULL: none */
+    const char *help; /* one sentence without a full stop; the range, the words and the default are added to it */
     /* Looks at a TEXT or TEXTS value when it is set; NULL: any text. MV_EINPUT as mv_param_set. */
     mv_status (*check)(const char *value, const char *place, mv_error *e);
     mv_completes completes;

@@ -1,6 +1,7 @@
 #include "src/base/text.h"
 
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -140,4 +141,12 @@ int mv_text_by_hash(const void *a, const void *b)
 {
     const uint64_t *x = a, *y = b;
     return (*x > *y) - (*x < *y);
+}
+
+const char *mv_text_capital(char *to, size_t size, const char *text)
+{
+    snprintf(to, size, "%s", text);
+    if (to[0] >= 'a' && to[0] <= 'z')
+        to[0] = (char)(to[0] - 'a' + 'A');
+    return to;
 }

@@ -26,6 +26,9 @@ int mv_text_distance(const char *word, size_t n, const char *text);
  * half of its letters. Points into `words`; NULL if there is none. */
 const char *mv_text_nearest(const char *word, int n, const char *const words[]);
 
+/* Copies `text`, cut to size - 1 bytes, with a capital first letter if it is an ASCII one: "Church". Returns `to`. */
+const char *mv_text_capital(char *to, size_t size, const char *text);
+
 /* FNV-1a, 64 bits, for sets of names that are too large to store. */
 uint64_t mv_text_hash(const char *text);
 

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "src/base/number.h"
+#include "src/base/text.h"
 #include "src/explain/method.h"
 
 mv_status mv_cam(mv_map *out, const mv_model *model, mv_tensor norm, int picture, int c, mv_error *e)
@@ -54,15 +55,6 @@ mv_status mv_cam(mv_map *out, const mv_model *model, mv_tensor norm, int picture
 
 /* ---- the method */
 
-/* "church" as the beginning of a title: "Church" */
-static const char *capital(const char *name, char text[80])
-{
-    snprintf(text, 80, "%s", name);
-    if (text[0] >= 'a' && text[0] <= 'z')
-        text[0] = (char)(text[0] - 'a' + 'A');
-    return text;
-}
-
 static void prove(mv_map *map, const char *what, double expected)
 {
     char mean[32], value[32];
@@ -95,7 +87,8 @@ static mv_status explain_difference(const mv_subject *s, mv_tensor norm, mv_map 
         return status;
     out->class_ = s->class_;
     out->against = s->against;
-    snprintf(out->title, sizeof out->title, "%.44s over %.44s", capital(s->class_name, name), s->against_name);
+    snprintf(out->title, sizeof out->title, "%.44s over %.44s", mv_text_capital(name, sizeof name, s->class_name),
+             s->against_name);
     prove(out, "the margin", (double)s->logits[s->class_] - (double)s->logits[s->against]);
     return MV_OK;
 }

@@ -1,7 +1,7 @@
 /* Named fp32 arrays that are written as they arrive, in memory that does not grow with them. `dump` writes one.
  *
  * Declare the arrays; fill each along its first dimension, in any number of pieces and the arrays in any order; commit.
- * The first dimension that is declared is an upper bound: if fewer pictures came than were expected, mv_store_shrink
+ * The first dimension that is declared is an upper bound: if fewer pictures were written than declared, mv_store_shrink
  * says so before the commit. The bytes are the same as if the arrays had been declared with the rows that came; the
  * data is moved within the file only then. Like a single file (output.h), a store appears whole or not at all. Its path
  * says what it becomes:
@@ -37,7 +37,7 @@ typedef enum { MV_STORE_SAFETENSORS, MV_STORE_NPZ, MV_STORE_NPY, MV_STORE_FOLDER
 typedef struct mv_store mv_store;
 
 /* Says what a path will become: a folder if it ends in '/'; a file if its ending is known (in either case); a folder if
- * it is one. Any other path is MV_EINPUT with a suggestion. `place` stands in the error: "-o". */
+ * it is one. Any other path is MV_EINPUT with a suggestion. `place` begins the error message: "-o". */
 mv_status mv_store_kind_of(mv_store_kind *kind, const char *path, const char *place, mv_error *e);
 
 /* Checks that a store can be written to `path`, before any work is done: reports what mv_store_open would report and
