@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cmd/stop.h"
 #include "cmd/talk.h"
 #include "src/base/text.h"
 #include "src/run/run.h"
@@ -10,6 +11,7 @@
 /* One picture on its way from the decoder to a writer, which frees it. */
 typedef struct {
     int operand, index, of, h, w;
+    bool quiet; /* its results are not printed */
     mv_image image;
     float *logits;
     mv_maps maps[CALL_ASKS];
@@ -76,9 +78,11 @@ static mv_status shot_of(shot *t, const batches *b, const job *j, mv_error *e)
                 .maps = j->maps};
     if (c->wants_page)
         t->page = target_path(b->page, b->o, j->operand, j->index, j->of);
+    if (t->page)
+        t->page_name = mv_text_escape(t->page);
     if (c->wants_raw)
         t->raw = target_path(b->raw, b->o, j->operand, j->index, j->of);
-    if (!name || (c->wants_page && !t->page) || (c->wants_raw && !t->raw))
+    if (!name || (c->wants_page && !t->page_name) || (c->wants_raw && !t->raw))
         return mv_fail_memory(e, b->o->path[j->operand]);
     return MV_OK;
 }
@@ -87,6 +91,7 @@ static void shot_free(shot *t)
 {
     free((char *)t->name);
     free((char *)t->page);
+    free((char *)t->page_name);
     free((char *)t->raw);
 }
 
@@ -98,7 +103,8 @@ static mv_status write_job(void *context, void *of, FILE *out, struct mv_fonts *
     job *j = of;
     shot t;
     mv_status status = shot_of(&t, b, j, e);
-    t.out = out;
+    FILE *nowhere = j->quiet ? fopen("/dev/null", "w") : NULL;
+    t.out = nowhere ? nowhere : out;
     t.fonts = fonts;
     if (!status && t.page)
         status = target_make_folders(b->page, t.page, e);
@@ -106,6 +112,8 @@ static mv_status write_job(void *context, void *of, FILE *out, struct mv_fonts *
         status = target_make_folders(b->raw, t.raw, e);
     if (!status && b->c->command->picture)
         status = b->c->command->picture(b->c, &t, e);
+    if (nowhere)
+        fclose(nowhere);
     shot_free(&t);
     job_free(j);
     return status;
@@ -131,6 +139,10 @@ static void group_new(group *g, const call *c, int size)
 static void fail_group(batches *b, group *g, const mv_error *e)
 {
     for (int i = 0; i < g->n; i++) {
+        if (stop_asked()) { /* the run was stopped, not the picture wrong */
+            job_free(g->picture[i]);
+            continue;
+        }
         char text[640];
         snprintf(text, sizeof text, "%.200s: %.400s", b->o->path[g->picture[i]->operand], e->text);
         writers_complain(b->writers, text);
@@ -234,7 +246,10 @@ static mv_status prepare_run(batches *b, mv_error *e)
             probes = c->probes;
     }
     b->run = mv_run_new(c->session.model, b->h, b->w, b->size, probes, e);
-    return b->run ? MV_OK : e->code;
+    if (!b->run)
+        return e->code;
+    mv_run_stop_when(b->run, stop_asked);
+    return MV_OK;
 }
 
 /* Starts the group that was filled. On a GPU it runs while the next one is read. */
@@ -293,14 +308,14 @@ static mv_status make_room(batches *b, const input *in, mv_error *e)
 }
 
 /* Adds one picture of an input to the group being filled. */
-static mv_status enqueue(batches *b, int operand, input *in, int index, mv_error *e)
+static mv_status enqueue(batches *b, int operand, input *in, int index, bool quiet, mv_error *e)
 {
     if (make_room(b, in, e))
         return e->code;
     job *j = calloc(1, sizeof *j);
     if (!j)
         return mv_fail_memory(e, b->o->path[operand]);
-    *j = (job){.operand = operand, .index = index, .of = in->pictures, .h = in->h, .w = in->w};
+    *j = (job){.operand = operand, .index = index, .of = in->pictures, .h = in->h, .w = in->w, .quiet = quiet};
     size_t size = (size_t)3 * (size_t)in->h * (size_t)in->w;
     float *planes = b->planes + (size_t)b->filling.n * size;
     if (in->planes)
@@ -333,10 +348,10 @@ batches *batches_new(call *c, const operands *o, const target *page, const targe
     return b;
 }
 
-bool batches_add(batches *b, int operand, input *in, int index)
+bool batches_add(batches *b, int operand, input *in, int index, bool quiet)
 {
     mv_error e = {0};
-    if (enqueue(b, operand, in, index, &e))
+    if (enqueue(b, operand, in, index, quiet, &e))
         batches_fail(b, &e);
     return b->running.n > 0;
 }

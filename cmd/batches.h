@@ -17,7 +17,7 @@ batches *batches_new(call *c, const operands *o, const target *page, const targe
 
 /* Adds picture `index` of an input and takes its image. Runs the batch when it is full. Reports and counts a picture
  * that fails. Returns true while a batch is running on a GPU: the next pictures are waited for. */
-bool batches_add(batches *b, int operand, input *in, int index);
+bool batches_add(batches *b, int operand, input *in, int index, bool quiet);
 
 /* Reports an operand that could not be read, in picture order, and counts it. */
 void batches_fail(batches *b, const mv_error *e);

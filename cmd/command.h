@@ -39,6 +39,7 @@ typedef struct {
     const mv_image *image;   /* what the network saw; NULL unless call.shows */
     const mv_maps *maps;     /* for each ask */
     const char *page, *raw;  /* where its page and its numbers go; NULL: not wanted */
+    const char *page_name;   /* page, safe to print */
     struct mv_fonts **fonts; /* this thread's typefaces; opened by the first page */
     FILE *out;               /* its results */
 } shot;
@@ -50,6 +51,7 @@ typedef struct command {
     size_t size;                   /* bytes of that struct */
     unsigned takes;                /* TAKES_ bits of options.h */
     const mv_param *completes;     /* what a shell completes operands with, if they are not pictures; NULL: nothing */
+    const char *results;           /* the member that each line of --json has: "top"; NULL: none can be resumed */
     const char *pages_need;        /* the option without which no page is written; NULL: pages are always written */
     const char *const *examples;   /* ended by NULL */
     void (*check)(call *c);
@@ -79,7 +81,7 @@ struct call {
     mv_ask ask[CALL_ASKS];
     mv_probe *probes; /* besides those of the asks; NULL: none */
     /* True for a picture that an earlier run has answered (--resume). NULL: files that exist say so. */
-    bool (*answered)(const call *c, const char *name);
+    bool (*answered)(call *c, const char *name);
 
     /* ---- what stream.c says */
     const struct operands *list; /* the pictures of this run, those of an earlier one included */

@@ -177,7 +177,7 @@ void operands_shard(operands *o, mv_param_part part)
     o->n = end - first;
 }
 
-int operands_drop(operands *o, bool (*drop)(const void *context, const operands *o, int i), const void *context)
+int operands_drop(operands *o, bool *with, bool (*drop)(void *context, const operands *o, int i), void *context)
 {
     int kept = 0, n = o->n;
     for (int i = 0; i < n; i++) {
@@ -185,6 +185,7 @@ int operands_drop(operands *o, bool (*drop)(const void *context, const operands 
             continue;
         if (o->pictures)
             o->pictures[kept] = o->pictures[i];
+        with[kept] = with[i];
         o->path[kept] = o->path[i];
         o->below[kept++] = o->below[i];
     }

@@ -23,8 +23,8 @@ void operands_free(operands *o);
 /* Keeps part i of n equal, consecutive parts, so that the results of all parts in order are those of one run. */
 void operands_shard(operands *o, mv_param_part part);
 
-/* Drops those for which `drop` is true; returns how many. */
-int operands_drop(operands *o, bool (*drop)(const void *context, const operands *o, int i), const void *context);
+/* Drops those for which `drop` is true, and their entries in `with`; returns how many. */
+int operands_drop(operands *o, bool *with, bool (*drop)(void *context, const operands *o, int i), void *context);
 
 /* How many pictures the i-th path holds: one, or those of a ready input. */
 int operand_pictures(const operands *o, int i);

@@ -54,7 +54,7 @@ static const mv_param device_params[] = {{.name = "device",
                                           .kind = MV_PARAM_INTEGER,
                                           .offset = AT(threads),
                                           .least = 1,
-                                          .most = 4096,
+                                          .most = 1024,
                                           .argument = "THREADS",
                                           .help = "CPU threads, one per core by default"},
                                          {0}};

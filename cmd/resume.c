@@ -9,26 +9,30 @@
 #include <unistd.h>
 
 #include "cmd/talk.h"
-#include "src/base/text.h"
 
-static void add(results *r, const char *name)
+bool results_are_kept(void)
 {
-    if ((r->n & (r->n - 1)) == 0) /* full at every power of two */
-        r->hash = must(realloc(r->hash, (r->n ? 2 * (size_t)r->n : 1) * sizeof *r->hash));
-    r->hash[r->n++] = mv_text_hash(name);
+    struct stat st;
+    return fstat(STDOUT_FILENO, &st) == 0 && S_ISREG(st.st_mode);
 }
 
-static void read_line(results *r, const char *line, size_t length, int number)
+static void read_line(results *r, const char *line, size_t length, int number, const char *key, const char *model)
 {
+    mv_error e = {0};
     json_t *object = json_loadb(line, length, 0, NULL);
-    const char *name = json_string_value(json_object_get(object, "image"));
-    if (!name)
+    const char *name = json_string_value(json_object_get(object, "image")),
+               *by = json_string_value(json_object_get(object, "model"));
+    if (!name || !by || !json_object_get(object, key))
         die(EXIT_MISUSE,
-            "--resume: line %d of standard output is no result of an earlier run; append to the file that --json "
-            "wrote, "
-            "or leave --resume out",
+            "--resume: line %d of standard output is no result of this command; append to the file that --json wrote, "
+            "or "
+            "leave --resume out",
             number);
-    add(r, name);
+    if (strcmp(by, model))
+        die(EXIT_MISUSE, "--resume: line %d of standard output was written by the model %s, expected %s", number, by,
+            model);
+    if (mv_name_set_add(&r->names, name, &e))
+        die_of(&e, false);
     json_decref(object);
 }
 
@@ -36,17 +40,15 @@ static void read_line(results *r, const char *line, size_t length, int number)
 static bool begins_as_ours(const char *line)
 {
     static const char begin[] = "{\"image\":";
-    size_t n = strlen(line);
-    return strncmp(line, begin, n < sizeof begin - 1 ? n : sizeof begin - 1) == 0;
+    size_t n = strlen(line), most = sizeof begin - 1;
+    return strncmp(line, begin, n < most ? n : most) == 0;
 }
 
-void results_read(results *r)
+void results_read(results *r, const char *key, const char *model)
 {
-    struct stat st;
-    *r = (results){0};
-    if (fstat(STDOUT_FILENO, &st) || !S_ISREG(st.st_mode))
+    *r = (results){.kept = results_are_kept()};
+    if (!r->kept)
         return;
-    r->kept = true;
     int fd = open("/proc/self/fd/1", O_RDONLY | O_CLOEXEC);
     FILE *in = fd < 0 ? NULL : fdopen(fd, "r");
     char *line = NULL;
@@ -56,35 +58,28 @@ void results_read(results *r)
     if (!in)
         die(EXIT_FAILED, "--resume: the file of standard output cannot be read");
     for (int number = 1; (n = getline(&line, &room, in)) > 0 && line[n - 1] == '\n'; number++) {
-        read_line(r, line, (size_t)n, number);
+        read_line(r, line, (size_t)n, number, key, model);
         whole += n;
     }
-    bool failed = ferror(in) != 0;
-    if (failed || (n > 0 && !begins_as_ours(line)))
-        die(failed ? EXIT_FAILED : EXIT_MISUSE,
-            "--resume: %s; append to the file that --json wrote, or leave --resume out",
-            failed ? "the file of standard output cannot be read"
-                   : "standard output does not end in a result of an earlier run");
+    if (ferror(in))
+        die(EXIT_FAILED, "--resume: the file of standard output cannot be read");
+    if (n > 0 && !begins_as_ours(line))
+        die(EXIT_MISUSE,
+            "--resume: standard output does not end in a result of an earlier run; append to the file that "
+            "--json wrote, or leave --resume out");
+    bool torn = n > 0;
     free(line);
     fclose(in);
-    if (whole < st.st_size && (ftruncate(STDOUT_FILENO, whole) || lseek(STDOUT_FILENO, whole, SEEK_SET) < 0))
-        die(EXIT_FAILED, "--resume: an unfinished line of standard output cannot be cut off");
-    if (r->n)
-        qsort(r->hash, (size_t)r->n, sizeof *r->hash, mv_text_by_hash);
+    if ((torn && ftruncate(STDOUT_FILENO, whole)) || lseek(STDOUT_FILENO, whole, SEEK_SET) < 0)
+        die(EXIT_FAILED, "--resume: standard output cannot be continued where its last result ends");
 }
 
 void results_free(results *r)
 {
-    free(r->hash);
+    mv_name_set_free(&r->names);
 }
 
-bool results_known(const results *r, const char *name)
+bool results_take(results *r, const char *name)
 {
-    uint64_t key = mv_text_hash(name);
-    return r->n && bsearch(&key, r->hash, (size_t)r->n, sizeof key, mv_text_by_hash);
-}
-
-bool results_are_kept(const results *r)
-{
-    return r->kept;
+    return mv_name_set_take(&r->names, name);
 }

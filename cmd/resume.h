@@ -4,23 +4,24 @@
 #define RESUME_H
 
 #include <stdbool.h>
-#include <stdint.h>
 
-/* The pictures that lines were printed for, as hashes of their names. */
+#include "src/base/name_set.h"
+
 typedef struct {
-    int n;
-    uint64_t *hash; /* sorted */
-    bool kept;      /* standard output is a file that keeps results */
+    mv_name_set names; /* pictures that lines were printed for */
+    bool kept;         /* standard output is a file, which keeps results: its lines say what was answered */
 } results;
 
-/* Reads the lines that are there, and cuts off one that was not finished. Does nothing where standard output is no file
- * or empty. Ends the program with status 2 where the file holds anything else than results. */
-void results_read(results *r);
+/* True if standard output is a regular file. */
+bool results_are_kept(void);
+
+/* Reads the lines that are there, and cuts off one of ours that was not finished. Each must have the member `key` and
+ * name this model. Does nothing where standard output is no file. Ends the program with status 2, and changes nothing,
+ * where the file holds anything else. */
+void results_read(results *r, const char *key, const char *model);
 void results_free(results *r);
 
-bool results_known(const results *r, const char *name);
-
-/* True if standard output is a file, whose lines say what was answered; else the files of pictures do. */
-bool results_are_kept(const results *r);
+/* True for a picture with a line, as often as it has one. */
+bool results_take(results *r, const char *name);
 
 #endif

@@ -8,6 +8,7 @@
 #include "assets/assets.h"
 #include "cmd/device.h"
 #include "cmd/talk.h"
+#include "src/base/text.h"
 
 /* ---- the model */
 
@@ -46,6 +47,14 @@ static void choose_pipeline(mv_config *c, const options *o)
         p->mode = (mv_crop_mode)o->crop_mode;
 }
 
+/* The name for results: safe to print and to write as JSON. */
+static void set_name(session *s, const char *name)
+{
+    char *safe = must(mv_text_escape(name));
+    snprintf(s->name, sizeof s->name, "%s", safe);
+    free(safe);
+}
+
 void session_open(session *s, const options *o)
 {
     struct stat st;
@@ -64,7 +73,7 @@ void session_open(session *s, const options *o)
     }
     if (s->checkpoint) {
         s->config = *mv_checkpoint_config(s->checkpoint);
-        snprintf(s->name, sizeof s->name, "%s", mv_checkpoint_name(s->checkpoint));
+        set_name(s, mv_checkpoint_name(s->checkpoint));
     }
     choose_pipeline(&s->config, o);
     if (s->config.classes == 1000 && (!s->checkpoint || mv_checkpoint_labels(s->checkpoint)->n == 0))

@@ -1,5 +1,6 @@
 #include "cmd/stream.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,13 +13,17 @@
 #include "src/base/text.h"
 #include "src/file/output.h"
 
+enum { MODEL_FILES = 3 };
+
 typedef struct {
     call *c;
     operands o;
     target page, raw;
+    char *model[MODEL_FILES + 1]; /* ended by NULL */
     inputs *inputs;
     batches *batches;
-    results known; /* what an earlier run has answered */
+    results known; /* what an earlier run has printed */
+    bool *quiet;   /* with --resume: for each operand, whether its line was printed and its files are missing */
 } stream;
 
 /* Pictures of the operands before the i-th. */
@@ -82,13 +87,15 @@ static void check_targets(stream *s, char suffix[64])
                        .ending = page_endings[c->o.format < 0 ? 0 : c->o.format],
                        .endings = page_endings,
                        .what = "page",
-                       .may_be_stdout = true};
+                       .may_be_stdout = true,
+                       .also_read = (const char *const *)s->model};
     s->raw = (target){.option = "--raw",
                       .out = c->raw,
                       .suffix = "",
                       .ending = ".safetensors",
                       .endings = raw_endings,
-                      .what = "file"};
+                      .what = "file",
+                      .also_read = (const char *const *)s->model};
     if (c->wants_page)
         target_check(&s->page, &s->o, c->pictures);
     if (c->wants_raw)
@@ -115,13 +122,32 @@ static void measure(const stream *s)
     }
 }
 
-/* A store that is one of the inputs would replace it. */
-static void check_values(const stream *s)
+/* Standard output, or a store, that is one of the inputs would replace it. */
+static void check_inputs(const stream *s)
 {
     const call *c = s->c;
-    for (int i = 0; c->command->takes & TAKES_VALUES && i < s->o.n; i++)
-        if (mv_output_is_same(s->o.path[i], c->o.out))
+    bool store = c->command->takes & TAKES_VALUES;
+    for (int i = 0; i < s->o.n; i++) {
+        if (store && mv_output_is_same(s->o.path[i], c->o.out))
             die(EXIT_MISUSE, "-o: %s is the input %s, which it would replace", c->o.out, s->o.path[i]);
+        if (results_are_kept() && strcmp(s->o.path[i], "-") && mv_output_is_same(s->o.path[i], "/dev/stdout"))
+            die(EXIT_MISUSE, "%s: is standard output, too, which would overwrite it", s->o.path[i]);
+    }
+    for (int i = 0; store && i < MODEL_FILES; i++)
+        if (s->model[i] && mv_output_is_same(s->model[i], c->o.out))
+            die(EXIT_MISUSE, "-o: %s is the model, which it would replace", c->o.out);
+}
+
+/* The files of the model, if it is not embedded: none may be replaced. */
+static void list_model_files(stream *s)
+{
+    static const char *const names[] = {"", "/model.safetensors", "/config.json"};
+    for (int i = 0; s->c->o.model && i < MODEL_FILES; i++) {
+        char *path;
+        if (asprintf(&path, "%s%s", s->c->o.model, names[i]) < 0)
+            die(EXIT_FAILED, "out of memory");
+        s->model[i] = path;
+    }
 }
 
 static void check_resume(const stream *s)
@@ -129,7 +155,8 @@ static void check_resume(const stream *s)
     const call *c = s->c;
     if (c->o.resume && s->page.to_stdout)
         die(EXIT_MISUSE, "--resume: has no effect on a page on standard output");
-    if (c->o.resume && !c->wants_page && !c->wants_raw && !c->o.json && !(c->command->takes & TAKES_VALUES))
+    if (c->o.resume && !c->wants_page && !c->wants_raw && !(c->o.json && results_are_kept()) &&
+        !(c->command->takes & TAKES_VALUES))
         die(EXIT_MISUSE, "--resume: found nothing to resume, expected pages, or --json appended to a file: >> FILE");
 }
 
@@ -186,26 +213,46 @@ static void open_command(stream *s)
 
 /* ---- the loop */
 
-/* True for a picture that an earlier run has answered: its line, its files, or what the command knows of it. */
-static bool answered(const stream *s, int operand, int index, int of)
+/* Whether the files of a picture are there, where any are wanted. */
+static bool has_files(const stream *s, int operand, int index, int of)
 {
     const call *c = s->c;
-    char *name = picture_name(&s->o, operand, index, of);
-    bool known = name && (results_known(&s->known, name) || (c->answered && c->answered(c, name)));
-    if (!known && !results_are_kept(&s->known) && !c->answered && (c->wants_page || c->wants_raw)) {
-        char *page = c->wants_page ? target_path(&s->page, &s->o, operand, index, of) : NULL,
-             *raw = c->wants_raw ? target_path(&s->raw, &s->o, operand, index, of) : NULL;
-        known = (!c->wants_page || page) && (!c->wants_raw || raw) && target_exists(page) && target_exists(raw);
-        free(page);
-        free(raw);
-    }
-    free(name);
-    return known;
+    char *page = c->wants_page ? target_path(&s->page, &s->o, operand, index, of) : NULL,
+         *raw = c->wants_raw ? target_path(&s->raw, &s->o, operand, index, of) : NULL;
+    bool there = (!c->wants_page || page) && (!c->wants_raw || raw) && target_exists(page) && target_exists(raw);
+    free(page);
+    free(raw);
+    return there;
 }
 
-static bool answered_operand(const void *context, const operands *o, int i)
+/* What an earlier run has left of a picture. */
+typedef enum { NOTHING, LINE_ALONE, ANSWERED } answer_state;
+
+/* A line of results counts where they are kept, and so do files where they are wanted. A picture whose line is there
+ * but not its files is computed again without printing the line. */
+static answer_state answered(stream *s, int operand, int index, int of)
 {
-    return operand_pictures(o, i) == 1 && answered(context, i, 0, 1);
+    call *c = s->c;
+    char *name = strcmp(s->o.path[operand], "-") ? picture_name(&s->o, operand, index, of) : NULL;
+    bool files = c->wants_page || c->wants_raw, line = name && s->known.kept && results_take(&s->known, name),
+         taken = name && c->answered && c->answered(c, name);
+    free(name);
+    if (taken)
+        return ANSWERED;
+    if (s->known.kept)
+        return !line ? NOTHING : !files || has_files(s, operand, index, of) ? ANSWERED : LINE_ALONE;
+    return name && !c->answered && files && has_files(s, operand, index, of) ? ANSWERED : NOTHING;
+}
+
+/* Drops the operands of one picture that are answered, before they are read. */
+static bool drop_answered(void *context, const operands *o, int i)
+{
+    stream *s = context;
+    if (operand_pictures(o, i) > 1)
+        return false;
+    answer_state state = answered(s, i, 0, 1);
+    s->quiet[i] = state == LINE_ALONE;
+    return state == ANSWERED;
 }
 
 static void read_operand(stream *s, int i)
@@ -218,11 +265,17 @@ static void read_operand(stream *s, int i)
             batches_fail(s->batches, &e);
         return;
     }
-    for (int k = 0; k < in.pictures && !stop_asked() && !c->broken; k++)
-        if (c->o.resume && in.pictures > 1 && answered(s, i, k, in.pictures))
+    for (int k = 0; k < in.pictures && !stop_asked() && !c->broken; k++) {
+        answer_state state = NOTHING;
+        if (c->o.resume && operand_pictures(&s->o, i) > 1)
+            state = answered(s, i, k, in.pictures);
+        else if (s->quiet && s->quiet[i])
+            state = LINE_ALONE;
+        if (state == ANSWERED)
             c->kept++;
-        else if (batches_add(s->batches, i, &in, k))
+        else if (batches_add(s->batches, i, &in, k, state == LINE_ALONE))
             inputs_hurry(s->inputs);
+    }
     input_free(&in);
 }
 
@@ -252,7 +305,7 @@ static int end(stream *s)
         complain("%s", e.text);
         c->broken = true;
     }
-    if (c->stopped && !stop_results_error()) {
+    if (c->stopped && (!stop_results_error() || stop_results_error() == EINTR)) {
         bool goes_on = c->command->takes & TAKES_VALUES ? c->o.resume : c->wants_page || c->wants_raw || c->o.json;
         complain("stopped after %d of %d pictures%s", c->kept + c->done + c->failed, c->pictures,
                  goes_on ? "; the same command with --resume goes on from there" : "");
@@ -267,8 +320,9 @@ int stream_run(call *c)
     char suffix[64];
     session_open(&c->session, &c->o);
     list_pictures(&s);
+    list_model_files(&s);
     check_targets(&s, suffix);
-    check_values(&s);
+    check_inputs(&s);
     check_resume(&s);
     measure(&s);
     stop_watch();
@@ -277,12 +331,13 @@ int stream_run(call *c)
     session_load(&c->session, &c->o);
     if (c->wants_page)
         session_hash(&c->session); /* computed here, as writers only read it */
-    if (c->o.resume && c->o.json)
-        results_read(&s.known);
+    if (c->o.resume && c->o.json && c->command->results)
+        results_read(&s.known, c->command->results, c->session.name);
     s.batches = batches_new(c, &s.o, &s.page, &s.raw, batch_size(&s));
     open_command(&s);
     if (c->o.resume) {
-        c->kept = operands_drop(&s.o, answered_operand, &s);
+        s.quiet = must(calloc((size_t)s.o.n, sizeof *s.quiet));
+        c->kept = operands_drop(&s.o, s.quiet, drop_answered, &s);
         s.inputs = inputs_new(&c->session, &s.o, decoding(c), &e);
     }
     if (s.inputs)
@@ -294,6 +349,9 @@ int stream_run(call *c)
     int status = end(&s);
     inputs_free(s.inputs);
     results_free(&s.known);
+    free(s.quiet);
+    for (int i = 0; i < MODEL_FILES; i++)
+        free(s.model[i]);
     operands_free(&s.o);
     session_close(&c->session);
     stop_end();

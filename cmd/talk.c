@@ -1,6 +1,8 @@
 #include "cmd/talk.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -11,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "cmd/stop.h"
 #include "src/base/text.h"
 #include "src/file/output.h"
 
@@ -250,11 +253,19 @@ bool talk_results(const char *text, size_t n)
     pthread_mutex_lock(&terminal);
     clear_progress();
     while (n && good) {
-        ssize_t k = write(STDOUT_FILENO, text, n);
+        /* A pipe that is ready takes PIPE_BUF bytes without waiting, so a reader that does not read never holds a
+         * signal. */
+        struct pollfd out = {.fd = STDOUT_FILENO, .events = POLLOUT};
+        if (poll(&out, 1, REDRAW_MS) == 0) {
+            good = !stop_asked();
+            errno = EINTR;
+            continue;
+        }
+        ssize_t k = write(STDOUT_FILENO, text, n < PIPE_BUF ? n : PIPE_BUF);
         if (k >= 0)
             text += k, n -= (size_t)k;
         else
-            good = errno == EINTR;
+            good = errno == EINTR || errno == EAGAIN;
     }
     pthread_mutex_unlock(&terminal);
     return good;

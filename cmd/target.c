@@ -104,6 +104,15 @@ static void choose_kind(target *t, bool several)
             t->out, t->what);
 }
 
+/* "out" of "out///", "/" of "//" */
+static size_t length_without_slashes(const char *path)
+{
+    size_t n = strlen(path);
+    while (n > 1 && path[n - 1] == '/')
+        n--;
+    return n;
+}
+
 /* The folder that the first file needs must be there, or its parent must be, and must take files. */
 static void check_parent(const target *t)
 {
@@ -114,11 +123,15 @@ static void check_parent(const target *t)
     if (!t->folder)
         probe = strdup(t->out);
     else if (t->out && !is_folder(t->out))
-        probe = strndup(t->out, strlen(t->out) - 1); /* its parent */
-    else if (asprintf(&probe, "%s%sx%s", t->out ? t->out : "", t->out ? "/" : "", t->ending) < 0)
+        probe = strndup(t->out, length_without_slashes(t->out)); /* it is made in its parent */
+    else if (asprintf(&probe, "%.*s/.x", t->out ? (int)length_without_slashes(t->out) : 1, t->out ? t->out : ".") < 0)
         probe = NULL;
-    if (mv_output_check(must(probe), &e))
-        die_of(&e, false);
+    if (mv_output_check(must(probe), &e)) {
+        if (!t->folder || (t->out && !is_folder(t->out)))
+            die_of(&e, false);
+        die(EXIT_FAILED, "%s: no file can be made in this folder: %s", t->out ? t->out : "the working folder",
+            mv_text_base_name(strrchr(e.text, ':') ? strrchr(e.text, ':') + 2 : e.text));
+    }
     free(probe);
 }
 
@@ -191,6 +204,13 @@ static void check_inputs(const target *t, const operands *o, int pictures)
         if (found)
             die(EXIT_MISUSE, "%s: %s is the picture %s, which it would replace", t->option,
                 (char *)must(target_path(t, o, found->i, found->index, operand_pictures(o, found->i))), o->path[i]);
+    }
+    for (const char *const *p = t->also_read; n && p && *p; p++) {
+        if (stat(*p, &st))
+            continue;
+        file_id key = {.device = st.st_dev, .inode = st.st_ino};
+        if (bsearch(&key, there, n, sizeof *there, by_id))
+            die(EXIT_MISUSE, "%s: would replace %s, which is read", t->option, *p);
     }
     free(there);
 }

@@ -22,6 +22,7 @@ typedef struct {
     const char *const *endings; /* known ones, ended by NULL */
     const char *what;           /* "page", for messages */
     bool may_be_stdout;
+    const char *const *also_read; /* other files that must not be replaced, ended by NULL; NULL: none */
     /* ---- set by target_check */
     bool folder, to_stdout;
 } target;

@@ -6,6 +6,7 @@
 
 #include "cmd/inputs.h"
 #include "cmd/reply.h"
+#include "src/base/name_set.h"
 #include "src/base/pattern.h"
 #include "src/base/text.h"
 
@@ -24,8 +25,7 @@ struct value_file {
     int sites_written, expected; /* expected: pictures of all operands */
     int images, room, pictures;  /* received so far: operands, and their pictures */
     image *image;
-    int known;
-    uint64_t *known_hash; /* of the pictures that an earlier run has written, sorted */
+    mv_name_set known; /* pictures that an earlier run has written */
 };
 
 /* ---- what was answered */
@@ -34,6 +34,8 @@ struct value_file {
 static mv_status add_image(value_file *v, const char *name, int index, int of, mv_error *e)
 {
     v->pictures++;
+    if (v->kind == MV_STORE_NPY) /* which has no place for names */
+        return MV_OK;
     if (index > 0 && v->images) {
         v->image[v->images - 1].pictures++;
         return MV_OK;
@@ -61,25 +63,13 @@ static void forget_images(value_file *v)
     v->images = v->pictures = 0;
 }
 
-static mv_status know(value_file *v, const char *name, mv_error *e)
-{
-    if ((v->known & (v->known - 1)) == 0) { /* full at every power of two */
-        uint64_t *more = realloc(v->known_hash, (v->known ? 2 * (size_t)v->known : 1) * sizeof *more);
-        if (!more)
-            return mv_fail_memory(e, name);
-        v->known_hash = more;
-    }
-    v->known_hash[v->known++] = mv_text_hash(name);
-    return MV_OK;
-}
-
 /* The note of a checkpoint holds a line for each picture of the batch: "INDEX OF NAME", the name as in results. */
 static mv_status read_line(value_file *v, const char *line, mv_error *e)
 {
     int index, of, used = 0;
     if (sscanf(line, "%d %d %n", &index, &of, &used) != 2 || !used || index < 0 || index >= of)
         return mv_fail(e, MV_EINPUT, "--resume: found a damaged list of pictures in the unfinished output");
-    mv_status s = know(v, line + used, e);
+    mv_status s = mv_name_set_add(&v->known, line + used, e);
     return s ? s : add_image(v, line + used, index, of, e);
 }
 
@@ -94,15 +84,12 @@ static mv_status read_notes(value_file *v, mv_error *e)
             s = read_line(v, line, e);
         free(note);
     }
-    if (v->known)
-        qsort(v->known_hash, (size_t)v->known, sizeof *v->known_hash, mv_text_by_hash);
     return s;
 }
 
-bool value_file_has(const value_file *v, const char *name)
+bool value_file_take(value_file *v, const char *name)
 {
-    uint64_t key = mv_text_hash(name);
-    return v->known && bsearch(&key, v->known_hash, (size_t)v->known, sizeof key, mv_text_by_hash);
+    return mv_name_set_take(&v->known, name);
 }
 
 /* ---- the manifest */
@@ -127,7 +114,7 @@ static json_t *shapes_json(const value_file *v)
 }
 
 /* Everything but the images, which may be many: their place is marked by IMAGES. NULL without memory. */
-#define IMAGES "@images"
+#define IMAGES "\x01" /* no name holds a control character: names of models are escaped */
 
 static char *manifest_frame(const value_file *v, size_t style)
 {
@@ -168,16 +155,17 @@ static mv_status write_manifest(value_file *v, mv_error *e)
 {
     if (v->kind == MV_STORE_NPY)
         return MV_OK;
+    static const char mark[] = "\"\\u0001\"";
     bool lines = v->kind != MV_STORE_SAFETENSORS;
     char *frame = manifest_frame(v, lines ? JSON_INDENT(2) : JSON_COMPACT), *text = NULL;
-    char *place = frame ? strstr(frame, "\"" IMAGES "\"") : NULL;
+    char *place = frame ? strstr(frame, mark) : NULL;
     size_t size;
     FILE *out = place ? open_memstream(&text, &size) : NULL;
     bool good = out != NULL;
     if (good) {
         fprintf(out, "%.*s", (int)(place - frame), frame);
         print_images(out, v, lines);
-        fputs(place + strlen("\"" IMAGES "\""), out);
+        fputs(place + strlen(mark), out);
         good = !ferror(out);
         good = fclose(out) == 0 && good;
     }
@@ -222,11 +210,12 @@ static char *fingerprint(const value_file *v)
     for (int i = 0; i < c->list->n; i++)
         names = names * 31 + mv_text_hash(c->list->path[i]);
     if (asprintf(&text,
-                 "mvscope %s\nmodel %s %s\ndevice %s %s\nsites %s\nsize %d x %d\ncrop %g %s\nexif %d\npictures %d "
+                 "mvscope %s\nmodel %s %s\ndevice %s%s %s\nsites %s\nsize %d x %d\ncrop %g %s\nexif %d\npictures %d "
                  "%016" PRIx64 "\n",
                  MV_VERSION, c->session.name, c->session.hash, session_device(&c->session),
-                 session_precision(&c->session), v->patterns, c->height, c->width, p->crop_pct,
-                 mv_crop_mode_name(p->mode), !c->o.no_exif, v->expected, names) < 0)
+                 strncmp(c->o.device, "cpu:", 4) == 0 ? c->o.device + 3 : "", session_precision(&c->session),
+                 v->patterns, c->height, c->width, p->crop_pct, mv_crop_mode_name(p->mode), !c->o.no_exif, v->expected,
+                 names) < 0)
         return NULL;
     return text;
 }
@@ -341,7 +330,7 @@ mv_status value_file_close(value_file *v, bool *written, mv_error *e)
         mv_store_discard(v->store);
     forget_images(v);
     free(v->image);
-    free(v->known_hash);
+    mv_name_set_free(&v->known);
     free(v);
     return s;
 }

@@ -18,8 +18,8 @@ mv_store *value_file_store(value_file *v); /* borrowed; the command appends the 
 int value_file_sites(const value_file *v);
 int value_file_pictures(const value_file *v); /* that are in it, those of an earlier run included */
 
-/* True for a picture that an earlier run has written. */
-bool value_file_has(const value_file *v, const char *name);
+/* True for a picture that an earlier run has written, as often as it has. */
+bool value_file_take(value_file *v, const char *name);
 
 /* The rows of these pictures, a whole batch, were appended to every site. */
 mv_status value_file_add(value_file *v, const shot *shots, int n, mv_error *e);

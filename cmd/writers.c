@@ -55,7 +55,7 @@ static void print_slot(slot *s)
     if (s->size && !stop_results_error() && !talk_results(s->text, s->size)) {
         int why = errno;
         stop_results(why);
-        if (why != EPIPE)
+        if (why != EPIPE && why != EINTR)
             complain("standard output: cannot be written: %s", strerror(why));
     }
     if (s->error.code)

@@ -86,7 +86,7 @@ static mv_status draw(const call *c, const shot *t, mv_error *e)
     mv_status status = page_write(c, t, heads ? &mv_page_heads : &mv_page_attention, &words,
                                   heads ? (const void *)&thumbnails : &rows, e);
     if (!status && !c->o.json && !page_is_stdout(c))
-        fprintf(t->out, "%s\n", t->page);
+        fprintf(t->out, "%s\n", t->page_name);
     return status;
 }
 
@@ -142,6 +142,7 @@ const command command_attention = {.name = "attention",
                                    .params = params,
                                    .size = sizeof(own),
                                    .takes = TAKES_NETWORK | TAKES_PICTURES | TAKES_PAGES | TAKES_JSON,
+                                   .results = "maps",
                                    .examples = examples,
                                    .check = check,
                                    .open = open_ask,

@@ -122,7 +122,7 @@ static mv_status draw(const call *c, const shot *t, const answer *sorted, mv_err
         return status;
     for (int i = 0; i < maps; i++)
         fprintf(t->out, "  %s: %s\n", evidence[i].title, evidence[i].proof);
-    fprintf(t->out, "  %s\n", t->page);
+    fprintf(t->out, "  %s\n", t->page_name);
     return MV_OK;
 }
 
@@ -177,6 +177,7 @@ const command command_classify = {.name = "classify",
                                   .params = params,
                                   .size = sizeof(own),
                                   .takes = TAKES_NETWORK | TAKES_PICTURES | TAKES_PAGES | TAKES_JSON,
+                                  .results = "top",
                                   .pages_need = "explain",
                                   .examples = examples,
                                   .check = check,

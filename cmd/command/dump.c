@@ -59,10 +59,10 @@ static void check(call *c)
     c->one_size = true;
 }
 
-static bool answered(const call *c, const char *name)
+static bool answered(call *c, const char *name)
 {
-    const own *o = c->own;
-    return value_file_has(o->file, name);
+    own *o = c->own;
+    return value_file_take(o->file, name);
 }
 
 static mv_status keep(void *store, const char *site, mv_tensor value, mv_error *e)

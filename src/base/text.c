@@ -137,12 +137,6 @@ uint64_t mv_text_hash(const char *text)
     return h;
 }
 
-int mv_text_by_hash(const void *a, const void *b)
-{
-    const uint64_t *x = a, *y = b;
-    return (*x > *y) - (*x < *y);
-}
-
 const char *mv_text_capital(char *to, size_t size, const char *text)
 {
     snprintf(to, size, "%s", text);

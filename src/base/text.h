@@ -32,9 +32,6 @@ const char *mv_text_capital(char *to, size_t size, const char *text);
 /* FNV-1a, 64 bits, for sets of names that are too large to store. */
 uint64_t mv_text_hash(const char *text);
 
-/* Compares two hashes for qsort and bsearch. */
-int mv_text_by_hash(const void *a, const void *b);
-
 /* A copy of bytes that somebody else chose, such as a file name, as text that is safe to print and to store: valid
  * UTF-8 on one line, without control characters. These bytes become \xHH, with two lower-case hexadecimal digits:
  * - bytes that are not part of well-formed UTF-8 (overlong forms, surrogates, values above U+10FFFF),

@@ -162,9 +162,11 @@ mv_view mv_view_heads(mv_tensor qkv, int which, int heads)
 bool mv_op_expect(mv_run *r, bool holds, const char *op, mv_tensor a, mv_tensor b)
 {
     char sa[64], sb[64];
+    if (r->stop_asked && r->stop_asked())
+        mv_run_fail(r, MV_EIO, "%s: the run was stopped", r->path);
     if (mv_op_ready(r) && !holds)
-        mv_run_fail(r, MV_EMISUSE, "%s: %s was given %s and %s", r->path, op, mv_shape_text(sa, a.nd, a.dim),
-                    mv_shape_text(sb, b.nd, b.dim));
+        mv_run_fail(r, MV_EMISUSE, "%s: %s found values of %s and %s, whose shapes do not fit", r->path, op,
+                    mv_shape_text(sa, a.nd, a.dim), mv_shape_text(sb, b.nd, b.dim));
     return mv_op_ready(r);
 }
 

@@ -200,6 +200,11 @@ mv_status mv_run_forward(mv_run *r, const float *planes, int pictures, float *lo
 
 /* ---- what others may know and do */
 
+void mv_run_stop_when(mv_run *r, bool (*asked)(void))
+{
+    r->stop_asked = asked;
+}
+
 int mv_run_height(const mv_run *r)
 {
     return r->h;

@@ -33,6 +33,9 @@ mv_status mv_run_feed(mv_run *r, const float *planes, int pictures, float *logit
 bool mv_run_pending(const mv_run *r); /* true if settle would wait */
 mv_status mv_run_settle(mv_run *r, mv_error *e);
 
+/* Ends a batch early: `asked` is called before every operation, and if it is true the run fails with MV_EIO. */
+void mv_run_stop_when(mv_run *r, bool (*asked)(void));
+
 int mv_run_height(const mv_run *r); /* px of the input */
 int mv_run_width(const mv_run *r);
 int mv_run_capacity(const mv_run *r);  /* pictures in a batch */

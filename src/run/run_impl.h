@@ -59,6 +59,7 @@ struct mv_run {
 
     bool deferred; /* kept values go through staging buffers, and are delivered after the batch */
     int next_kept; /* index into plan.value */
+    bool (*stop_asked)(void);
     mv_slot slot[MV_SLOTS], *current;
     int pictures_last; /* of the last batch that was not a replay; 0 if it failed */
     float *host_value; /* memory for a value that is delivered at once */
