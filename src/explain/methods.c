@@ -201,7 +201,7 @@ static int ranked(const float *logits, int classes, int k)
         int before = found;
         found = MV_MAP_NONE;
         for (int i = 0; i < classes; i++) {
-            bool left = rank == 0 || logits[i] < logits[before] || (logits[i] == logits[before] && i > before);
+            bool left = rank == 0 || (i > before && logits[i] == logits[before]) || logits[i] < logits[before];
             if (left && (found < 0 || logits[i] > logits[found]))
                 found = i;
         }
