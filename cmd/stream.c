@@ -150,6 +150,18 @@ static void list_model_files(stream *s)
     }
 }
 
+/* Refuses what prepares pictures where all inputs are ready. */
+static void check_ready(const stream *s)
+{
+    static const char *const names[] = {"size", "crop-pct", "crop-mode", "no-exif", "max-pixels"};
+    bool ready = true;
+    for (int i = 0; i < s->o.n && ready; i++)
+        ready = operand_is_ready(s->o.path[i]);
+    for (size_t i = 0; ready && i < sizeof names / sizeof *names; i++)
+        if (options_given(s->c, names[i]))
+            die(EXIT_MISUSE, "--%s: has no effect on ready inputs, which are used as they are", names[i]);
+}
+
 static void check_resume(const stream *s)
 {
     const call *c = s->c;
@@ -324,6 +336,7 @@ int stream_run(call *c)
     check_targets(&s, suffix);
     check_inputs(&s);
     check_resume(&s);
+    check_ready(&s);
     measure(&s);
     stop_watch();
     if (!c->o.resume && !(s.inputs = inputs_new(&c->session, &s.o, decoding(c), &e)))

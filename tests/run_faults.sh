@@ -83,9 +83,13 @@ try() { # NAME RUNS COMMAND...
 picture=assets/samples/church.jpg
 preload=(env LD_PRELOAD="$plain/fault_malloc.so")
 export ASAN_OPTIONS=${ASAN_OPTIONS-}:exitcode=99
-echo 1..4
+echo 1..6
 try "classify" 300 "${preload[@]}" MVSCOPE_FAULT_SPARE=$spare "$plain/mvscope" classify $picture
 try "classify with a page" 150 "${preload[@]}" MVSCOPE_FAULT_SPARE=$spare:libc.so:ld-linux "$plain/mvscope" \
     classify --explain -o OUT/page.png $picture
+try "dump into a folder" 120 "${preload[@]}" MVSCOPE_FAULT_SPARE=$spare:libc.so:ld-linux "$plain/mvscope" \
+    dump -s avgpool,head -o OUT/d/ $picture
+try "attention as numbers" 120 "${preload[@]}" MVSCOPE_FAULT_SPARE=$spare:libc.so:ld-linux "$plain/mvscope" \
+    attention --json --raw OUT/ $picture
 try "classify forgets nothing" 1000 "$sanitized/mvscope-fault" classify $picture
 try "attention with a page forgets nothing" 100 "$sanitized/mvscope-fault" attention -o OUT/page.png $picture

@@ -18,10 +18,12 @@ clean() { # NAME ARGUMENTS...
 }
 
 picture=assets/samples/church.jpg
-echo 1..3
+echo 1..4
 clean "classify" classify $picture &
 (($(nproc) > 1)) || wait
 clean "classify with a page" classify --explain -o "$folder/church.png" $picture &
 wait -n
 clean "attention with a page" attention -o "$folder/attention.png" $picture &
+wait -n
+clean "dump that can be resumed" dump -b 2 -s avgpool --resume -o "$folder/d.npz" assets/samples &
 wait

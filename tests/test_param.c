@@ -111,7 +111,7 @@ static void lists_and_texts_collect(void **s)
     assert_string_equal(set(&v, "list", "12,0"), ""); /* they are there */
     assert_int_equal(v.list.n, 4);
     for (int i = 4; i < MV_PARAM_MOST; i++) {
-        char text[8];
+        char text[16];
         snprintf(text, sizeof text, "%d", 20 + i);
         assert_string_equal(set(&v, "list", text), "");
     }

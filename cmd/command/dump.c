@@ -109,16 +109,21 @@ static mv_status batch(call *c, const shot *shots, int n, mv_error *e)
     return value_file_add(o->file, shots, n, e);
 }
 
-static mv_status print(const call *c, int sites, int pictures, mv_error *e)
+/* The reply, made before the output is: where there is no memory for it, nothing has been written. */
+static mv_status make_reply(const call *c, const value_file *file, char **text, mv_error *e)
 {
+    int sites = value_file_sites(file), pictures = value_file_pictures(file);
     char *name = mv_text_escape(c->o.out);
-    mv_status s = name ? MV_OK : mv_fail_memory(e, "dump");
+    size_t size;
+    FILE *out = name ? open_memstream(text, &size) : NULL;
+    mv_status s = out ? MV_OK : mv_fail_memory(e, "dump");
     if (!s && c->o.json)
-        s = reply_print(json_pack("{s:s,s:i,s:i}", "output", name, "sites", sites, "pictures", pictures), stdout, name,
-                        e);
+        s = reply_print(json_pack("{s:s,s:i,s:i}", "output", name, "sites", sites, "pictures", pictures), out, name, e);
     else if (!s && !c->o.quiet)
-        printf("%s: %d site%s of %d picture%s\n", name, sites, sites == 1 ? "" : "s", pictures,
-               pictures == 1 ? "" : "s");
+        fprintf(out, "%s: %d site%s of %d picture%s\n", name, sites, sites == 1 ? "" : "s", pictures,
+                pictures == 1 ? "" : "s");
+    if (out && fclose(out) && !s)
+        s = mv_fail_memory(e, "dump");
     free(name);
     return s;
 }
@@ -126,13 +131,17 @@ static mv_status print(const call *c, int sites, int pictures, mv_error *e)
 static mv_status close_dump(call *c, mv_error *e)
 {
     own *o = c->own;
+    mv_error ignored = {0};
     bool written;
-    int sites = value_file_sites(o->file), pictures = value_file_pictures(o->file);
-    mv_status s = value_file_close(o->file, &written, e);
+    char *text = NULL;
+    mv_status s = make_reply(c, o->file, &text, e);
+    c->broken |= s != MV_OK;
+    mv_status closed = value_file_close(o->file, &written, s ? &ignored : e);
     if (written)
-        s = print(c, sites, pictures, e);
+        fputs(text, stdout);
+    free(text);
     free_all(o);
-    return s;
+    return s ? s : closed;
 }
 
 static const char *const examples[] = {"dump -o features.safetensors photo.jpg",
