@@ -260,6 +260,7 @@ mv_status mv_store_meta(mv_store *s, const char *key, const char *text, mv_error
         mv_fail(&s->error, MV_EINPUT, "%s: found metadata '%.100s' that is not UTF-8, expected UTF-8", s->path, key);
     else if (json_object_update(s->meta, pair) < 0)
         mv_fail_memory(&s->error, s->path);
+    s->stale = true;
     json_decref(pair);
     return result(s, e);
 }
@@ -310,6 +311,7 @@ mv_status mv_store_shrink(mv_store *s, int expected, int came, mv_error *e)
         mv_fail(&s->error, MV_EMISUSE, "%s: found %d pictures, expected 0 to %d", s->path, came, expected);
     if (begin(s) != MV_OK)
         return result(s, e);
+    s->stale = true;
     for (int i = 0; i < s->count && s->error.code == MV_OK; i++) {
         mv_store_array *a = &s->arrays[i];
         long long rows = (long long)a->tensor.dim[0] * came;

@@ -22,10 +22,8 @@ void mv_container_discard(mv_store *s)
 {
     mv_output_discard(s->output);
     mv_folder_discard(s->folder);
-    free(s->header);
     s->output = NULL;
     s->folder = NULL;
-    s->header = NULL;
 }
 
 static mv_status write_at(mv_store *s, const void *bytes, size_t n, uint64_t offset)
@@ -94,12 +92,16 @@ mv_status mv_container_begin(mv_store *s)
     uint64_t *offset = calloc((size_t)s->count + 1, sizeof *offset);
     if (!offset)
         return mv_fail_memory(&s->error, s->path);
-    s->end = lay_out(s, offset, &s->header, &s->header_size);
+    char *header;
+    size_t size;
+    s->end = lay_out(s, offset, &header, &size);
+    s->stale = false;
     for (int i = 0; i < s->count; i++)
         s->arrays[i].offset = offset[i];
     free(offset);
-    if (s->error.code == MV_OK && s->header)
-        write_at(s, s->header, s->header_size, 0);
+    if (s->error.code == MV_OK && header)
+        write_at(s, header, size, 0);
+    free(header);
     return s->error.code;
 }
 
@@ -135,6 +137,8 @@ static void move_all(mv_store *s, const uint64_t *offset)
 /* Makes the file what it would be if its final shapes and texts had been known at the start. */
 static mv_status settle(mv_store *s)
 {
+    if (!s->stale)
+        return s->error.code;
     uint64_t *offset = calloc((size_t)s->count + 1, sizeof *offset);
     char *header;
     size_t size;
@@ -143,7 +147,7 @@ static mv_status settle(mv_store *s)
     uint64_t end = lay_out(s, offset, &header, &size);
     if (s->error.code == MV_OK && s->kind != MV_STORE_FOLDER) {
         move_all(s, offset);
-        if (header && s->error.code == MV_OK && (size != s->header_size || memcmp(header, s->header, size) != 0))
+        if (header && s->error.code == MV_OK)
             write_at(s, header, size, 0);
         if (end != s->end && s->error.code == MV_OK && mv_output_resize(s->output, end) != MV_OK)
             mv_fail(&s->error, mv_output_error(s->output)->code, "%s", mv_output_error(s->output)->text);

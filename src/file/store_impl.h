@@ -35,8 +35,7 @@ struct mv_store {
     /* The container; not open while a resumable store collects. */
     mv_output *output; /* every kind but FOLDER */
     mv_folder *folder;
-    char *header; /* what precedes the data, as it is in the file; NULL in .npz and folders */
-    size_t header_size;
+    bool stale; /* shapes or texts have changed since the header was written */
     uint64_t end; /* of the last array */
 };
 
