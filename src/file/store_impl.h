@@ -35,7 +35,7 @@ struct mv_store {
     /* The container; not open while a resumable store collects. */
     mv_output *output; /* every kind but FOLDER */
     mv_folder *folder;
-    bool stale; /* shapes or texts have changed since the header was written */
+    bool stale;   /* shapes or texts have changed since the header was written */
     uint64_t end; /* of the last array */
 };
 
