@@ -85,8 +85,8 @@ struct call {
 
     /* ---- what stream.c says */
     const struct operands *list; /* the pictures of this run, those of an earlier one included */
-    int expected, height, width; /* with one_size: pictures of all operands, and the size of the input */
-    int pictures;                /* of all operands of this run */
+    int height, width;           /* with one_size: the size of the input */
+    int pictures;                /* of all operands of this run; one that cannot be read counts as one */
     int done, failed, kept;      /* of these: answered, failed, and answered by an earlier run */
     bool incomplete;             /* a folder could not be read */
     bool stopped;                /* by a signal, or because the reader of the results has left */

@@ -106,19 +106,20 @@ static void check_targets(stream *s, char suffix[64])
         die(EXIT_MISUSE, "--format: has no effect on a page with a name of its own");
 }
 
-/* Counts the pictures of all operands, which must be of one size. */
+/* All operands must be of one size. One that cannot be read has any: its own read reports it. */
 static void measure(const stream *s)
 {
     call *c = s->c;
+    bool known = false;
     for (int i = 0; c->one_size && i < s->o.n; i++) {
         int pictures, h, w;
-        mv_error e = {0};
-        if (input_size(&c->session, s->o.path[i], &pictures, &h, &w, &e))
-            continue; /* the picture's own read reports it */
-        if (c->expected && (h != c->height || w != c->width))
+        bool good = input_size(&c->session, s->o.path[i], &pictures, &h, &w, NULL) == MV_OK;
+        if (good && known && (h != c->height || w != c->width))
             die(EXIT_FAILED, "%s: found an input of %dx%d, expected %dx%d as those before: a %s stacks its pictures",
                 s->o.path[i], h, w, c->height, c->width, c->command->name);
-        c->height = h, c->width = w, c->expected += pictures;
+        if (!known)
+            c->height = h, c->width = w;
+        known |= good;
     }
 }
 
@@ -347,9 +348,10 @@ int stream_run(call *c)
     if (c->o.resume && c->o.json && c->command->results)
         results_read(&s.known, c->command->results, c->session.name);
     s.batches = batches_new(c, &s.o, &s.page, &s.raw, batch_size(&s));
+    if (c->o.resume)
+        s.quiet = must(calloc((size_t)s.o.n, sizeof *s.quiet));
     open_command(&s);
     if (c->o.resume) {
-        s.quiet = must(calloc((size_t)s.o.n, sizeof *s.quiet));
         c->kept = operands_drop(&s.o, s.quiet, drop_answered, &s);
         s.inputs = inputs_new(&c->session, &s.o, decoding(c), &e);
     }

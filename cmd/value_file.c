@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cmd/inputs.h"
+#include "cmd/operands.h"
 #include "cmd/reply.h"
 #include "src/base/name_set.h"
 #include "src/base/pattern.h"
@@ -183,10 +183,9 @@ static mv_status expect_all(value_file *v, mv_error *e)
     const operands *list = v->c->list;
     mv_status s = MV_OK;
     for (int i = 0; i < list->n && !s && v->kind != MV_STORE_NPY; i++) {
-        int pictures, h, w;
         char *name = mv_text_escape(list->path[i]);
-        s = name ? input_size(&v->c->session, list->path[i], &pictures, &h, &w, e) : mv_fail_memory(e, "output");
-        for (int k = 0; !s && k < pictures; k++)
+        s = name ? MV_OK : mv_fail_memory(e, "output");
+        for (int k = 0; !s && k < operand_pictures(list, i); k++)
             s = add_image(v, name, k, 1, e);
         free(name);
     }
@@ -251,7 +250,7 @@ value_file *value_file_open(call *c, const char *patterns, const mv_sites *sites
         mv_fail_memory(e, c->o.out);
         return NULL;
     }
-    *v = (value_file){.c = c, .patterns = patterns, .sites = sites, .expected = c->expected};
+    *v = (value_file){.c = c, .patterns = patterns, .sites = sites, .expected = c->pictures};
     session_hash(&c->session);
     mv_status s = mv_store_kind_of(&v->kind, c->o.out, "-o", e);
     if (!s)

@@ -84,7 +84,7 @@ static mv_status open_dump(call *c, mv_error *e)
     o->patterns = join_patterns(&o->site);
     mv_status s = o->patterns ? MV_OK : mv_fail_memory(e, "--site");
     if (!s)
-        s = mv_sites_list(&o->sites, &c->session.config, c->expected, c->height, c->width, e);
+        s = mv_sites_list(&o->sites, &c->session.config, c->pictures, c->height, c->width, e);
     if (!s)
         s = mv_pattern_check(o->patterns, o->sites.n, o->sites.name, "--site", e);
     if (!s && !(o->file = value_file_open(c, o->patterns, &o->sites, e)))
