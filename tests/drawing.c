@@ -15,6 +15,18 @@
 
 #include "viz/draw/fonts.h"
 
+int drawing_open_fonts(void **state)
+{
+    *state = mv_fonts_new(NULL);
+    return *state ? 0 : -1;
+}
+
+int drawing_close_fonts(void **state)
+{
+    mv_fonts_free(*state);
+    return 0;
+}
+
 static uint32_t random_state;
 
 double drawing_uniform(void)

@@ -8,6 +8,10 @@
 #include "src/base/image.h"
 #include "src/base/map.h"
 
+/* cmocka's set-up and tear-down of a group: the fonts are its state. */
+int drawing_open_fonts(void **state);
+int drawing_close_fonts(void **state);
+
 /* 0 to 1, the same order in every run. */
 double drawing_uniform(void);
 

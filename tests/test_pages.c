@@ -548,18 +548,6 @@ static void misuse_is_refused(void **state)
     free_stock(&s);
 }
 
-static int open_fonts(void **state)
-{
-    *state = mv_fonts_new(NULL);
-    return *state ? 0 : -1;
-}
-
-static int close_fonts(void **state)
-{
-    mv_fonts_free(*state);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -576,5 +564,5 @@ int main(void)
         cmocka_unit_test(typefaces_do_not_mix_up_when_descriptors_come_back),
         cmocka_unit_test(threads_draw_the_same_bytes),
     };
-    return cmocka_run_group_tests(tests, open_fonts, close_fonts);
+    return cmocka_run_group_tests(tests, drawing_open_fonts, drawing_close_fonts);
 }

@@ -364,18 +364,6 @@ static void misuse_is_refused(void **state)
     free(b.bytes);
 }
 
-static int open_fonts(void **state)
-{
-    *state = mv_fonts_new(NULL);
-    return *state ? 0 : -1;
-}
-
-static int close_fonts(void **state)
-{
-    mv_fonts_free(*state);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -387,5 +375,5 @@ int main(void)
         cmocka_unit_test(ranges_are_true),
         cmocka_unit_test(misuse_is_refused),
     };
-    return cmocka_run_group_tests(tests, open_fonts, close_fonts);
+    return cmocka_run_group_tests(tests, drawing_open_fonts, drawing_close_fonts);
 }
