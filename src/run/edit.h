@@ -17,10 +17,10 @@ typedef struct mv_edits mv_edits;
 mv_edits *mv_edits_new(mv_error *e); /* empty */
 void mv_edits_free(mv_edits *ed);
 
-/* Adds "SITES", "SITES[head=N]" or "SITES[channel=N]"; SITES is a pattern of base/pattern.h (an index is told from a
- * set by its '='). values (fp32, copied) are for MV_EDIT_VALUES: they have the shape of the site, or a first dimension
- * that divides the site's and is repeated. With an index, only the chosen head or channel of them is used. MV_EINPUT
- * says what is wrong with `text`. */
+/* Adds "SITES", "SITES[head=N]" or "SITES[channel=N]"; SITES is a pattern of base/pattern.h. Brackets with '=' are an
+ * index, those without are a set of the pattern. values (fp32, copied) are for MV_EDIT_VALUES: they have the shape of
+ * the site, or a first dimension that divides the site's and is repeated. With an index, only the chosen head or
+ * channel of them is used. MV_EINPUT says what is wrong with `text`. */
 mv_status mv_edits_add(mv_edits *ed, const char *text, mv_edit_kind kind, mv_tensor values, mv_error *e);
 
 /* Checks every edit against the sites of the coming run: MV_EINPUT for one that matches no site, a head or channel that
