@@ -161,6 +161,7 @@ static void check_collisions(const target *t, const operands *o, int pictures)
         if (name[k].hash == name[k - 1].hash) {
             char *path = must(target_path(t, o, name[k].i, name[k].index, operand_pictures(o, name[k].i)));
             int a = name[k].i < name[k - 1].i ? name[k].i : name[k - 1].i, b = name[k].i + name[k - 1].i - a;
+            free(name);
             die(EXIT_MISUSE,
                 "%s and %s: both would write %s; name the folder above them, which keeps their paths apart, or write "
                 "them to two folders",
@@ -201,16 +202,20 @@ static void check_inputs(const target *t, const operands *o, int pictures)
         if (stat(o->path[i], &st))
             continue;
         file_id key = {.device = st.st_dev, .inode = st.st_ino}, *found = bsearch(&key, there, n, sizeof *there, by_id);
-        if (found)
-            die(EXIT_MISUSE, "%s: %s is the picture %s, which it would replace", t->option,
-                (char *)must(target_path(t, o, found->i, found->index, operand_pictures(o, found->i))), o->path[i]);
+        if (found) {
+            char *path = must(target_path(t, o, found->i, found->index, operand_pictures(o, found->i)));
+            free(there);
+            die(EXIT_MISUSE, "%s: %s is the picture %s, which it would replace", t->option, path, o->path[i]);
+        }
     }
     for (const char *const *p = t->also_read; n && p && *p; p++) {
         if (stat(*p, &st))
             continue;
         file_id key = {.device = st.st_dev, .inode = st.st_ino};
-        if (bsearch(&key, there, n, sizeof *there, by_id))
+        if (bsearch(&key, there, n, sizeof *there, by_id)) {
+            free(there);
             die(EXIT_MISUSE, "%s: would replace %s, which is read", t->option, *p);
+        }
     }
     free(there);
 }
