@@ -110,7 +110,7 @@ static mv_status write_job(void *context, void *of, FILE *out, struct mv_fonts *
         status = target_make_folders(b->page, t.page, e);
     if (!status && t.raw)
         status = target_make_folders(b->raw, t.raw, e);
-    if (!status && b->c->command->picture)
+    if (!status)
         status = b->c->command->picture(b->c, &t, e);
     if (nowhere)
         fclose(nowhere);
@@ -167,8 +167,8 @@ static mv_status answer(batches *b, const group *g, int i, mv_error *e)
     if (!j->logits)
         return mv_fail_memory(e, "logits");
     memcpy(j->logits, g->logits + (size_t)i * classes, classes * sizeof *j->logits);
-    for (size_t k = 0; k < classes && !c->command->batch; k++) /* values are written as they are */
-        if (!(j->logits[k] - j->logits[k] == 0))               /* infinite, or NaN */
+    for (size_t k = 0; k < classes; k++)
+        if (!(j->logits[k] - j->logits[k] == 0)) /* infinite, or NaN */
             return mv_fail(e, MV_EINPUT, "%s: the logit of class %zu is %f, expected a finite number",
                            b->o->path[j->operand], k, (double)j->logits[k]);
     for (int a = 0; a < c->asks; a++)
@@ -210,7 +210,10 @@ static void settle(batches *b)
     }
     for (int i = 0; i < g->n; i++) {
         mv_error one = {0};
-        if (answer(b, g, i, &one)) {
+        if (!b->c->command->picture) { /* answered by `batch`: nothing is left that could fail */
+            job_free(g->picture[i]);
+            b->c->done++;
+        } else if (answer(b, g, i, &one)) {
             batches_fail(b, &one);
             job_free(g->picture[i]);
         } else {
