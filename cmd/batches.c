@@ -14,7 +14,9 @@ typedef struct {
     bool quiet; /* its results are not printed */
     mv_image image;
     float *logits;
+    float *planes; /* of a picture that is studied further; NULL: it is not */
     mv_maps maps[CALL_ASKS];
+    void *own; /* what command.study made */
 } job;
 
 /* Pictures that go through the network together. */
@@ -33,16 +35,20 @@ struct batches {
     group filling, running;
     float *planes; /* of the group being filled; the device has its own copy of the one that runs */
     mv_explainer *explainer;
+    mv_passes *passes; /* of what is studied further; NULL: nothing is */
     mv_run *run;
     int failed; /* besides what the writers count */
 };
 
 /* ---- jobs */
 
-static void job_free(job *j)
+static void job_free(const batches *b, job *j)
 {
     if (!j)
         return;
+    if (j->own)
+        (b->c->command->drop ? b->c->command->drop : free)(j->own);
+    free(j->planes);
     mv_image_free(&j->image);
     for (int i = 0; i < CALL_ASKS; i++)
         mv_maps_free(&j->maps[i]);
@@ -75,7 +81,8 @@ static mv_status shot_of(shot *t, const batches *b, const job *j, mv_error *e)
                 .w = j->w,
                 .logits = j->logits,
                 .image = c->shows ? &j->image : NULL,
-                .maps = j->maps};
+                .maps = j->maps,
+                .own = j->own};
     if (c->wants_page)
         t->page = target_path(b->page, b->o, j->operand, j->index, j->of);
     if (t->page)
@@ -110,21 +117,21 @@ static mv_status write_job(void *context, void *of, FILE *out, struct mv_fonts *
         status = target_make_folders(b->page, t.page, e);
     if (!status && t.raw)
         status = target_make_folders(b->raw, t.raw, e);
-    if (!status)
+    if (!status && b->c->command->picture)
         status = b->c->command->picture(b->c, &t, e);
     if (nowhere)
         fclose(nowhere);
     shot_free(&t);
-    job_free(j);
+    job_free(b, j);
     return status;
 }
 
 /* ---- batches */
 
-static void group_free(group *g)
+static void group_free(const batches *b, group *g)
 {
     for (int i = 0; i < g->n; i++)
-        job_free(g->picture[i]);
+        job_free(b, g->picture[i]);
     free(g->picture);
     free(g->logits);
 }
@@ -140,14 +147,14 @@ static void fail_group(batches *b, group *g, const mv_error *e)
 {
     for (int i = 0; i < g->n; i++) {
         if (stop_asked()) { /* the run was stopped, not the picture wrong */
-            job_free(g->picture[i]);
+            job_free(b, g->picture[i]);
             continue;
         }
         char text[640];
         snprintf(text, sizeof text, "%.200s: %.400s", b->o->path[g->picture[i]->operand], e->text);
         writers_complain(b->writers, text);
         b->failed++;
-        job_free(g->picture[i]);
+        job_free(b, g->picture[i]);
     }
     g->n = 0;
 }
@@ -155,6 +162,19 @@ static void fail_group(batches *b, group *g, const mv_error *e)
 static const char *class_name(void *session_, int c, char text[24])
 {
     return session_class(session_, c, text);
+}
+
+static mv_status study_job(batches *b, job *j, mv_error *e)
+{
+    call *c = b->c;
+    shot t;
+    mv_status status = shot_of(&t, b, j, e);
+    study s = {.shot = &t, .maps = j->maps, .planes = j->planes, .passes = b->passes};
+    if (!status)
+        status = c->command->study(c, &s, e);
+    j->own = s.own;
+    shot_free(&t);
+    return status;
 }
 
 /* The answers of picture i of the group: logits and maps, for a writer. */
@@ -172,10 +192,10 @@ static mv_status answer(batches *b, const group *g, int i, mv_error *e)
             return mv_fail(e, MV_EINPUT, "%s: the logit of class %zu is %f, expected a finite number",
                            b->o->path[j->operand], k, (double)j->logits[k]);
     for (int a = 0; a < c->asks; a++)
-        if (mv_explainer_explain(b->explainer, a, c->session.model, i, j->logits, class_name, &c->session, &j->maps[a],
-                                 e))
+        if (mv_explainer_explain(b->explainer, a, c->session.model, i, j->planes, j->logits, class_name, &c->session,
+                                 &j->maps[a], e))
             return e->code;
-    return MV_OK;
+    return c->command->study ? study_job(b, j, e) : MV_OK;
 }
 
 /* Calls command.batch for the whole group. A failure ends the run. */
@@ -210,18 +230,43 @@ static void settle(batches *b)
     }
     for (int i = 0; i < g->n; i++) {
         mv_error one = {0};
-        if (!b->c->command->picture) { /* answered by `batch`: nothing is left that could fail */
-            job_free(g->picture[i]);
+        if (!b->c->command->picture &&
+            !b->c->command->study) { /* answered by `batch`: nothing is left that could fail */
+            job_free(b, g->picture[i]);
             b->c->done++;
         } else if (answer(b, g, i, &one)) {
             batches_fail(b, &one);
-            job_free(g->picture[i]);
+            job_free(b, g->picture[i]);
         } else {
             writers_put(b->writers, g->picture[i]);
             b->c->done++;
         }
     }
     g->n = 0;
+}
+
+static void count_passes(void *unused, int done, int of)
+{
+    (void)unused;
+    progress_passes(done, of);
+}
+
+/* Further passes for inputs of the size at hand, where a method or the command makes some. */
+static mv_status prepare_passes(batches *b, mv_error *e)
+{
+    call *c = b->c;
+    mv_passes_free(b->passes);
+    b->passes = NULL;
+    if (!c->command->study && !(b->explainer && mv_explainer_takes_passes(b->explainer)))
+        return MV_OK;
+    b->passes = mv_passes_new(c->session.model, b->h, b->w, c->o.batch, NULL, e);
+    if (!b->passes)
+        return e->code;
+    mv_passes_stop_when(b->passes, stop_asked);
+    mv_passes_watch(b->passes, count_passes, NULL);
+    if (b->explainer)
+        mv_explainer_use(b->explainer, b->passes);
+    return MV_OK;
 }
 
 /* A run, and what explains its values, for inputs of the size at hand. */
@@ -248,10 +293,26 @@ static mv_status prepare_run(batches *b, mv_error *e)
         else
             probes = c->probes;
     }
+    if (prepare_passes(b, e))
+        return e->code;
     b->run = mv_run_new(c->session.model, b->h, b->w, b->size, probes, e);
     if (!b->run)
         return e->code;
     mv_run_stop_when(b->run, stop_asked);
+    return MV_OK;
+}
+
+/* What is studied further needs its input again, when `planes` may hold the next batch. */
+static mv_status keep_planes(batches *b, mv_error *e)
+{
+    size_t size = (size_t)3 * (size_t)b->h * (size_t)b->w;
+    for (int i = 0; i < b->filling.n && b->passes; i++) {
+        job *j = b->filling.picture[i];
+        j->planes = malloc(size * sizeof *j->planes);
+        if (!j->planes)
+            return mv_fail_memory(e, "batch");
+        memcpy(j->planes, b->planes + (size_t)i * size, size * sizeof *j->planes);
+    }
     return MV_OK;
 }
 
@@ -263,6 +324,8 @@ static void flush(batches *b)
         return;
     settle(b);
     mv_status status = prepare_run(b, &e);
+    if (!status)
+        status = keep_planes(b, &e);
     if (b->explainer)
         mv_explainer_clear(b->explainer);
     if (status || mv_run_feed(b->run, b->planes, b->filling.n, b->filling.logits, &e)) {
@@ -326,7 +389,7 @@ static mv_status enqueue(batches *b, int operand, input *in, int index, bool qui
     else
         mv_preprocess_normalise(&b->c->session.config.preprocess, &in->image, planes);
     if (b->c->shows && in->planes && show_ready(&b->c->session, in, index, &j->image, e)) {
-        job_free(j);
+        job_free(b, j);
         return e->code;
     }
     if (b->c->shows && !in->planes) {
@@ -374,8 +437,9 @@ int batches_end(batches *b, bool drop)
     writers_end(b->writers, &failed);
     mv_run_free(b->run);
     mv_explainer_free(b->explainer);
-    group_free(&b->filling);
-    group_free(&b->running);
+    mv_passes_free(b->passes);
+    group_free(b, &b->filling);
+    group_free(b, &b->running);
     free(b->planes);
     b->c->done -= failed;
     failed += b->failed;

@@ -1,4 +1,4 @@
-/* What a command is: a const struct that says what it takes, and up to five functions. Option tables, checks, help,
+/* What a command is: a const struct that says what it takes, and up to seven functions. Option tables, checks, help,
  * completion, the loop over pictures, progress, resuming, signals and the exit status follow from it.
  *
  * A command that takes pictures runs through stream.c, the only loop over pictures:
@@ -7,6 +7,9 @@
  *     open      once, when the model and the device are there: says what is asked of each picture (call.ask), opens
  *               stores
  *     batch     after each batch, in order, on the thread that computes: what must follow the order of computing
+ *     study     once for each picture, in order, on the thread that computes, when its maps are made: further forward
+ *               passes, and stores of numbers. What it puts into study.own comes to `picture` as shot.own, and ends by
+ *               `drop`
  *     picture   once for each picture, on a writer thread: draws, writes files, prints results to shot.out. Several
  *               pictures may be in work at once, so it must not write to `own`; what it prints appears in the order of
  *               the pictures
@@ -41,8 +44,18 @@ typedef struct {
     const char *page, *raw;  /* where its page and its numbers go; NULL: not wanted */
     const char *page_name;   /* page, safe to print */
     struct mv_fonts **fonts; /* this thread's typefaces; opened by the first page */
+    void *own;               /* what `study` made of it; NULL: nothing */
     FILE *out;               /* its results */
 } shot;
+
+/* One picture between the network and the writers. */
+typedef struct {
+    const shot *shot;    /* without page, raw, fonts and out */
+    mv_maps *maps;       /* for each ask; may be changed and appended to */
+    const float *planes; /* what the network saw: (3, h, w), normalised */
+    mv_passes *passes;   /* for further inputs of h x w */
+    void *own;           /* for shot.own: freed by command.drop, also where `study` fails */
+} study;
 
 typedef struct command {
     const char *name, *operands, *summary;
@@ -57,6 +70,8 @@ typedef struct command {
     void (*check)(call *c);
     mv_status (*open)(call *c, mv_error *e);
     mv_status (*batch)(call *c, const shot *shots, int n, mv_error *e);
+    mv_status (*study)(call *c, study *s, mv_error *e);
+    void (*drop)(void *own); /* NULL: free */
     mv_status (*picture)(const call *c, const shot *t, mv_error *e);
     mv_status (*close)(call *c, mv_error *e);
     int (*run)(call *c);
@@ -75,6 +90,7 @@ struct call {
     /* ---- what `check` and `open` say */
     bool wants_page, wants_raw; /* a file for each picture, named by stream.c */
     const char *raw;            /* --raw, if wants_raw */
+    const char *store;          /* a store of the values of all pictures; NULL: none */
     bool shows;                 /* shot.image is wanted */
     bool one_size;              /* all inputs must have the size of the first */
     int asks;

@@ -1,5 +1,6 @@
 #include "cmd/session.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +10,7 @@
 #include "cmd/device.h"
 #include "cmd/talk.h"
 #include "src/base/text.h"
+#include "src/explain/methods.h"
 
 /* ---- the model */
 
@@ -141,6 +143,41 @@ const char *session_wnid(const session *s, int i)
 {
     const mv_labels *l = labels(s);
     return i < l->n ? l->wnid[i] : NULL;
+}
+
+/* True if `text` is the name, or the one before its first comma ("tench, Tinca tinca"), in either case. */
+static bool is_named(const char *name, const char *text)
+{
+    size_t n = strcspn(name, ",");
+    return strcasecmp(name, text) == 0 || (strlen(text) == n && strncasecmp(name, text, n) == 0);
+}
+
+mv_status session_find_class(const session *s, const char *text, const char *place, int *out, mv_error *e)
+{
+    const mv_labels *l = labels(s);
+    char *end;
+    int classes = s->config.classes;
+    if (strcmp(text, "top") == 0 || strcmp(text, "second") == 0) {
+        *out = *text == 't' ? MV_CLASS_TOP : MV_CLASS_SECOND;
+        return MV_OK;
+    }
+    errno = 0;
+    long number = strtol(text, &end, 10);
+    if (*text && !*end) {
+        if (errno || number < 0 || number >= classes)
+            return mv_fail(e, MV_EINPUT, "%s: found %.40s, expected 0 to %d", place, text, classes - 1);
+        *out = (int)number;
+        return MV_OK;
+    }
+    for (int i = 0; i < l->n && i < classes; i++)
+        if ((l->name[i] && is_named(l->name[i], text)) || (l->wnid[i] && strcmp(l->wnid[i], text) == 0)) {
+            *out = i;
+            return MV_OK;
+        }
+    const char *near = l->n ? mv_text_nearest(text, l->n, (const char *const *)l->name) : NULL;
+    return mv_fail(e, MV_EINPUT, "%s: found '%.60s', expected a class: a number from 0 to %d%s%s%s%s", place, text,
+                   classes - 1, l->n ? ", a name or a wnid" : "", near ? "; did you mean '" : "", near ? near : "",
+                   near ? "'?" : "");
 }
 
 const char *session_precision(const session *s)

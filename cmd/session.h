@@ -33,6 +33,11 @@ const char *session_hash(session *s);
 const char *session_class(const session *s, int i, char text[24]);
 const char *session_wnid(const session *s, int i);
 
+/* The class that `text` names: its number, its wnid, its name in either case, or the first of several names that are
+ * separated by commas; "top" and "second" give MV_CLASS_TOP and MV_CLASS_SECOND. MV_EINPUT, with the nearest name,
+ * where there is none. `place` begins the message: "--class". */
+mv_status session_find_class(const session *s, const char *text, const char *place, int *out, mv_error *e);
+
 /* "fp32", "cpu": for results and recipes. */
 const char *session_precision(const session *s);
 const char *session_device(const session *s);

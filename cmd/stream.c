@@ -127,16 +127,16 @@ static void measure(const stream *s)
 static void check_inputs(const stream *s)
 {
     const call *c = s->c;
-    bool store = c->command->takes & TAKES_VALUES;
+    const char *option = c->store == c->o.out ? "-o" : "--raw";
     for (int i = 0; i < s->o.n; i++) {
-        if (store && mv_output_is_same(s->o.path[i], c->o.out))
-            die(EXIT_MISUSE, "-o: %s is the input %s, which it would replace", c->o.out, s->o.path[i]);
+        if (c->store && mv_output_is_same(s->o.path[i], c->store))
+            die(EXIT_MISUSE, "%s: %s is the input %s, which it would replace", option, c->store, s->o.path[i]);
         if (results_are_kept() && strcmp(s->o.path[i], "-") && mv_output_is_same(s->o.path[i], "/dev/stdout"))
             die(EXIT_MISUSE, "%s: is standard output, too, which would overwrite it", s->o.path[i]);
     }
-    for (int i = 0; store && i < MODEL_FILES; i++)
-        if (s->model[i] && mv_output_is_same(s->model[i], c->o.out))
-            die(EXIT_MISUSE, "-o: %s is the model, which it would replace", c->o.out);
+    for (int i = 0; c->store && i < MODEL_FILES; i++)
+        if (s->model[i] && mv_output_is_same(s->model[i], c->store))
+            die(EXIT_MISUSE, "%s: %s is the model, which it would replace", option, c->store);
 }
 
 /* The files of the model, if it is not embedded: none may be replaced. */

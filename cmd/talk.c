@@ -30,7 +30,10 @@ static struct {
     bool ticking, ending, shown;
     const char *what; /* NULL: nothing to tell */
     int done, all, first;
+    int passed, passes;     /* forward passes of the picture at hand; passes 0: one alone */
     double since, counting; /* seconds: when `what` began; when the first count came */
+    double passing;         /* when the first of the passes ended */
+    int first_passed;
 } progress;
 
 static double now(void)
@@ -56,19 +59,30 @@ static void time_text(double seconds, char text[32])
         snprintf(text, 32, "%ld:%02ld left", s / 60, s % 60);
 }
 
+/* What is counted in the line: pictures, or the passes of a single one. */
+typedef struct {
+    int done, all, first;
+    double since;
+} counted;
+
 /* The line, as long as the terminal is wide: the bar goes first, then the rate. */
 static void progress_text(char *text, size_t size)
 {
     int room = columns() - 1;
-    double passed = now() - progress.counting;
-    if (progress.all < 2) {
+    bool one = progress.all < 2;
+    counted n = one ? (counted){progress.passed, progress.passes, progress.first_passed, progress.passing}
+                    : (counted){progress.done, progress.all, progress.first, progress.counting};
+    if (n.all < 2) {
         snprintf(text, size, "%s ...", progress.what);
     } else {
-        char count[64], rate[64] = "", left[32];
-        snprintf(count, sizeof count, "%d of %d pictures", progress.done, progress.all);
-        int answered = progress.done - progress.first;
+        char count[96], rate[64] = "", left[32];
+        int used = snprintf(count, sizeof count, "%d of %d %s", n.done, n.all, one ? "passes" : "pictures");
+        if (!one && progress.passes > 1)
+            snprintf(count + used, sizeof count - (size_t)used, ", pass %d of %d", progress.passed, progress.passes);
+        int answered = n.done - n.first;
+        double passed = now() - n.since;
         if (answered > 0 && passed > 0) {
-            time_text(passed / answered * (progress.all - progress.done), left);
+            time_text(passed / answered * (n.all - n.done), left);
             snprintf(rate, sizeof rate, ", %.*f/s, %s", answered / passed < 10 ? 1 : 0, answered / passed, left);
         }
         int words = (int)(strlen(count) + strlen(rate));
@@ -76,12 +90,12 @@ static void progress_text(char *text, size_t size)
         if (bar >= 8) {
             char marks[BAR + 1];
             memset(marks, ' ', sizeof marks);
-            memset(marks, '#', (size_t)((long)bar * progress.done / progress.all));
+            memset(marks, '#', (size_t)((long)bar * n.done / n.all));
             snprintf(text, size, "[%.*s] %s%s", bar, marks, count, rate);
         } else if (words <= room)
             snprintf(text, size, "%s%s", count, rate);
         else
-            snprintf(text, size, "%d/%d", progress.done, progress.all);
+            snprintf(text, size, "%d/%d", n.done, n.all);
     }
     if (room > 0 && strlen(text) > (size_t)room)
         text[room] = '\0';
@@ -144,7 +158,7 @@ void progress_begin(const char *what)
     clear_progress();
     progress.what = what;
     progress.since = now();
-    progress.done = progress.all = 0;
+    progress.done = progress.all = progress.passes = 0;
     progress.counting = 0;
     progress.ending = false;
     if (!progress.ticking)
@@ -162,6 +176,19 @@ void progress_count(int done, int all)
     }
     progress.done = done;
     progress.all = all;
+    progress.passes = 0;
+    pthread_mutex_unlock(&terminal);
+}
+
+void progress_passes(int done, int all)
+{
+    pthread_mutex_lock(&terminal);
+    if (progress.passes != all || done < progress.passed) {
+        progress.passing = now();
+        progress.first_passed = done;
+    }
+    progress.passed = done;
+    progress.passes = all;
     pthread_mutex_unlock(&terminal);
 }
 

@@ -30,6 +30,7 @@ typedef struct {
     network net;
     mv_explainer *x;
     mv_run *run;
+    mv_passes *passes;
     float *planes, *logits;
 } stage;
 
@@ -42,6 +43,9 @@ static stage run_with(const mv_ask *asks, int n)
     expect_ok(&e);
     s.run = mv_run_new(s.net.model, SIDE_H, SIDE_W, PICTURES, mv_explainer_probe(s.x), &e);
     expect_ok(&e);
+    s.passes = mv_passes_new(s.net.model, SIDE_H, SIDE_W, 2, NULL, &e);
+    expect_ok(&e);
+    mv_explainer_use(s.x, s.passes);
     s.planes = network_input(PICTURES, SIDE_H, SIDE_W, 5);
     s.logits = calloc((size_t)(PICTURES * c.classes), sizeof *s.logits);
     assert_non_null(s.logits);
@@ -57,19 +61,27 @@ static void end(stage *s)
 {
     mv_run_free(s->run);
     mv_explainer_free(s->x);
+    mv_passes_free(s->passes);
     network_free(&s->net);
     free(s->planes);
     free(s->logits);
 }
 
-static mv_maps explain(const stage *s, int ask, int picture)
+/* Picture `at` of the batch, which is number `shown` of the inputs. */
+static mv_maps explain_at(const stage *s, int ask, int at, int shown)
 {
     mv_error e = {0};
     mv_maps maps = {0};
     int classes = s->net.model->config.classes;
-    mv_explainer_explain(s->x, ask, s->net.model, picture, s->logits + picture * classes, name_of, NULL, &maps, &e);
+    mv_explainer_explain(s->x, ask, s->net.model, at, s->planes + (size_t)shown * 3 * SIDE_H * SIDE_W,
+                         s->logits + at * classes, name_of, NULL, &maps, &e);
     expect_ok(&e);
     return maps;
+}
+
+static mv_maps explain(const stage *s, int ask, int picture)
+{
+    return explain_at(s, ask, picture, picture);
 }
 
 static void the_table_is_complete(void **state)
@@ -96,7 +108,7 @@ static void expect_same_alone(stage *s, int picture, const mv_maps *among)
     mv_explainer_clear(s->x);
     mv_run_forward(s->run, s->planes + (size_t)picture * 3 * SIDE_H * SIDE_W, 1, s->logits, &e);
     expect_ok(&e);
-    mv_maps alone = explain(s, 0, 0);
+    mv_maps alone = explain_at(s, 0, 0, picture);
     assert_int_equal(alone.n, among->n);
     for (int i = 0; i < alone.n; i++)
         for (int k = 0; k < alone.map[i].h * alone.map[i].w; k++)
@@ -221,7 +233,7 @@ static void a_runner_up_where_there_is_one_class_gives_no_map(void **state)
     mv_maps maps = {0};
     float logit = 0.5f;
     for (int i = 0; i < 2; i++)
-        assert_int_equal(mv_explainer_explain(x, i, net.model, 0, &logit, name_of, NULL, &maps, &e), MV_OK);
+        assert_int_equal(mv_explainer_explain(x, i, net.model, 0, NULL, &logit, name_of, NULL, &maps, &e), MV_OK);
     assert_int_equal(maps.n, 0);
     mv_maps_free(&maps);
     mv_explainer_free(x);

@@ -13,6 +13,7 @@
 
 #include "src/base/map.h"
 #include "src/base/param.h"
+#include "src/explain/passes.h"
 #include "src/model/weights.h"
 #include "src/run/probe.h"
 #include "src/run/trace.h"
@@ -21,16 +22,19 @@
 enum {
     MV_TAKES_CLASS = 1,   /* a class; its maps differ from class to class */
     MV_TAKES_AGAINST = 2, /* a second class, whose map is subtracted */
-    MV_TAKES_CELL = 4     /* a query cell, as a parameter */
+    MV_TAKES_CELL = 4,    /* a query cell, as a parameter */
+    MV_TAKES_PASSES = 8   /* further forward passes of changed pictures */
 };
 
 /* What a method is given: one picture of the last batch, and one class. Everything is borrowed for the call. */
 typedef struct {
     const mv_model *model;
-    int h, w;                              /* pixels of the network's input */
-    int picture;                           /* the picture's number in the batch */
-    const float *logits;                   /* of the picture: model->config.classes values */
-    int class_, against;                   /* class numbers, or MV_MAP_NONE */
+    int h, w;            /* pixels of the network's input */
+    int picture;         /* the picture's number in the batch */
+    const float *planes; /* of the picture, normalised: (3, h, w); with MV_TAKES_PASSES, else maybe NULL */
+    mv_passes *passes;   /* for inputs of h x w; with MV_TAKES_PASSES, else maybe NULL */
+    const float *logits; /* of the picture: model->config.classes values */
+    int class_, against; /* class numbers, or MV_MAP_NONE */
     const char *class_name, *against_name; /* never NULL; "" without a class */
     const mv_trace *kept;                  /* the values of the method's sites */
     void *own;                             /* what `open` made, or NULL */

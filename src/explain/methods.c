@@ -1,6 +1,7 @@
 /* The table of methods, and the driver: one forward pass for all that was asked. */
 #include "src/explain/methods.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,6 +28,45 @@ const mv_method *mv_method_lookup(const char *name)
     return NULL;
 }
 
+static mv_status unknown_method(const char *name, int n, mv_error *e)
+{
+    char names[400] = "";
+    for (int i = 0; i < METHOD_COUNT; i++) {
+        size_t used = strlen(names);
+        snprintf(names + used, sizeof names - used, "%s%s", i ? ", " : "", table[i]->name);
+    }
+    return mv_fail(e, MV_EINPUT, "method: found '%.*s', expected one of %s", n < 60 ? n : 60, name, names);
+}
+
+mv_status mv_ask_parse(mv_ask *out, void **memory, const char *text, mv_error *e)
+{
+    size_t n = strcspn(text, ":"), size;
+    char name[32] = "", place[48];
+    *out = (mv_ask){.class_ = MV_MAP_NONE, .against = MV_MAP_NONE};
+    *memory = NULL;
+    if (n < sizeof name)
+        memcpy(name, text, n);
+    const mv_method *m = out->method = mv_method_lookup(name);
+    if (!m)
+        return unknown_method(text, (int)n, e);
+    if (!m->params)
+        return text[n]
+                   ? mv_fail(e, MV_EINPUT, "%s: found '%.60s', but the method has no parameters", name, text + n + 1)
+                   : MV_OK;
+    size = (m->size + 15) / 16 * 16; /* the text that values point into follows the struct */
+    char *block = calloc(1, size + strlen(text) + 1);
+    if (!block)
+        return mv_fail_memory(e, name);
+    mv_param_defaults(block, m->params);
+    snprintf(place, sizeof place, "%s", name);
+    if (text[n] && mv_param_parse(block, m->params, text + n + 1, block + size, place, e)) {
+        free(block);
+        return e->code;
+    }
+    out->params = *memory = block;
+    return MV_OK;
+}
+
 mv_status mv_subject_value(const mv_subject *s, const char *site, mv_tensor *out, mv_error *e)
 {
     if (s->kept && mv_trace_lookup(s->kept, site, out))
@@ -50,6 +90,7 @@ struct mv_explainer {
     opened *ask;
     mv_trace *trace; /* of the sites that methods keep; NULL: none */
     mv_probe *probe;
+    mv_passes *passes; /* borrowed; NULL: none */
 };
 
 static mv_status choose_params(opened *o, mv_error *e)
@@ -216,8 +257,21 @@ static int class_of(int wanted, const float *logits, int classes)
     return wanted <= MV_CLASS_TOP ? ranked(logits, classes, MV_CLASS_TOP - wanted) : wanted;
 }
 
-mv_status mv_explainer_explain(mv_explainer *x, int ask, const mv_model *model, int picture, const float *logits,
-                               mv_class_name *name, void *names, mv_maps *out, mv_error *e)
+bool mv_explainer_takes_passes(const mv_explainer *x)
+{
+    for (int i = 0; i < x->n; i++)
+        if (x->ask[i].ask->method->takes & MV_TAKES_PASSES)
+            return true;
+    return false;
+}
+
+void mv_explainer_use(mv_explainer *x, mv_passes *passes)
+{
+    x->passes = passes;
+}
+
+mv_status mv_explainer_explain(mv_explainer *x, int ask, const mv_model *model, int picture, const float *planes,
+                               const float *logits, mv_class_name *name, void *names, mv_maps *out, mv_error *e)
 {
     opened *o = &x->ask[ask];
     int classes = model->config.classes;
@@ -226,6 +280,8 @@ mv_status mv_explainer_explain(mv_explainer *x, int ask, const mv_model *model, 
                     .h = x->h,
                     .w = x->w,
                     .picture = picture,
+                    .planes = planes,
+                    .passes = x->passes,
                     .logits = logits,
                     .class_ = class_of(o->ask->class_, logits, classes),
                     .against = class_of(o->ask->against, logits, classes),
@@ -234,6 +290,8 @@ mv_status mv_explainer_explain(mv_explainer *x, int ask, const mv_model *model, 
     bool lacks = (o->ask->class_ != MV_MAP_NONE && s.class_ < 0) || (o->ask->against != MV_MAP_NONE && s.against < 0);
     if (lacks) /* a runner-up in a network of one class */
         return MV_OK;
+    if ((o->ask->method->takes & MV_TAKES_PASSES) && (!planes || !x->passes))
+        return mv_fail(e, MV_EMISUSE, "%s: found no input or no passes, expected both", o->ask->method->name);
     s.class_name = s.class_ >= 0 ? name(names, s.class_, text[0]) : "";
     s.against_name = s.against >= 0 ? name(names, s.against, text[1]) : "";
     return o->ask->method->explain(&s, o->params, out, e);

@@ -6,7 +6,7 @@
  *     mv_explainer_clear(x);
  *     mv_run_forward(r, planes, pictures, logits, &e);
  *     for (int p = 0; p < pictures; p++)
- *         mv_explainer_explain(x, 0, model, p, logits + p * classes, name_of, labels, &maps, &e);
+ *         mv_explainer_explain(x, 0, model, p, NULL, logits + p * classes, name_of, labels, &maps, &e);
  *
  * An explainer holds the values of one batch: explain its pictures before the next one is fed.
  */
@@ -29,6 +29,11 @@ typedef struct {
     int class_, against; /* a class number, MV_CLASS_RANK(k), or MV_MAP_NONE */
 } mv_ask;
 
+/* Parses "rise" or "rise:n=4000,seed=7" into out->method and out->params; the classes become MV_MAP_NONE. *memory holds
+ * the parameters and is the caller's to free after their last use. MV_EINPUT, with what there is, for an unknown method
+ * or parameter. */
+mv_status mv_ask_parse(mv_ask *out, void **memory, const char *text, mv_error *e);
+
 typedef struct mv_explainer mv_explainer;
 
 /* The name of class c, for the words of a map; the string must outlive the call of mv_explainer_explain. */
@@ -49,8 +54,15 @@ int mv_explainer_maps(const mv_explainer *x);
 /* Forgets the values of the last batch. */
 void mv_explainer_clear(mv_explainer *x);
 
-/* Appends the maps of ask number `ask` for one picture of the last batch to `out`. */
-mv_status mv_explainer_explain(mv_explainer *x, int ask, const mv_model *model, int picture, const float *logits,
-                               mv_class_name *name, void *names, mv_maps *out, mv_error *e);
+/* Some ask makes further passes: each picture needs its planes, and mv_explainer_use must have been called. */
+bool mv_explainer_takes_passes(const mv_explainer *x);
+
+/* Where further passes run: borrowed until it is replaced or the explainer ends. */
+void mv_explainer_use(mv_explainer *x, mv_passes *passes);
+
+/* Appends the maps of ask number `ask` for one picture of the last batch to `out`. planes (3, h, w) is what the picture
+ * showed the network; NULL is fine if no ask takes passes. */
+mv_status mv_explainer_explain(mv_explainer *x, int ask, const mv_model *model, int picture, const float *planes,
+                               const float *logits, mv_class_name *name, void *names, mv_maps *out, mv_error *e);
 
 #endif

@@ -1,0 +1,42 @@
+/* The numbers of --raw: arrays that belong to pictures. A FILE holds those of all pictures, stacked along the first
+ * dimension; a FOLDER/ gets a file for each picture.
+ *
+ *     raw_choose(c, o->raw);                             // in check
+ *     raw_file_add(&o->file, c, t, arrays, n, &e);       // in study: FILE
+ *     raw_write(t->raw, t, arrays, n, &e);               // in picture: FOLDER/, where t->raw is set
+ *     raw_file_close(&o->file, c, &e);                    // in close
+ */
+#ifndef RAW_FILE_H
+#define RAW_FILE_H
+
+#include "cmd/command.h"
+#include "cmd/value_file.h"
+
+/* One picture's array. The first dimension is what is stacked: 1, or the windows of a picture. */
+typedef struct {
+    const char *name;
+    int nd, dim[MV_MAX_DIMS];
+    const float *values; /* fp32, row-major */
+} raw_array;
+
+typedef struct {
+    value_file *file; /* NULL until the first picture */
+    mv_sites sites;   /* the arrays as declared; the names are the file's own */
+} raw_file;
+
+/* Where --raw goes: sets c->store for a FILE, or c->raw and c->wants_raw for a FOLDER/. Ends the program for any other
+ * ending, and for --resume with a FILE of all pictures. */
+void raw_choose(call *c, const char *raw);
+
+/* Appends one picture's arrays to the FILE, which is opened by the first: every picture must have the same arrays in
+ * the same shapes (MV_EINPUT with both shapes). Call it on the thread that computes, picture by picture. The strings
+ * are copied. A failure to write breaks the run. */
+mv_status raw_file_add(raw_file *f, call *c, const shot *t, const raw_array *a, int n, mv_error *e);
+
+/* Ends the FILE: it appears whole, or not at all where the run was stopped or is broken. Fine if no picture came. */
+mv_status raw_file_close(raw_file *f, call *c, mv_error *e);
+
+/* Writes one picture's arrays to a file of its own. */
+mv_status raw_write(const char *path, const shot *t, const raw_array *a, int n, mv_error *e);
+
+#endif
