@@ -46,8 +46,8 @@ comma := ,
 FLAVOUR := $(notdir $(lastword $(CC)))$(if $(LIBRARY),-library)$(if $(DEBUG),-debug)$(if $(SANITIZE),-$(subst $(comma),-,$(SANITIZE)))$(if $(COVERAGE),-coverage)
 BUILD   := build/$(FLAVOUR)
 
-# libdnnl-dev has no .pc file in Debian: it is linked by name. LIBRARY=1 builds the library and what tests and times a
-# GPU, which need nothing that draws.
+# libdnnl-dev and libgif-dev have no .pc file in Debian: they are linked by name. LIBRARY=1 builds the library and what
+# tests and times a GPU, which need nothing that draws.
 PC       := $(if $(LIBRARY),,cairo pangocairo pangoft2 fontconfig harfbuzz-subset popt) libpng libexif jansson libzip nettle zlib
 PC_FLAGS := $(shell pkg-config --cflags $(PC) 2>/dev/null)
 PC_LIBS  := $(shell pkg-config --libs $(PC) 2>/dev/null)
@@ -59,7 +59,7 @@ CFLAGS_ALL := -std=c11 $(OPT) $(WARN) -pthread -fno-math-errno -ffp-contract=off
 	-ffile-prefix-map=$(CURDIR)=. $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=all) \
 	$(if $(COVERAGE),--coverage) $(CFLAGS)
 LDFLAGS_ALL := -pthread -Wl,--as-needed $(if $(SANITIZE),-fsanitize=$(SANITIZE)) $(if $(COVERAGE),--coverage) $(LDFLAGS)
-LIBS := $(PC_LIBS) -ldnnl -lgomp -lm
+LIBS := $(PC_LIBS) $(if $(LIBRARY),,-lgif) -ldnnl -lgomp -lm
 
 # --- what is built -----------------------------------------------------------------------------
 # Kernels of the CPU device are one source compiled once per instruction set and chosen at run time.
@@ -122,7 +122,7 @@ EMBED_FLAGS = $(foreach f,INTER_REGULAR INTER_MEDIUM INTER_SEMIBOLD JETBRAINS_MO
 	$(if $(wildcard $(EMBED_LABELS)),-DMV_EMBED_LABELS='"$(EMBED_LABELS)"')
 
 # Sets the shell variable `missing` to what the build needs and does not find.
-HEADERS := oneapi/dnnl/dnnl.h stb/stb_image.h $(if $(TESTED),cmocka.h)
+HEADERS := oneapi/dnnl/dnnl.h stb/stb_image.h $(if $(LIBRARY),,gif_lib.h) $(if $(TESTED),cmocka.h)
 FIND_MISSING = missing=; \
 	for c in $(CC) pkg-config; do type $$c &>/dev/null || missing+=" $$c"; done; \
 	for p in $(PC); do pkg-config --exists $$p &>/dev/null || missing+=" $$p"; done; \

@@ -28,6 +28,7 @@ zlib                src/file viz/draw
 (cairo|pango)       viz/draw
 (fontconfig|hb)     viz/draw
 png\.h              viz/draw
+gif_lib             viz/draw
 popt                cmd
 (cuda|cublas|cudnn) cuda
 [a-z]mmintrin|arm_  src/kernel src/picture/stb.c'

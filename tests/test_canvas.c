@@ -165,7 +165,7 @@ static void png_reads_back(void **state)
                                .notes = notes,
                                .note_count = 2,
                                .date = "2026-01-31T12:00:00Z"};
-        mv_png_pixels pixels = {.w = w, .h = h, .bytes = in, .stride = (size_t)w * 3, .per_metre = 5000};
+        mv_pixels pixels = {.w = w, .h = h, .bytes = in, .stride = (size_t)w * 3, .per_metre = 5000};
         assert_int_equal(mv_png_write(&pixels, &to, NULL), MV_OK);
         to.ctx = &again;
         assert_int_equal(mv_png_write(&pixels, &to, NULL), MV_OK);

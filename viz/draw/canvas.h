@@ -15,6 +15,7 @@
 #include "src/base/status.h"
 #include "viz/draw/colour.h"
 #include "viz/draw/fonts.h"
+#include "viz/draw/pixels.h"
 
 typedef enum { MV_CANVAS_PNG, MV_CANVAS_SVG, MV_CANVAS_PDF } mv_canvas_kind;
 
@@ -34,6 +35,8 @@ typedef struct {
     /* Receives the next n bytes. Any result but MV_OK ends the drawing with that code. The hook may put its own
      * sentence into the mv_error that the page was given: the first one is kept. */
     mv_status (*write)(void *ctx, const void *bytes, size_t n);
+    /* Of a PNG: receives the finished pixels instead of a file that encodes them; NULL: the file is written. */
+    mv_status (*pixels)(void *ctx, const mv_pixels *pixels, mv_error *e);
     void *ctx;
     const mv_note *notes;
     int note_count;

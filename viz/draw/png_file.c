@@ -8,16 +8,25 @@
 
 #include "viz/draw/deflate.h"
 
-typedef struct {
+struct mv_png {
     const mv_canvas_target *to;
-    mv_status status; /* what the hook returned; MV_OK: libpng itself failed */
-} sink;
+    int w, h, frames, done;
+    double per_metre;
+    uint32_t sequence; /* of the next chunk of an animation */
+    mv_status status;  /* what the hook returned; MV_OK: libpng itself failed */
+    png_structp png;
+    png_infop info;
+    png_text *text;
+    mv_deflate *deflate;
+    uint8_t *rows;  /* two rows with room around them */
+    uint8_t *block; /* filtered rows that are not compressed yet */
+};
 
 static void take(png_structp png, png_bytep bytes, size_t n)
 {
-    sink *s = png_get_io_ptr(png);
-    s->status = s->to->write(s->to->ctx, bytes, n);
-    if (s->status != MV_OK)
+    mv_png *f = png_get_io_ptr(png);
+    f->status = f->to->write(f->to->ctx, bytes, n);
+    if (f->status != MV_OK)
         png_error(png, "write");
 }
 
@@ -39,21 +48,6 @@ static void warn(png_structp png, png_const_charp why)
 }
 
 /* --- rows -------------------------------------------------------------------------------------- */
-
-static void rgb_row(const mv_png_pixels *p, int y, uint8_t *out)
-{
-    const uint8_t *row = p->bytes + (size_t)y * p->stride;
-    if (!p->words) {
-        memcpy(out, row, (size_t)p->w * 3);
-        return;
-    }
-    const uint32_t *word = (const uint32_t *)(const void *)row;
-    for (int x = 0; x < p->w; x++) {
-        *out++ = (uint8_t)(word[x] >> 16);
-        *out++ = (uint8_t)(word[x] >> 8);
-        *out++ = (uint8_t)word[x];
-    }
-}
 
 /* PNG's predictor: whichever of left (a), up (b) and corner (c) is nearest to a + b - c. Written so that the compiler
  * handles sixteen in one vector. */
@@ -88,34 +82,66 @@ static void filter_row(uint8_t *out, const uint8_t *row, const uint8_t *above, s
 
 /* --- the file ---------------------------------------------------------------------------------- */
 
-typedef struct {
-    mv_deflate *deflate;
-    uint8_t *rows;  /* two rows with room around them */
-    uint8_t *block; /* filtered rows that are not compressed yet */
-} buffers;
-
-static void write_pixels(png_structp png, const mv_png_pixels *p, const buffers *m)
+static void put32(uint8_t *out, uint32_t v)
 {
-    static const png_byte idat[5] = "IDAT";
-    size_t n = (size_t)p->w * 3, room = n + 32, filled = 0;
-    memset(m->rows, 0, 2 * room);
-    mv_deflate_start(m->deflate);
-    for (int y = 0; y < p->h; y++) {
-        uint8_t *row = m->rows + (y & 1 ? room : 0) + 16, *above = m->rows + (y & 1 ? 0 : room) + 16;
-        rgb_row(p, y, row);
-        filter_row(m->block + filled, row, above, n);
+    for (int i = 0; i < 4; i++)
+        out[i] = (uint8_t)(v >> (24 - 8 * i));
+}
+
+/* What was compressed since the last call: IDAT in the first frame, which every viewer shows, and fdAT in the others.
+ */
+static void write_compressed(mv_png *f)
+{
+    static const png_byte idat[5] = "IDAT", fdat[5] = "fdAT";
+    uint8_t number[4];
+    if (f->done == 0) {
+        png_write_chunk(f->png, idat, f->deflate->out, f->deflate->size);
+        return;
+    }
+    put32(number, f->sequence++);
+    png_write_chunk_start(f->png, fdat, (png_uint_32)(f->deflate->size + 4));
+    png_write_chunk_data(f->png, number, 4);
+    png_write_chunk_data(f->png, f->deflate->out, f->deflate->size);
+    png_write_chunk_end(f->png);
+}
+
+static void write_pixels(mv_png *f, const mv_pixels *p, mv_part part)
+{
+    size_t n = (size_t)part.w * 3, room = (size_t)f->w * 3 + 32, filled = 0;
+    memset(f->rows, 0, 2 * room);
+    mv_deflate_start(f->deflate);
+    for (int y = 0; y < part.h; y++) {
+        uint8_t *row = f->rows + (y & 1 ? room : 0) + 16, *above = f->rows + (y & 1 ? 0 : room) + 16;
+        mv_pixels_row(p, part.x, part.y + y, part.w, row);
+        filter_row(f->block + filled, row, above, n);
         filled += n + 1;
-        bool end = y == p->h - 1;
+        bool end = y == part.h - 1;
         if (filled + n + 1 > MV_DEFLATE_BLOCK || end) {
-            mv_deflate_block(m->deflate, m->block, filled, end);
-            png_write_chunk(png, idat, m->deflate->out, m->deflate->size);
+            mv_deflate_block(f->deflate, f->block, filled, end);
+            write_compressed(f);
             filled = 0;
         }
     }
 }
 
-static void write_texts(png_structp png, png_infop info, const mv_canvas_target *to, png_text *text)
+/* Which part of the picture the next pixels replace, and for how long they are shown. */
+static void write_control(mv_png *f, mv_part part, int milliseconds)
 {
+    static const png_byte fctl[5] = "fcTL";
+    uint8_t b[26] = {0}; /* the last two: the frame stays, and replaces what is there */
+    put32(b, f->sequence++);
+    put32(b + 4, (uint32_t)part.w);
+    put32(b + 8, (uint32_t)part.h);
+    put32(b + 12, (uint32_t)part.x);
+    put32(b + 16, (uint32_t)part.y);
+    put32(b + 20, (uint32_t)milliseconds << 16 | 1000);
+    png_write_chunk(f->png, fctl, b, sizeof b);
+}
+
+static void write_texts(mv_png *f)
+{
+    const mv_canvas_target *to = f->to;
+    png_text *text = f->text;
     int n = 0;
     for (int i = 0; i < to->note_count; i++)
         text[n++] = (png_text){.compression = PNG_ITXT_COMPRESSION_NONE,
@@ -126,51 +152,136 @@ static void write_texts(png_structp png, png_infop info, const mv_canvas_target 
                                .key = (char *)(uintptr_t) "Creation Time",
                                .text = (char *)(uintptr_t)to->date};
     }
-    png_set_text(png, info, text, n);
+    png_set_text(f->png, f->info, text, n);
 }
 
-static void write_file(png_structp png, png_infop info, const mv_png_pixels *p, const sink *s, const buffers *m,
-                       png_text *text)
+static void write_head(mv_png *f)
 {
-    png_set_IHDR(png, info, (png_uint_32)p->w, (png_uint_32)p->h, 8, PNG_COLOR_TYPE_RGB, PNG_INTERLACE_NONE,
+    static const png_byte actl[5] = "acTL";
+    png_set_IHDR(f->png, f->info, (png_uint_32)f->w, (png_uint_32)f->h, 8, PNG_COLOR_TYPE_RGB, PNG_INTERLACE_NONE,
                  PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
-    png_set_sRGB(png, info, PNG_sRGB_INTENT_PERCEPTUAL);
-    if (p->per_metre > 0)
-        png_set_pHYs(png, info, (png_uint_32)(p->per_metre + 0.5), (png_uint_32)(p->per_metre + 0.5),
+    png_set_sRGB(f->png, f->info, PNG_sRGB_INTENT_PERCEPTUAL);
+    if (f->per_metre > 0)
+        png_set_pHYs(f->png, f->info, (png_uint_32)(f->per_metre + 0.5), (png_uint_32)(f->per_metre + 0.5),
                      PNG_RESOLUTION_METER);
-    write_texts(png, info, s->to, text);
-    png_write_info(png, info);
-    write_pixels(png, p, m);
-    png_write_chunk(png, (const png_byte *)"IEND", NULL, 0);
+    write_texts(f);
+    png_write_info(f->png, f->info);
+    if (f->frames > 1) {
+        uint8_t b[8] = {0}; /* 0 plays: for ever */
+        put32(b, (uint32_t)f->frames);
+        png_write_chunk(f->png, actl, b, sizeof b);
+    }
 }
 
-/* libpng's failures jump to here and nowhere else. */
-static mv_status run(png_structp png, png_infop info, const mv_png_pixels *p, sink *s, const buffers *m, png_text *text)
+/* libpng's failures jump to one of the next three and nowhere else. */
+static mv_status try_head(mv_png *f)
 {
-    if (setjmp(png_jmpbuf(png)))
-        return s->status == MV_OK ? MV_ENOMEM : s->status;
-    png_set_write_fn(png, s, take, flush);
-    write_file(png, info, p, s, m, text);
+    if (setjmp(png_jmpbuf(f->png)))
+        return f->status == MV_OK ? MV_ENOMEM : f->status;
+    png_set_write_fn(f->png, f, take, flush);
+    write_head(f);
     return MV_OK;
 }
 
-mv_status mv_png_write(const mv_png_pixels *p, const mv_canvas_target *to, mv_error *e)
+static mv_status try_frame(mv_png *f, const mv_pixels *p, const mv_part *part, int milliseconds)
 {
-    size_t room = (size_t)p->w * 3 + 32;
-    sink s = {to, MV_OK};
-    buffers m = {malloc(sizeof *m.deflate), malloc(2 * room), malloc(MV_DEFLATE_BLOCK + 16)};
-    png_text *text = calloc((size_t)to->note_count + 1, sizeof *text);
-    png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, NULL, fail, warn);
-    png_infop info = png ? png_create_info_struct(png) : NULL;
-    mv_status status = MV_ENOMEM;
-    if (m.deflate && m.rows && m.block && text && info)
-        status = run(png, info, p, &s, &m, text);
-    png_destroy_write_struct(&png, &info);
-    free(text);
-    free(m.block);
-    free(m.rows);
-    free(m.deflate);
+    if (setjmp(png_jmpbuf(f->png)))
+        return f->status == MV_OK ? MV_ENOMEM : f->status;
+    if (f->frames > 1)
+        write_control(f, *part, milliseconds);
+    write_pixels(f, p, *part);
+    return MV_OK;
+}
+
+static mv_status try_end(mv_png *f)
+{
+    if (setjmp(png_jmpbuf(f->png)))
+        return f->status == MV_OK ? MV_ENOMEM : f->status;
+    png_write_chunk(f->png, (const png_byte *)"IEND", NULL, 0);
+    return MV_OK;
+}
+
+static mv_status failed(const mv_png *f, mv_status status, mv_error *e)
+{
     if (status == MV_OK)
         return MV_OK;
-    return s.status == MV_OK ? mv_fail_memory(e, "png") : mv_fail(e, status, "png: the file cannot be written");
+    return f->status == MV_OK ? mv_fail_memory(e, "png") : mv_fail(e, status, "png: the file cannot be written");
+}
+
+void mv_png_free(mv_png *f)
+{
+    if (!f)
+        return;
+    png_destroy_write_struct(&f->png, &f->info);
+    free(f->text);
+    free(f->block);
+    free(f->rows);
+    free(f->deflate);
+    free(f);
+}
+
+static mv_status open_file(mv_png **out, int w, int h, double per_metre, int frames, const mv_canvas_target *to,
+                           mv_error *e)
+{
+    mv_png *f = calloc(1, sizeof *f);
+    if (!f)
+        return mv_fail_memory(e, "png");
+    *f = (mv_png){.to = to,
+                  .w = w,
+                  .h = h,
+                  .frames = frames,
+                  .per_metre = per_metre,
+                  .text = calloc((size_t)to->note_count + 1, sizeof *f->text),
+                  .deflate = malloc(sizeof *f->deflate),
+                  .rows = malloc(2 * ((size_t)w * 3 + 32)),
+                  .block = malloc(MV_DEFLATE_BLOCK + 16),
+                  .png = png_create_write_struct(PNG_LIBPNG_VER_STRING, NULL, fail, warn)};
+    f->info = f->png ? png_create_info_struct(f->png) : NULL;
+    bool made = f->text && f->deflate && f->rows && f->block && f->info;
+    mv_status status = failed(f, made ? try_head(f) : MV_ENOMEM, e);
+    if (status == MV_OK)
+        *out = f;
+    else
+        mv_png_free(f);
+    return status;
+}
+
+mv_png *mv_png_open(int w, int h, double per_metre, int frames, const mv_canvas_target *to, mv_error *e)
+{
+    mv_png *f = NULL;
+    open_file(&f, w, h, per_metre, frames, to, e);
+    return f;
+}
+
+mv_status mv_png_frame(mv_png *f, const mv_pixels *p, mv_part part, int milliseconds, mv_error *e)
+{
+    if (p->w != f->w || p->h != f->h || f->done == f->frames)
+        return mv_fail(e, MV_EMISUSE, "png: found frame %d of %d x %d px, expected %d of %d x %d px", f->done + 1, p->w,
+                       p->h, f->frames, f->w, f->h);
+    if (f->done == 0)
+        part = (mv_part){0, 0, f->w, f->h};
+    mv_status status = try_frame(f, p, &part, milliseconds > UINT16_MAX ? UINT16_MAX : milliseconds);
+    f->done++;
+    return failed(f, status, e);
+}
+
+mv_status mv_png_finish(mv_png *f, mv_error *e)
+{
+    mv_status status = f->done == f->frames
+                           ? failed(f, try_end(f), e)
+                           : mv_fail(e, MV_EMISUSE, "png: found %d frames, expected %d", f->done, f->frames);
+    mv_png_free(f);
+    return status;
+}
+
+mv_status mv_png_write(const mv_pixels *p, const mv_canvas_target *to, mv_error *e)
+{
+    mv_png *f = NULL;
+    mv_status status = open_file(&f, p->w, p->h, p->per_metre, 1, to, e);
+    if (status == MV_OK)
+        status = mv_png_frame(f, p, (mv_part){0}, 0, e);
+    if (status == MV_OK)
+        return mv_png_finish(f, e);
+    mv_png_free(f);
+    return status;
 }

@@ -145,7 +145,7 @@ static void finish(mv_canvas *c)
         return;
     }
     cairo_surface_flush(surface);
-    mv_png_pixels pixels = {
+    mv_pixels pixels = {
         .w = cairo_image_surface_get_width(surface),
         .h = cairo_image_surface_get_height(surface),
         .bytes = cairo_image_surface_get_data(surface),
@@ -153,7 +153,10 @@ static void finish(mv_canvas *c)
         .words = true,
         .per_metre = PX_PER_METRE * c->zoom,
     };
-    mv_png_write(&pixels, &c->to, &c->error);
+    if (c->to.pixels)
+        c->to.pixels(c->to.ctx, &pixels, &c->error);
+    else
+        mv_png_write(&pixels, &c->to, &c->error);
 }
 
 static void free_surface(mv_canvas *c)

@@ -92,7 +92,7 @@ static void image(mv_canvas *c, double x, double y, double w, double h, int pw, 
                            smooth ? "" : " style=\"image-rendering:pixelated\"");
     base64 coded = {out, 0, 0};
     mv_canvas_target to = {.kind = MV_CANVAS_PNG, .write = put_base64, .ctx = &coded};
-    mv_png_pixels pixels = {.w = pw, .h = ph, .bytes = rgb, .stride = (size_t)pw * 3};
+    mv_pixels pixels = {.w = pw, .h = ph, .bytes = rgb, .stride = (size_t)pw * 3};
     mv_png_write(&pixels, &to, &c->error);
     gchar tail[8];
     g_string_append_len(out, tail, (gssize)g_base64_encode_close(FALSE, tail, &coded.state, &coded.save));
