@@ -1,0 +1,388 @@
+#include "src/explain/faith.h"
+
+#include <math.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "src/explain/road.h"
+
+const double mv_faith_share[MV_FAITH_SHARES] = {0.2, 0.4, 0.6, 0.8};
+
+enum { BASELINES = 4, DOUBLES = sizeof(mv_faith_score) / sizeof(double) };
+
+struct mv_faith {
+    mv_faith_options o;
+    mv_passes *passes;
+    const float *planes;
+    int h, w, classes, class_;
+    size_t pixels;
+    float *blurred;        /* as planes */
+    int *rank;             /* of each pixel: 0 goes first */
+    void *order;           /* memory of the sort */
+    bool *removed;         /* for ROAD */
+    mv_road *road;         /* NULL: not wanted */
+    uint64_t noise;        /* seed of this map's noise */
+    mv_faith_score *score; /* that is being filled */
+    int baselines;
+    struct {
+        int h, w;
+        mv_faith_baseline value;
+    } baseline[BASELINES];
+};
+
+/* ---- the blurred picture: a Gaussian of 5 px over height, then width; the border repeats */
+
+enum { RADIUS = 15, TAPS = 2 * RADIUS + 1 };
+#define DEVIATION 5.0
+
+/* One line of n values, `step` apart. */
+static void blur_line(double *out, const double *in, int n, size_t step, const double tap[TAPS])
+{
+    for (int i = 0; i < n; i++) {
+        double sum = 0;
+        for (int k = -RADIUS; k <= RADIUS; k++) {
+            int at = i + k < 0 ? 0 : i + k >= n ? n - 1 : i + k;
+            sum += tap[k + RADIUS] * in[(size_t)at * step];
+        }
+        out[(size_t)i * step] = sum;
+    }
+}
+
+static mv_status blur(float *out, const float *planes, int h, int w, mv_error *e)
+{
+    size_t pixels = (size_t)h * (size_t)w;
+    double tap[TAPS], sum = 0, *a = malloc(2 * pixels * sizeof *a), *b = a ? a + pixels : NULL;
+    if (!a)
+        return mv_fail_memory(e, "blur");
+    for (int k = 0; k < TAPS; k++)
+        sum += tap[k] = exp(-(k - RADIUS) * (k - RADIUS) / (2 * DEVIATION * DEVIATION));
+    for (int k = 0; k < TAPS; k++)
+        tap[k] /= sum;
+    for (int c = 0; c < 3; c++) {
+        for (size_t i = 0; i < pixels; i++)
+            a[i] = (double)planes[(size_t)c * pixels + i];
+        for (int x = 0; x < w; x++)
+            blur_line(b + x, a + x, h, (size_t)w, tap);
+        for (int y = 0; y < h; y++)
+            blur_line(a + (size_t)y * (size_t)w, b + (size_t)y * (size_t)w, w, 1, tap);
+        for (size_t i = 0; i < pixels; i++)
+            out[(size_t)c * pixels + i] = (float)a[i];
+    }
+    free(a);
+    return MV_OK;
+}
+
+/* ---- the order of the pixels */
+
+typedef struct {
+    double value;
+    int index;
+} pixel;
+
+static int by_falling_value(const void *a, const void *b)
+{
+    const pixel *x = a, *y = b;
+    return x->value != y->value ? (x->value < y->value) - (x->value > y->value)
+                                : (x->index > y->index) - (x->index < y->index);
+}
+
+void mv_faith_upsample(double *out, int h, int w, const float *v, int gh, int gw)
+{
+    for (int y = 0; y < h; y++) {
+        double ty = fmin(fmax((y + 0.5) * gh / h - 0.5, 0), gh - 1);
+        int y0 = (int)ty < gh - 2 ? (int)ty : gh > 1 ? gh - 2 : 0, y1 = y0 + 1 < gh ? y0 + 1 : gh - 1;
+        double fy = ty - y0;
+        for (int x = 0; x < w; x++) {
+            double tx = fmin(fmax((x + 0.5) * gw / w - 0.5, 0), gw - 1);
+            int x0 = (int)tx < gw - 2 ? (int)tx : gw > 1 ? gw - 2 : 0, x1 = x0 + 1 < gw ? x0 + 1 : gw - 1;
+            double fx = tx - x0;
+            double left = (double)v[y0 * gw + x0] * (1 - fy) + (double)v[y1 * gw + x0] * fy,
+                   right = (double)v[y0 * gw + x1] * (1 - fy) + (double)v[y1 * gw + x1] * fy;
+            out[(size_t)y * (size_t)w + (size_t)x] = left * (1 - fx) + right * fx;
+        }
+    }
+}
+
+/* Ranks from the values of a grid, brought to the input's size. */
+static mv_status rank_by(mv_faith *f, const float *v, int gh, int gw, mv_error *e)
+{
+    double *up = malloc(f->pixels * sizeof *up);
+    pixel *order = f->order;
+    if (!up)
+        return mv_fail_memory(e, "faith");
+    mv_faith_upsample(up, f->h, f->w, v, gh, gw);
+    for (size_t i = 0; i < f->pixels; i++)
+        order[i] = (pixel){isnan(up[i]) ? -INFINITY : up[i], (int)i};
+    free(up);
+    qsort(order, f->pixels, sizeof *order, by_falling_value);
+    for (size_t i = 0; i < f->pixels; i++)
+        f->rank[order[i].index] = (int)i;
+    return MV_OK;
+}
+
+/* splitmix64 (Steele et al. 2014) */
+static uint64_t next_random(uint64_t *state)
+{
+    uint64_t z = *state += 0x9e3779b97f4a7c15u;
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+    return z ^ z >> 31;
+}
+
+/* A random order (Fisher and Yates), or that of a random value for each cell. */
+static mv_status rank_randomly(mv_faith *f, int grid_h, int grid_w, uint64_t state, mv_error *e)
+{
+    if (grid_h > 0) {
+        size_t cells = (size_t)grid_h * (size_t)grid_w;
+        float *v = malloc(cells * sizeof *v);
+        if (!v)
+            return mv_fail_memory(e, "faith");
+        for (size_t i = 0; i < cells; i++)
+            v[i] = (float)(next_random(&state) >> 40) * 0x1p-24f;
+        mv_status s = rank_by(f, v, grid_h, grid_w, e);
+        free(v);
+        return s;
+    }
+    for (size_t i = 0; i < f->pixels; i++) {
+        size_t k = (size_t)(next_random(&state) % (i + 1));
+        f->rank[i] = f->rank[k];
+        f->rank[k] = (int)i;
+    }
+    return MV_OK;
+}
+
+/* ---- the passes */
+
+/* k * pixels / steps, halves to even */
+static int pixels_at(const mv_faith *f, int k, int steps)
+{
+    int64_t product = (int64_t)k * (int64_t)f->pixels, n = product / steps, rest = 2 * (product % steps);
+    return (int)(n + (rest > steps || (rest == steps && n % 2)));
+}
+
+static void make_road(mv_faith *f, int i, float *planes)
+{
+    bool last = i >= MV_FAITH_SHARES;
+    int n = pixels_at(f, 2 * (i % MV_FAITH_SHARES + 1), 10);
+    for (size_t k = 0; k < f->pixels; k++)
+        f->removed[k] = last ? f->rank[k] >= (int)f->pixels - n : f->rank[k] < n;
+    mv_road_fill(f->road, planes, f->planes, f->removed, MV_ROAD_NOISE, f->noise + (uint64_t)i);
+}
+
+/* Inputs 0 to steps: deletion; as many more: insertion; then ROAD, most relevant first and last. */
+static void make(void *context, int i, float *planes)
+{
+    mv_faith *f = context;
+    int points = f->o.steps + 1;
+    if (i >= 2 * points) {
+        make_road(f, i - 2 * points, planes);
+        return;
+    }
+    bool deletes = i < points;
+    int n = pixels_at(f, i % points, f->o.steps);
+    for (size_t c = 0; c < 3; c++)
+        for (size_t k = 0; k < f->pixels; k++) {
+            size_t at = c * f->pixels + k;
+            bool first = f->rank[k] < n;
+            planes[at] = deletes ? (first ? 0 : f->planes[at]) : first ? f->planes[at] : f->blurred[at];
+        }
+}
+
+static double probability(const float *logits, int n, int class_)
+{
+    double most = -INFINITY, sum = 0;
+    for (int i = 0; i < n; i++)
+        most = fmax(most, (double)logits[i]);
+    for (int i = 0; i < n; i++)
+        sum += exp((double)logits[i] - most);
+    return exp((double)logits[class_] - most) / sum;
+}
+
+static mv_status take(void *context, int i, const float *logits, mv_error *e)
+{
+    mv_faith *f = context;
+    mv_faith_score *s = f->score;
+    int points = f->o.steps + 1, road = i - 2 * points;
+    double p = probability(logits, f->classes, f->class_);
+    if (!isfinite(p))
+        return mv_fail(e, MV_EINPUT, "faith: the probability of class %d is not finite for changed input %d", f->class_,
+                       i);
+    *(i < points               ? &s->deletion[i]
+      : road < 0               ? &s->insertion[i - points]
+      : road < MV_FAITH_SHARES ? &s->road_first[road]
+                               : &s->road_last[road - MV_FAITH_SHARES]) = p;
+    return MV_OK;
+}
+
+static double area(const double *p, int steps)
+{
+    double sum = 0;
+    for (int k = 0; k < steps; k++)
+        sum += (p[k] + p[k + 1]) / 2;
+    return sum / steps;
+}
+
+/* By the order that f->rank holds. */
+static mv_status measure(mv_faith *f, mv_faith_score *out, mv_error *e)
+{
+    *out = (mv_faith_score){0};
+    f->score = out;
+    mv_status s =
+        mv_passes_run(f->passes, 2 * (f->o.steps + 1) + (f->road ? 2 * MV_FAITH_SHARES : 0), make, take, f, e);
+    out->deletion_area = area(out->deletion, f->o.steps);
+    out->insertion_area = area(out->insertion, f->o.steps);
+    for (int i = 0; i < MV_FAITH_SHARES; i++) {
+        if (!f->road)
+            out->road_first[i] = out->road_last[i] = NAN;
+        out->road += (out->road_last[i] - out->road_first[i]) / 2 / MV_FAITH_SHARES;
+    }
+    return s;
+}
+
+/* ---- the object */
+
+mv_faith *mv_faith_new(const mv_faith_options *o, mv_passes *passes, const float *planes, int h, int w, int classes,
+                       int class_, mv_error *e)
+{
+    mv_faith_options all = *o;
+    all.steps = all.steps ? all.steps : MV_FAITH_STEPS;
+    all.seeds = all.seeds ? all.seeds : 10;
+    if (all.steps < 1 || all.steps > MV_FAITH_STEPS || all.seeds < 1 || all.seeds > MV_FAITH_SEEDS || class_ < 0 ||
+        class_ >= classes || h != mv_passes_height(passes) || w != mv_passes_width(passes)) {
+        mv_fail(e, MV_EMISUSE, "faith: found %d steps, %d seeds and class %d, expected 1 to %d, 1 to %d and 0 to %d",
+                all.steps, all.seeds, class_, MV_FAITH_STEPS, MV_FAITH_SEEDS, classes - 1);
+        return NULL;
+    }
+    mv_faith *f = calloc(1, sizeof *f);
+    size_t pixels = (size_t)h * (size_t)w;
+    if (f) {
+        *f = (mv_faith){.o = all,
+                        .passes = passes,
+                        .planes = planes,
+                        .h = h,
+                        .w = w,
+                        .classes = classes,
+                        .class_ = class_,
+                        .pixels = pixels,
+                        .blurred = malloc(3 * pixels * sizeof(float)),
+                        .rank = malloc(pixels * sizeof(int)),
+                        .order = malloc(pixels * sizeof(pixel)),
+                        .removed = malloc(pixels * sizeof(bool))};
+    }
+    if (!f || !f->blurred || !f->rank || !f->order || !f->removed)
+        mv_fail_memory(e, "faith");
+    else if (!blur(f->blurred, planes, h, w, e) && (!all.road || (f->road = mv_road_new(h, w, e))))
+        return f;
+    mv_faith_free(f);
+    return NULL;
+}
+
+void mv_faith_free(mv_faith *f)
+{
+    if (!f)
+        return;
+    free(f->blurred);
+    free(f->rank);
+    free(f->order);
+    free(f->removed);
+    mv_road_free(f->road);
+    free(f);
+}
+
+mv_status mv_faith_map(mv_faith *f, const mv_map *map, mv_faith_score *out, mv_error *e)
+{
+    if (map->channels > 1 || map->h < 1 || map->w < 1)
+        return mv_fail(e, MV_EMISUSE, "faith: found a map of %d channels, expected one", map->channels);
+    f->noise = f->o.seed;
+    return rank_by(f, map->raw ? map->raw : map->v, map->h, map->w, e) ? e->code : measure(f, out, e);
+}
+
+/* Adds one seed's score, by Welford: spread is the sum of squares until the end. */
+static void accumulate(mv_faith_baseline *b, const mv_faith_score *s)
+{
+    const double *x = (const double *)s;
+    double *mean = (double *)&b->mean, *squares = (double *)&b->spread;
+    b->seeds++;
+    for (size_t i = 0; i < DOUBLES; i++) {
+        double d = x[i] - mean[i];
+        mean[i] += d / b->seeds;
+        squares[i] += d * (x[i] - mean[i]);
+    }
+}
+
+mv_status mv_faith_random(mv_faith *f, int grid_h, int grid_w, const mv_faith_baseline **out, mv_error *e)
+{
+    *out = NULL;
+    for (int i = 0; i < f->baselines; i++)
+        if (f->baseline[i].h == grid_h && f->baseline[i].w == grid_w)
+            *out = &f->baseline[i].value;
+    if (*out)
+        return MV_OK;
+    if (f->baselines == BASELINES || grid_h < 0 || grid_w < 0 || !grid_h != !grid_w)
+        return mv_fail(e, MV_EMISUSE, "faith: found a grid of %dx%d, expected at most %d grids", grid_h, grid_w,
+                       BASELINES);
+    mv_faith_baseline b = {0};
+    for (int k = 0; k < f->o.seeds; k++) {
+        mv_faith_score s;
+        uint64_t seed = f->o.seed + 1 + (uint64_t)k;
+        f->noise = next_random(&seed); /* a seed's orders and noise are not those of the next one, shifted */
+        if (rank_randomly(f, grid_h, grid_w, f->noise, e) || measure(f, &s, e))
+            return e->code;
+        accumulate(&b, &s);
+    }
+    double *squares = (double *)&b.spread;
+    for (size_t i = 0; i < DOUBLES; i++)
+        squares[i] = b.seeds > 1 ? sqrt(squares[i] / (b.seeds - 1)) : 0;
+    f->baseline[f->baselines].h = grid_h;
+    f->baseline[f->baselines].w = grid_w;
+    f->baseline[f->baselines].value = b;
+    *out = &f->baseline[f->baselines++].value;
+    return MV_OK;
+}
+
+/* ---- rank correlation */
+
+typedef struct {
+    float value;
+    int index;
+} item;
+
+static int by_value(const void *a, const void *b)
+{
+    const item *x = a, *y = b;
+    return (x->value > y->value) - (x->value < y->value);
+}
+
+/* Mean ranks, from 0, less their mean. */
+static void ranks(double *out, const float *v, item *sorted, int n)
+{
+    for (int i = 0; i < n; i++)
+        sorted[i] = (item){isnan(v[i]) ? -INFINITY : v[i], i};
+    qsort(sorted, (size_t)n, sizeof *sorted, by_value);
+    for (int from = 0, to; from < n; from = to) {
+        for (to = from + 1; to < n && !(sorted[to].value > sorted[from].value); to++)
+            ;
+        for (int i = from; i < to; i++)
+            out[sorted[i].index] = (from + to - 1) / 2.0 - (n - 1) / 2.0;
+    }
+}
+
+double mv_rank_correlation(const float *a, const float *b, int n)
+{
+    double *x = malloc(2 * (size_t)n * sizeof *x), xy = 0, xx = 0, yy = 0;
+    item *sorted = malloc((size_t)n * sizeof *sorted);
+    if (x && sorted) {
+        ranks(x, a, sorted, n);
+        ranks(x + n, b, sorted, n);
+        for (int i = 0; i < n; i++) {
+            xy += x[i] * x[n + i];
+            xx += x[i] * x[i];
+            yy += x[n + i] * x[n + i];
+        }
+    }
+    bool good = x && sorted;
+    free(x);
+    free(sorted);
+    return !good ? NAN : xx > 0 && yy > 0 ? xy / sqrt(xx * yy) : 0;
+}
