@@ -223,6 +223,7 @@ bool mv_map_caption(const mv_map *map, int i, char text[LINE])
 const char *mv_map_name(const mv_map *m, char text[MV_MAP_NAME])
 {
     char block[24] = "", head[24] = "", class_[40] = "";
+    const char *what = m->what ? m->what : "";
     if (m->block == MV_MAP_ALL)
         snprintf(block, sizeof block, ".rollout");
     else if (m->block != MV_MAP_NONE)
@@ -236,8 +237,9 @@ const char *mv_map_name(const mv_map *m, char text[MV_MAP_NAME])
     else if (m->class_ != MV_MAP_NONE)
         snprintf(class_, sizeof class_, ".class.%d", m->class_);
     if (*block)
-        snprintf(text, MV_MAP_NAME, "levels.%d%s%s%s", m->level, block, head, class_);
+        snprintf(text, MV_MAP_NAME, "levels.%d%s%s%s%.24s%s", m->level, block, head, *what ? "." : "", what, class_);
     else
-        snprintf(text, MV_MAP_NAME, "%s%s%s", m->method ? m->method : "map", head, class_);
+        snprintf(text, MV_MAP_NAME, "%.40s%s%s%.24s%s", m->method ? m->method : "map", head, *what ? "." : "", what,
+                 class_);
     return text;
 }

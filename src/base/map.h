@@ -46,6 +46,7 @@ typedef struct {
     /* What the map was taken from. The strings are static. */
     const char *method;            /* "cam", "attention" */
     int level, block, head, heads; /* a number counted from 0, or a constant above; heads: how many the block has */
+    const char *what;              /* which of the values of its block: "dt", "half_life"; NULL: the block has one */
     int class_, against;           /* class numbers, or MV_MAP_NONE */
     const char *query;             /* "pooled", "received", "cell"; NULL: none */
     int query_y, query_x;          /* of "cell": in cells */
@@ -111,8 +112,8 @@ bool mv_map_caption(const mv_map *map, int i, char text[96]);
 
 enum { MV_MAP_NAME = 128 };
 
-/* "levels.2.blocks.7.head.3", "levels.3.blocks.4.mean", "levels.3.rollout", "cam.class.12": the map's name in raw
- * output, unique among the maps of one explanation. */
+/* "levels.2.blocks.7.head.3", "levels.3.blocks.4.mean", "levels.2.blocks.0.dt", "levels.3.rollout", "cam.class.12": the
+ * map's name in raw output, unique among the maps of one explanation. */
 const char *mv_map_name(const mv_map *map, char text[MV_MAP_NAME]);
 
 #endif

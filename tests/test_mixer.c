@@ -1,0 +1,207 @@
+/* Inside the mixers, against a float64 oracle (tests/data/explain/mixer.safetensors: two pictures of 72x56 px, several
+ * windows with padding in both levels, weights of seed 5): maps of the state, hidden attention, contributions; choices
+ * and refusals.
+ */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "src/explain/mixer.h"
+#include "tests/network.h"
+
+enum { PICTURES = 2, SIDE_H = 72, SIDE_W = 56, SEED = 5 };
+
+static mv_safetensors *file;
+
+/* A tensor of the file whose data are the caller's to free. */
+static mv_tensor load(const char *format, ...) __attribute__((format(printf, 1, 2)));
+static mv_tensor load(const char *format, ...)
+{
+    char name[96];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(name, sizeof name, format, args);
+    va_end(args);
+    mv_tensor t;
+    mv_error e = {0};
+    mv_safetensors_find(file, name, &t, &e);
+    expect_ok(&e);
+    float *v = malloc(mv_tensor_count(t) * sizeof *v);
+    assert_non_null(v);
+    mv_safetensors_read(v, t);
+    t.type = MV_F32;
+    t.data = v;
+    return t;
+}
+
+/* ---- a forward of the file's network */
+
+typedef struct {
+    network net;
+    mv_mixer_maps *maps;
+    mv_run *run;
+    mv_tensor in;
+} stage;
+
+static stage run_on(mv_backend *b, mv_mixer_options o, int capacity)
+{
+    mv_error e = {0};
+    mv_config c = golden_config(file);
+    stage s = {.net = b ? network_on(&c, b, SEED) : network_of(&c, MV_F32, 2, SEED), .in = load("input")};
+    s.maps = mv_mixer_maps_new(&o, &c, SIDE_H, SIDE_W, &e);
+    expect_ok(&e);
+    s.run = mv_run_new(s.net.model, SIDE_H, SIDE_W, capacity, mv_mixer_maps_probe(s.maps), &e);
+    expect_ok(&e);
+    for (int times = 0; times < 2; times++) { /* a second forward replaces the first */
+        mv_run_forward(s.run, s.in.data, PICTURES, NULL, &e);
+        expect_ok(&e);
+    }
+    return s;
+}
+
+static void end(stage *s)
+{
+    mv_run_free(s->run);
+    mv_mixer_maps_free(s->maps);
+    network_free(&s->net);
+    free(s->in.data);
+}
+
+static void compare(const char *what, const float *got, mv_tensor want, int picture)
+{
+    size_t n = mv_tensor_count(want) / PICTURES;
+    double d = relative_l2(got, (float *)want.data + (size_t)picture * n, n);
+    if (!(d <= 2e-5))
+        fail_msg("%s of picture %d differs by %.3g", what, picture, d);
+}
+
+/* Compares a map of every block and picture with the file's tensor of this name. */
+static void compare_maps(const stage *s, mv_mixer_kind kind, const char *name)
+{
+    for (int i = 0; i < mv_mixer_maps_count(s->maps); i++) {
+        mv_mixer_block b = mv_mixer_maps_block_at(s->maps, i);
+        mv_tensor want = load("levels.%d.blocks.%d.%s", b.level, b.block, name);
+        for (int p = 0; p < PICTURES; p++) {
+            const mv_mixer_map *got = mv_mixer_maps_lookup(s->maps, p, i, kind);
+            if (!got)
+                fail_msg("%s: level %d, block %d was not made", name, b.level, b.block);
+            assert_int_equal(got->map.h, want.dim[1]);
+            assert_int_equal(got->map.w, want.dim[2]);
+            compare(got->map.title, got->map.v, want, p);
+            assert_true(got->padding > 0 && got->padding < 1 && got->map.on_padding == got->padding);
+            assert_string_equal(got->map.what, mv_mixer_key(kind));
+        }
+        free(want.data);
+    }
+}
+
+static void maps_of_the_state_equal_the_oracle(void **state)
+{
+    (void)state;
+    for (int capacity = 1; capacity <= PICTURES; capacity++) {
+        stage s = run_on(NULL, (mv_mixer_options){.wants = MV_MIXER_STATES, .channel = MV_CHANNEL_MEAN}, capacity);
+        assert_int_equal(mv_mixer_maps_count(s.maps), 4);
+        for (mv_mixer_kind kind = 0; kind < MV_MIXER_HALF_LIFE; kind++)
+            compare_maps(&s, kind, mv_mixer_key(kind));
+        end(&s);
+    }
+}
+
+static void one_channel_equals_the_oracle(void **state)
+{
+    (void)state;
+    stage s = run_on(NULL, (mv_mixer_options){.wants = MV_MIXER_STATES, .channel = 5}, PICTURES);
+    for (mv_mixer_kind kind = 0; kind < MV_MIXER_HALF_LIFE; kind++) {
+        char name[32];
+        bool all = kind == MV_MIXER_B || kind == MV_MIXER_C; /* they have no channels */
+        snprintf(name, sizeof name, "%s%s", mv_mixer_key(kind), all ? "" : ".5");
+        compare_maps(&s, kind, name);
+    }
+    assert_string_equal(mv_mixer_maps_lookup(s.maps, 0, 1, MV_MIXER_H)->map.title,
+                        "Level 2, block 1, state norm, channel 5");
+    end(&s);
+}
+
+/* ---- choices */
+
+static void only_what_is_chosen_is_wanted(void **state)
+{
+    (void)state;
+    mv_config c = small_config(); /* levels 2 and 3 have 2 mixers and 1 */
+    mv_mixer_options o = {.level = {[2] = true},
+                          .blocks = 1,
+                          .block = {1},
+                          .wants = MV_MIXER_BIT(MV_MIXER_DT),
+                          .channel = MV_CHANNEL_MEAN};
+    mv_mixer_maps *m = mv_mixer_maps_new(&o, &c, 64, 64, NULL);
+    assert_non_null(m);
+    mv_probe *p = mv_mixer_maps_probe(m);
+    assert_true(p->wants(p, "levels.2.blocks.1.mixer.dt"));
+    assert_false(p->wants(p, "levels.2.blocks.0.mixer.dt"));
+    assert_false(p->wants(p, "levels.3.blocks.0.mixer.dt"));
+    assert_false(p->wants(p, "levels.2.blocks.1.mixer.x"));
+    assert_false(p->wants(p, "levels.2.blocks.1.mixer"));
+    assert_int_equal(mv_mixer_maps_count(m), 1);
+    assert_null(mv_mixer_maps_lookup(m, 0, 0, MV_MIXER_DT)); /* before a run */
+    mv_mixer_maps_free(m);
+    mv_mixer_maps_free(NULL);
+}
+
+static void refused(const mv_config *c, mv_mixer_options o, mv_status code, const char *says)
+{
+    mv_error e = {0};
+    assert_null(mv_mixer_maps_new(&o, c, 97, 131, &e));
+    assert_int_equal(e.code, code);
+    if (!strstr(e.text, says))
+        fail_msg("found '%s', expected '%s' in it", e.text, says);
+}
+
+#define OPTIONS(...) ((mv_mixer_options){.wants = MV_MIXER_STATES, .channel = MV_CHANNEL_MEAN, __VA_ARGS__})
+
+static void bad_choices_are_refused(void **state)
+{
+    (void)state;
+    mv_config c = small_config();
+    refused(&c, OPTIONS(.level = {true}), MV_EINPUT, "expected level 2, level 3");
+    refused(&c, OPTIONS(.blocks = 1, .block = {2}), MV_EINPUT, "level 2: 0 to 1, level 3: 0");
+    refused(&c, OPTIONS(.blocks = 1, .block = {-1}), MV_EINPUT, "block -1");
+    refused(&c, OPTIONS(.blocks = MV_MIXER_LIST + 1), MV_EINPUT, "at most");
+    refused(&c, (mv_mixer_options){.wants = MV_MIXER_STATES, .channel = 32}, MV_EINPUT,
+            "channel 32: level 2 has 32 scanned channels");
+    refused(&c, (mv_mixer_options){.wants = MV_MIXER_STATES, .channel = -2}, MV_EINPUT, "channel -2");
+    refused(&c, OPTIONS(.query = MV_QUERY_CELL, .cell = {[2] = {0, 9}}), MV_EINPUT, "query 0,9");
+    refused(&c, (mv_mixer_options){.channel = MV_CHANNEL_MEAN}, MV_EMISUSE, "nothing");
+}
+
+static int open_file(void **state)
+{
+    (void)state;
+    mv_error e = {0};
+    file = mv_safetensors_open("tests/data/explain/mixer.safetensors", &e);
+    return file ? 0 : -1;
+}
+
+static int close_file(void **state)
+{
+    (void)state;
+    mv_safetensors_close(file);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(maps_of_the_state_equal_the_oracle),
+        cmocka_unit_test(one_channel_equals_the_oracle),
+        cmocka_unit_test(only_what_is_chosen_is_wanted),
+        cmocka_unit_test(bad_choices_are_refused),
+    };
+    return cmocka_run_group_tests_name("mixer", tests, open_file, close_file);
+}
