@@ -98,6 +98,15 @@ static uint8_t *read_rgb(png_image *image)
     return rgb;
 }
 
+uint8_t *drawing_read(const drawing_buffer *b, int *w, int *h)
+{
+    png_image image = {.version = PNG_IMAGE_VERSION};
+    assert_int_not_equal(png_image_begin_read_from_memory(&image, b->bytes, b->size), 0);
+    *w = (int)image.width;
+    *h = (int)image.height;
+    return read_rgb(&image);
+}
+
 static void write_rgb(const char *path, const png_image *like, const uint8_t *rgb)
 {
     png_image image = {

@@ -31,6 +31,9 @@ typedef struct {
 
 mv_status drawing_keep(void *buffer, const void *bytes, size_t n);
 
+/* The pixels of a PNG, RGB row by row. The caller's to free(). */
+uint8_t *drawing_read(const drawing_buffer *b, int *w, int *h);
+
 /* Fails unless the PNG looks like tests/ref/NAME.png. A page that differs leaves build/pictures/NAME-out.png and
  * NAME-diff.png. MV_UPDATE_REF=1 takes the present page as the reference: look at it before you commit it. */
 void drawing_compare(const char *name, const drawing_buffer *b);

@@ -130,6 +130,18 @@ void mv_canvas_image(mv_canvas *c, double x, double y, double w, double h, int p
         c->kind->image(c, x, y, w, h, pw, ph, rgb, smooth);
 }
 
+void mv_canvas_line(mv_canvas *c, const mv_point *p, int n, double width, double dash, mv_rgb colour)
+{
+    if (c->error.code == MV_OK && n > 1 && width > 0)
+        c->kind->line(c, p, n, width, dash, colour);
+}
+
+void mv_canvas_area(mv_canvas *c, const mv_point *p, int n, double opacity, mv_rgb colour)
+{
+    if (c->error.code == MV_OK && n > 2 && opacity > 0)
+        c->kind->area(c, p, n, fmin(opacity, 1), colour);
+}
+
 void mv_canvas_text(mv_canvas *c, double x, double y, const mv_text *text, mv_rgb colour)
 {
     if (c->error.code == MV_OK && text)

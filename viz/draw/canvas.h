@@ -70,6 +70,17 @@ void mv_canvas_rect(mv_canvas *c, double x, double y, double w, double h, double
 void mv_canvas_image(mv_canvas *c, double x, double y, double w, double h, int pw, int ph, const uint8_t *rgb,
                      bool smooth);
 
+typedef struct {
+    double x, y;
+} mv_point;
+
+/* A line through n points, `width` px thick, with round joins; dash: px of each dash and of the gap after it, 0: solid.
+ * Fewer than two points draw nothing. */
+void mv_canvas_line(mv_canvas *c, const mv_point *p, int n, double width, double dash, mv_rgb colour);
+
+/* The area within n points, filled; opacity 0 to 1. Fewer than three points draw nothing. */
+void mv_canvas_area(mv_canvas *c, const mv_point *p, int n, double opacity, mv_rgb colour);
+
 /* Draws text whose box has its top left corner at (x, y). */
 void mv_canvas_text(mv_canvas *c, double x, double y, const mv_text *text, mv_rgb colour);
 

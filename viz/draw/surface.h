@@ -9,6 +9,8 @@ typedef struct {
     void (*rect)(mv_canvas *c, double x, double y, double w, double h, double radius, mv_rgb colour);
     void (*image)(mv_canvas *c, double x, double y, double w, double h, int pw, int ph, const uint8_t *rgb,
                   bool smooth);
+    void (*line)(mv_canvas *c, const mv_point *p, int n, double width, double dash, mv_rgb colour);
+    void (*area)(mv_canvas *c, const mv_point *p, int n, double opacity, mv_rgb colour);
     void (*text)(mv_canvas *c, double x, double y, const mv_text *text, mv_rgb colour);
     void (*finish)(mv_canvas *c); /* writes the rest of the file */
     void (*free)(mv_canvas *c);   /* frees `own` */

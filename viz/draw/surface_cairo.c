@@ -46,6 +46,36 @@ static void rect(mv_canvas *c, double x, double y, double w, double h, double ra
     works(c, cairo_status(cr));
 }
 
+static void set_path(cairo_t *cr, const mv_point *p, int n)
+{
+    cairo_new_path(cr);
+    for (int i = 0; i < n; i++)
+        cairo_line_to(cr, p[i].x, p[i].y);
+}
+
+static void line(mv_canvas *c, const mv_point *p, int n, double width, double dash, mv_rgb colour)
+{
+    cairo_t *cr = c->own;
+    set_colour(cr, colour);
+    set_path(cr, p, n);
+    cairo_set_line_width(cr, width);
+    cairo_set_line_join(cr, CAIRO_LINE_JOIN_ROUND);
+    cairo_set_line_cap(cr, CAIRO_LINE_CAP_BUTT);
+    cairo_set_dash(cr, &dash, dash > 0 ? 1 : 0, 0);
+    cairo_stroke(cr);
+    works(c, cairo_status(cr));
+}
+
+static void area(mv_canvas *c, const mv_point *p, int n, double opacity, mv_rgb colour)
+{
+    cairo_t *cr = c->own;
+    cairo_set_source_rgba(cr, colour.r / 255.0, colour.g / 255.0, colour.b / 255.0, opacity);
+    set_path(cr, p, n);
+    cairo_close_path(cr);
+    cairo_fill(cr);
+    works(c, cairo_status(cr));
+}
+
 /* --- pictures ---------------------------------------------------------------------------------- */
 
 static uint32_t word_of(const uint8_t *rgb)
@@ -191,7 +221,7 @@ static void describe_pdf(mv_canvas *c, cairo_surface_t *surface)
 
 bool mv_surface_cairo(mv_canvas *c, mv_rgb paper)
 {
-    static const mv_surface_kind kind = {rect, image, text, finish, free_surface};
+    static const mv_surface_kind kind = {rect, image, line, area, text, finish, free_surface};
     bool pdf = c->to.kind == MV_CANVAS_PDF;
     double scale = pdf ? UNITS_PER_PX * c->zoom : c->zoom;
     cairo_surface_t *surface =

@@ -19,10 +19,9 @@ typedef struct {
     hb_set_t *used[MV_TYPES]; /* characters set in each type */
 } svg;
 
-static void number(GString *out, const char *name, double value)
+static const char *number_text(char text[G_ASCII_DTOSTR_BUF_SIZE], double value)
 {
-    char text[G_ASCII_DTOSTR_BUF_SIZE];
-    g_ascii_formatd(text, sizeof text, "%.3f", value);
+    g_ascii_formatd(text, G_ASCII_DTOSTR_BUF_SIZE, "%.3f", value);
     if (strchr(text, '.')) {
         char *end = text + strlen(text);
         while (end[-1] == '0')
@@ -30,7 +29,13 @@ static void number(GString *out, const char *name, double value)
         if (end[-1] == '.')
             end[-1] = 0;
     }
-    g_string_append_printf(out, " %s=\"%s\"", name, text);
+    return text;
+}
+
+static void number(GString *out, const char *name, double value)
+{
+    char text[G_ASCII_DTOSTR_BUF_SIZE];
+    g_string_append_printf(out, " %s=\"%s\"", name, number_text(text, value));
 }
 
 static void fill(GString *out, mv_rgb k)
@@ -56,6 +61,38 @@ static void rect(mv_canvas *c, double x, double y, double w, double h, double ra
     if (radius > 0)
         number(out, "rx", radius);
     fill(out, colour);
+    g_string_append(out, "/>\n");
+}
+
+static void points(GString *out, const mv_point *p, int n)
+{
+    char x[G_ASCII_DTOSTR_BUF_SIZE], y[G_ASCII_DTOSTR_BUF_SIZE];
+    g_string_append(out, " points=\"");
+    for (int i = 0; i < n; i++)
+        g_string_append_printf(out, "%s%s,%s", i ? " " : "", number_text(x, p[i].x), number_text(y, p[i].y));
+    g_string_append_c(out, '"');
+}
+
+static void line(mv_canvas *c, const mv_point *p, int n, double width, double dash, mv_rgb k)
+{
+    GString *out = ((svg *)c->own)->body;
+    g_string_append(out, "<polyline");
+    points(out, p, n);
+    g_string_append_printf(out, " fill=\"none\" stroke=\"#%02x%02x%02x\" stroke-linejoin=\"round\"", k.r, k.g, k.b);
+    number(out, "stroke-width", width);
+    if (dash > 0)
+        number(out, "stroke-dasharray", dash);
+    g_string_append(out, "/>\n");
+}
+
+static void area(mv_canvas *c, const mv_point *p, int n, double opacity, mv_rgb colour)
+{
+    GString *out = ((svg *)c->own)->body;
+    g_string_append(out, "<polygon");
+    points(out, p, n);
+    fill(out, colour);
+    if (opacity < 1)
+        number(out, "fill-opacity", opacity);
     g_string_append(out, "/>\n");
 }
 
@@ -252,7 +289,7 @@ static void free_surface(mv_canvas *c)
 
 bool mv_surface_svg(mv_canvas *c, mv_rgb paper)
 {
-    static const mv_surface_kind kind = {rect, image, text, finish, free_surface};
+    static const mv_surface_kind kind = {rect, image, line, area, text, finish, free_surface};
     svg *s = calloc(1, sizeof *s);
     if (!s) {
         mv_fail_memory(&c->error, "canvas");

@@ -4,17 +4,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "viz/panel/panel.h"
+#include "viz/panel/panel_impl.h"
 
-static mv_rgb voice_of(const mv_layout *layout, mv_voice voice)
+mv_rgb mv_voice_of(const mv_layout *layout, mv_voice voice)
 {
     const mv_theme *t = mv_layout_theme(layout);
     return voice == MV_INK ? t->ink : voice == MV_SECOND ? t->second : voice == MV_THIRD ? t->third : t->counter;
 }
 
-/* Draws one short line within x..x + w: `along` 0 at the left, 0.5 in the middle, 1 at the right. */
-static void draw_line(mv_layout *layout, mv_canvas *c, mv_type type, mv_rgb colour, const char *words, double x,
-                      double y, double w, double along)
+void mv_line_draw(mv_layout *layout, mv_canvas *c, mv_type type, mv_rgb colour, const char *words, double x, double y,
+                  double w, double along)
 {
     mv_text *t = mv_text_new(mv_layout_fonts(layout), type, words, w, 1, mv_layout_error(layout));
     if (t)
@@ -22,7 +21,7 @@ static void draw_line(mv_layout *layout, mv_canvas *c, mv_type type, mv_rgb colo
     mv_text_free(t);
 }
 
-static double line_width(mv_layout *layout, mv_type type, const char *words)
+double mv_line_width(mv_layout *layout, mv_type type, const char *words)
 {
     mv_text *t = mv_text_new(mv_layout_fonts(layout), type, words, 0, 0, mv_layout_error(layout));
     double w = t ? mv_text_width(t) : 0;
@@ -76,7 +75,7 @@ static void label_draw(mv_layout *layout, mv_panel *p, mv_canvas *c)
     label *l = (label *)p;
     const mv_text *t = set_label(layout, l, p->w);
     if (t)
-        mv_canvas_text(c, l->right ? p->x + p->w - mv_text_width(t) : p->x, p->y, t, voice_of(layout, l->voice));
+        mv_canvas_text(c, l->right ? p->x + p->w - mv_text_width(t) : p->x, p->y, t, mv_voice_of(layout, l->voice));
 }
 
 static void label_free(mv_panel *p)
@@ -137,7 +136,7 @@ static void bars_draw(mv_layout *layout, mv_panel *p, mv_canvas *c)
     const mv_theme *t = mv_layout_theme(layout);
     double names = 0, widest = 0.62 * (p->w - PERCENT_WIDTH);
     for (int i = 0; i < b->count; i++)
-        names = fmax(names, line_width(layout, i ? MV_TYPE_TEXT : MV_TYPE_STRONG, b->bars[i].name));
+        names = fmax(names, mv_line_width(layout, i ? MV_TYPE_TEXT : MV_TYPE_STRONG, b->bars[i].name));
     names = fmin(fmax(ceil(names) + 1, 0.4 * (p->w - PERCENT_WIDTH)), widest);
     double x = p->x + names + BAR_GAP, w = fmax(p->x + p->w - PERCENT_WIDTH - x, 1);
     for (int i = 0; i < b->count; i++) {
@@ -146,12 +145,12 @@ static void bars_draw(mv_layout *layout, mv_panel *p, mv_canvas *c)
         mv_type type = i ? MV_TYPE_TEXT : MV_TYPE_STRONG;
         mv_rgb ink = i ? t->second : t->ink;
         char percent[32];
-        draw_line(layout, c, type, ink, b->bars[i].name, p->x, y, names, 0);
+        mv_line_draw(layout, c, type, ink, b->bars[i].name, p->x, y, names, 0);
         mv_canvas_rect(c, x, bar_y, w, BAR_THICK, 2, t->track);
         if (share > 0)
             mv_canvas_rect(c, x, bar_y, fmax(w * share, 2), BAR_THICK, 2, i ? t->third : t->accent);
-        draw_line(layout, c, type, ink, percent_text(percent, b->bars[i].probability), p->x + p->w - PERCENT_WIDTH, y,
-                  PERCENT_WIDTH, 1);
+        mv_line_draw(layout, c, type, ink, percent_text(percent, b->bars[i].probability), p->x + p->w - PERCENT_WIDTH,
+                     y, PERCENT_WIDTH, 1);
     }
 }
 
@@ -206,7 +205,7 @@ static int find_ticks(mv_layout *layout, const colour_bar *b, double length, mv_
         int n = mv_scale_ticks(&b->k.scale, length, *room, b->times, tick);
         double widest = *room;
         for (int i = 0; i < n && !b->beside; i++)
-            widest = fmax(widest, ceil(line_width(layout, MV_TYPE_SMALL, tick[i].label)) + 1);
+            widest = fmax(widest, ceil(mv_line_width(layout, MV_TYPE_SMALL, tick[i].label)) + 1);
         if (widest == *room)
             return n;
         *room = widest;
@@ -223,13 +222,13 @@ static void draw_tick(mv_layout *layout, const colour_bar *b, mv_canvas *c, cons
     if (b->beside) {
         double beside = COLOUR_THICK + TICK_LONG + 4;
         mv_canvas_rect(c, p->x + COLOUR_THICK, p->y + length - 1 - at, TICK_LONG, 1, 0, t->third);
-        draw_line(layout, c, MV_TYPE_SMALL, ink, tick->label, p->x + beside, p->y + length - centre - LABEL_LINE / 2.0,
-                  p->w - beside, 0);
+        mv_line_draw(layout, c, MV_TYPE_SMALL, ink, tick->label, p->x + beside,
+                     p->y + length - centre - LABEL_LINE / 2.0, p->w - beside, 0);
     } else {
         double along = centre < tick->place * length ? 1 : centre > tick->place * length ? 0 : 0.5;
         mv_canvas_rect(c, p->x + at, p->y + COLOUR_THICK, 1, TICK_LONG, 0, t->third);
-        draw_line(layout, c, MV_TYPE_SMALL, ink, tick->label, p->x + centre - room / 2, p->y + COLOUR_THICK + TICK_LONG,
-                  room, along);
+        mv_line_draw(layout, c, MV_TYPE_SMALL, ink, tick->label, p->x + centre - room / 2,
+                     p->y + COLOUR_THICK + TICK_LONG, room, along);
     }
 }
 

@@ -1,0 +1,175 @@
+/* Charts with a row for each name: bars from a zero line, and points with their intervals. */
+#include <math.h>
+
+#include "viz/panel/chart_impl.h"
+
+/* The widest share of a chart that its names may take. */
+#define WIDEST_NAMES 0.4
+
+enum { PITCH = 22, LEAST_PITCH = 8, ROWS_TALL = 16, NUMBER_GAP = 12 };
+
+/* px from row to row: as asked, or less where there are many rows. */
+static double pitch_of(double asked, int rows)
+{
+    if (asked > 0)
+        return asked;
+    return rows <= ROWS_TALL ? PITCH : fmax(floor((double)PITCH * ROWS_TALL / rows), LEAST_PITCH);
+}
+
+static double name_width(mv_layout *layout, double widest, const char *name)
+{
+    return name && *name ? fmax(widest, ceil(mv_line_width(layout, MV_TYPE_SMALL, name)) + 1) : widest;
+}
+
+/* Names every few rows where they would touch. */
+static void draw_name(mv_layout *layout, mv_canvas *c, const char *name, int i, double pitch, double x, double middle,
+                      double w)
+{
+    int every = (int)ceil(CHART_LINE / pitch);
+    if (name && *name && i % every == 0)
+        mv_line_draw(layout, c, MV_TYPE_SMALL, mv_layout_theme(layout)->second, name, x, middle - CHART_LINE / 2.0, w,
+                     0);
+}
+
+/* --- bars -------------------------------------------------------------------------------------- */
+
+typedef struct {
+    mv_panel panel;
+    mv_bars of;
+} bars;
+
+static int bar_keys(const mv_bars *k, mv_key key[2])
+{
+    for (int i = 0; i < 2; i++)
+        key[i] = (mv_key){k->name[i], i, 0, false, MV_MARK_SQUARE};
+    return k->series < 2 ? 1 : 2;
+}
+
+static double bars_legend(mv_layout *layout, mv_canvas *c, const mv_bars *k, double x, double y, double width)
+{
+    mv_key key[2];
+    double h = mv_legend(layout, c, key, bar_keys(k, key), x, y, width);
+    return h > 0 ? h + 4 : 0;
+}
+
+static double bars_height(mv_layout *layout, mv_panel *p, double width)
+{
+    const mv_bars *k = &((bars *)p)->of;
+    double h = bars_legend(layout, NULL, k, 0, 0, width) + k->rows * pitch_of(k->pitch, k->rows);
+    return ceil((h + mv_axis_below(&k->across)) / 4) * 4;
+}
+
+static void bars_draw(mv_layout *layout, mv_panel *p, mv_canvas *c)
+{
+    const mv_bars *k = &((bars *)p)->of;
+    double names = 0, pitch = pitch_of(k->pitch, k->rows), legend = bars_legend(layout, c, k, p->x, p->y, p->w);
+    for (int i = 0; i < k->rows; i++)
+        names = name_width(layout, names, k->row[i].name);
+    names = fmin(names, WIDEST_NAMES * p->w);
+    double left = names > 0 ? names + NUMBER_GAP : 0;
+    mv_plot plot = {p->x + left, p->y + legend, fmax(p->w - left, 8), k->rows * pitch, &k->across, NULL};
+    double thick = floor(fmin(0.72 * pitch / k->series, 9)), zero = plot.x + mv_axis_place(&k->across, 0) * plot.w;
+    for (int i = 0; i < k->rows; i++) {
+        double middle = plot.y + (i + 0.5) * pitch;
+        draw_name(layout, c, k->row[i].name, i, pitch, p->x, middle, names);
+        for (int s = 0; s < k->series; s++) {
+            double value = k->row[i].value[s], y = middle + (s - k->series / 2.0) * thick;
+            if (!isfinite(value))
+                continue;
+            double end = plot.x + mv_axis_place(&k->across, value) * plot.w;
+            mv_canvas_rect(c, fmin(zero, end), y, fmax(fabs(end - zero), 1), fmax(thick, 1), 0, mv_hue_of(layout, s));
+        }
+    }
+    mv_plot_draw(layout, c, &plot, left);
+}
+
+mv_panel *mv_panel_bars(mv_layout *layout, const mv_bars *chart)
+{
+    static const mv_panel_kind kind = {.height = bars_height, .draw = bars_draw};
+    bars *q = mv_panel_new(layout, sizeof *q, &kind);
+    if (!q)
+        return NULL;
+    q->of = *chart;
+    q->of.series = chart->series < 2 ? 1 : 2;
+    mv_span s = {0};
+    mv_span_add(&s, 0);
+    for (int i = 0; i < chart->rows; i++)
+        for (int j = 0; j < q->of.series; j++)
+            mv_span_add(&s, chart->row[i].value[j]);
+    q->of.across.lo = fmin(q->of.across.lo, 0);
+    q->of.across.hi = fmax(q->of.across.hi, 0);
+    q->of.across.line = true;
+    q->of.across.at = 0;
+    mv_axis_fit(&q->of.across, s);
+    return &q->panel;
+}
+
+/* --- intervals --------------------------------------------------------------------------------- */
+
+typedef struct {
+    mv_panel panel;
+    mv_intervals of;
+} intervals;
+
+static double intervals_height(mv_layout *layout, mv_panel *p, double width)
+{
+    (void)layout;
+    (void)width;
+    const mv_intervals *k = &((intervals *)p)->of;
+    return ceil((k->rows * pitch_of(0, k->rows) + mv_axis_below(&k->across)) / 4) * 4;
+}
+
+static void draw_interval(mv_layout *layout, mv_canvas *c, const mv_plot *plot, const mv_interval *row, double middle)
+{
+    mv_rgb colour = mv_hue_of(layout, row->hue);
+    double at = plot->x + mv_axis_place(plot->across, row->value) * plot->w;
+    if (isfinite(row->low) && isfinite(row->high)) {
+        double lo = plot->x + mv_axis_place(plot->across, row->low) * plot->w,
+               hi = plot->x + mv_axis_place(plot->across, row->high) * plot->w;
+        mv_canvas_rect(c, lo, middle - 1, fmax(hi - lo, 1), 2, 0, colour);
+    }
+    if (isfinite(row->value))
+        mv_mark_draw(layout, c, MV_MARK_DOT, at, middle, colour);
+}
+
+static void intervals_draw(mv_layout *layout, mv_panel *p, mv_canvas *c)
+{
+    const mv_intervals *k = &((intervals *)p)->of;
+    double names = 0, numbers = 0, pitch = pitch_of(0, k->rows);
+    char text[32];
+    for (int i = 0; i < k->rows; i++) {
+        names = name_width(layout, names, k->row[i].name);
+        if (k->digits >= 0 && pitch >= CHART_LINE)
+            numbers = name_width(layout, numbers, mv_number_text(text, k->row[i].value, k->digits, false));
+    }
+    names = fmin(names, WIDEST_NAMES * p->w);
+    double left = names > 0 ? names + NUMBER_GAP : 0, right = numbers > 0 ? numbers + NUMBER_GAP : 0;
+    mv_plot plot = {p->x + left, p->y, fmax(p->w - left - right, 8), k->rows * pitch, &k->across, NULL};
+    mv_plot_draw(layout, c, &plot, left);
+    for (int i = 0; i < k->rows; i++) {
+        double middle = plot.y + (i + 0.5) * pitch;
+        draw_name(layout, c, k->row[i].name, i, pitch, p->x, middle, names);
+        draw_interval(layout, c, &plot, &k->row[i], middle);
+        if (numbers > 0)
+            mv_line_draw(layout, c, MV_TYPE_SMALL, mv_layout_theme(layout)->ink,
+                         mv_number_text(text, k->row[i].value, k->digits, false), plot.x + plot.w + NUMBER_GAP,
+                         middle - CHART_LINE / 2.0, numbers, 1);
+    }
+}
+
+mv_panel *mv_panel_intervals(mv_layout *layout, const mv_intervals *chart)
+{
+    static const mv_panel_kind kind = {.height = intervals_height, .draw = intervals_draw};
+    intervals *q = mv_panel_new(layout, sizeof *q, &kind);
+    if (!q)
+        return NULL;
+    q->of = *chart;
+    mv_span s = {0};
+    for (int i = 0; i < chart->rows; i++) {
+        mv_span_add(&s, chart->row[i].value);
+        mv_span_add(&s, chart->row[i].low);
+        mv_span_add(&s, chart->row[i].high);
+    }
+    mv_axis_fit(&q->of.across, s);
+    return &q->panel;
+}
