@@ -81,14 +81,21 @@ static bool cell_colour(const mv_map *map, const mv_colouring *k, size_t i, mv_r
     return isfinite(map->v[i]);
 }
 
+/* Sets the colours of row `y` of the map. */
+static void row_colours(const mv_map *map, const mv_colouring *k, int y, mv_rgb *colour, bool *finite)
+{
+    for (int c = 0; c < map->w; c++)
+        finite[c] = cell_colour(map, k, (size_t)y * (size_t)map->w + (size_t)c, &colour[c]);
+}
+
 mv_status mv_raster_cells(mv_image *out, const mv_map *map, const mv_colouring *k, mv_error *e)
 {
     mv_rgb *colour = malloc((size_t)map->w * sizeof *colour);
     bool *finite = malloc((size_t)map->w * sizeof *finite);
     for (int y = 0, row = -1; colour && finite && y < out->h; y++) {
         int now = (int)((y + 0.5) * map->h / out->h);
-        for (int c = 0; now != row && c < map->w; c++)
-            finite[c] = cell_colour(map, k, (size_t)now * (size_t)map->w + (size_t)c, &colour[c]);
+        if (now != row)
+            row_colours(map, k, now, colour, finite);
         row = now;
         uint8_t *to = out->rgb + (size_t)y * (size_t)out->w * 3;
         for (int x = 0; x < out->w; x++, to += 3) {
@@ -103,6 +110,70 @@ mv_status mv_raster_cells(mv_image *out, const mv_map *map, const mv_colouring *
     if (s == MV_OK)
         draw_grid(out, map, k);
     return s;
+}
+
+/* --- a scan ------------------------------------------------------------------------------------ */
+
+/* The token of a cell in its window, row by row. */
+static int token_of(const mv_map *map, int y, int x)
+{
+    int side = map->window > 0 ? map->window : map->w;
+    return map->window > 0 ? y % side * side + x % side : y * side + x;
+}
+
+static int tokens_of(const mv_map *map)
+{
+    return map->window > 0 ? map->window * map->window : map->w * map->h;
+}
+
+static int edge(int cell, int pixels, int cells)
+{
+    return (int)((double)cell * pixels / cells + 0.5);
+}
+
+/* White within black, so that it stands on any colour. */
+static void outline(mv_image *out, const mv_map *map, int row, int column)
+{
+    int x0 = edge(column, out->w, map->w), x1 = edge(column + 1, out->w, map->w), y0 = edge(row, out->h, map->h),
+        y1 = edge(row + 1, out->h, map->h), side = x1 - x0 < y1 - y0 ? x1 - x0 : y1 - y0;
+    int white = side >= 24 ? 2 : 1, black = white;
+    for (int y = y0 - black; y < y1 + black; y++)
+        for (int x = x0 - black; x < x1 + black; x++) {
+            bool outside = x < x0 || x >= x1 || y < y0 || y >= y1;
+            bool inside = x >= x0 + white && x < x1 - white && y >= y0 + white && y < y1 - white;
+            if (!inside)
+                tint(out, x, y, outside ? 0 : 255, 256);
+        }
+}
+
+mv_status mv_raster_scan(mv_image *out, const mv_map *map, const mv_colouring *k, int scanned, mv_error *e)
+{
+    mv_rgb *colour = malloc((size_t)map->w * sizeof *colour);
+    bool *finite = malloc((size_t)map->w * sizeof *finite);
+    for (int y = 0, row = -1; colour && finite && y < out->h; y++) {
+        int now = (int)((y + 0.5) * map->h / out->h);
+        if (now != row)
+            row_colours(map, k, now, colour, finite);
+        row = now;
+        uint8_t *to = out->rgb + (size_t)y * (size_t)out->w * 3;
+        for (int x = 0; x < out->w; x++, to += 3) {
+            int c = (int)((x + 0.5) * map->w / out->w);
+            mv_rgb p = finite[c] ? colour[c] : hatch_at(x, y);
+            if (token_of(map, now, c) < scanned)
+                memcpy(to, &p, 3);
+        }
+    }
+    mv_status s = colour && finite ? MV_OK : mv_fail_memory(e, "drawing");
+    free(finite);
+    free(colour);
+    if (s)
+        return s;
+    draw_grid(out, map, k);
+    for (int y = 0; y < map->h && scanned < tokens_of(map); y++)
+        for (int x = 0; x < map->w; x++)
+            if (token_of(map, y, x) == scanned - 1)
+                outline(out, map, y, x);
+    return MV_OK;
 }
 
 /* --- overlay ----------------------------------------------------------------------------------- */
@@ -140,6 +211,13 @@ static between between_cells(int pixel, int pixels, int cells)
 static unsigned grey_of(const uint8_t *rgb)
 {
     return (rgb[0] * 77U + rgb[1] * 150U + rgb[2] * 29U + 128U) >> 8;
+}
+
+void mv_raster_grey(mv_image *out)
+{
+    uint8_t *p = out->rgb;
+    for (size_t n = (size_t)out->w * (size_t)out->h; n; n--, p += 3)
+        p[0] = p[1] = p[2] = (uint8_t)grey_of(p);
 }
 
 /* Paints one line. Places are NaN where the map is not finite: such neighbours do not count, and a pixel whose nearest

@@ -35,4 +35,12 @@ mv_status mv_raster_cells(mv_image *out, const mv_map *map, const mv_colouring *
 /* Turns an existing image grey and paints the map over it. */
 mv_status mv_raster_overlay(mv_image *out, const mv_map *map, const mv_colouring *k, mv_error *e);
 
+/* Turns an existing image grey. */
+void mv_raster_grey(mv_image *out);
+
+/* Paints the cells that a scan has passed over an existing image: the first `scanned` tokens of every window, row by
+ * row, as all windows are scanned at the same time. The cell that was scanned last is outlined in each window, unless
+ * the window is complete. A map without windows is one window. */
+mv_status mv_raster_scan(mv_image *out, const mv_map *map, const mv_colouring *k, int scanned, mv_error *e);
+
 #endif

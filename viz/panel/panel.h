@@ -109,7 +109,12 @@ mv_panel *mv_panel_picture(mv_layout *layout, const mv_image *picture);
 mv_panel *mv_panel_cells(mv_layout *layout, const mv_map *map, const mv_image *picture, const mv_colouring *k);
 mv_panel *mv_panel_overlay(mv_layout *layout, const mv_map *map, const mv_image *picture, const mv_colouring *k);
 
-/* The part of its box that one of these three panels covers, from the top left corner, px. */
+/* A map as a scan fills it: the cells of the first `scanned` tokens of each window (mv_raster_scan), the others blank,
+ * or, with `over`, over the picture in grey. */
+mv_panel *mv_panel_scan(mv_layout *layout, const mv_map *map, const mv_image *picture, const mv_colouring *k,
+                        int scanned, bool over);
+
+/* The part of its box that one of these four panels covers, from the top left corner, px. */
 void mv_panel_picture_size(const mv_panel *p, double *w, double *h);
 
 /* A horizontal colour bar, or an upright one as tall as the picture beside it. `times` is that of mv_scale_ticks. A bar

@@ -1,11 +1,11 @@
-/* Panels of pixels: the picture, a map's cells, a map over the picture. */
+/* Panels of pixels: the picture, a map's cells, a map over the picture, a map that a scan fills. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "viz/panel/panel.h"
 
-typedef enum { PICTURE, CELLS, OVERLAY } picture_content;
+typedef enum { PICTURE, CELLS, OVERLAY, SCAN, SCAN_OVER } picture_content;
 
 /* The largest height over width: a taller picture becomes narrower. */
 #define TALLEST 1.6
@@ -18,6 +18,7 @@ typedef struct {
     const mv_image *picture;
     const mv_map *map;
     mv_colouring k;
+    int scanned; /* tokens of a scan */
 } picture;
 
 static void fit(const picture *q, double width, double *w, double *h)
@@ -65,11 +66,17 @@ static void pixel_size(const picture *q, const mv_canvas *c, double w, double h,
     }
 }
 
+static void fill(mv_image *image, mv_rgb colour)
+{
+    for (size_t i = 0; i < (size_t)image->w * (size_t)image->h; i++)
+        memcpy(image->rgb + 3 * i, &colour, 3);
+}
+
 /* The pixels: borrowed from the layout, or painted into `own`. NULL on failure, with the layout's error set. */
 static const uint8_t *paint(mv_layout *layout, const picture *q, mv_image *own, int pw, int ph)
 {
     const mv_image *image = NULL;
-    if (q->content != CELLS) {
+    if (q->content != CELLS && q->content != SCAN) {
         image = mv_layout_picture(layout, q->picture, pw, ph);
         if (!image || q->content == PICTURE)
             return image ? image->rgb : NULL;
@@ -80,13 +87,16 @@ static const uint8_t *paint(mv_layout *layout, const picture *q, mv_image *own, 
         mv_fail_memory(mv_layout_error(layout), "drawing");
         return NULL;
     }
-    mv_status done;
-    if (image) {
+    if (image)
         memcpy(own->rgb, image->rgb, size);
-        done = mv_raster_overlay(own, q->map, &q->k, mv_layout_error(layout));
-    } else {
-        done = mv_raster_cells(own, q->map, &q->k, mv_layout_error(layout));
-    }
+    else if (q->content == SCAN)
+        fill(own, mv_layout_theme(layout)->track);
+    if (q->content == SCAN_OVER)
+        mv_raster_grey(own);
+    mv_error *e = mv_layout_error(layout);
+    mv_status done = q->content == OVERLAY ? mv_raster_overlay(own, q->map, &q->k, e)
+                     : q->content == CELLS ? mv_raster_cells(own, q->map, &q->k, e)
+                                           : mv_raster_scan(own, q->map, &q->k, q->scanned, e);
     return done == MV_OK ? own->rgb : NULL;
 }
 
@@ -139,4 +149,13 @@ mv_panel *mv_panel_cells(mv_layout *layout, const mv_map *map, const mv_image *i
 mv_panel *mv_panel_overlay(mv_layout *layout, const mv_map *map, const mv_image *image, const mv_colouring *k)
 {
     return new_picture(layout, OVERLAY, map, image, k);
+}
+
+mv_panel *mv_panel_scan(mv_layout *layout, const mv_map *map, const mv_image *image, const mv_colouring *k, int scanned,
+                        bool over)
+{
+    mv_panel *p = new_picture(layout, over ? SCAN_OVER : SCAN, map, image, k);
+    if (p)
+        ((picture *)p)->scanned = scanned;
+    return p;
 }
