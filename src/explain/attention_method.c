@@ -15,18 +15,10 @@
 
 /* ---- parameters */
 
-static bool is_cell(const char *text, int *y, int *x)
-{
-    int used = 0;
-    return sscanf(text, "%5d,%5d%n", y, x, &used) == 2 && !text[used];
-}
-
 static mv_status check_query(const char *value, const char *place, mv_error *e)
 {
-    int y, x;
-    if (strcmp(value, "pooled") == 0 || strcmp(value, "received") == 0 || is_cell(value, &y, &x))
-        return MV_OK;
-    return mv_fail(e, MV_EINPUT, "%s: found '%.60s', expected pooled, received or a cell as Y,X", place, value);
+    mv_query q;
+    return mv_query_parse(&q, value, place, e);
 }
 
 static const char *const level_words[] = {"all", NULL}, *const head_words[] = {"mean", "all", NULL},
@@ -99,21 +91,18 @@ static mv_status fill_lists(mv_attention_options *o, const mv_attention_params *
 
 static mv_status options_of(mv_attention_options *o, const mv_attention_params *p, mv_error *e)
 {
-    int y, x;
+    mv_query q = {.kind = MV_QUERY_POOLED};
     *o = (mv_attention_options){.query = MV_QUERY_POOLED};
     mv_status s = fill_lists(o, p, e);
-    if (s || !p->query || strcmp(p->query, "pooled") == 0)
+    if (!s && p->query)
+        s = mv_query_parse(&q, p->query, "query", e);
+    if (s)
         return s;
-    if (strcmp(p->query, "received") == 0) {
-        o->query = MV_QUERY_RECEIVED;
-    } else if (is_cell(p->query, &y, &x)) {
-        /* A cell is one of the level. With both levels it is one of level 2, and level 3 shows the cell that holds it.
-         */
-        bool both = o->level[2] == o->level[3];
-        o->query = MV_QUERY_CELL;
-        o->cell[2][0] = y, o->cell[2][1] = x;
-        o->cell[3][0] = both ? y / 2 : y, o->cell[3][1] = both ? x / 2 : x;
-    }
+    /* A cell is one of the level. With both levels it is one of level 2, and level 3 shows the cell that holds it. */
+    bool both = o->level[2] == o->level[3];
+    o->query = q.kind;
+    o->cell[2][0] = q.y, o->cell[2][1] = q.x;
+    o->cell[3][0] = both ? q.y / 2 : q.y, o->cell[3][1] = both ? q.x / 2 : q.x;
     return MV_OK;
 }
 

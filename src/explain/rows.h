@@ -23,6 +23,9 @@ typedef struct {
     int y, x; /* MV_QUERY_CELL: in cells of the level itself */
 } mv_query;
 
+/* The query that a text names: "pooled", "received", or a cell as "Y,X". MV_EINPUT for any other. */
+mv_status mv_query_parse(mv_query *out, const char *text, const char *place, mv_error *e);
+
 /* MV_EINPUT, with the size of the grid, for a cell outside it. */
 mv_status mv_query_check(mv_query q, const mv_grid *g, mv_error *e);
 
