@@ -168,22 +168,23 @@ static mv_status read_literal(literal *l, mv_tensor *out)
     return MV_OK;
 }
 
-/* Reads type and shape; the data are a view into the bytes. */
-static mv_status read_array(mv_tensor *out, const unsigned char *bytes, size_t size, const char *name, mv_error *e)
+/* Reads type and shape from the first n bytes of `size`; the data begin at *start. */
+static mv_status read_array(mv_tensor *out, size_t *start, const unsigned char *bytes, size_t n, uint64_t size,
+                            const char *name, mv_error *e)
 {
-    if (size < 10 || memcmp(bytes, magic, sizeof magic) != 0)
+    if (n < 10 || memcmp(bytes, magic, sizeof magic) != 0)
         return mv_fail(e, MV_EINPUT, "%s: found other bytes at its start, expected those of a .npy file", name);
     unsigned major = bytes[6], minor = bytes[7];
     if (major < 1 || major > 3 || minor != 0)
         return mv_fail(e, MV_EINPUT, "%s: found .npy version %u.%u, expected 1.0, 2.0 or 3.0", name, major, minor);
     size_t prefix = major == 1 ? 10 : 12;
     uint32_t length = 0;
-    if (size >= prefix)
+    if (n >= prefix)
         memcpy(&length, bytes + 8, major == 1 ? 2 : 4);
-    if (size < prefix || length > size - prefix)
-        return mv_fail(e, MV_EINPUT, "%s: found a .npy header of %u bytes in a file of %zu, expected a whole one", name,
-                       length, size);
-    if (length > MAX_HEADER)
+    if (n < prefix || length > size - prefix)
+        return mv_fail(e, MV_EINPUT, "%s: found a .npy header of %u bytes in a file of %llu, expected a whole one",
+                       name, length, (unsigned long long)size);
+    if (length > MAX_HEADER || length > n - prefix)
         return mv_fail(e, MV_EINPUT, "%s: found a .npy header of %u bytes, expected at most %d", name, length,
                        MAX_HEADER);
     const char *text = (const char *)bytes + prefix;
@@ -191,23 +192,37 @@ static mv_status read_array(mv_tensor *out, const unsigned char *bytes, size_t s
     if (read_literal(&l, out) != MV_OK)
         return MV_EINPUT;
 
-    size_t there = size - prefix - length, needed = mv_dtype_size(out->type);
+    uint64_t there = size - prefix - length;
+    size_t needed = mv_dtype_size(out->type);
     char shape[64];
     mv_shape_text(shape, out->nd, out->dim);
     for (int i = 0; i < out->nd; i++)
         if (__builtin_mul_overflow(needed, (size_t)out->dim[i], &needed))
             return mv_fail(e, MV_EINPUT, "%s: found shape %s, expected no more than memory can address", name, shape);
     if (there != needed)
-        return mv_fail(e, MV_EINPUT, "%s: found %zu bytes of data, expected %zu for shape %s of %s", name, there,
-                       needed, shape, mv_dtype_name(out->type));
-    out->data = (void *)(uintptr_t)(bytes + prefix + length);
+        return mv_fail(e, MV_EINPUT, "%s: found %llu bytes of data, expected %zu for shape %s of %s", name,
+                       (unsigned long long)there, needed, shape, mv_dtype_name(out->type));
+    *start = prefix + length;
     return MV_OK;
 }
 
 mv_status mv_npy_of(mv_tensor *out, const void *bytes, size_t size, const char *name, mv_error *e)
 {
     mv_tensor t = {0};
-    mv_status s = read_array(&t, bytes, size, name, e);
+    size_t start = 0;
+    mv_status s = read_array(&t, &start, bytes, size, size, name, e);
+    if (s != MV_OK)
+        return s;
+    *out = t;
+    out->data = (void *)((uintptr_t)bytes + start);
+    return MV_OK;
+}
+
+mv_status mv_npy_peek(mv_tensor *out, size_t *start, const void *bytes, size_t n, uint64_t size, const char *name,
+                      mv_error *e)
+{
+    mv_tensor t = {0};
+    mv_status s = read_array(&t, start, bytes, n, size, name, e);
     if (s == MV_OK)
         *out = t;
     return s;

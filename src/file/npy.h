@@ -6,6 +6,7 @@
 #define MV_NPY_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "src/base/status.h"
 #include "src/base/tensor.h"
@@ -15,6 +16,13 @@
  * file cut short or too long, another version, type, byte order or memory order, a shape too large. On failure *out is
  * unchanged. */
 mv_status mv_npy_of(mv_tensor *out, const void *bytes, size_t size, const char *name, mv_error *e);
+
+enum { MV_NPY_PREFIX = 12 + (1 << 16) }; /* bytes that hold the longest header that is read */
+
+/* Reads the header alone, from the first n bytes of an array of `size` bytes; n is `size` or at least MV_NPY_PREFIX.
+ * out->data is NULL, and *start receives the offset of the data. Errors as above. */
+mv_status mv_npy_peek(mv_tensor *out, size_t *start, const void *bytes, size_t n, uint64_t size, const char *name,
+                      mv_error *e);
 
 /* Writes a tensor (see output.h). BF16, which numpy lacks, is written as f4. */
 mv_status mv_npy_write(const char *path, mv_tensor t, mv_error *e);

@@ -1,0 +1,310 @@
+#include "src/file/arrays.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <zip.h>
+
+#include "src/base/text.h"
+#include "src/file/mapping.h"
+#include "src/file/npy.h"
+#include "src/file/safetensors.h"
+
+enum { MOST_ARRAYS = 1 << 20, BLOCK = 1 << 20 };
+
+typedef struct {
+    char *name;
+    zip_uint64_t entry; /* of a .npz */
+} named;
+
+struct mv_arrays {
+    char *path, *place; /* place: begins the errors of the array at hand */
+    bool one;
+    mv_safetensors *file;
+    zip_t *zip;
+    int n, room;
+    named *array;
+    /* The array that was read last, -1: none; view: where it is. */
+    int last;
+    mv_tensor view;
+    mv_mapping mapping;
+    unsigned char *bytes;
+};
+
+static mv_status add(mv_arrays *a, const char *name, size_t letters, zip_uint64_t entry, mv_error *e)
+{
+    if (a->n == MOST_ARRAYS)
+        return mv_fail(e, MV_EINPUT, "%s: found more than %d arrays, expected at most that", a->path, MOST_ARRAYS);
+    if (a->n == a->room) {
+        int room = a->room ? 2 * a->room : 64;
+        named *more = realloc(a->array, (size_t)room * sizeof *more);
+        if (!more)
+            return mv_fail_memory(e, a->path);
+        a->array = more;
+        a->room = room;
+    }
+    a->array[a->n] = (named){strndup(name, letters), entry};
+    return a->array[a->n++].name ? MV_OK : mv_fail_memory(e, a->path);
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(((const named *)a)->name, ((const named *)b)->name);
+}
+
+/* ---- opening */
+
+static mv_status open_safetensors(mv_arrays *a, mv_error *e)
+{
+    a->file = mv_safetensors_open(a->path, e);
+    mv_status s = a->file ? MV_OK : e->code;
+    for (int i = 0; !s && i < mv_safetensors_count(a->file); i++) {
+        const char *name = mv_safetensors_name_at(a->file, i);
+        s = add(a, name, strlen(name), 0, e);
+    }
+    return s;
+}
+
+static mv_status open_zip(mv_arrays *a, mv_error *e)
+{
+    int code;
+    a->zip = zip_open(a->path, ZIP_RDONLY, &code);
+    if (!a->zip) {
+        zip_error_t why;
+        zip_error_init_with_code(&why, code);
+        mv_fail(e, code == ZIP_ER_MEMORY ? MV_ENOMEM : MV_EINPUT, "%s: cannot be read as .npz: %s", a->path,
+                zip_error_strerror(&why));
+        zip_error_fini(&why);
+        return e->code;
+    }
+    zip_int64_t n = zip_get_num_entries(a->zip, 0);
+    mv_status s = MV_OK;
+    for (zip_int64_t i = 0; !s && i < n; i++) {
+        const char *name = zip_get_name(a->zip, (zip_uint64_t)i, ZIP_FL_ENC_RAW);
+        if (name && strlen(name) > 4 && mv_text_ends_in(name, ".npy"))
+            s = add(a, name, strlen(name) - 4, (zip_uint64_t)i, e);
+    }
+    return s;
+}
+
+static mv_status open_folder(mv_arrays *a, mv_error *e)
+{
+    DIR *d = opendir(a->path);
+    mv_status s = d ? MV_OK : mv_fail_errno(e, a->path, "cannot be read");
+    for (struct dirent *at; !s && (at = readdir(d));)
+        if (at->d_name[0] != '.' && strlen(at->d_name) > 4 && mv_text_ends_in(at->d_name, ".npy"))
+            s = add(a, at->d_name, strlen(at->d_name) - 4, 0, e);
+    if (d)
+        closedir(d);
+    return s;
+}
+
+static mv_status open_one(mv_arrays *a, mv_error *e)
+{
+    const char *base = mv_text_base_name(a->path);
+    a->one = true;
+    return add(a, base, strlen(base) - 4, 0, e);
+}
+
+static mv_status open_any(mv_arrays *a, mv_error *e)
+{
+    struct stat st;
+    mv_status s;
+    if (stat(a->path, &st))
+        return mv_fail_errno(e, a->path, "cannot be read");
+    if (!S_ISDIR(st.st_mode) && !S_ISREG(st.st_mode))
+        return mv_fail(e, MV_EINPUT, "%s: found a pipe or device, expected a file or folder", a->path);
+    if (S_ISDIR(st.st_mode))
+        s = open_folder(a, e);
+    else if (mv_text_ends_in(a->path, ".safetensors"))
+        s = open_safetensors(a, e);
+    else if (mv_text_ends_in(a->path, ".npz"))
+        s = open_zip(a, e);
+    else if (mv_text_ends_in(a->path, ".npy"))
+        s = open_one(a, e);
+    else
+        s = mv_fail(e, MV_EINPUT,
+                    "%s: found another ending, expected .safetensors, .npz, .npy or a folder of .npy files", a->path);
+    if (!s && a->n == 0)
+        s = mv_fail(e, MV_EINPUT, "%s: found no array in it, expected at least one", a->path);
+    return s;
+}
+
+mv_arrays *mv_arrays_open(const char *path, mv_error *e)
+{
+    mv_error mine = {0};
+    mv_arrays *a = calloc(1, sizeof *a);
+    if (a)
+        *a = (mv_arrays){.path = strdup(path), .last = -1};
+    if (!a || !a->path)
+        mv_fail_memory(&mine, path);
+    else if (!open_any(a, &mine)) {
+        qsort(a->array, (size_t)a->n, sizeof *a->array, by_name);
+        return a;
+    }
+    mv_arrays_close(a);
+    mv_fail(e, mine.code, "%s", mine.text);
+    return NULL;
+}
+
+static void let_go(mv_arrays *a)
+{
+    mv_mapping_close(&a->mapping);
+    free(a->bytes);
+    a->bytes = NULL;
+    a->last = -1;
+}
+
+void mv_arrays_close(mv_arrays *a)
+{
+    if (!a)
+        return;
+    let_go(a);
+    for (int i = 0; i < a->n; i++)
+        free(a->array[i].name);
+    free(a->array);
+    mv_safetensors_close(a->file);
+    if (a->zip)
+        zip_discard(a->zip);
+    free(a->place);
+    free(a->path);
+    free(a);
+}
+
+int mv_arrays_count(const mv_arrays *a)
+{
+    return a->n;
+}
+
+const char *mv_arrays_name_at(const mv_arrays *a, int i)
+{
+    return a->array[i].name;
+}
+
+int mv_arrays_lookup(const mv_arrays *a, const char *name)
+{
+    named key = {.name = (char *)(uintptr_t)name};
+    const named *found = bsearch(&key, a->array, (size_t)a->n, sizeof *a->array, by_name);
+    return found ? (int)(found - a->array) : -1;
+}
+
+bool mv_arrays_is_one(const mv_arrays *a)
+{
+    return a->one;
+}
+
+/* ---- one array */
+
+static mv_status read_entry(mv_arrays *a, zip_file_t *file, unsigned char *to, uint64_t n, mv_error *e)
+{
+    for (uint64_t done = 0; done < n;) {
+        zip_int64_t k = zip_fread(file, to + done, n - done < BLOCK ? n - done : BLOCK);
+        if (k <= 0)
+            return mv_fail(e, MV_EINPUT, "%s: found %llu bytes that can be read, expected %llu%s%s", a->place,
+                           (unsigned long long)done, (unsigned long long)n, k < 0 ? ": " : "",
+                           k < 0 ? zip_error_strerror(zip_file_get_error(file)) : "");
+        done += (uint64_t)k;
+    }
+    return MV_OK;
+}
+
+/* Reads the header of an entry of a .npz, and with `data` the rest, whose size the header's shape has confirmed. */
+static mv_status load_entry(mv_arrays *a, zip_uint64_t entry, bool data, mv_tensor *out, mv_error *e)
+{
+    zip_stat_t st;
+    if (zip_stat_index(a->zip, entry, 0, &st) || !(st.valid & ZIP_STAT_SIZE))
+        return mv_fail(e, MV_EINPUT, "%s: found an entry without a size, expected a .npy file", a->place);
+    zip_file_t *file = zip_fopen_index(a->zip, entry, 0);
+    if (!file)
+        return mv_fail(e, MV_EINPUT, "%s: cannot be read: %s", a->place, zip_strerror(a->zip));
+    size_t prefix = st.size < MV_NPY_PREFIX ? (size_t)st.size : MV_NPY_PREFIX, start = 0;
+    unsigned char *bytes = malloc(prefix + 1);
+    mv_status s = bytes ? read_entry(a, file, bytes, prefix, e) : mv_fail_memory(e, a->place);
+    if (!s)
+        s = mv_npy_peek(out, &start, bytes, prefix, st.size, a->place, e);
+    unsigned char *whole = !s && data ? realloc(bytes, (size_t)st.size + 1) : NULL;
+    if (whole) {
+        bytes = whole;
+        s = read_entry(a, file, bytes + prefix, st.size - prefix, e);
+        if (!s && zip_fread(file, (unsigned char[1]){0}, 1)) /* at the end libzip compares the checksum */
+            s = mv_fail(e, MV_EINPUT, "%s: found another checksum, expected that of the archive: it is damaged",
+                        a->place);
+        out->data = bytes + start;
+    } else if (!s && data)
+        s = mv_fail_memory(e, a->place);
+    zip_fclose(file);
+    if (s || !data)
+        free(bytes);
+    else
+        a->bytes = bytes;
+    return s;
+}
+
+static mv_status load_file(mv_arrays *a, const char *name, mv_tensor *out, mv_error *e)
+{
+    char path[PATH_MAX];
+    int n = snprintf(path, sizeof path, "%s/%s.npy", a->path, name);
+    if (!a->one && (n < 0 || (size_t)n >= sizeof path))
+        return mv_fail(e, MV_EINPUT, "%s: found a path of %d bytes, expected less", a->place, n);
+    mv_status s = mv_mapping_open(&a->mapping, a->one ? a->path : path, e);
+    return s ? s : mv_npy_of(out, a->mapping.bytes, a->mapping.size, a->place, e);
+}
+
+/* Makes array i the one at hand. Of an entry of a .npz only the header is read without `data`. */
+static mv_status load(mv_arrays *a, int i, bool data, mv_tensor *out, mv_error *e)
+{
+    if (a->last == i) {
+        *out = a->view;
+        return MV_OK;
+    }
+    let_go(a);
+    free(a->place);
+    if (asprintf(&a->place, a->one ? "%s" : "%s: %s", a->path, a->array[i].name) < 0) {
+        a->place = NULL;
+        return mv_fail_memory(e, a->path);
+    }
+    mv_error mine = {0}; /* e may be NULL */
+    mv_status s = a->file  ? mv_safetensors_find(a->file, a->array[i].name, out, &mine)
+                  : a->zip ? load_entry(a, a->array[i].entry, data, out, &mine)
+                           : load_file(a, a->array[i].name, out, &mine);
+    if (s) {
+        let_go(a);
+        return mv_fail(e, s, "%s", mine.text);
+    }
+    if (data || !a->zip) {
+        a->last = i;
+        a->view = *out;
+    }
+    return MV_OK;
+}
+
+mv_status mv_arrays_shape(mv_arrays *a, int i, mv_tensor *out, mv_error *e)
+{
+    mv_status s = load(a, i, false, out, e);
+    out->data = NULL;
+    return s;
+}
+
+mv_status mv_arrays_read(mv_arrays *a, int i, size_t from, size_t n, float *out, mv_error *e)
+{
+    mv_tensor t;
+    mv_status s = load(a, i, true, &t, e);
+    if (s)
+        return s;
+    size_t all = mv_tensor_count(t);
+    if (from > all || n > all - from)
+        return mv_fail(e, MV_EMISUSE, "%s: found %zu elements, expected at least %zu", a->place, all, from + n);
+    mv_tensor part = mv_tensor_of((char *)t.data + from * mv_dtype_size(t.type), t.type, 1, 1);
+    for (size_t done = 0; done < n;) { /* a dimension is an int */
+        part.dim[0] = n - done < 1 << 30 ? (int)(n - done) : 1 << 30;
+        mv_safetensors_read(out + done, part);
+        done += (size_t)part.dim[0];
+        part.data = (char *)part.data + (size_t)part.dim[0] * mv_dtype_size(t.type);
+    }
+    return MV_OK;
+}
