@@ -1,0 +1,75 @@
+#include "src/explain/trust.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+/* splitmix64 (Steele et al. 2014) */
+static uint64_t next_random(uint64_t *state)
+{
+    uint64_t z = *state += 0x9e3779b97f4a7c15u;
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+    return z ^ z >> 31;
+}
+
+static int by_value(const void *a, const void *b)
+{
+    const double *x = a, *y = b;
+    return (*x > *y) - (*x < *y);
+}
+
+/* The value at a share of a sorted list, between its neighbours. */
+static double quantile(const double *sorted, int n, double share)
+{
+    double at = share * (n - 1);
+    int i = (int)at;
+    return i + 1 < n ? sorted[i] + (at - i) * (sorted[i + 1] - sorted[i]) : sorted[n - 1];
+}
+
+mv_status mv_bootstrap(mv_interval *out, const double *values, int n, uint64_t seed, mv_error *e)
+{
+    *out = (mv_interval){0, NAN, NAN, NAN};
+    double *v = malloc(((size_t)n + 1) * sizeof *v), means[MV_RESAMPLES], sum = 0;
+    if (!v)
+        return mv_fail_memory(e, "bootstrap");
+    for (int i = 0; i < n; i++)
+        if (!isnan(values[i])) {
+            v[out->n++] = values[i];
+            sum += values[i];
+        }
+    if (out->n) {
+        out->mean = sum / out->n;
+        for (int k = 0; k < MV_RESAMPLES; k++) {
+            means[k] = 0;
+            for (int i = 0; i < out->n; i++) /* the high half of a product with n: an index without a division */
+                means[k] += v[(next_random(&seed) >> 32) * (uint64_t)out->n >> 32];
+            means[k] /= out->n;
+        }
+        qsort(means, MV_RESAMPLES, sizeof *means, by_value);
+        out->low = quantile(means, MV_RESAMPLES, 0.025);
+        out->high = quantile(means, MV_RESAMPLES, 0.975);
+    }
+    free(v);
+    return MV_OK;
+}
+
+void mv_calibrate(mv_calibration *out, const double *p, const double *right, int n)
+{
+    *out = (mv_calibration){.n = n};
+    for (int i = 0; i < n; i++) {
+        int k = (int)ceil(p[i] * MV_CALIBRATION_BINS) - 1;
+        mv_calibration_bin *b = &out->bin[k < 0 ? 0 : k >= MV_CALIBRATION_BINS ? MV_CALIBRATION_BINS - 1 : k];
+        b->n++;
+        b->confidence += p[i];
+        b->accuracy += right[i];
+        out->confidence += p[i] / n;
+    }
+    for (int k = 0; k < MV_CALIBRATION_BINS; k++) {
+        mv_calibration_bin *b = &out->bin[k];
+        if (b->n == 0)
+            continue;
+        b->confidence /= b->n;
+        b->accuracy /= b->n;
+        out->error += fabs(b->accuracy - b->confidence) * b->n / n;
+    }
+}
