@@ -20,11 +20,17 @@ static void tap_planes(mv_run *r, const char *leaf, mv_tensor t)
     mv_tap(r, leaf, "BCHW", mv_view_planes(t));
 }
 
-/* x + BN(conv(GELU(BN(conv(x))))), batch norms folded */
+/* x + BN(conv(GELU(BN(conv(x))))), batch norms folded; "norm2" is what is added to x */
 static void conv_block(mv_run *r, const mv_conv_block *b, mv_tensor x)
 {
     size_t mark = mv_scratch_mark(r);
-    mv_conv2d_onto(r, x, mv_conv2d(r, x, &b->conv1, MV_ACT_GELU_TANH), &b->conv2);
+    mv_tensor y = mv_conv2d(r, x, &b->conv1, MV_ACT_GELU_TANH);
+    if (mv_wants(r, "norm2")) {
+        mv_tensor branch = mv_conv2d(r, y, &b->conv2, MV_ACT_NONE);
+        tap_planes(r, "norm2", branch);
+        mv_add_onto(r, x, branch, (mv_vector){0});
+    } else
+        mv_conv2d_onto(r, x, y, &b->conv2);
     mv_scratch_rewind(r, mark);
     tap_planes(r, NULL, x);
 }
