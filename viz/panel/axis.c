@@ -1,6 +1,7 @@
 /* Axes, legends and marks. Ticks are those of a colour bar with a linear scale. */
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "viz/panel/chart_impl.h"
@@ -62,12 +63,34 @@ static int ticks_across(mv_layout *layout, const mv_axis *a, double length, mv_t
     }
 }
 
+/* Whole powers of ten from bottom to top, as many as have room. */
+static int powers_of(const mv_axis *a, double length, mv_tick tick[MV_TICKS_MAX])
+{
+    int n = 0, lo = (int)ceil(a->lo), hi = (int)floor(a->hi), step = 1;
+    while ((hi - lo) / step >= MV_TICKS_MAX || length * step < 1.5 * CHART_LINE * (a->hi - a->lo))
+        step++;
+    for (int power = lo; power <= hi && n < MV_TICKS_MAX; power += step) {
+        mv_tick *t = &tick[n++];
+        *t = (mv_tick){.value = power, .place = mv_axis_place(a, power)};
+        if (power >= -3 && power <= 3)
+            snprintf(t->label, sizeof t->label, "%.*f", power < 0 ? -power : 0, pow(10, power));
+        else
+            snprintf(t->label, sizeof t->label, "1e%s%d", power < 0 ? "\xe2\x88\x92" : "", abs(power));
+    }
+    return n;
+}
+
+static int ticks_upright(const mv_axis *a, double length, mv_tick tick[MV_TICKS_MAX])
+{
+    mv_scale scale = scale_of(a);
+    return a->powers ? powers_of(a, length, tick) : mv_scale_ticks(&scale, length, CHART_LINE, false, tick);
+}
+
 double mv_axis_width(mv_layout *layout, const mv_axis *a, double length)
 {
     mv_tick tick[MV_TICKS_MAX];
-    mv_scale scale = scale_of(a);
     double widest = 0;
-    int n = mv_scale_ticks(&scale, length, CHART_LINE, false, tick);
+    int n = ticks_upright(a, length, tick);
     for (int i = 0; i < n; i++)
         widest = fmax(widest, mv_line_width(layout, MV_TYPE_SMALL, tick[i].label));
     return ceil(widest) + 1 + CHART_TICK + 4;
@@ -89,8 +112,7 @@ static void draw_upright(mv_layout *layout, mv_canvas *c, const mv_plot *p, doub
 {
     const mv_theme *t = mv_layout_theme(layout);
     mv_tick tick[MV_TICKS_MAX];
-    mv_scale scale = scale_of(p->up);
-    int n = mv_scale_ticks(&scale, p->h, CHART_LINE, false, tick);
+    int n = ticks_upright(p->up, p->h, tick);
     mv_canvas_rect(c, p->x - 1, p->y, 1, p->h, 0, t->third);
     for (int i = 0; i < n; i++) {
         double y = p->y + (1 - tick[i].place) * p->h;

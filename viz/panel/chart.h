@@ -25,7 +25,8 @@ typedef struct {
     double lo, hi;            /* lo >= hi: the range of the values, a little wider */
     const char *const *names; /* instead of numbers: names[i] at the value i, thinned where they would touch */
     int name_count;
-    bool line; /* a thin line across the chart at the value `at`: a zero, an even spread, a chance level */
+    bool powers; /* of an upright axis: values are powers of ten, -3 is labelled 0.001; lo and hi are given */
+    bool line;   /* a thin line across the chart at the value `at`: a zero, an even spread, a chance level */
     double at;
 } mv_axis;
 

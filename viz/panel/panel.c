@@ -94,8 +94,7 @@ const mv_image *mv_layout_picture(mv_layout *layout, const mv_image *picture, in
     return &r->image;
 }
 
-/* n zeroed bytes that live as long as the layout; NULL on failure. */
-static void *layout_bytes(mv_layout *layout, size_t n)
+void *mv_layout_memory(mv_layout *layout, size_t n)
 {
     note *kept = calloc(1, sizeof *kept + n);
     if (!kept) {
@@ -113,7 +112,7 @@ const char *mv_layout_text(mv_layout *layout, const char *format, ...)
     va_start(list, format);
     int length = vsnprintf(NULL, 0, format, list);
     va_end(list);
-    char *text = length < 0 ? NULL : layout_bytes(layout, (size_t)length + 1);
+    char *text = length < 0 ? NULL : mv_layout_memory(layout, (size_t)length + 1);
     if (!text)
         return "";
     va_start(list, format);

@@ -77,6 +77,9 @@ __attribute__((format(printf, 2, 3)))
 const char *
 mv_layout_text(mv_layout *layout, const char *format, ...);
 
+/* `size` zeroed bytes that live as long as the layout, for numbers and lists that a chart borrows; NULL on failure. */
+void *mv_layout_memory(mv_layout *layout, size_t size);
+
 /* --- the flow ---------------------------------------------------------------------------------- */
 
 typedef enum { MV_TOP, MV_BOTTOM, MV_BASELINE } mv_align;
