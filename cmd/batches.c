@@ -342,22 +342,6 @@ static void flush(batches *b)
 
 /* ---- inputs */
 
-/* What a ready input shows: the normalisation undone. */
-static mv_status show_ready(const session *s, const input *in, int index, mv_image *out, mv_error *e)
-{
-    mv_status status = mv_image_new(out, in->w, in->h, e);
-    size_t plane = (size_t)in->h * (size_t)in->w;
-    for (size_t i = 0; !status && i < 3 * plane; i++) {
-        size_t c = i / plane;
-        float v =
-            (in->planes[(size_t)index * 3 * plane + i] * s->config.preprocess.std[c] + s->config.preprocess.mean[c]) *
-                255 +
-            0.5f;
-        out->rgb[i % plane * 3 + c] = v <= 0 ? 0 : v >= 255 ? 255 : (uint8_t)v;
-    }
-    return status;
-}
-
 /* Allocates the planes of a batch for this input size. A group of another size is run first. */
 static mv_status make_room(batches *b, const input *in, mv_error *e)
 {
@@ -388,7 +372,7 @@ static mv_status enqueue(batches *b, int operand, input *in, int index, bool qui
         memcpy(planes, in->planes + (size_t)index * size, size * sizeof(float));
     else
         mv_preprocess_normalise(&b->c->session.config.preprocess, &in->image, planes);
-    if (b->c->shows && in->planes && show_ready(&b->c->session, in, index, &j->image, e)) {
+    if (b->c->shows && in->planes && input_show(&b->c->session, in, index, &j->image, e)) {
         job_free(b, j);
         return e->code;
     }

@@ -112,6 +112,21 @@ mv_status input_size(const session *s, const char *path, int *pictures, int *h, 
     return MV_OK;
 }
 
+mv_status input_show(const session *s, const input *in, int index, mv_image *out, mv_error *e)
+{
+    mv_status status = mv_image_new(out, in->w, in->h, e);
+    size_t plane = (size_t)in->h * (size_t)in->w;
+    for (size_t i = 0; !status && i < 3 * plane; i++) {
+        size_t c = i / plane;
+        float v =
+            (in->planes[(size_t)index * 3 * plane + i] * s->config.preprocess.std[c] + s->config.preprocess.mean[c]) *
+                255 +
+            0.5f;
+        out->rgb[i % plane * 3 + c] = v <= 0 ? 0 : v >= 255 ? 255 : (uint8_t)v;
+    }
+    return status;
+}
+
 /* ---- reading ahead */
 
 enum { READERS = 8, AHEAD = 2 * READERS };

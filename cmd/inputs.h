@@ -17,6 +17,9 @@ typedef struct {
 
 void input_free(input *in);
 
+/* What picture `index` of a ready input shows: the normalisation undone. The image is the caller's to mv_image_free. */
+mv_status input_show(const session *s, const input *in, int index, mv_image *out, mv_error *e);
+
 /* How pictures are decoded. */
 typedef struct {
     bool no_exif;

@@ -89,19 +89,20 @@ static const mv_param crop_params[] = {
      .argument = "MODE",
      .help = "how pictures are brought to the input size, by default the model's way"},
     {0}};
-static const mv_param picture_params[] = {{.name = "no-exif",
-                                           .kind = MV_PARAM_FLAG,
-                                           .offset = AT(no_exif),
-                                           .help = "ignore the EXIF orientation of pictures"},
-                                          {.name = "max-pixels",
-                                           .kind = MV_PARAM_COUNT,
-                                           .offset = AT(max_pixels),
-                                           .least = 1,
-                                           .most = 1e12,
-                                           .otherwise = "64M",
-                                           .argument = "PIXELS",
-                                           .help = "refuse pictures with more pixels"},
-                                          {.name = "batch",
+static const mv_param decoding_params[] = {{.name = "no-exif",
+                                            .kind = MV_PARAM_FLAG,
+                                            .offset = AT(no_exif),
+                                            .help = "ignore the EXIF orientation of pictures"},
+                                           {.name = "max-pixels",
+                                            .kind = MV_PARAM_COUNT,
+                                            .offset = AT(max_pixels),
+                                            .least = 1,
+                                            .most = 1e12,
+                                            .otherwise = "64M",
+                                            .argument = "PIXELS",
+                                            .help = "refuse pictures with more pixels"},
+                                           {0}};
+static const mv_param picture_params[] = {{.name = "batch",
                                            .letter = 'b',
                                            .kind = MV_PARAM_INTEGER,
                                            .offset = AT(batch),
@@ -211,12 +212,13 @@ static const struct {
                      {TAKES_PRECISION, precision_params, "Model and device"},
                      {TAKES_SIZE, size_params, "Pictures"},
                      {TAKES_CROP, crop_params, "Pictures"},
+                     {TAKES_PICTURES | TAKES_DECODING, decoding_params, "Pictures"},
                      {TAKES_PICTURES, picture_params, "Pictures"},
                      {TAKES_PAGES, page_output_params, "Pages"},
                      {TAKES_PAGES, page_params, "Pages"},
                      {TAKES_VALUES, value_output_params, "Output"},
                      {TAKES_JSON, json_params, "General"},
-                     {TAKES_PICTURES, quiet_params, "General"},
+                     {TAKES_PICTURES | TAKES_DECODING, quiet_params, "General"},
                      {TAKES_WEIGHTS, verbose_params, "General"},
                      {0, general_params, "General"}};
 enum { SHARED_TABLES = sizeof shared_tables / sizeof *shared_tables };
@@ -465,7 +467,7 @@ static void put_word(FILE *out, const char *word)
     free(escaped);
 }
 
-char *options_recipe(const call *c, const char *source)
+char *options_recipe(const call *c, const char *source, const char *second)
 {
     char *text = NULL;
     size_t size;
@@ -482,6 +484,8 @@ char *options_recipe(const call *c, const char *source)
             put_word(out, c->given.item[i].value);
     }
     put_word(out, strcmp(source, "-") ? mv_text_base_name(source) : source);
+    if (second)
+        put_word(out, strcmp(second, "-") ? mv_text_base_name(second) : second);
     bool bad = ferror(out) != 0;
     if (fclose(out) || bad) {
         free(text);

@@ -11,15 +11,16 @@
 
 /* What a command takes: each bit adds its options. */
 enum {
-    TAKES_MODEL = 1,     /* --model */
-    TAKES_WEIGHTS = 2,   /* and --device, --threads: the network is run */
-    TAKES_PRECISION = 4, /* --precision */
-    TAKES_SIZE = 8,      /* --size */
-    TAKES_CROP = 16,     /* --crop-pct, --crop-mode */
-    TAKES_PICTURES = 32, /* operands are pictures: --no-exif, --max-pixels, --batch, --resume, --shard */
-    TAKES_PAGES = 64,    /* writes a page for each picture: --output, --format and the looks of pages */
-    TAKES_VALUES = 128,  /* --output names a store of values */
-    TAKES_JSON = 256,    /* --json */
+    TAKES_MODEL = 1,      /* --model */
+    TAKES_WEIGHTS = 2,    /* and --device, --threads: the network is run */
+    TAKES_PRECISION = 4,  /* --precision */
+    TAKES_SIZE = 8,       /* --size */
+    TAKES_CROP = 16,      /* --crop-pct, --crop-mode */
+    TAKES_PICTURES = 32,  /* operands are pictures: --no-exif, --max-pixels, --batch, --resume, --shard */
+    TAKES_PAGES = 64,     /* writes a page for each picture: --output, --format and the looks of pages */
+    TAKES_VALUES = 128,   /* --output names a store of values */
+    TAKES_JSON = 256,     /* --json */
+    TAKES_DECODING = 512, /* --no-exif, --max-pixels: part of TAKES_PICTURES, for a command with a loop of its own */
     TAKES_NETWORK = TAKES_MODEL | TAKES_WEIGHTS | TAKES_PRECISION | TAKES_SIZE | TAKES_CROP /* all but pictures */
 };
 
@@ -77,8 +78,8 @@ bool options_given(const struct call *c, const char *name);
 void options_refuse_page(const struct call *c, const char *why);
 
 /* The command line that makes this page again, as text for the shell: the options that change what is drawn, in order,
- * and the base name of `source`. The caller's to free; NULL without memory. */
-char *options_recipe(const struct call *c, const char *source);
+ * and the base name of `source`, and of the second one, unless NULL. The caller's to free; NULL without memory. */
+char *options_recipe(const struct call *c, const char *source, const char *second);
 
 /* Threads that --threads allows; one for each core that this process may use if it was not given. */
 int threads_of(const options *o);

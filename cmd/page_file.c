@@ -67,7 +67,7 @@ static mv_status put(void *context, const void *bytes, size_t n)
     return mv_output_write(context, bytes, n);
 }
 
-enum { ITEMS = 6, NOTES = 10 };
+enum { ITEMS = 7, NOTES = 11 };
 
 /* The foot of a page and its text chunks. */
 typedef struct {
@@ -99,13 +99,14 @@ static void range_of(recipe *r, const call *c, const shot *t)
             lo = fmin(lo, (double)t->maps[a].map[i].lo);
             hi = fmax(hi, (double)t->maps[a].map[i].hi);
         }
-    snprintf(r->range, sizeof r->range, "%.9g to %.9g", lo, hi);
+    if (lo <= hi)
+        snprintf(r->range, sizeof r->range, "%.9g to %.9g", lo, hi);
 }
 
 static mv_status recipe_of(recipe *r, const call *c, const shot *t, const page_words *w, mv_error *e)
 {
     const session *s = &c->session;
-    *r = (recipe){.command = options_recipe(c, t->path)};
+    *r = (recipe){.command = options_recipe(c, t->path, w->second)};
     if (!r->command)
         return mv_fail_memory(e, t->name);
     snprintf(r->model, sizeof r->model, "model %s %.6s", s->name, s->hash);
@@ -117,6 +118,7 @@ static mv_status recipe_of(recipe *r, const call *c, const shot *t, const page_w
     add_item(r, w->method);
     add_item(r, r->pipeline);
     add_item(r, r->device);
+    add_item(r, w->beside ? w->beside : "");
     add_item(r, MV_VERSION);
     add_note(r, "Software", "mvscope " MV_VERSION);
     add_note(r, "Command", r->command);
@@ -127,6 +129,7 @@ static mv_status recipe_of(recipe *r, const call *c, const shot *t, const page_w
     add_note(r, "Range", r->range);
     add_note(r, "Pre-processing", r->pipeline);
     add_note(r, "Device", r->device);
+    add_note(r, "Beside", w->beside ? w->beside : "");
     return MV_OK;
 }
 
