@@ -165,8 +165,15 @@ void mv_edits_start(mv_edits *ed, int picture)
 
 /* ---- the check */
 
-/* The rows and columns of cells that a site of tokens covers: its own, or those of its level. */
-static bool cells_of(const mv_site *site, const mv_sites *sites, int *h, int *w)
+int mv_edit_channels(const mv_site *site)
+{
+    int from, to;
+    const mv_edit channel = {.along = MV_EDIT_CHANNEL};
+    return mv_edit_index_dims(&channel, site->axes, site->nd, &from, &to) ? site->dim[from] : 0;
+}
+
+/* A map has its own cells, tokens have those of their level. */
+bool mv_edit_cells(const mv_site *site, const mv_sites *sites, int *h, int *w)
 {
     char name[16];
     int from, to;
@@ -190,7 +197,7 @@ static mv_status check_index(const mv_edit *t, const mv_site *site, const mv_sit
     char have[64];
     const int *dim = site->dim;
     int from, to, h = 0, w = 0;
-    bool has = t->along == MV_EDIT_CELL ? cells_of(site, sites, &h, &w)
+    bool has = t->along == MV_EDIT_CELL ? mv_edit_cells(site, sites, &h, &w)
                                         : mv_edit_index_dims(t, site->axes, site->nd, &from, &to);
     if (!has)
         return mv_fail(e, MV_EINPUT, "%s: %s has no %s", t->text, site->name, lacks[t->along]);

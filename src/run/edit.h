@@ -55,6 +55,10 @@ void mv_edits_start(mv_edits *ed, int picture);
  * named). */
 mv_status mv_edits_check(const mv_edits *ed, const mv_sites *sites, mv_error *e);
 
+/* What an index may count at a site: its channels, or 0; and the rows and columns of its cells, or false. */
+int mv_edit_channels(const mv_site *site);
+bool mv_edit_cells(const mv_site *site, const mv_sites *sites, int *h, int *w);
+
 /* Borrowed; set its `next` to continue the chain. Probes after it see the edited values. Every picture takes the route
  * of the edited one, so that differences between them come from the edits alone. */
 mv_probe *mv_edits_probe(mv_edits *ed);
