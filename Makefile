@@ -171,7 +171,7 @@ $(TESTS) $(BENCHES): $(BUILD)/tests/%: $(BUILD)/tests/%.o $(TEST_OBJS) $(VIZ) $(
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ -lcmocka $(if $(filter $(EMULATED),$@),-lstdc++) $(LIBS)
 
 # The GPU device's own sources for the CPU: kernels in emulation, plain loops for CUDA's libraries.
-EMULATED := $(addprefix $(BUILD)/tests/,test_backend test_runs)
+EMULATED := $(addprefix $(BUILD)/tests/,test_backend test_explanations test_runs)
 CXX := $(if $(findstring clang,$(CC)),clang++,g++)
 SIMT_OBJS := $(patsubst cuda/%.cu,$(BUILD)/simt/%.o,$(filter-out cuda/library%,$(sort $(wildcard cuda/*.cu)))) \
 	$(BUILD)/simt/library_host.o

@@ -10,7 +10,6 @@
 #include <stdlib.h>
 
 #include "src/base/number.h"
-#include "src/base/text.h"
 #include "src/explain/method.h"
 
 mv_status mv_cam(mv_map *out, const mv_model *model, mv_tensor norm, int picture, int c, mv_error *e)
@@ -67,14 +66,13 @@ static mv_status explain_class(const mv_subject *s, mv_tensor norm, mv_map *out,
     mv_status status = mv_cam(out, s->model, norm, s->picture, s->class_, e);
     if (status)
         return status;
-    snprintf(out->title, sizeof out->title, "For %.80s", s->class_name);
+    mv_subject_title(s, out);
     prove(out, "its logit", (double)s->logits[s->class_]);
     return MV_OK;
 }
 
 static mv_status explain_difference(const mv_subject *s, mv_tensor norm, mv_map *out, mv_error *e)
 {
-    char name[80];
     mv_map a = {0}, b = {0};
     mv_status status = mv_cam(&a, s->model, norm, s->picture, s->class_, e);
     if (!status)
@@ -85,10 +83,7 @@ static mv_status explain_difference(const mv_subject *s, mv_tensor norm, mv_map 
     mv_map_free(&b);
     if (status)
         return status;
-    out->class_ = s->class_;
-    out->against = s->against;
-    snprintf(out->title, sizeof out->title, "%.44s over %.44s", mv_text_capital(name, sizeof name, s->class_name),
-             s->against_name);
+    mv_subject_title(s, out);
     prove(out, "the margin", (double)s->logits[s->class_] - (double)s->logits[s->against]);
     return MV_OK;
 }

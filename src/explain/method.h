@@ -43,6 +43,9 @@ typedef struct {
 /* The value of `site` for the whole batch. MV_EMISUSE if the method did not ask for it. */
 mv_status mv_subject_value(const mv_subject *s, const char *site, mv_tensor *out, mv_error *e);
 
+/* Gives a map the classes that it answers, and a title: "For church", or "Church over golf ball". */
+void mv_subject_title(const mv_subject *s, mv_map *map);
+
 typedef struct {
     const char *name;       /* "cam": the word on the command line */
     const char *title;      /* "Exact class activation map" */
@@ -53,8 +56,9 @@ typedef struct {
     const char *keeps;      /* patterns of the sites whose values are kept; NULL: none */
     const mv_param *params; /* its parameters; NULL: none */
     size_t size;            /* bytes of the struct that params point into */
-    /* A probe of the method's own for inputs of h x w pixels; all three NULL for a method without one. MV_EINPUT where
-     * the parameters do not fit the network (a level without attention, a cell outside the grid). */
+    /* The method's own state for inputs of h x w pixels, and a probe in it (NULL: none); all three NULL for a method
+     * without. MV_EINPUT where the parameters do not fit the network (a level without attention, a cell outside the
+     * grid). */
     mv_status (*open)(void **own, const void *params, const mv_config *config, int h, int w, mv_error *e);
     mv_probe *(*probe)(void *own); /* borrowed; the driver sets `next` */
     void (*close)(void *own);

@@ -5,8 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "src/base/text.h"
+
 /* A method is one file and one name in this list. */
-#define METHODS(X) X(cam) X(attention)
+#define METHODS(X)                                                                                                     \
+    X(cam) X(attention) X(eigencam) X(pca) X(similarity) X(occlusion) X(rise) X(scorecam) X(ablationcam) X(lens)
 
 #define DECLARE(name) extern const mv_method mv_method_##name;
 METHODS(DECLARE)
@@ -74,6 +77,18 @@ mv_status mv_subject_value(const mv_subject *s, const char *site, mv_tensor *out
     return mv_fail(e, MV_EMISUSE, "%s: the value was not kept", site);
 }
 
+void mv_subject_title(const mv_subject *s, mv_map *map)
+{
+    char name[80];
+    map->class_ = s->class_;
+    map->against = s->against;
+    if (s->against == MV_MAP_NONE)
+        snprintf(map->title, sizeof map->title, "For %.80s", s->class_name);
+    else
+        snprintf(map->title, sizeof map->title, "%.44s over %.44s", mv_text_capital(name, sizeof name, s->class_name),
+                 s->against_name);
+}
+
 /* ---- the driver */
 
 /* One ask, opened. Asks of the same method and parameters share what `open` made. */
@@ -121,7 +136,7 @@ static mv_status open_ask(mv_explainer *x, int i, const mv_config *config, mv_er
     if (!m->open)
         return MV_OK;
     mv_status s = m->open(&o->own, o->params, config, x->h, x->w, e);
-    if (!s) {
+    if (!s && m->probe) {
         mv_probe *p = m->probe(o->own);
         p->next = x->probe;
         x->probe = p;

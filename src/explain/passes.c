@@ -27,6 +27,16 @@ mv_passes *mv_passes_new(const mv_model *model, int h, int w, int batch, mv_prob
     return p;
 }
 
+mv_passes *mv_passes_through(const mv_passes *p, mv_probe *probe, mv_error *e)
+{
+    mv_passes *q = mv_passes_new(p->model, p->h, p->w, p->batch, probe, e);
+    if (q) {
+        mv_passes_stop_when(q, p->asked);
+        mv_passes_watch(q, p->passed, p->watcher);
+    }
+    return q;
+}
+
 void mv_passes_free(mv_passes *p)
 {
     if (!p)

@@ -21,6 +21,9 @@ typedef struct mv_passes mv_passes;
 mv_passes *mv_passes_new(const mv_model *model, int h, int w, int batch, mv_probe *probe, mv_error *e);
 void mv_passes_free(mv_passes *p); /* accepts NULL */
 
+/* The same as `p`, also when it stops and who watches it, through another chain of probes. NULL without memory. */
+mv_passes *mv_passes_through(const mv_passes *p, mv_probe *probe, mv_error *e);
+
 /* Ends the passes early: `asked` is called before every operation, and if it is true they fail with MV_EIO. */
 void mv_passes_stop_when(mv_passes *p, bool (*asked)(void));
 

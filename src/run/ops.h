@@ -58,4 +58,10 @@ mv_tensor mv_follow(mv_run *r, mv_tensor rows, mv_tensor from, bool residual); /
 void mv_mean_heads(mv_run *r, mv_tensor out, mv_tensor rows);                  /* out N T T */
 mv_tensor mv_measure(mv_run *r, mv_tensor rows, int h, int w);                 /* N h T 3, for maps of h x w cells */
 
+/* ---- the rest of the network without its blocks (op_rest.c) */
+
+/* The tokens (N T C) of level 2 or 3 as the head reads them if all later blocks are skipped: windows put together,
+ * padding cropped, downsampled to level 3, and normed. B h w C of level 3. */
+mv_tensor mv_rest(mv_run *r, mv_tensor tokens, int level);
+
 #endif

@@ -1,0 +1,237 @@
+#include "src/explain/cells.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "src/base/pattern.h"
+#include "src/run/run.h"
+#include "src/run/sites.h"
+
+struct mv_cells {
+    mv_probe probe; /* first: the probe is the object */
+    char *site;
+    bool tokens; /* a value of windows (N T C); else one of maps (B C H W) */
+    int h, w, channels;
+    int level, block; /* or MV_MAP_NONE */
+    int cell;         /* px a side */
+    mv_grid grid;     /* of the windows */
+    float *value;     /* of `pictures` pictures, as the run delivers it */
+    size_t room;      /* values */
+    int pictures;
+};
+
+/* ---- the probe */
+
+static size_t values_of_picture(const mv_cells *c)
+{
+    return mv_cells_rows(c) * (size_t)c->channels;
+}
+
+static bool wants(mv_probe *p, const char *site)
+{
+    return strcmp(((const mv_cells *)p)->site, site) == 0;
+}
+
+static bool sees(mv_probe *p, mv_run *r, const mv_site_info *site, mv_view value)
+{
+    mv_run_keep(r, p, site->name, 0, value);
+    return false;
+}
+
+static void kept(mv_probe *p, mv_run *r, const char *site, int part, mv_tensor value)
+{
+    (void)part;
+    mv_cells *c = (mv_cells *)p;
+    size_t each = values_of_picture(c), first = (size_t)mv_run_first(r), n = (size_t)mv_run_pictures(r);
+    size_t needed = (first + n) * each;
+    if (mv_tensor_count(value) != n * each) {
+        mv_run_fail(r, MV_EMISUSE, "%s: found %zu values of %zu pictures, expected %zu", site, mv_tensor_count(value),
+                    n, n * each);
+        return;
+    }
+    if (needed > c->room) {
+        float *more = realloc(c->value, needed * sizeof *more);
+        if (!more) {
+            mv_run_fail(r, MV_ENOMEM, "%s: out of memory for %zu values", site, needed);
+            return;
+        }
+        c->value = more;
+        c->room = needed;
+    }
+    memcpy(c->value + first * each, value.data, n * each * sizeof *c->value);
+    c->pictures = (int)(first + n);
+}
+
+/* ---- the object */
+
+/* The level whose grid a site has, and its block. */
+static void place_of(mv_cells *c, int input_h)
+{
+    int level, block, used = 0;
+    c->level = c->block = MV_MAP_NONE;
+    if (sscanf(c->site, "levels.%d%n", &level, &used) == 1) {
+        c->level = level + (strcmp(c->site + used, ".downsample") == 0);
+        if (sscanf(c->site + used, ".blocks.%d", &block) == 1)
+            c->block = block;
+    } else if (strcmp(c->site, "norm") == 0)
+        c->level = MV_LEVELS - 1;
+    else if (strcmp(c->site, "patch_embed") == 0)
+        c->level = 0;
+    c->cell = c->level >= 0 ? 4 << c->level : c->h == input_h ? 1 : 0;
+}
+
+static mv_status describe(mv_cells *c, const mv_site *t, const char *place, const mv_config *config, int h, int w,
+                          mv_error *e)
+{
+    c->tokens = t->nd == 3 && t->axes[0] == 'N' && t->axes[1] == 'T' && t->axes[2] != 'T';
+    if (!c->tokens && strcmp(t->axes, "BCHW") != 0)
+        return mv_fail(e, MV_EINPUT,
+                       "%s: found '%s', whose values are not features of cells, expected a map or tokens, such as "
+                       "levels.3, norm or levels.2.blocks.0",
+                       place, t->name);
+    c->channels = t->dim[c->tokens ? 2 : 1];
+    c->h = t->dim[2];
+    c->w = t->dim[3];
+    place_of(c, h);
+    if (c->tokens) {
+        c->grid = mv_grid_of(config, c->level, h, w);
+        c->h = c->grid.h;
+        c->w = c->grid.w;
+    }
+    return MV_OK;
+}
+
+static mv_status find(mv_cells *c, const char *place, const mv_config *config, int h, int w, mv_error *e)
+{
+    mv_sites sites;
+    if (mv_sites_list(&sites, config, 1, h, w, e))
+        return e->code;
+    const mv_site *found = NULL;
+    for (int i = 0; i < sites.n; i++)
+        if (strcmp(sites.site[i].name, c->site) == 0)
+            found = &sites.site[i];
+    mv_status s = MV_OK;
+    if (found)
+        s = describe(c, found, place, config, h, w, e);
+    else if (!mv_pattern_check(c->site, sites.n, sites.name, place, e))
+        s = mv_fail(e, MV_EINPUT, "%s: found the pattern '%.80s', expected the name of one site", place, c->site);
+    else
+        s = e->code;
+    mv_sites_free(&sites);
+    return s;
+}
+
+mv_cells *mv_cells_new(const char *place, const char *site, const mv_config *config, int h, int w, mv_error *e)
+{
+    mv_error mine = {0};
+    if (!e)
+        e = &mine;
+    mv_cells *c = calloc(1, sizeof *c);
+    char *copy = strdup(site);
+    if (!c || !copy) {
+        free(c);
+        free(copy);
+        mv_fail_memory(e, place);
+        return NULL;
+    }
+    *c = (mv_cells){.probe = {.wants = wants, .sees = sees, .kept = kept}, .site = copy};
+    if (find(c, place, config, h, w, e)) {
+        mv_cells_free(c);
+        return NULL;
+    }
+    return c;
+}
+
+void mv_cells_free(mv_cells *c)
+{
+    if (!c)
+        return;
+    free(c->value);
+    free(c->site);
+    free(c);
+}
+
+mv_probe *mv_cells_probe(mv_cells *c)
+{
+    return &c->probe;
+}
+
+const char *mv_cells_site(const mv_cells *c)
+{
+    return c->site;
+}
+
+int mv_cells_height(const mv_cells *c)
+{
+    return c->h;
+}
+
+int mv_cells_width(const mv_cells *c)
+{
+    return c->w;
+}
+
+int mv_cells_channels(const mv_cells *c)
+{
+    return c->channels;
+}
+
+size_t mv_cells_rows(const mv_cells *c)
+{
+    return c->tokens ? (size_t)c->grid.windows * (size_t)c->grid.tokens : (size_t)c->h * (size_t)c->w;
+}
+
+mv_status mv_cells_check(const mv_cells *c, const char *place, int y, int x, mv_error *e)
+{
+    if (y >= 0 && y < c->h && x >= 0 && x < c->w)
+        return MV_OK;
+    return mv_fail(e, MV_EINPUT, "%s: found cell %d,%d, expected one of the %d x %d cells of %s: 0,0 to %d,%d", place,
+                   y, x, c->h, c->w, c->site, c->h - 1, c->w - 1);
+}
+
+mv_status mv_cells_map(mv_map *out, const mv_cells *c, const char *method, mv_error *e)
+{
+    if (mv_map_new(out, c->h, c->w, e))
+        return e->code;
+    out->method = method;
+    out->level = c->level;
+    out->block = c->block;
+    out->cell = c->cell;
+    if (c->tokens) {
+        out->window = c->grid.window;
+        out->down = c->grid.down;
+        out->across = c->grid.across;
+        out->padding = c->grid.padding;
+    }
+    return MV_OK;
+}
+
+/* ---- features */
+
+float *mv_cells_read(const mv_cells *c, int picture, mv_error *e)
+{
+    size_t n = (size_t)c->h * (size_t)c->w, channels = (size_t)c->channels;
+    if (picture < 0 || picture >= c->pictures) {
+        mv_fail(e, MV_EMISUSE, "%s: found picture %d, expected one of the %d that were seen", c->site, picture,
+                c->pictures);
+        return NULL;
+    }
+    float *out = malloc(n * channels * sizeof *out);
+    if (!out) {
+        mv_fail_memory(e, c->site);
+        return NULL;
+    }
+    const float *from = c->value + (size_t)picture * values_of_picture(c);
+    for (size_t p = 0; p < n; p++) {
+        if (c->tokens) {
+            int window, token;
+            mv_grid_token(&c->grid, (int)(p / (size_t)c->w), (int)(p % (size_t)c->w), &window, &token);
+            size_t row = (size_t)window * (size_t)c->grid.tokens + (size_t)token;
+            memcpy(out + p * channels, from + row * channels, channels * sizeof *out);
+        } else
+            for (size_t k = 0; k < channels; k++)
+                out[p * channels + k] = from[k * n + p];
+    }
+    return out;
+}
