@@ -117,6 +117,7 @@ EMBED_INTER_SEMIBOLD = $(call font,Inter-SemiBold)
 EMBED_JETBRAINS_MONO = $(call font,JetBrainsMono-Regular)
 EMBED_FONTS = $(EMBED_INTER_REGULAR) $(EMBED_INTER_MEDIUM) $(EMBED_INTER_SEMIBOLD) $(EMBED_JETBRAINS_MONO)
 EMBED_FILES := $(wildcard $(EMBED_MODEL) $(EMBED_LABELS))
+EMBED_PAGE  := $(addprefix assets/report.,html css js)
 EMBED_FLAGS = $(foreach f,INTER_REGULAR INTER_MEDIUM INTER_SEMIBOLD JETBRAINS_MONO,-DMV_FONT_$(f)='"$(EMBED_$(f))"') \
 	$(if $(wildcard $(EMBED_MODEL)),-DMV_EMBED_MODEL='"$(EMBED_MODEL)"') \
 	$(if $(wildcard $(EMBED_LABELS)),-DMV_EMBED_LABELS='"$(EMBED_LABELS)"')
@@ -144,12 +145,12 @@ $(BUILD)/flags: FORCE
 $(BUILD)/embed-flags: export FLAGS := $(EMBED_FLAGS)
 $(BUILD)/embed-flags: $(BUILD)/flags FORCE
 	@[ "$$(cat $@ 2>/dev/null)" = "$$FLAGS" ] || echo "$$FLAGS" >$@
-$(BUILD)/assets/embed.o: assets/embed.S $(EMBED_FONTS) $(EMBED_FILES) $(BUILD)/embed-flags
+$(BUILD)/assets/embed.o: assets/embed.S $(EMBED_FONTS) $(EMBED_FILES) $(EMBED_PAGE) $(BUILD)/embed-flags
 	@mkdir -p $(@D); $(call say,embed $(EMBED_FILES) and the typefaces)
 	$(Q)$(CC) $(EMBED_FLAGS) -c -o $@ $<
 
 # The program without a model, for the tests of what it then says.
-$(BUILD)/assets/embed-bare.o: assets/embed.S $(EMBED_FONTS) $(BUILD)/embed-flags
+$(BUILD)/assets/embed-bare.o: assets/embed.S $(EMBED_FONTS) $(EMBED_PAGE) $(BUILD)/embed-flags
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(filter-out -DMV_EMBED_MODEL=%,$(EMBED_FLAGS)) -c -o $@ $<
 $(BUILD)/mvscope-bare: $(CMD_OBJS) $(VIZ) $(LIB) $(BUILD)/assets/embed-bare.o

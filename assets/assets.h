@@ -21,6 +21,9 @@ MV_ASSET_SYMBOLS(inter_regular); /* typefaces: OpenType files of fonts-inter and
 MV_ASSET_SYMBOLS(inter_medium);
 MV_ASSET_SYMBOLS(inter_semibold);
 MV_ASSET_SYMBOLS(jetbrains_mono);
+MV_ASSET_SYMBOLS(html_page); /* the page for browsers: report.html, report.css, report.js */
+MV_ASSET_SYMBOLS(html_style);
+MV_ASSET_SYMBOLS(html_script);
 MV_ASSET_SYMBOLS(labels); /* class names of the published checkpoints, or empty */
 MV_ASSET_SYMBOLS(model);  /* the small model, .safetensors, or empty */
 

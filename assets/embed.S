@@ -1,7 +1,7 @@
 /* Files carried inside the program, as bytes between two symbols of assets.h.
  *
  * The Makefile names them: MV_FONT_* always; MV_EMBED_MODEL and MV_EMBED_LABELS where they are to be
- * had. Without one of these its two symbols are equal: an empty asset.
+ * had. The three files of the page for browsers are always there. Without one of these its two symbols are equal: an empty asset.
  */
     .section .rodata
     .macro asset name
@@ -30,6 +30,18 @@ mv_asset_\name\()_end:
     asset jetbrains_mono
     .incbin MV_FONT_JETBRAINS_MONO
     asset_end jetbrains_mono
+
+    asset html_page
+    .incbin "assets/report.html"
+    asset_end html_page
+
+    asset html_style
+    .incbin "assets/report.css"
+    asset_end html_style
+
+    asset html_script
+    .incbin "assets/report.js"
+    asset_end html_script
 
     asset labels
 #ifdef MV_EMBED_LABELS

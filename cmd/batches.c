@@ -164,12 +164,13 @@ static const char *class_name(void *session_, int c, char text[24])
     return session_class(session_, c, text);
 }
 
-static mv_status study_job(batches *b, job *j, mv_error *e)
+/* i: its number in the group */
+static mv_status study_job(batches *b, job *j, int i, mv_error *e)
 {
     call *c = b->c;
     shot t;
     mv_status status = shot_of(&t, b, j, e);
-    study s = {.shot = &t, .maps = j->maps, .planes = j->planes, .passes = b->passes};
+    study s = {.shot = &t, .picture = i, .maps = j->maps, .planes = j->planes, .passes = b->passes};
     if (!status)
         status = c->command->study(c, &s, e);
     j->own = s.own;
@@ -195,7 +196,7 @@ static mv_status answer(batches *b, const group *g, int i, mv_error *e)
         if (mv_explainer_explain(b->explainer, a, c->session.model, i, j->planes, j->logits, class_name, &c->session,
                                  &j->maps[a], e))
             return e->code;
-    return c->command->study ? study_job(b, j, e) : MV_OK;
+    return c->command->study ? study_job(b, j, i, e) : MV_OK;
 }
 
 /* Calls command.batch for the whole group. A failure ends the run. */

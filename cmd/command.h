@@ -51,6 +51,7 @@ typedef struct {
 /* One picture between the network and the writers. */
 typedef struct {
     const shot *shot;    /* without page, raw, fonts and out */
+    int picture;         /* the picture's number in the batch, for probes that kept something of it */
     mv_maps *maps;       /* for each ask; may be changed and appended to */
     const float *planes; /* what the network saw: (3, h, w), normalised */
     mv_passes *passes;   /* for further inputs of h x w */
