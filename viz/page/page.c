@@ -81,8 +81,9 @@ static mv_status open_page(mv_page *p, const mv_page_kind *kind, const mv_page_s
     return e && e->code != MV_OK ? e->code : MV_ENOMEM;
 }
 
-/* Title and subtitle above `body`, a hairline and the recipe below it, margins around. */
-static mv_panel *frame(mv_page *p, const mv_heading *h, mv_panel *body)
+/* Title and subtitle above `body`, a hairline and the recipe below it, margins around. *spring: the space above the
+ * hairline. */
+static mv_panel *frame(mv_page *p, const mv_heading *h, mv_panel *body, bool close, mv_panel **spring)
 {
     mv_layout *l = p->layout;
     const mv_recipe *recipe = &h->recipe;
@@ -93,17 +94,25 @@ static mv_panel *frame(mv_page *p, const mv_heading *h, mv_panel *body)
         mv_panel_add(page, mv_panel_space(l, 4));
         mv_panel_add(page, mv_panel_label(l, MV_TYPE_LEAD, MV_SECOND, h->subtitle, 3));
     }
-    mv_panel_add(page, mv_panel_space(l, 32));
+    mv_panel_add(page, mv_panel_space(l, close ? 16 : 32));
     mv_panel_add(page, body);
+    *spring = mv_panel_add(page, mv_panel_space(l, recipe->count == 0 ? 0 : close ? 16 : 40));
     if (recipe->count > 0) {
-        mv_panel_add(page, mv_panel_space(l, 40));
         mv_panel_add(page, mv_panel_hairline(l));
         mv_panel_add(page, mv_panel_space(l, 12));
         for (int i = 0; i < recipe->count; i++)
             mv_panel_add(foot, mv_panel_label(l, MV_TYPE_RECIPE, MV_THIRD, recipe->items[i], 0));
         mv_panel_add(page, foot);
     }
-    return mv_panel_inset(l, MARGIN, 40, MARGIN, recipe->count > 0 ? 28 : MARGIN, page);
+    return mv_panel_inset(l, MARGIN, close ? 32 : 40, MARGIN, recipe->count > 0 ? 28 : MARGIN, page);
+}
+
+/* Fills the sheet: A4 is sqrt 2 times as wide as it is tall. */
+static void fill_sheet(mv_page *p, mv_panel *page, mv_panel *spring)
+{
+    double left = page && spring ? floor(p->width / M_SQRT2) - mv_panel_measure(p->layout, page, p->width) : 0;
+    if (left > 0)
+        mv_panel_space_grow(spring, left);
 }
 
 mv_status mv_page_write(const mv_page_kind *kind, const mv_heading *heading, const void *content,
@@ -116,8 +125,11 @@ mv_status mv_page_write(const mv_page_kind *kind, const mv_heading *heading, con
         s = open_page(&p, kind, style, fonts, e);
     if (s != MV_OK)
         return s;
-    mv_panel *body = kind->body(&p, content);
-    s = mv_layout_write(p.layout, frame(&p, heading ? heading : &none, body), p.width, p.style.zoom, to, e);
+    mv_panel *body = kind->body(&p, content), *spring;
+    mv_panel *page = frame(&p, heading ? heading : &none, body, kind->paper, &spring);
+    if (kind->paper && p.width == kind->width)
+        fill_sheet(&p, page, spring);
+    s = mv_layout_write(p.layout, page, p.width, p.style.zoom, to, e);
     mv_layout_free(p.layout);
     mv_fonts_free(p.fonts);
     return s;

@@ -60,6 +60,7 @@ typedef struct {
     mv_status (*check)(const void *content, mv_error *e);     /* counts, and that nothing is empty */
     struct mv_panel *(*body)(mv_page *, const void *content); /* what stands between the heading and the recipe */
     bool sequential, diverging;                               /* which colour tables have an effect */
+    bool paper; /* one sheet of A4 landscape at its own width: set closer, and filled to its height */
 } mv_page_kind;
 
 /* Checks a style before anything is computed: MV_EINPUT for a zoom or width out of range, an unknown colour table, or a

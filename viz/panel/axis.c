@@ -6,7 +6,7 @@
 
 #include "viz/panel/chart_impl.h"
 
-enum { SAMPLE = 18, SAMPLE_GAP = 6, KEY_GAP = 16, LOWEST = 80, HIGHEST = 220 };
+enum { SAMPLE = 18, SAMPLE_GAP = 6, KEY_GAP = 12, LOWEST = 80, HIGHEST = 220 };
 
 #define MARK 3.5 /* px from the middle of a mark to its side */
 

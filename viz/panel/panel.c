@@ -152,8 +152,7 @@ mv_panel *mv_panel_wide(mv_panel *p, double fixed)
     return p;
 }
 
-/* Sets the width of a panel and measures its height. */
-static double measure(mv_layout *layout, mv_panel *p, double width)
+double mv_panel_measure(mv_layout *layout, mv_panel *p, double width)
 {
     p->w = width;
     return p->h = p->kind->height(layout, p, width);
@@ -180,7 +179,7 @@ static double column_height(mv_layout *layout, mv_panel *p, double width)
     for (mv_panel *i = p->child; i; i = i->next) {
         i->x = 0;
         i->y = y;
-        y += measure(layout, i, width);
+        y += mv_panel_measure(layout, i, width);
     }
     return y;
 }
@@ -237,7 +236,7 @@ static double row_height(mv_layout *layout, mv_panel *p, double width)
     for (mv_panel *i = p->child; i; i = i->next) {
         i->x = x;
         x += i->w + r->gap;
-        height = fmax(height, measure(layout, i, i->w));
+        height = fmax(height, mv_panel_measure(layout, i, i->w));
         baseline = fmax(baseline, baseline_of(i));
     }
     double bottom = 0;
@@ -271,7 +270,7 @@ static double flow_height(mv_layout *layout, mv_panel *p, double width)
         }
         i->x = x;
         i->y = y;
-        line = fmax(line, measure(layout, i, w));
+        line = fmax(line, mv_panel_measure(layout, i, w));
         x += w + gap;
     }
     return y + line;
@@ -301,7 +300,7 @@ static double inset_height(mv_layout *layout, mv_panel *p, double width)
         return i->top + i->bottom;
     p->child->x = i->left;
     p->child->y = i->top;
-    return i->top + measure(layout, p->child, fmax(width - i->left - i->right, 1)) + i->bottom;
+    return i->top + mv_panel_measure(layout, p->child, fmax(width - i->left - i->right, 1)) + i->bottom;
 }
 
 mv_panel *mv_panel_inset(mv_layout *layout, double left, double top, double right, double bottom, mv_panel *inside)
@@ -340,6 +339,12 @@ mv_panel *mv_panel_space(mv_layout *layout, double height)
     return &p->panel;
 }
 
+void mv_panel_space_grow(mv_panel *p, double by)
+{
+    if (p)
+        ((space *)p)->height += by;
+}
+
 static void hairline_draw(mv_layout *layout, mv_panel *p, mv_canvas *c)
 {
     mv_canvas_rect(c, p->x, p->y, p->w, 1, 0, layout->theme->hairline);
@@ -371,7 +376,7 @@ static void draw(mv_layout *layout, mv_panel *p, double x, double y, mv_canvas *
 mv_status mv_layout_write(mv_layout *layout, mv_panel *root, double width, double zoom, const mv_canvas_target *to,
                           mv_error *e)
 {
-    double height = layout->error.code == MV_OK && root ? measure(layout, root, width) : 0;
+    double height = layout->error.code == MV_OK && root ? mv_panel_measure(layout, root, width) : 0;
     mv_canvas *c = NULL;
     if (layout->error.code == MV_OK)
         c = mv_canvas_new(to, width, height, zoom, layout->theme->paper, &layout->error);

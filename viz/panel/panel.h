@@ -63,6 +63,10 @@ mv_panel *mv_panel_add(mv_panel *parent, mv_panel *child);
 /* Sets the width of a panel in a row; NULL is fine. Returns `p`. */
 mv_panel *mv_panel_wide(mv_panel *p, double fixed);
 
+/* Places a panel at a width and measures its height, which is returned. For kinds that contain others, and for pages
+ * that depend on a height. */
+double mv_panel_measure(mv_layout *layout, mv_panel *p, double width);
+
 /* A zeroed panel of `size` bytes that begins with an mv_panel: for the kinds. NULL on failure. */
 void *mv_panel_new(mv_layout *layout, size_t size, const mv_panel_kind *kind);
 
@@ -94,6 +98,7 @@ mv_panel *mv_panel_flow(mv_layout *layout, double gap);
 mv_panel *mv_panel_inset(mv_layout *layout, double left, double top, double right, double bottom, mv_panel *inside);
 
 mv_panel *mv_panel_space(mv_layout *layout, double height);
+void mv_panel_space_grow(mv_panel *space, double by); /* px; NULL is fine */
 mv_panel *mv_panel_hairline(mv_layout *layout);
 
 /* --- what is on a page ------------------------------------------------------------------------- */
@@ -131,7 +136,9 @@ typedef struct {
     double probability; /* 0 to 1 */
 } mv_class_bar;
 
-/* Names, bars and percentages; the first one stands out. */
+/* Names, bars and percentages; the first one stands out. The same with each bar below its name, which then may be long.
+ */
 mv_panel *mv_panel_class_bars(mv_layout *layout, const mv_class_bar *bars, int count);
+mv_panel *mv_panel_class_lines(mv_layout *layout, const mv_class_bar *bars, int count);
 
 #endif

@@ -106,7 +106,7 @@ mv_panel *mv_panel_label_right(mv_layout *layout, mv_type type, mv_voice voice, 
 
 /* --- bars -------------------------------------------------------------------------------------- */
 
-enum { BAR_PITCH = 20, BAR_THICK = 8, PERCENT_WIDTH = 54, BAR_GAP = 12 };
+enum { BAR_PITCH = 20, BAR_THICK = 8, PERCENT_WIDTH = 54, BAR_GAP = 12, LINE_PITCH = 32, LINE_THICK = 5 };
 
 typedef struct {
     mv_panel panel;
@@ -154,15 +154,51 @@ static void bars_draw(mv_layout *layout, mv_panel *p, mv_canvas *c)
     }
 }
 
-mv_panel *mv_panel_class_bars(mv_layout *layout, const mv_class_bar *list, int count)
+static mv_panel *new_bars(mv_layout *layout, const mv_panel_kind *kind, const mv_class_bar *list, int count)
 {
-    static const mv_panel_kind kind = {.height = bars_height, .draw = bars_draw};
-    bars *b = mv_panel_new(layout, sizeof *b, &kind);
+    bars *b = mv_panel_new(layout, sizeof *b, kind);
     if (!b)
         return NULL;
     b->bars = list;
     b->count = count;
     return &b->panel;
+}
+
+mv_panel *mv_panel_class_bars(mv_layout *layout, const mv_class_bar *list, int count)
+{
+    static const mv_panel_kind kind = {.height = bars_height, .draw = bars_draw};
+    return new_bars(layout, &kind, list, count);
+}
+
+static double lines_height(mv_layout *layout, mv_panel *p, double width)
+{
+    (void)layout;
+    (void)width;
+    return ((bars *)p)->count * LINE_PITCH;
+}
+
+static void lines_draw(mv_layout *layout, mv_panel *p, mv_canvas *c)
+{
+    const bars *b = (const bars *)p;
+    const mv_theme *t = mv_layout_theme(layout);
+    for (int i = 0; i < b->count; i++) {
+        double y = p->y + i * LINE_PITCH, share = fmin(fmax(b->bars[i].probability, 0), 1);
+        mv_type type = i ? MV_TYPE_TEXT : MV_TYPE_STRONG;
+        mv_rgb ink = i ? t->second : t->ink;
+        char percent[32];
+        mv_line_draw(layout, c, type, ink, b->bars[i].name, p->x, y, fmax(p->w - PERCENT_WIDTH, 1), 0);
+        mv_line_draw(layout, c, type, ink, percent_text(percent, b->bars[i].probability), p->x + p->w - PERCENT_WIDTH,
+                     y, PERCENT_WIDTH, 1);
+        mv_canvas_rect(c, p->x, y + BAR_PITCH, p->w, LINE_THICK, 2, t->track);
+        if (share > 0)
+            mv_canvas_rect(c, p->x, y + BAR_PITCH, fmax(p->w * share, 2), LINE_THICK, 2, i ? t->third : t->accent);
+    }
+}
+
+mv_panel *mv_panel_class_lines(mv_layout *layout, const mv_class_bar *list, int count)
+{
+    static const mv_panel_kind kind = {.height = lines_height, .draw = lines_draw};
+    return new_bars(layout, &kind, list, count);
 }
 
 /* --- colour bars ------------------------------------------------------------------------------- */
