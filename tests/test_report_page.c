@@ -277,7 +277,7 @@ static void facts_are_checked(void **state)
     assert_int_equal(mv_page_write(&mv_page_report, NULL, &f->content, NULL, *state, &to, &e), MV_EINPUT);
     f->content.evidence_count = 3;
     f->content.picture = NULL;
-    assert_int_equal(mv_page_write(&mv_page_report, NULL, &f->content, NULL, *state, &to, &e), MV_EINPUT);
+    assert_int_equal(mv_page_write(&mv_page_report, NULL, &f->content, NULL, *state, &to, &e), MV_EMISUSE);
     free_facts(f);
     free(b.bytes);
 }
