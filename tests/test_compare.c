@@ -166,16 +166,16 @@ static void cka_of_a_constant_is_not_defined(void **state)
 
 typedef struct {
     network net;
-    mv_cells *cells;
+    mv_features *cells;
 } subject;
 
 static subject subject_of(const mv_config *c, uint64_t seed, int h, int w, int pictures)
 {
     mv_error e = {0};
     subject s = {.net = network_of(c, MV_F32, 1, seed)};
-    s.cells = mv_cells_new(c, h, w, pictures, &e);
+    s.cells = mv_features_new(c, h, w, pictures, &e);
     expect_ok(&e);
-    mv_run *r = mv_run_new(s.net.model, h, w, 1, mv_cells_probe(s.cells), &e);
+    mv_run *r = mv_run_new(s.net.model, h, w, 1, mv_features_probe(s.cells), &e);
     expect_ok(&e);
     for (int i = 0; i < pictures; i++) {
         float *planes = network_input(1, h, w, (uint64_t)i + 5);
@@ -189,7 +189,7 @@ static subject subject_of(const mv_config *c, uint64_t seed, int h, int w, int p
 
 static void subject_free(subject *s)
 {
-    mv_cells_free(s->cells);
+    mv_features_free(s->cells);
     network_free(&s->net);
 }
 
@@ -201,17 +201,17 @@ static void a_network_is_like_itself(void **state)
     mv_config c = small_config(), wide = small_config();
     wide.depth[2]++;
     subject a = subject_of(&c, 11, 200, 232, PICTURES), b = subject_of(&wide, 12, 200, 232, PICTURES);
-    int n = mv_cells_blocks(a.cells), m = mv_cells_blocks(b.cells), level;
+    int n = mv_features_blocks(a.cells), m = mv_features_blocks(b.cells), level;
     double *grid = malloc((size_t)(n * m) * sizeof *grid), *itself = malloc((size_t)(n * n) * sizeof *itself);
     mv_error e = {0};
     assert_true(grid && itself && m == n + 1);
     mv_cka_grid(grid, a.cells, b.cells, &e);
     mv_cka_grid(itself, a.cells, a.cells, &e);
     expect_ok(&e);
-    assert_string_equal(mv_cells_block_at(a.cells, n - 1, &level), "levels.3.blocks.1");
+    assert_string_equal(mv_features_block_at(a.cells, n - 1, &level), "levels.3.blocks.1");
     assert_int_equal(level, 3);
-    assert_int_equal(mv_cells_samples(a.cells, 0, 2), MV_CKA_MOST / PICTURES * PICTURES);
-    assert_int_equal(mv_cells_samples(a.cells, 3, 2), 7 * 8 * PICTURES);
+    assert_int_equal(mv_features_samples(a.cells, 0, 2), MV_CKA_MOST / PICTURES * PICTURES);
+    assert_int_equal(mv_features_samples(a.cells, 3, 2), 7 * 8 * PICTURES);
     for (int i = 0; i < n; i++) {
         assert_true(fabs(itself[i * n + i] - 1) < 1e-9);
         for (int j = 0; j < n; j++)
@@ -269,7 +269,7 @@ static void the_grid_compares_cells_of_the_picture(void **state)
     mv_run_forward(r, planes, 1, NULL, &e);
     expect_ok(&e);
     mv_grid g = mv_grid_of(&c, 3, H, W), fine = mv_grid_of(&c, 1, H, W);
-    int p = c.dim << 1, q = c.dim << 3, n = g.h * g.w, blocks = mv_cells_blocks(a.cells), one = c.depth[0];
+    int p = c.dim << 1, q = c.dim << 3, n = g.h * g.w, blocks = mv_features_blocks(a.cells), one = c.depth[0];
     assert_true(n >= MV_CKA_LEAST && n <= MV_CKA_MOST && g.windows > 1 && g.padding > 0);
     float *x = calloc((size_t)(p * n), sizeof *x), *y = calloc((size_t)(q * n), sizeof *y);
     assert_true(x && y);
@@ -311,7 +311,7 @@ static void few_cells_have_no_value(void **state)
     (void)state;
     mv_config c = small_config();
     subject a = subject_of(&c, 11, 224, 224, 1);
-    int n = mv_cells_blocks(a.cells);
+    int n = mv_features_blocks(a.cells);
     double *grid = malloc((size_t)(n * n) * sizeof *grid);
     mv_error e = {0};
     assert_non_null(grid);
@@ -319,7 +319,7 @@ static void few_cells_have_no_value(void **state)
     expect_ok(&e);
     assert_true(fabs(grid[0] - 1) < 1e-9); /* 196 cells */
     assert_true(isnan(grid[n * n - 1]));   /* 49 cells */
-    assert_null(mv_cells_new(&c, 224, 224, MV_CKA_MOST + 1, &e));
+    assert_null(mv_features_new(&c, 224, 224, MV_CKA_MOST + 1, &e));
     assert_int_equal(e.code, MV_EINPUT);
     free(grid);
     subject_free(&a);

@@ -117,7 +117,7 @@ typedef struct {
     int cells, w, chosen, step;
 } choice;
 
-struct mv_cells {
+struct mv_features {
     mv_probe probe;
     mv_grid grid[MV_LEVELS];
     choice choice[GRIDS];
@@ -142,7 +142,7 @@ static choice choose(const mv_grid *g, int pictures)
     return c;
 }
 
-static int samples(const mv_cells *c, int grid)
+static int samples(const mv_features *c, int grid)
 {
     return c->choice[grid].chosen * c->pictures;
 }
@@ -173,7 +173,7 @@ static void sample(const block *b, const mv_grid *g, float *x_of, size_t n, size
         }
 }
 
-static void keep_samples(mv_cells *c, block *b, const float *value)
+static void keep_samples(mv_features *c, block *b, const float *value)
 {
     for (int grid = b->level < 3 ? FINE : COARSE; grid < GRIDS; grid++) {
         const choice *k = &c->choice[grid];
@@ -189,7 +189,7 @@ static void keep_samples(mv_cells *c, block *b, const float *value)
 
 /* ---- the probe */
 
-static block *lookup(mv_cells *c, const char *site)
+static block *lookup(mv_features *c, const char *site)
 {
     for (int i = 0; i < c->n; i++)
         if (strcmp(c->block[i].name, site) == 0)
@@ -199,7 +199,7 @@ static block *lookup(mv_cells *c, const char *site)
 
 static bool wants(mv_probe *p, const char *site)
 {
-    return lookup((mv_cells *)p, site) != NULL;
+    return lookup((mv_features *)p, site) != NULL;
 }
 
 static bool sees(mv_probe *p, mv_run *r, const mv_site_info *site, mv_view v)
@@ -211,7 +211,7 @@ static bool sees(mv_probe *p, mv_run *r, const mv_site_info *site, mv_view v)
 static void kept(mv_probe *p, mv_run *r, const char *site, int part, mv_tensor v)
 {
     (void)part;
-    mv_cells *c = (mv_cells *)p;
+    mv_features *c = (mv_features *)p;
     block *b = lookup(c, site);
     if (mv_run_pictures(r) != 1 || b->seen == c->pictures) {
         mv_run_fail(r, MV_EMISUSE, "%s: found %d pictures in a batch after %d, expected %d, one at a time", site,
@@ -223,7 +223,7 @@ static void kept(mv_probe *p, mv_run *r, const char *site, int part, mv_tensor v
 
 /* ---- the object */
 
-static bool add_block(mv_cells *c, const mv_config *config, int level, int j)
+static bool add_block(mv_features *c, const mv_config *config, int level, int j)
 {
     block *b = &c->block[c->n++];
     *b = (block){.level = level, .channels = config->dim << level};
@@ -234,7 +234,7 @@ static bool add_block(mv_cells *c, const mv_config *config, int level, int j)
     return true;
 }
 
-mv_cells *mv_cells_new(const mv_config *config, int h, int w, int pictures, mv_error *e)
+mv_features *mv_features_new(const mv_config *config, int h, int w, int pictures, mv_error *e)
 {
     int blocks = 0;
     if (pictures < 1 || pictures > MV_CKA_MOST) {
@@ -243,7 +243,7 @@ mv_cells *mv_cells_new(const mv_config *config, int h, int w, int pictures, mv_e
     }
     for (int l = 0; l < MV_LEVELS; l++)
         blocks += config->depth[l];
-    mv_cells *c = calloc(1, sizeof *c);
+    mv_features *c = calloc(1, sizeof *c);
     bool good = c && (c->block = calloc((size_t)blocks + 1, sizeof *c->block));
     if (good) {
         c->probe = (mv_probe){.wants = wants, .sees = sees, .kept = kept};
@@ -258,12 +258,12 @@ mv_cells *mv_cells_new(const mv_config *config, int h, int w, int pictures, mv_e
             good = add_block(c, config, l, j);
     if (good)
         return c;
-    mv_cells_free(c);
+    mv_features_free(c);
     mv_fail_memory(e, "CKA");
     return NULL;
 }
 
-void mv_cells_free(mv_cells *c)
+void mv_features_free(mv_features *c)
 {
     if (!c)
         return;
@@ -274,17 +274,17 @@ void mv_cells_free(mv_cells *c)
     free(c);
 }
 
-mv_probe *mv_cells_probe(mv_cells *c)
+mv_probe *mv_features_probe(mv_features *c)
 {
     return &c->probe;
 }
 
-int mv_cells_blocks(const mv_cells *c)
+int mv_features_blocks(const mv_features *c)
 {
     return c->n;
 }
 
-const char *mv_cells_block_at(const mv_cells *c, int i, int *level)
+const char *mv_features_block_at(const mv_features *c, int i, int *level)
 {
     if (level)
         *level = c->block[i].level;
@@ -296,7 +296,7 @@ static int grid_of(int level_a, int level_b)
     return level_a == 3 || level_b == 3 ? COARSE : FINE;
 }
 
-int mv_cells_samples(const mv_cells *c, int level_a, int level_b)
+int mv_features_samples(const mv_features *c, int level_a, int level_b)
 {
     return samples(c, grid_of(level_a, level_b));
 }
@@ -316,7 +316,7 @@ static void side_free(side *s, int blocks)
     free(s->norm);
 }
 
-static mv_status side_of(side *s, const mv_cells *c, int grid, mv_error *e)
+static mv_status side_of(side *s, const mv_features *c, int grid, mv_error *e)
 {
     int n = samples(c, grid);
     *s = (side){calloc((size_t)c->n + 1, sizeof *s->gram), calloc((size_t)c->n + 1, sizeof *s->norm)};
@@ -335,7 +335,7 @@ static mv_status side_of(side *s, const mv_cells *c, int grid, mv_error *e)
 }
 
 /* Fills the places of the pairs that are compared on this grid of cells. */
-static mv_status fill(double *out, const mv_cells *a, const mv_cells *b, int grid, mv_error *e)
+static mv_status fill(double *out, const mv_features *a, const mv_features *b, int grid, mv_error *e)
 {
     int n = samples(a, grid);
     side s;
@@ -357,7 +357,7 @@ static mv_status fill(double *out, const mv_cells *a, const mv_cells *b, int gri
     return status;
 }
 
-mv_status mv_cka_grid(double *grid, const mv_cells *a, const mv_cells *b, mv_error *e)
+mv_status mv_cka_grid(double *grid, const mv_features *a, const mv_features *b, mv_error *e)
 {
     for (int i = 0; i < a->n; i++)
         for (int j = 0; j < b->n; j++) {

@@ -11,8 +11,8 @@
  * MV_CKA_MOST are not needed, so cells are then chosen at even steps, the same for all blocks. Memory: MV_CKA_MOST
  * samples of each block, whatever the number of pictures.
  *
- *     mv_cells *a = mv_cells_new(&config_a, h, w, pictures, &e);         // and b
- *     mv_run *r = mv_run_new(model_a, h, w, 1, mv_cells_probe(a), &e);   // and b: the same pictures
+ *     mv_features *a = mv_features_new(&config_a, h, w, pictures, &e);         // and b
+ *     mv_run *r = mv_run_new(model_a, h, w, 1, mv_features_probe(a), &e);   // and b: the same pictures
  *     for (each picture) mv_run_forward(r, planes, 1, logits, &e);
  *     mv_cka_grid(a, b, grid, &e);
  */
@@ -29,22 +29,22 @@ enum { MV_CKA_LEAST = 192, MV_CKA_MOST = 512 };
 mv_status mv_cka(double *out, const float *x, int p, const float *y, int q, int n, mv_error *e);
 
 /* The features of every block of one network, in cells of pictures that are run one at a time. */
-typedef struct mv_cells mv_cells;
+typedef struct mv_features mv_features;
 
 /* For `pictures` of h x w px, at most MV_CKA_MOST (MV_EINPUT otherwise). NULL on failure. */
-mv_cells *mv_cells_new(const mv_config *config, int h, int w, int pictures, mv_error *e);
-void mv_cells_free(mv_cells *c); /* accepts NULL; call it after the run that uses the probe is freed */
+mv_features *mv_features_new(const mv_config *config, int h, int w, int pictures, mv_error *e);
+void mv_features_free(mv_features *c); /* accepts NULL; call it after the run that uses the probe is freed */
 
-mv_probe *mv_cells_probe(mv_cells *c); /* borrowed; set its `next` to continue the chain */
+mv_probe *mv_features_probe(mv_features *c); /* borrowed; set its `next` to continue the chain */
 
-int mv_cells_blocks(const mv_cells *c);                              /* of all levels, in network order */
-const char *mv_cells_block_at(const mv_cells *c, int i, int *level); /* "levels.2.blocks.3"; level may be NULL */
+int mv_features_blocks(const mv_features *c);                              /* of all levels, in network order */
+const char *mv_features_block_at(const mv_features *c, int i, int *level); /* "levels.2.blocks.3"; level may be NULL */
 
 /* The samples that blocks are compared in: of 32 px if one of two levels is 3, else of 16 px. */
-int mv_cells_samples(const mv_cells *c, int level_a, int level_b);
+int mv_features_samples(const mv_features *c, int level_a, int level_b);
 
 /* grid[i * blocks of b + j]: CKA of block i of a and block j of b; NaN for a pair of fewer than MV_CKA_LEAST samples.
  * Both have seen the same pictures, one forward each (MV_EMISUSE otherwise). */
-mv_status mv_cka_grid(double *grid, const mv_cells *a, const mv_cells *b, mv_error *e);
+mv_status mv_cka_grid(double *grid, const mv_features *a, const mv_features *b, mv_error *e);
 
 #endif
