@@ -85,7 +85,7 @@ static void give(png_structp png, png_bytep out, size_t n)
     s->at += n;
 }
 
-/* Reads a PNG of w x h px of RGB, all of it. */
+/* Reads a PNG of w x h px, all of it, and lays it over what is in rgb. */
 static void read_png(const void *bytes, size_t size, int w, int h, uint8_t *rgb)
 {
     source s = {bytes, size, 0};
@@ -95,8 +95,16 @@ static void read_png(const void *bytes, size_t size, int w, int h, uint8_t *rgb)
     png_read_info(png, info);
     assert_int_equal(png_get_image_width(png, info), w);
     assert_int_equal(png_get_image_height(png, info), h);
-    for (int y = 0; y < h; y++)
-        png_read_row(png, rgb + (size_t)y * (size_t)w * 3, NULL);
+    size_t channels = png_get_channels(png, info);
+    uint8_t row[4 * W];
+    for (int y = 0; y < h; y++) {
+        png_read_row(png, row, NULL);
+        for (size_t x = 0; x < (size_t)w; x++)
+            if (channels == 3 || row[4 * x + 3] == 255)
+                memcpy(rgb + ((size_t)y * (size_t)w + x) * 3, row + channels * x, 3);
+            else
+                assert_int_equal(row[4 * x + 3], 0);
+    }
     png_read_end(png, NULL);
     png_destroy_read_struct(&png, &info, NULL);
 }
@@ -127,13 +135,15 @@ static void end_frame(film *f)
 {
     if (f->frames == 0)
         return;
-    uint8_t head[13] = {0, 0, 0, (uint8_t)f->w, 0, 0, 0, (uint8_t)f->h, 8, 2, 0, 0, 0}, part[3 * PIXELS],
+    uint8_t head[13] = {0, 0, 0, (uint8_t)f->w, 0, 0, 0, (uint8_t)f->h, 8, 6, 0, 0, 0}, part[3 * PIXELS],
             fed[3 * PIXELS];
     drawing_buffer png = {.left = -1};
     drawing_keep(&png, "\x89PNG\r\n\x1a\n", 8);
     add_chunk(&png, "IHDR", head, sizeof head);
     add_chunk(&png, "IDAT", f->packed.bytes, f->packed.size);
     add_chunk(&png, "IEND", NULL, 0);
+    for (int y = 0; y < f->h; y++)
+        memcpy(part + 3 * y * f->w, f->shown + 3 * ((f->y + y) * W + f->x), (size_t)f->w * 3);
     read_png(png.bytes, png.size, f->w, f->h, part);
     free(png.bytes);
     f->packed.size = 0;
@@ -153,7 +163,7 @@ static void read_control(film *f, const uint8_t *b)
     assert_int_equal(b[20] << 8 | b[21], 60 + f->frames);
     assert_int_equal(b[22] << 8 | b[23], 1000);
     assert_int_equal(b[24], 0);
-    assert_int_equal(b[25], 0);
+    assert_int_equal(b[25], f->frames > 0);
     if (f->frames == 0)
         assert_true(f->w == W && f->h == H);
     else
@@ -264,7 +274,10 @@ static void a_gif_is_its_frames(void **state)
         }
         for (int y = 0; y < d->Height; y++)
             for (int x = 0; x < d->Width; x++) {
-                GifColorType c = file->SColorMap->Colors[image->RasterBits[y * d->Width + x]];
+                int number = image->RasterBits[y * d->Width + x];
+                GifColorType c = file->SColorMap->Colors[number];
+                if (number == control.TransparentColor)
+                    continue;
                 uint8_t *p = shown + 3 * ((d->Top + y) * W + d->Left + x);
                 p[0] = c.Red, p[1] = c.Green, p[2] = c.Blue;
             }

@@ -16,6 +16,7 @@ struct mv_animation {
     mv_palette *palette; /* of a GIF */
     bool looked;
     uint8_t *shown; /* the pixels of the last frame, R G B */
+    bool *same;     /* which of them the frame before had */
     uint8_t *row;
 };
 
@@ -49,8 +50,9 @@ mv_animation *mv_animation_new(mv_animation_kind kind, const mv_canvas_target *t
                         .frames = frames,
                         .shown = malloc((size_t)w * (size_t)h * 3),
                         .row = malloc((size_t)w * 3),
+                        .same = calloc((size_t)w * (size_t)h, sizeof *a->same),
                         .palette = kind == MV_ANIMATION_GIF ? mv_palette_new(e) : NULL};
-    if (a->shown && a->row && (kind == MV_ANIMATION_PNG || a->palette))
+    if (a->shown && a->row && a->same && (kind == MV_ANIMATION_PNG || a->palette))
         return a;
     mv_fail_memory(e, "animation");
     mv_animation_free(a);
@@ -65,6 +67,7 @@ void mv_animation_free(mv_animation *a)
     mv_gif_free(a->gif);
     mv_palette_free(a->palette);
     free(a->shown);
+    free(a->same);
     free(a->row);
     free(a);
 }
@@ -107,7 +110,10 @@ static mv_part take_frame(mv_animation *a, const mv_pixels *p)
     int left = a->w, right = -1, top = a->h, bottom = -1;
     for (int y = 0; y < a->h; y++) {
         uint8_t *was = a->shown + (size_t)y * (size_t)a->w * 3;
+        bool *same = a->same + (size_t)y * (size_t)a->w;
         mv_pixels_row(p, 0, y, a->w, a->row);
+        for (int x = 0; x < a->w; x++)
+            same[x] = a->done > 0 && memcmp(was + 3 * x, a->row + 3 * x, 3) == 0;
         if (memcmp(was, a->row, (size_t)a->w * 3) == 0)
             continue;
         int from = 0, to = a->w - 1;
@@ -137,7 +143,8 @@ mv_status mv_animation_add(mv_animation *a, const mv_pixels *p, int milliseconds
     a->done++;
     if (status)
         return status;
-    return a->png ? mv_png_frame(a->png, p, part, milliseconds, e) : mv_gif_frame(a->gif, p, part, milliseconds, e);
+    return a->png ? mv_png_frame(a->png, p, part, a->same, milliseconds, e)
+                  : mv_gif_frame(a->gif, p, part, a->same, milliseconds, e);
 }
 
 mv_status mv_animation_finish(mv_animation *a, mv_error *e)

@@ -24,7 +24,7 @@ typedef struct mv_animation mv_animation;
 mv_animation *mv_animation_new(mv_animation_kind kind, const mv_canvas_target *to, int w, int h, int frames,
                                mv_error *e);
 
-/* Counts the colours of a picture of the same size, before the first frame: a GIF has 256 of them in all, chosen by
+/* Counts the colours of a picture of the same size, before the first frame: a GIF has 255 of them in all, chosen by
  * median cut (Heckbert 1982). Without any look the first frame is looked at. A PNG keeps every colour. */
 mv_status mv_animation_look(mv_animation *a, const mv_pixels *p, mv_error *e);
 

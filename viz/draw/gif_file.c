@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { CLEAR = MV_PALETTE_COLOURS }; /* the number of the colour that shows what is below */
+
 struct mv_gif {
     const mv_canvas_target *to;
     mv_palette *palette;
@@ -58,7 +60,7 @@ static bool put_head(const mv_gif *f, int w, int h)
     ColorMapObject *map = GifMakeMapObject(256, NULL);
     if (!map)
         return false;
-    for (int i = 0; i < 256; i++) {
+    for (int i = 0; i < MV_PALETTE_COLOURS; i++) {
         mv_rgb c = mv_palette_at(f->palette, i);
         map->Colors[i] = (GifColorType){c.r, c.g, c.b};
     }
@@ -89,20 +91,21 @@ mv_gif *mv_gif_open(int w, int h, mv_palette *palette, const mv_canvas_target *t
 static bool put_control(GifFileType *file, int milliseconds)
 {
     GraphicsControlBlock control = {
-        .DisposalMode = DISPOSE_DO_NOT, .DelayTime = (milliseconds + 5) / 10, .TransparentColor = NO_TRANSPARENT_COLOR};
+        .DisposalMode = DISPOSE_DO_NOT, .DelayTime = (milliseconds + 5) / 10, .TransparentColor = CLEAR};
     GifByteType bytes[4];
     size_t n = EGifGCBToExtension(&control, bytes);
     return EGifPutExtension(file, GRAPHICS_EXT_FUNC_CODE, (int)n, bytes) == GIF_OK;
 }
 
-mv_status mv_gif_frame(mv_gif *f, const mv_pixels *p, mv_part part, int milliseconds, mv_error *e)
+mv_status mv_gif_frame(mv_gif *f, const mv_pixels *p, mv_part part, const bool *same, int milliseconds, mv_error *e)
 {
     bool good = put_control(f->file, milliseconds) &&
                 EGifPutImageDesc(f->file, part.x, part.y, part.w, part.h, false, NULL) == GIF_OK;
     for (int y = 0; y < part.h && good; y++) {
         mv_pixels_row(p, part.x, part.y + y, part.w, f->row);
+        const bool *kept = same + (size_t)(part.y + y) * (size_t)p->w + part.x;
         for (int x = 0; x < part.w; x++)
-            f->line[x] = mv_palette_nearest(f->palette, f->row + 3 * x);
+            f->line[x] = kept[x] ? CLEAR : mv_palette_nearest(f->palette, f->row + 3 * x);
         good = EGifPutLine(f->file, f->line, part.w) == GIF_OK;
     }
     return failed(f, good, e);

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BITS = 5, SIDE = 1 << BITS, CELLS = SIDE * SIDE * SIDE, COLOURS = 256 };
+enum { BITS = 5, SIDE = 1 << BITS, CELLS = SIDE * SIDE * SIDE, COLOURS = MV_PALETTE_COLOURS };
 
 typedef struct {
     uint32_t n;

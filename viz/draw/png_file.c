@@ -11,6 +11,7 @@
 struct mv_png {
     const mv_canvas_target *to;
     int w, h, frames, done;
+    int channels; /* 3, or 4 in an animation, whose frames are transparent where nothing changes */
     double per_metre;
     uint32_t sequence; /* of the next chunk of an animation */
     mv_status status;  /* what the hook returned; MV_OK: libpng itself failed */
@@ -67,8 +68,9 @@ static void paeth_strip(uint8_t *out, const uint8_t *x, const uint8_t *a, const 
 }
 
 /* One filtered row of 1 + n bytes. A row that equals the one above is all zeros with the filter "up"; the rest use
- * Paeth's predictor. `row` and `above` have 3 zero bytes in front, and they and `out` have 16 bytes of room behind. */
-static void filter_row(uint8_t *out, const uint8_t *row, const uint8_t *above, size_t n)
+ * Paeth's predictor. `row` and `above` have a pixel of `left` zero bytes in front, and they and `out` have 16 bytes of
+ * room behind. */
+static void filter_row(uint8_t *out, const uint8_t *row, const uint8_t *above, size_t n, int left)
 {
     if (memcmp(row, above, n) == 0) {
         *out = 2;
@@ -77,7 +79,7 @@ static void filter_row(uint8_t *out, const uint8_t *row, const uint8_t *above, s
     }
     *out++ = 4;
     for (size_t i = 0; i < n; i += 16)
-        paeth_strip(out + i, row + i, row + i - 3, above + i, above + i - 3);
+        paeth_strip(out + i, row + i, row + i - left, above + i, above + i - left);
 }
 
 /* --- the file ---------------------------------------------------------------------------------- */
@@ -105,15 +107,31 @@ static void write_compressed(mv_png *f)
     png_write_chunk_end(f->png);
 }
 
-static void write_pixels(mv_png *f, const mv_pixels *p, mv_part part)
+/* Row y of a part; with an alpha, what is the same as before is transparent. */
+static void part_row(const mv_png *f, const mv_pixels *p, mv_part part, int y, const bool *same, uint8_t *row)
 {
-    size_t n = (size_t)part.w * 3, room = (size_t)f->w * 3 + 32, filled = 0;
+    mv_pixels_row(p, part.x, part.y + y, part.w, row);
+    if (f->channels == 3)
+        return;
+    const bool *kept = same ? same + (size_t)(part.y + y) * (size_t)f->w + part.x : NULL;
+    for (int x = part.w - 1; x >= 0; x--) { /* from the end, as it grows in place */
+        const uint8_t rgb[3] = {row[3 * x], row[3 * x + 1], row[3 * x + 2]};
+        bool clear = kept && kept[x];
+        memset(row + 4 * x, clear ? 0 : 255, 4);
+        if (!clear)
+            memcpy(row + 4 * x, rgb, 3);
+    }
+}
+
+static void write_pixels(mv_png *f, const mv_pixels *p, mv_part part, const bool *same)
+{
+    size_t n = (size_t)part.w * (size_t)f->channels, room = (size_t)f->w * 4 + 32, filled = 0;
     memset(f->rows, 0, 2 * room);
     mv_deflate_start(f->deflate);
     for (int y = 0; y < part.h; y++) {
         uint8_t *row = f->rows + (y & 1 ? room : 0) + 16, *above = f->rows + (y & 1 ? 0 : room) + 16;
-        mv_pixels_row(p, part.x, part.y + y, part.w, row);
-        filter_row(f->block + filled, row, above, n);
+        part_row(f, p, part, y, same, row);
+        filter_row(f->block + filled, row, above, n, f->channels);
         filled += n + 1;
         bool end = y == part.h - 1;
         if (filled + n + 1 > MV_DEFLATE_BLOCK || end) {
@@ -128,13 +146,14 @@ static void write_pixels(mv_png *f, const mv_pixels *p, mv_part part)
 static void write_control(mv_png *f, mv_part part, int milliseconds)
 {
     static const png_byte fctl[5] = "fcTL";
-    uint8_t b[26] = {0}; /* the last two: the frame stays, and replaces what is there */
+    uint8_t b[26] = {0}; /* the last two: the frame stays, and is laid over what is there */
     put32(b, f->sequence++);
     put32(b + 4, (uint32_t)part.w);
     put32(b + 8, (uint32_t)part.h);
     put32(b + 12, (uint32_t)part.x);
     put32(b + 16, (uint32_t)part.y);
     put32(b + 20, (uint32_t)milliseconds << 16 | 1000);
+    b[25] = f->done > 0;
     png_write_chunk(f->png, fctl, b, sizeof b);
 }
 
@@ -158,7 +177,8 @@ static void write_texts(mv_png *f)
 static void write_head(mv_png *f)
 {
     static const png_byte actl[5] = "acTL";
-    png_set_IHDR(f->png, f->info, (png_uint_32)f->w, (png_uint_32)f->h, 8, PNG_COLOR_TYPE_RGB, PNG_INTERLACE_NONE,
+    png_set_IHDR(f->png, f->info, (png_uint_32)f->w, (png_uint_32)f->h, 8,
+                 f->channels == 4 ? PNG_COLOR_TYPE_RGB_ALPHA : PNG_COLOR_TYPE_RGB, PNG_INTERLACE_NONE,
                  PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
     png_set_sRGB(f->png, f->info, PNG_sRGB_INTENT_PERCEPTUAL);
     if (f->per_metre > 0)
@@ -183,13 +203,13 @@ static mv_status try_head(mv_png *f)
     return MV_OK;
 }
 
-static mv_status try_frame(mv_png *f, const mv_pixels *p, const mv_part *part, int milliseconds)
+static mv_status try_frame(mv_png *f, const mv_pixels *p, const mv_part *part, const bool *same, int milliseconds)
 {
     if (setjmp(png_jmpbuf(f->png)))
         return f->status == MV_OK ? MV_ENOMEM : f->status;
     if (f->frames > 1)
         write_control(f, *part, milliseconds);
-    write_pixels(f, p, *part);
+    write_pixels(f, p, *part, same);
     return MV_OK;
 }
 
@@ -230,10 +250,11 @@ static mv_status open_file(mv_png **out, int w, int h, double per_metre, int fra
                   .w = w,
                   .h = h,
                   .frames = frames,
+                  .channels = frames > 1 ? 4 : 3,
                   .per_metre = per_metre,
                   .text = calloc((size_t)to->note_count + 1, sizeof *f->text),
                   .deflate = malloc(sizeof *f->deflate),
-                  .rows = malloc(2 * ((size_t)w * 3 + 32)),
+                  .rows = malloc(2 * ((size_t)w * 4 + 32)),
                   .block = malloc(MV_DEFLATE_BLOCK + 16),
                   .png = png_create_write_struct(PNG_LIBPNG_VER_STRING, NULL, fail, warn)};
     f->info = f->png ? png_create_info_struct(f->png) : NULL;
@@ -253,14 +274,15 @@ mv_png *mv_png_open(int w, int h, double per_metre, int frames, const mv_canvas_
     return f;
 }
 
-mv_status mv_png_frame(mv_png *f, const mv_pixels *p, mv_part part, int milliseconds, mv_error *e)
+mv_status mv_png_frame(mv_png *f, const mv_pixels *p, mv_part part, const bool *same, int milliseconds, mv_error *e)
 {
     if (p->w != f->w || p->h != f->h || f->done == f->frames)
         return mv_fail(e, MV_EMISUSE, "png: found frame %d of %d x %d px, expected %d of %d x %d px", f->done + 1, p->w,
                        p->h, f->frames, f->w, f->h);
     if (f->done == 0)
         part = (mv_part){0, 0, f->w, f->h};
-    mv_status status = try_frame(f, p, &part, milliseconds > UINT16_MAX ? UINT16_MAX : milliseconds);
+    mv_status status =
+        try_frame(f, p, &part, f->done ? same : NULL, milliseconds > UINT16_MAX ? UINT16_MAX : milliseconds);
     f->done++;
     return failed(f, status, e);
 }
@@ -279,7 +301,7 @@ mv_status mv_png_write(const mv_pixels *p, const mv_canvas_target *to, mv_error 
     mv_png *f = NULL;
     mv_status status = open_file(&f, p->w, p->h, p->per_metre, 1, to, e);
     if (status == MV_OK)
-        status = mv_png_frame(f, p, (mv_part){0}, 0, e);
+        status = mv_png_frame(f, p, (mv_part){0}, NULL, 0, e);
     if (status == MV_OK)
         return mv_png_finish(f, e);
     mv_png_free(f);

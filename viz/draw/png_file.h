@@ -24,9 +24,11 @@ typedef struct {
  * ever. `to` is borrowed until the end. NULL on failure. */
 mv_png *mv_png_open(int w, int h, double per_metre, int frames, const mv_canvas_target *to, mv_error *e);
 
-/* Writes the next frame, of which only `part` is new; all of the first is. It is shown for `milliseconds`, up to 65535.
- */
-mv_status mv_png_frame(mv_png *f, const mv_pixels *pixels, mv_part part, int milliseconds, mv_error *e);
+/* Writes the next frame, of which only `part` is new, and in it only the pixels that are not the same as before: the
+ * others are transparent, as zeros take little room. same (h, w). All of the first frame is new. It is shown for
+ * `milliseconds`, up to 65535. */
+mv_status mv_png_frame(mv_png *f, const mv_pixels *pixels, mv_part part, const bool *same, int milliseconds,
+                       mv_error *e);
 
 /* Writes the end and frees the file, also on failure. MV_EMISUSE if frames are missing. */
 mv_status mv_png_finish(mv_png *f, mv_error *e);

@@ -164,6 +164,17 @@ mv_colouring mv_page_colouring_even(const mv_page *p, const mv_extent *x)
     return colouring(p, MV_SCALE_SQRT, 0, fmax(x->hi, LEAST_EVEN), false);
 }
 
+const mv_colour_table *mv_page_table_of_states(const mv_page *p)
+{
+    return p->style.table ? p->sequential : mv_colour_table_lookup("viridis", NULL);
+}
+
+mv_colouring mv_page_colouring_states(const mv_page *p, const mv_extent *x)
+{
+    mv_scale_kind kind = p->style.scale == MV_SCALE_AUTO ? MV_SCALE_LINEAR : p->style.scale;
+    return (mv_colouring){mv_page_table_of_states(p), mv_scale_of(kind, x->lo, x->hi, false), p->style.grid, 0};
+}
+
 mv_colouring mv_page_colouring_of(mv_colouring k, const mv_map *map)
 {
     k.window = map->down * map->across > 1 ? map->window : 0;

@@ -32,6 +32,11 @@ mv_colouring mv_page_colouring(const mv_page *p, const mv_extent *x);
 /* Colours for multiples of an even spread: they span decades, so they follow the square root. */
 mv_colouring mv_page_colouring_even(const mv_page *p, const mv_extent *x);
 
+/* Colours for the values of a state, which need not come near 0: from the least to the greatest, in viridis unless the
+ * style names a table. */
+const mv_colour_table *mv_page_table_of_states(const mv_page *p);
+mv_colouring mv_page_colouring_states(const mv_page *p, const mv_extent *x);
+
 /* The same colours for one map: lines between windows are drawn where it has several. */
 mv_colouring mv_page_colouring_of(mv_colouring k, const mv_map *map);
 

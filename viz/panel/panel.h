@@ -141,4 +141,7 @@ typedef struct {
 mv_panel *mv_panel_class_bars(mv_layout *layout, const mv_class_bar *bars, int count);
 mv_panel *mv_panel_class_lines(mv_layout *layout, const mv_class_bar *bars, int count);
 
+/* A whole in two parts: a bar of which `share`, 0 to 1, is the left part, and a word under each end. */
+mv_panel *mv_panel_split(mv_layout *layout, double share, const char *left, const char *right);
+
 #endif
