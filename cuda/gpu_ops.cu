@@ -5,7 +5,8 @@
  *               columns and a product
  *   linear      one product: bias, tanh GELU, gamma folded into    a product, then one kernel for GELU (erf), gamma and
  *               a copy of the weights, residual added in place     residual, so that watching changes no bit
- *   the rest    own kernels, as the tables of rows.cu, move.cu, mixer.cu, attention.cu and reduce.cu say
+ *   the rest    own kernels, as the tables of rows.cu, move.cu, mixer.cu, attention.cu,
+ *               contributions.cu and reduce.cu say
  *
  * Scratch for columns and for reading strided values grows to what the first batch needs. Accumulators, statistics,
  * softmax, states and steps are fp32.
@@ -273,13 +274,42 @@ mv_status device_state_norm(mv_backend *b, mv_tensor out, mv_tensor h, mv_error 
     return launched(d, "state_norm", e);
 }
 
-mv_status device_hidden(mv_backend *b, mv_tensor out, mv_tensor dt, mv_tensor proj, const mv_ssm *w, mv_error *e)
+mv_status device_hidden(mv_backend *b, mv_tensor out, mv_tensor dt, mv_tensor proj, const mv_ssm *w, int channel,
+                        bool with_sign, mv_error *e)
 {
     device *d = device_of(b);
     scan_job j = job_of(w, proj);
     j.dt = static_cast<const float *>(dt.data);
-    launch_hidden(static_cast<float *>(out.data), j, d->stream);
+    launch_hidden(static_cast<float *>(out.data), j, channel, with_sign, d->stream);
     return launched(d, "hidden", e);
+}
+
+mv_status device_half_life(mv_backend *b, mv_tensor out, mv_tensor dt, const mv_ssm *w, int channel, mv_error *e)
+{
+    device *d = device_of(b);
+    launch_half_life(static_cast<float *>(out.data), static_cast<const float *>(dt.data), w->A.data,
+                     dt.dim[0] * dt.dim[1], w->channels, channel, d->stream);
+    return launched(d, "half_life", e);
+}
+
+mv_status device_spread(mv_backend *b, mv_tensor rows, mv_tensor xz, mv_tensor proj, mv_tensor dt, const mv_ssm *w,
+                        mv_vector wx, mv_vector wz, int first, int queries, mv_error *e)
+{
+    device *d = device_of(b);
+    launch_spread({rows.type, rows.data, xz.data, proj.data, static_cast<const float *>(dt.data), w->A.data, w->D.data,
+                   wx.data, wz.data, xz.dim[0], xz.dim[1], w->channels, w->rank, first, queries, rows.dim[1]},
+                  d->stream);
+    return launched(d, "spread", e);
+}
+
+mv_status device_weigh(mv_backend *b, mv_tensor out, mv_tensor parts, mv_tensor vectors, int first, int queries,
+                       mv_error *e)
+{
+    device *d = device_of(b);
+    launch_weigh(static_cast<float *>(out.data), static_cast<float *>(parts.data),
+                 static_cast<const float *>(vectors.data), out.dim[0], out.dim[1], vectors.dim[2], vectors.dim[1],
+                 first, queries, d->stream);
+    return launched(d, "weigh", e);
 }
 
 mv_status device_attention(mv_backend *b, mv_tensor out, mv_tensor qkv, int heads, mv_tensor rows, mv_error *e)
@@ -306,13 +336,21 @@ mv_status device_attend(mv_backend *b, mv_tensor out, mv_tensor rows, mv_tensor 
 
 /* ---- reductions of attention rows */
 
-mv_status device_follow(mv_backend *b, mv_tensor to, mv_tensor rows, mv_tensor from, bool residual, mv_error *e)
+mv_status device_follow(mv_backend *b, mv_tensor to, mv_tensor rows, mv_tensor from, mv_rows_form form, mv_error *e)
 {
     device *d = device_of(b);
     launch_follow(static_cast<float *>(to.data), static_cast<const float *>(rows.data),
-                  static_cast<const float *>(from.data), rows.dim[0], rows.dim[1], from.dim[0], rows.dim[2], residual,
+                  static_cast<const float *>(from.data), rows.dim[0], rows.dim[1], from.dim[0], rows.dim[2], form,
                   d->stream);
     return launched(d, "follow", e);
+}
+
+mv_status device_roll(mv_backend *b, mv_tensor out, mv_tensor rows, mv_tensor before, mv_error *e)
+{
+    device *d = device_of(b);
+    launch_roll(static_cast<float *>(out.data), static_cast<const float *>(rows.data),
+                before.nd ? static_cast<const float *>(before.data) : nullptr, rows.dim[0], rows.dim[1], d->stream);
+    return launched(d, "roll", e);
 }
 
 mv_status device_mean_heads(mv_backend *b, mv_tensor out, mv_tensor rows, mv_error *e)
@@ -373,6 +411,9 @@ void device_offer_ops(mv_backend *b)
     b->readout = device_readout;
     b->state_norm = device_state_norm;
     b->hidden = device_hidden;
+    b->half_life = device_half_life;
+    b->spread = device_spread;
+    b->weigh = device_weigh;
     b->attention = device_attention;
     b->attend = device_attend;
     b->split = device_split;
@@ -380,6 +421,7 @@ void device_offer_ops(mv_backend *b)
     b->affine = device_affine;
     b->mean_pool = device_mean_pool;
     b->follow = device_follow;
+    b->roll = device_roll;
     b->mean_heads = device_mean_heads;
     b->measure = device_measure;
 }

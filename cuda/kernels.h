@@ -64,6 +64,20 @@ void launch_scan(const scan_job &, cudaStream_t);
 void launch_step(float *dt, const scan_job &, cudaStream_t); /* of the job: proj, dt_weight, dt_bias and the sizes */
 void launch_readout(const scan_job &, cudaStream_t);         /* of the job: yz, x, proj, h, D and the sizes */
 
+/* ---- contributions.cu; see backend.h's half_life, spread, weigh */
+
+void launch_half_life(float *out, const float *dt, const float *A, int tokens, int channels, int channel, cudaStream_t);
+struct spread_job {
+    mv_dtype type;
+    void *rows;
+    const void *xz, *proj;
+    const float *dt, *A, *D, *wx, *wz;
+    int windows, tokens, channels, rank, first, queries, room; /* room: rows of a window */
+};
+void launch_spread(const spread_job &, cudaStream_t);
+void launch_weigh(float *out, float *parts, const float *vectors, int windows, int tokens, int channels, int room,
+                  int first, int queries, cudaStream_t);
+
 /* ---- attention.cu */
 
 struct attention_job {
@@ -77,15 +91,18 @@ enum { MOST_HEAD = 256 }; /* the widest head that the kernels hold */
 void launch_attention(const attention_job &, cudaStream_t);
 void launch_attend(const attention_job &, cudaStream_t);
 
-/* ---- reduce.cu; see backend.h's follow, mean_heads, measure, state_norm, hidden */
+/* ---- reduce.cu; see backend.h's follow, roll, mean_heads, measure, state_norm, hidden */
 
 void launch_follow(float *to, const float *rows, const float *from, int n, int heads, int windows, int tokens,
-                   bool residual, cudaStream_t);
+                   mv_rows_form, cudaStream_t);
+/* before: or NULL */
+void launch_roll(float *out, const float *rows, const float *before, int windows, int tokens, cudaStream_t);
 void launch_mean_heads(float *out, const float *rows, int n, int heads, int tokens, cudaStream_t);
 /* side: tokens of a window's side; h, w: cells of a picture */
 void launch_measure(float *out, const float *rows, int n, int heads, int tokens, int side, int h, int w, cudaStream_t);
 void launch_state_norm(float *out, const float *h, int tokens, int channels, cudaStream_t);
-void launch_hidden(float *out, const scan_job &, cudaStream_t); /* of the job: type, proj, dt, A and the sizes */
+/* of the job: type, proj, dt, A and the sizes; channel -1: the mean of all */
+void launch_hidden(float *out, const scan_job &, int channel, bool with_sign, cudaStream_t);
 
 /* Calls f with a value of the device's type. */
 template <class F> void of_type(mv_dtype type, F f)

@@ -2,6 +2,7 @@
  *
  *   op          formula                                             launch                        bytes moved
  *   follow      to_j = sum_i from_i A_ij, with A or (A + I) / 2     8 warps by 256 columns        rows (+ rows: sums)
+ *   roll        (A / row sums + I) / 2 times a matrix               a tile of 32 x 32 a block     T/16 of both + out
  *   mean_heads  mean over heads of A                                a thread 16 bytes             rows + out
  *   measure     entropy, distance and padding of a row              a warp a row                  rows
  *   state_norm  |h_t| over all channels and states                  a warp a token                h
@@ -27,7 +28,7 @@ __host__ __device__ inline size_t at(int i)
 
 /* Shared memory holds a row of column sums for each warp; a warp processes every 8th row of A. */
 __global__ void follow_kernel(float *to, const float *rows, const float *from, int heads, int windows, int tokens,
-                              int residual)
+                              mv_rows_form form)
 {
     MV_SHARED(float, part); /* WARPS x COLUMNS */
     int lane = static_cast<int>(threadIdx.x), warp = static_cast<int>(threadIdx.y),
@@ -41,11 +42,13 @@ __global__ void follow_kernel(float *to, const float *rows, const float *from, i
         if (weight == 0)
             continue;
         const float *row = rows + (head * T + at(i)) * T;
-        if (residual) { /* from_i / 2 over the sum of the row, (sum + 1) / 2 */
+        bool residual = form == MV_ROWS_RESIDUAL;
+        if (form != MV_ROWS_GIVEN) { /* with I: from_i / 2 over the sum of the row, (sum + 1) / 2 */
             float all = 0;
             for (int j = lane; j < tokens; j += 32)
                 all += row[j];
-            weight /= warp_sum(all) + 1.0f;
+            all = warp_sum(all) + (residual ? 1.0f : 0.0f);
+            weight = all == 0 ? 0.0f : weight / all;
         }
         for (int j = lane; j < columns; j += 32)
             sum[j] += weight * (row[first + j] + (residual && first + j == i ? 1.0f : 0.0f));
@@ -56,6 +59,46 @@ __global__ void follow_kernel(float *to, const float *rows, const float *from, i
         for (int w = 0; w < WARPS; w++)
             all += part[w * COLUMNS + j];
         to[head * T + at(first + j)] = all;
+    }
+}
+
+/* A tile of SIDE x SIDE values a block, of which a thread has SIDE / WARPS; the sums of the rows on the way. */
+enum { SIDE = 32, MINE = SIDE / WARPS };
+
+__global__ void roll_kernel(float *out, const float *rows, const float *before, int tokens, int tiles)
+{
+    MV_SHARED(float, memory);
+    float *a = memory, *b = a + SIDE * SIDE;
+    int lane = static_cast<int>(threadIdx.x), warp = static_cast<int>(threadIdx.y),
+        tile = static_cast<int>(blockIdx.x % static_cast<unsigned>(tiles * tiles)), top = tile / tiles * SIDE,
+        k = tile % tiles * SIDE + lane;
+    size_t T = at(tokens), matrix = blockIdx.x / static_cast<unsigned>(tiles * tiles) * T * T;
+    float product[MINE] = {}, sum[MINE] = {};
+    for (int from = 0; from < tokens; from += SIDE) {
+        for (int r = warp; r < SIDE; r += WARPS) {
+            a[r * SIDE + lane] =
+                top + r < tokens && from + lane < tokens ? rows[matrix + at(top + r) * T + at(from + lane)] : 0.0f;
+            b[r * SIDE + lane] =
+                before && from + r < tokens && k < tokens ? before[matrix + at(from + r) * T + at(k)] : 0.0f;
+        }
+        __syncthreads();
+        for (int j = 0; j < SIDE; j++)
+#pragma unroll
+            for (int m = 0; m < MINE; m++) {
+                float v = a[(warp + m * WARPS) * SIDE + j];
+                sum[m] += v;
+                product[m] += v * b[j * SIDE + lane];
+            }
+        __syncthreads();
+    }
+    for (int m = 0; m < MINE; m++) {
+        int i = top + warp + m * WARPS;
+        if (i >= tokens || k >= tokens)
+            continue;
+        size_t to = matrix + at(i) * T + at(k);
+        bool empty = sum[m] == 0;
+        float value = before ? product[m] : rows[to], own = before ? before[to] : (i == k ? 1.0f : 0.0f);
+        out[to] = empty ? own : 0.5f * (value / sum[m] + own);
     }
 }
 
@@ -144,6 +187,8 @@ struct hidden_job {
     const float *dt, *A;
     const void *proj;
     int tokens, channels, rank, tiles; /* tiles: of WIDE columns, in a window */
+    int first, last;                   /* channels */
+    bool with_sign;
 };
 
 /* The states that column j starts with: dt_j B_j */
@@ -157,8 +202,8 @@ __device__ inline void hidden_start(float (&g)[EACH][STATES], const float *dt, c
             g[e][s] = e < channels ? dt[e] * to_float(B[s]) : 0.0f;
 }
 
-/* |C_i . g| summed over a warp's EACH channels */
-__device__ inline float hidden_value(const float (&g)[EACH][STATES], const float *C)
+/* |C_i . g|, or C_i . g, summed over a warp's EACH channels */
+__device__ inline float hidden_value(const float (&g)[EACH][STATES], const float *C, bool with_sign)
 {
     float sum = 0;
 #pragma unroll
@@ -167,7 +212,7 @@ __device__ inline float hidden_value(const float (&g)[EACH][STATES], const float
 #pragma unroll
         for (int s = 0; s < STATES; s++)
             m += C[s] * g[e][s];
-        sum += fabsf(m);
+        sum += with_sign ? m : fabsf(m);
     }
     return sum;
 }
@@ -187,14 +232,14 @@ template <class T> __global__ void __launch_bounds__(WARPS * 32) hidden_kernel(h
     bool real = j < p.tokens;
     for (int i = warp; real && i < first; i += WARPS)
         out[at(i) * at(p.tokens) + at(j)] = 0;
-    for (int base = 0; base < p.channels; base += WARPS * EACH) {
+    for (int base = p.first; base < p.last; base += WARPS * EACH) {
         int mine = base + warp * EACH, own = mine + lane / STATES; /* this lane's factor's channel */
-        float a = own < p.channels ? p.A[at(own) * STATES + at(lane % STATES)] * 1.44269504088896341f : 0.0f;
+        float a = own < p.last ? p.A[at(own) * STATES + at(lane % STATES)] * 1.44269504088896341f : 0.0f;
         float g[EACH][STATES] = {};
         for (int from = first; from < p.tokens; from += TILE) {
             int count = p.tokens - from < TILE ? p.tokens - from : TILE;
             for (int k = 0; k < count; k++)
-                factor[k * WIDE + lane] = own < p.channels ? exp2f(dt[at(from + k) * channels + at(own)] * a) : 1.0f;
+                factor[k * WIDE + lane] = own < p.last ? exp2f(dt[at(from + k) * channels + at(own)] * a) : 1.0f;
             int flat = warp * 32 + lane;
             if (flat < count * STATES)
                 C[flat] = to_float(proj[at(from + flat / STATES) * at(width) + at(STATES + flat % STATES)]);
@@ -208,15 +253,15 @@ template <class T> __global__ void __launch_bounds__(WARPS * 32) hidden_kernel(h
                     for (int s = 0; s < STATES; s++)
                         g[e][s] *= factor[k * WIDE + e * STATES + s];
                 if (i == j)
-                    hidden_start(g, dt + at(j) * channels + at(mine), proj + at(j) * at(width), p.channels - mine);
-                value[k * WIDE + lane] = i < j ? 0.0f : hidden_value(g, C + k * STATES);
+                    hidden_start(g, dt + at(j) * channels + at(mine), proj + at(j) * at(width), p.last - mine);
+                value[k * WIDE + lane] = i < j ? 0.0f : hidden_value(g, C + k * STATES, p.with_sign);
             }
             __syncthreads();
             if (warp < count && real) { /* row `warp` of the tile: the same thread's for all channels */
-                float *to = out + at(from + warp) * at(p.tokens) + at(j), sum = base ? *to : 0.0f;
+                float *to = out + at(from + warp) * at(p.tokens) + at(j), sum = base > p.first ? *to : 0.0f;
                 for (int w = 0; w < WARPS; w++)
                     sum += values[(w * TILE + warp) * WIDE + lane];
-                *to = base + WARPS * EACH < p.channels ? sum : sum / static_cast<float>(p.channels);
+                *to = base + WARPS * EACH < p.last ? sum : sum / static_cast<float>(p.last - p.first);
             }
         }
     }
@@ -225,11 +270,18 @@ template <class T> __global__ void __launch_bounds__(WARPS * 32) hidden_kernel(h
 }  // namespace
 
 void launch_follow(float *to, const float *rows, const float *from, int n, int heads, int windows, int tokens,
-                   bool residual, cudaStream_t stream)
+                   mv_rows_form form, cudaStream_t stream)
 {
-    mv_launch(
-        follow_kernel, dim3(static_cast<unsigned>(n * heads), static_cast<unsigned>(blocks_for(at(tokens), COLUMNS))),
-        dim3(32, WARPS), WARPS * COLUMNS * sizeof(float), stream, to, rows, from, heads, windows, tokens, residual);
+    mv_launch(follow_kernel,
+              dim3(static_cast<unsigned>(n * heads), static_cast<unsigned>(blocks_for(at(tokens), COLUMNS))),
+              dim3(32, WARPS), WARPS * COLUMNS * sizeof(float), stream, to, rows, from, heads, windows, tokens, form);
+}
+
+void launch_roll(float *out, const float *rows, const float *before, int windows, int tokens, cudaStream_t stream)
+{
+    int tiles = blocks_for(at(tokens), SIDE);
+    mv_launch(roll_kernel, dim3(static_cast<unsigned>(windows * tiles * tiles)), dim3(32, WARPS),
+              2 * SIDE * SIDE * sizeof(float), stream, out, rows, before, tokens, tiles);
 }
 
 void launch_mean_heads(float *out, const float *rows, int n, int heads, int tokens, cudaStream_t stream)
@@ -260,10 +312,11 @@ void launch_state_norm(float *out, const float *h, int tokens, int channels, cud
               out, h, at(tokens), channels * STATES);
 }
 
-void launch_hidden(float *out, const scan_job &job, cudaStream_t stream)
+void launch_hidden(float *out, const scan_job &job, int channel, bool with_sign, cudaStream_t stream)
 {
     int tiles = blocks_for(at(job.tokens), WIDE);
-    hidden_job j = {out, job.dt, job.A, job.proj, job.tokens, job.channels, job.rank, tiles};
+    int first = channel < 0 ? 0 : channel, last = channel < 0 ? job.channels : channel + 1;
+    hidden_job j = {out, job.dt, job.A, job.proj, job.tokens, job.channels, job.rank, tiles, first, last, with_sign};
     size_t bytes = (2 * WARPS * TILE * WIDE + TILE * STATES) * sizeof(float);
     of_type(job.type, [&](auto t) {
         mv_launch(hidden_kernel<decltype(t)>, dim3(static_cast<unsigned>(job.windows * tiles)), dim3(32, WARPS), bytes,

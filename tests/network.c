@@ -71,31 +71,120 @@ static float *beside(const mv_safetensors *golden, const char *site, const char 
     return v;
 }
 
-/* Of the oracle's dt, B and C, and the model's A */
-static void hidden_of(double *out, const mv_safetensors *golden, const char *site, const network *net)
+/* What the formulas of a mixer's inside need: the oracle's dt, B and C as [B | C] of rank 0, the model's A and D. */
+typedef struct {
+    int n, tokens, channels;
+    float *dt, *proj, *A, *D;
+} inside;
+
+static float *vector_of(const network *net, mv_vector v)
+{
+    mv_error e = {0};
+    float *host = malloc((size_t)v.n * sizeof *host);
+    assert_non_null(host);
+    net->backend->read(net->backend, host, mv_view_of(mv_tensor_of(v.data, MV_F32, 1, v.n)), &e);
+    expect_ok(&e);
+    return host;
+}
+
+static const mv_mixer *mixer_at(const network *net, const char *site, int *level, int *block)
+{
+    assert_int_equal(sscanf(site, "levels.%d.blocks.%d.", level, block), 2);
+    return &net->model->level[*level].token[*block].mixer;
+}
+
+static inside inside_of(const mv_safetensors *golden, const char *site, const network *net)
 {
     mv_tensor t, of_b;
-    int level = 0, block = 0;
-    mv_error e = {0};
-    assert_int_equal(sscanf(site, "levels.%d.blocks.%d.", &level, &block), 2);
-    float *dt = beside(golden, site, "dt", &t), *b = beside(golden, site, "B", &of_b),
-          *c = beside(golden, site, "C", &of_b);
-    size_t tokens = (size_t)t.dim[0] * (size_t)t.dim[1];
-    mv_vector A = net->model->level[level].token[block].mixer.ssm.A;
-    float *a = malloc((size_t)A.n * sizeof *a), *proj = malloc(tokens * 2 * MV_STATES * sizeof *proj);
-    assert_true(a && proj);
-    net->backend->read(net->backend, a, mv_view_of(mv_tensor_of(A.data, MV_F32, 1, A.n)), &e);
-    expect_ok(&e);
-    for (size_t i = 0; i < tokens; i++) { /* [B | C], of rank 0 */
-        memcpy(proj + 2 * i * MV_STATES, b + i * MV_STATES, MV_STATES * sizeof *proj);
-        memcpy(proj + (2 * i + 1) * MV_STATES, c + i * MV_STATES, MV_STATES * sizeof *proj);
+    int level, block;
+    const mv_mixer *m = mixer_at(net, site, &level, &block);
+    inside in = {.dt = beside(golden, site, "dt", &t), .A = vector_of(net, m->ssm.A), .D = vector_of(net, m->ssm.D)};
+    float *b = beside(golden, site, "B", &of_b), *c = beside(golden, site, "C", &of_b);
+    in.n = t.dim[0], in.tokens = t.dim[1], in.channels = t.dim[2];
+    size_t tokens = (size_t)in.n * (size_t)in.tokens;
+    in.proj = malloc(tokens * 2 * MV_STATES * sizeof *in.proj);
+    assert_non_null(in.proj);
+    for (size_t i = 0; i < tokens; i++) {
+        memcpy(in.proj + 2 * i * MV_STATES, b + i * MV_STATES, MV_STATES * sizeof *b);
+        memcpy(in.proj + (2 * i + 1) * MV_STATES, c + i * MV_STATES, MV_STATES * sizeof *c);
     }
-    ref_hidden(out, dt, proj, a, t.dim[0], t.dim[1], t.dim[2], 0);
-    free(dt);
     free(b);
     free(c);
-    free(a);
-    free(proj);
+    return in;
+}
+
+static void inside_free(inside *in)
+{
+    free(in->dt);
+    free(in->proj);
+    free(in->A);
+    free(in->D);
+}
+
+static void hidden_of(double *out, const mv_safetensors *golden, const char *site, const network *net)
+{
+    inside in = inside_of(golden, site, net);
+    ref_hidden(out, in.dt, in.proj, in.A, in.n, in.tokens, in.channels, 0, -1, false);
+    inside_free(&in);
+}
+
+/* A square weight of a mixer as the source has it. */
+static float *weight_of(const network *net, int level, int block, const char *leaf, int channels)
+{
+    char name[96];
+    mv_error e = {0};
+    bool found = false;
+    weights w;
+    float *v = malloc((size_t)channels * (size_t)channels * sizeof *v);
+    assert_non_null(v);
+    snprintf(name, sizeof name, "levels.%d.blocks.%d.mixer.%s.weight", level, block, leaf);
+    mv_source *source = weights_source(&w, net->w.seed);
+    source->read(source, name, 2, (const int[]){channels, channels}, v, &found, &e);
+    expect_ok(&e);
+    assert_true(found);
+    return v;
+}
+
+/* x W^T of rows of n values, for a square W */
+static float *product_of(const float *x, const float *w, size_t rows, size_t n)
+{
+    float *out = malloc(rows * n * sizeof *out);
+    assert_non_null(out);
+    for (size_t i = 0; i < rows * n; i++) {
+        double sum = 0;
+        for (size_t k = 0; k < n; k++)
+            sum += (double)x[i / n * n + k] * (double)w[i % n * n + k];
+        out[i] = (float)sum;
+    }
+    return out;
+}
+
+/* The norms of contributions, or of their parts, from the oracle's norm1 */
+static void contributions_of(double *norms, double *parts, const mv_safetensors *golden, const char *site,
+                             const network *net)
+{
+    int level, block;
+    char norm1[96];
+    mv_tensor t;
+    const mv_mixer *m = mixer_at(net, site, &level, &block);
+    inside in = inside_of(golden, site, net);
+    snprintf(norm1, sizeof norm1, "levels.%d.blocks.%d.x", level, block);
+    float *u = beside(golden, norm1, "norm1", &t), *w_in = weight_of(net, level, block, "in_proj", t.dim[2]),
+          *w_out = weight_of(net, level, block, "out_proj", t.dim[2]), *wx = vector_of(net, m->conv_x),
+          *wz = vector_of(net, m->conv_z);
+    size_t width = (size_t)t.dim[2], all = mv_spread_rows(in.tokens, 0, in.tokens), n = (size_t)in.n * all * width;
+    float *xz = product_of(u, w_in, (size_t)(in.n * in.tokens), width), *packed = malloc(n * sizeof *packed);
+    double *rows = malloc(n * sizeof *rows);
+    assert_true(packed && rows);
+    ref_spread(rows, xz, in.proj, in.dt, in.A, in.D, wx, wz, in.n, in.tokens, in.channels, 0, 0, in.tokens, (int)all);
+    for (size_t i = 0; i < n; i++)
+        packed[i] = (float)rows[i];
+    float *vectors = product_of(packed, w_out, n / width, width);
+    ref_weigh(norms, parts, vectors, in.n, in.tokens, (int)width, 0, in.tokens, (int)all);
+    inside_free(&in);
+    for (float **p = (float *[]){u, w_in, w_out, wx, wz, xz, packed, vectors, NULL}; *p; p++)
+        free(*p);
+    free(rows);
 }
 
 static bool ends_in(const char *site, const char *leaf)
@@ -133,21 +222,25 @@ static bool branch_of(float *out, const mv_safetensors *golden, const char *site
 /* The oracle's value of a site; what only tells of other sites is made of those. The caller's to free. */
 static float *oracle(const mv_safetensors *golden, const char *site, mv_tensor got, const network *net)
 {
-    bool hidden = ends_in(site, ".hidden_attn");
+    bool hidden = ends_in(site, ".hidden_attn"), norms = ends_in(site, ".contributions"),
+         parts = ends_in(site, ".contribution_parts");
     float *w = malloc(mv_tensor_bytes(got));
     assert_non_null(w);
-    if (hidden || ends_in(site, ".state_norm")) {
-        size_t n = mv_tensor_count(got);
-        double *want = malloc(n * sizeof *want);
-        assert_non_null(want);
+    if (hidden || norms || parts || ends_in(site, ".state_norm")) {
+        size_t n = mv_tensor_count(got), rows = (size_t)got.dim[0] * (size_t)got.dim[1];
+        double *want = malloc(n * sizeof *want), *rest = malloc(rows * (size_t)(got.dim[1] + 2) * sizeof *rest);
+        assert_true(want && rest);
         if (hidden)
             hidden_of(want, golden, site, net);
+        else if (norms || parts)
+            contributions_of(norms ? want : rest, norms ? rest : want, golden, site, net);
         else {
             mv_tensor t;
             float *h = beside(golden, site, "h", &t);
             ref_state_norm(want, h, n, t.dim[2]);
             free(h);
         }
+        free(rest);
         for (size_t i = 0; i < n; i++)
             w[i] = (float)want[i];
         free(want);
@@ -197,7 +290,9 @@ void golden_every_site(const char *name, mv_backend *b, double bound)
         float *w = oracle(golden, site, got, &n);
         double d = relative_l2(got.data, w, mv_tensor_count(got));
         free(w);
-        double due = ends_in(site, ".hidden_attn") ? 2 * bound : bound; /* dt B C: each is off by its own */
+        bool product =
+            ends_in(site, ".hidden_attn") || strstr(site, ".contribution"); /* dt B C: each is off by its own */
+        double due = product ? 2 * bound : bound;
         if (!(d <= due))
             fail_msg("%s: %s differs by %.3g relative L2, expected at most %.3g", name, site, d, due);
         if (d >= worst)

@@ -13,9 +13,12 @@ enum {
     GAMMA = 4,
     FP32 = 8, /* the output, for every type of the device */
     NOBIAS = 16,
-    GIVEN = 32,  /* dt */
-    KEPT = 64,   /* h, rows */
-    SCALED = 128 /* by a scale and a shift */
+    GIVEN = 32,   /* dt */
+    KEPT = 64,    /* h, rows */
+    SCALED = 128, /* by a scale and a shift */
+    SIGNED = 256,
+    ONE = 512, /* channel, the last */
+    SHARES = 1024
 };
 
 typedef enum {
@@ -36,7 +39,11 @@ typedef enum {
     MEAN_POOL,
     STATE_NORM,
     HIDDEN,
+    HALF_LIFE,
+    SPREAD,
+    WEIGH,
     FOLLOW,
+    ROLL,
     MEAN_HEADS,
     MEASURE
 } kind;
@@ -316,10 +323,56 @@ static void run_hidden(stage *s, const op_case *c)
                 *proj = stage_in(s, "proj", s->b->act, 0, 1.7f, DIMS(n, t, rank + 2 * MV_STATES)),
                 *out = stage_out(s, "out", MV_F32, DIMS(n, t, t));
     stage_ssm m = stage_ssm_of(s, e, rank);
+    int channel = c->flags & ONE ? e - 1 : -1;
+    bool with_sign = c->flags & SIGNED;
     double *want = stage_doubles(out->n);
-    ref_hidden(want, dt->host, proj->host, m.A.host, n, t, e, rank);
+    ref_hidden(want, dt->host, proj->host, m.A.host, n, t, e, rank, channel, with_sign);
     stage_expect(s, out, want, false);
-    s->b->hidden(s->b, out->t, dt->t, proj->t, &m.w, &s->e);
+    s->b->hidden(s->b, out->t, dt->t, proj->t, &m.w, channel, with_sign, &s->e);
+}
+
+static void run_half_life(stage *s, const op_case *c)
+{
+    int n = c->d[0], t = c->d[1], e = c->d[2], channel = c->flags & ONE ? e - 1 : -1;
+    stage_value *dt = stage_in(s, "dt", MV_F32, 0.5f, 0.49f, 3, c->d), *out = stage_out(s, "out", MV_F32, DIMS(n, t));
+    stage_ssm m = stage_ssm_of(s, e, 1);
+    double *want = stage_doubles(out->n);
+    ref_half_life(want, dt->host, m.A.host, out->n, e, channel);
+    stage_expect(s, out, want, false);
+    s->b->half_life(s->b, out->t, dt->t, &m.w, channel, &s->e);
+}
+
+static void run_spread(stage *s, const op_case *c)
+{
+    int n = c->d[0], t = c->d[1], e = c->d[2], rank = c->d[3], first = c->d[4], queries = c->d[5],
+        room = (int)mv_spread_rows(t, first, queries) + 2;
+    stage_value *xz = stage_in(s, "xz", s->b->act, 0, 2, DIMS(n, t, 2 * e)),
+                *proj = stage_in(s, "proj", s->b->act, 0, 1.7f, DIMS(n, t, rank + 2 * MV_STATES)),
+                *dt = stage_in(s, "dt", MV_F32, 0.5f, 0.49f, DIMS(n, t, e)),
+                *rows = stage_out(s, "rows", s->b->act, DIMS(n, room, 2 * e));
+    stage_ssm m = stage_ssm_of(s, e, rank);
+    stage_vector wx = stage_vector_of(s, "wx", (size_t)e * MV_TAPS, 0, 1),
+                 wz = stage_vector_of(s, "wz", (size_t)e * MV_TAPS, 0, 1);
+    double *want = stage_doubles(rows->n);
+    ref_spread(want, xz->host, proj->host, dt->host, m.A.host, m.D.host, wx.host, wz.host, n, t, e, rank, first,
+               queries, room);
+    stage_expect(s, rows, want, false);
+    s->b->spread(s->b, rows->t, xz->t, proj->t, dt->t, &m.w, wx.v, wz.v, first, queries, &s->e);
+}
+
+static void run_weigh(stage *s, const op_case *c)
+{
+    int n = c->d[0], t = c->d[1], channels = c->d[2], first = c->d[3], queries = c->d[4],
+        room = (int)mv_spread_rows(t, first, queries) + 2;
+    stage_value *vectors = stage_in(s, "vectors", MV_F32, 0, 2, DIMS(n, room, channels)),
+                *out = stage_in(s, "out", MV_F32, 5, 1, DIMS(n, t, t)), /* other queries stay */
+                    *parts = stage_in(s, "parts", MV_F32, 5, 1, DIMS(n, t, 2));
+    out->changes = parts->changes = true;
+    double *want = stage_widened(out->host, out->n), *want_parts = stage_widened(parts->host, parts->n);
+    ref_weigh(want, want_parts, vectors->host, n, t, channels, first, queries, room);
+    stage_expect(s, out, want, false);
+    stage_expect(s, parts, want_parts, false);
+    s->b->weigh(s->b, out->t, parts->t, vectors->t, first, queries, &s->e);
 }
 
 static stage_value *rows_for(stage *s, int n, int heads, int t)
@@ -330,13 +383,27 @@ static stage_value *rows_for(stage *s, int n, int heads, int t)
 static void run_follow(stage *s, const op_case *c)
 {
     int n = c->d[0], heads = c->d[1], t = c->d[2], windows = c->d[3];
-    bool residual = c->flags & RESIDUAL;
+    mv_rows_form form = c->flags & RESIDUAL ? MV_ROWS_RESIDUAL : c->flags & SHARES ? MV_ROWS_SHARES : MV_ROWS_GIVEN;
     stage_value *rows = rows_for(s, n, heads, t), *from = stage_in(s, "from", MV_F32, 0.5f, 0.5f, DIMS(windows, t)),
                 *to = stage_out(s, "to", MV_F32, DIMS(n, heads, t));
     double *want = stage_doubles(to->n);
-    ref_follow(want, rows->host, from->host, n, heads, t, windows, residual);
+    ref_follow(want, rows->host, from->host, n, heads, t, windows, form);
     stage_expect(s, to, want, false);
-    s->b->follow(s->b, to->t, rows->t, from->t, residual, &s->e);
+    s->b->follow(s->b, to->t, rows->t, from->t, form, &s->e);
+}
+
+static void run_roll(stage *s, const op_case *c)
+{
+    int n = c->d[0], t = c->d[1];
+    stage_value *rows = stage_in(s, "rows", MV_F32, 0.5f, 0.5f, DIMS(n, t, t)), *before = NULL,
+                *out = stage_out(s, "out", MV_F32, DIMS(n, t, t));
+    if (c->flags & GIVEN)
+        before = stage_in(s, "before", MV_F32, 0.5f, 0.5f, DIMS(n, t, t));
+    double *want = stage_doubles(out->n);
+    ref_roll(want, rows->host, before ? before->host : NULL, n, t);
+    stage_expect(s, out, want, false);
+    const mv_tensor none = {0};
+    s->b->roll(s->b, out->t, rows->t, before ? before->t : none, &s->e);
 }
 
 static void run_mean_heads(stage *s, const op_case *c)
@@ -383,7 +450,11 @@ static const struct {
     [MEAN_POOL] = {"mean_pool", "BHWC", run_mean_pool},
     [STATE_NORM] = {"state_norm", "NTE", run_state_norm},
     [HIDDEN] = {"hidden", "NTER", run_hidden},
+    [HALF_LIFE] = {"half_life", "NTE", run_half_life},
+    [SPREAD] = {"spread", "NTERfQ", run_spread},
+    [WEIGH] = {"weigh", "NTCfQ", run_weigh},
     [FOLLOW] = {"follow", "NhTW", run_follow},
+    [ROLL] = {"roll", "NT", run_roll},
     [MEAN_HEADS] = {"mean_heads", "NhT", run_mean_heads},
     [MEASURE] = {"measure", "BhsHW", run_measure},
 };
@@ -486,6 +557,25 @@ static const op_case table[] = {
     {HIDDEN, .d = {2, 50, 33, 3}},
     {HIDDEN, .d = {1, 49, 320, 40}},
     {HIDDEN, .d = {2, 196, 24, 20}},
+    {HIDDEN, .d = {1, 1, 1, 1}, .flags = SIGNED},
+    {HIDDEN, .d = {2, 50, 33, 3}, .flags = SIGNED},
+    {HIDDEN, .d = {2, 50, 33, 3}, .flags = ONE},
+    {HIDDEN, .d = {3, 7, 17, 3}, .flags = ONE | SIGNED},
+    {HALF_LIFE, .d = {1, 1, 1}},
+    {HALF_LIFE, .d = {3, 7, 17}},
+    {HALF_LIFE, .d = {3, 7, 17}, .flags = ONE},
+    {HALF_LIFE, .d = {1, 49, 320}},
+    {SPREAD, .d = {1, 1, 1, 1, 0, 1}},
+    {SPREAD, .d = {1, 2, 3, 1, 0, 2}},
+    {SPREAD, .d = {3, 7, 17, 3, 0, 7}},
+    {SPREAD, .d = {2, 7, 17, 3, 2, 3}},
+    {SPREAD, .d = {2, 50, 33, 3, 47, 3}},
+    {SPREAD, .d = {1, 49, 64, 4, 40, 9}},
+    {WEIGH, .d = {1, 1, 1, 0, 1}},
+    {WEIGH, .d = {2, 2, 5, 0, 2}},
+    {WEIGH, .d = {3, 7, 34, 0, 7}},
+    {WEIGH, .d = {3, 7, 33, 2, 3}},
+    {WEIGH, .d = {1, 50, 40, 45, 5}},
     {FOLLOW, .d = {1, 1, 1, 1}},
     {FOLLOW, .d = {6, 3, 7, 2}},
     {FOLLOW, .d = {6, 3, 7, 2}, .flags = RESIDUAL},
@@ -493,6 +583,14 @@ static const op_case table[] = {
     {FOLLOW, .d = {2, 2, 300, 1}},
     {FOLLOW, .d = {2, 1, 300, 2}, .flags = RESIDUAL},
     {FOLLOW, .d = {4, 8, 196, 4}},
+    {FOLLOW, .d = {6, 3, 7, 2}, .flags = SHARES},
+    {FOLLOW, .d = {2, 1, 300, 2}, .flags = SHARES},
+    {ROLL, .d = {1, 1}},
+    {ROLL, .d = {1, 1}, .flags = GIVEN},
+    {ROLL, .d = {3, 7}},
+    {ROLL, .d = {3, 7}, .flags = GIVEN},
+    {ROLL, .d = {2, 50}, .flags = GIVEN},
+    {ROLL, .d = {1, 196}, .flags = GIVEN},
     {MEAN_HEADS, .d = {1, 1, 1}},
     {MEAN_HEADS, .d = {3, 3, 7}},
     {MEAN_HEADS, .d = {2, 2, 50}},
@@ -529,7 +627,8 @@ int op_cases(void)
 const char *op_case_name(int i)
 {
     static const char *const acts[] = {"", " relu", " gelu", " gelu_tanh"};
-    static const char *const flags[] = {" residual", " onto", " gamma", " fp32", " nobias", " dt", " kept", " scaled"};
+    static const char *const flags[] = {" residual", " onto",   " gamma",  " fp32", " nobias", " dt",
+                                        " kept",     " scaled", " signed", " one",  " shares"};
     static char names[TABLE + CONVS + PRODUCTS][96];
     op_case c = case_at(i);
     size_t at = (size_t)snprintf(names[i], sizeof names[i], "%s", ops[c.op].name);

@@ -1,6 +1,8 @@
 #include "tests/op_reference.h"
 
 #include <math.h>
+#include <stdlib.h>
+#include <string.h>
 
 double ref_act(double x, mv_act act)
 {
@@ -146,28 +148,152 @@ static double hidden_value(const float *C, const float *B, const float *A, doubl
     return m;
 }
 
-void ref_hidden(double *out, const float *dt, const float *proj, const float *A, int n, int tokens, int e, int rank)
+void ref_hidden(double *out, const float *dt, const float *proj, const float *A, int n, int tokens, int e, int rank,
+                int channel, bool with_sign)
 {
-    const size_t width = (size_t)rank + 2 * MV_STATES, T = (size_t)tokens, E = (size_t)e;
+    const size_t width = (size_t)rank + 2 * MV_STATES, T = (size_t)tokens, E = (size_t)e,
+                 from = channel < 0 ? 0 : (size_t)channel, to = channel < 0 ? E : from + 1;
     for (size_t w = 0; w < (size_t)n; w++, dt += T * E, proj += T * width, out += T * T)
         for (size_t j = 0; j < T; j++)
-            for (size_t k = 0; k < E; k++) {
+            for (size_t k = from; k < to; k++) {
                 double time = 0;
                 for (size_t i = 0; i < T; i++) {
-                    if (k == 0)
+                    if (k == from)
                         out[i * T + j] = 0;
                     time += i > j ? (double)dt[i * E + k] : 0;
+                    double m = hidden_value(proj + i * width + rank + MV_STATES, proj + j * width + rank,
+                                            A + k * MV_STATES, time, (double)dt[j * E + k]);
                     if (i >= j)
-                        out[i * T + j] +=
-                            fabs(hidden_value(proj + i * width + rank + MV_STATES, proj + j * width + rank,
-                                              A + k * MV_STATES, time, (double)dt[j * E + k])) /
-                            e;
+                        out[i * T + j] += (with_sign ? m : fabs(m)) / (double)(to - from);
                 }
             }
 }
 
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+void ref_half_life(double *out, const float *dt, const float *A, size_t tokens, int e, int channel)
+{
+    int from = channel < 0 ? 0 : channel, to = channel < 0 ? e : from + 1, n = (to - from) * MV_STATES;
+    double *all = malloc((size_t)n * sizeof *all);
+    for (size_t t = 0; t < tokens; t++, dt += e) {
+        for (int k = 0; k < n; k++)
+            all[k] = log(2) / ((double)dt[from + k / MV_STATES] * fabs((double)A[from * MV_STATES + k]));
+        qsort(all, (size_t)n, sizeof *all, by_value);
+        out[t] = (all[n / 2 - 1] + all[n / 2]) / 2;
+    }
+    free(all);
+}
+
+/* silu(a) / a of the convolution of one channel of xz */
+static double ref_gate(const float *xz, const float *w, int t, int tokens, size_t stride)
+{
+    double a = 0;
+    for (int o = -1; o <= 1; o++)
+        if (t + o >= 0 && t + o < tokens)
+            a += (double)w[o + 1] * (double)xz[(size_t)(t + o) * stride];
+    return 1 / (1 + exp(-a));
+}
+
+/* P[i,k] of one channel */
+static double ref_scanned(const float *xz, const float *proj, const float *dt, const float *A, double D,
+                          const float *wx, int tokens, int e, int rank, int i, int k)
+{
+    const int width = rank + 2 * MV_STATES;
+    double sum = 0, time = 0;
+    for (int j = i; j >= 0 && j >= k - 1; j--) {
+        double m = hidden_value(proj + i * width + rank + MV_STATES, proj + j * width + rank, A, time,
+                                (double)dt[(size_t)j * (size_t)e]);
+        m += i == j ? D : 0;
+        if (j <= k + 1)
+            sum += m * ref_gate(xz, wx, j, tokens, 2 * (size_t)e) * (double)wx[k - j + 1];
+        time += (double)dt[(size_t)j * (size_t)e];
+    }
+    return sum;
+}
+
+void ref_spread(double *rows, const float *xz, const float *proj, const float *dt, const float *A, const float *D,
+                const float *wx, const float *wz, int n, int tokens, int e, int rank, int first, int queries, int room)
+{
+    const size_t E = (size_t)e, T = (size_t)tokens;
+    for (size_t w = 0; w < (size_t)n;
+         w++, rows += (size_t)room * 2 * E, xz += T * 2 * E, dt += T * E, proj += T * ((size_t)rank + 2 * MV_STATES)) {
+        memset(rows, 0, (size_t)room * 2 * E * sizeof *rows);
+        double *row = rows;
+        for (int i = first; i < first + queries; i++) {
+            for (int k = 0; k < tokens && k <= i + 1; k++, row += 2 * E)
+                for (size_t c = 0; c < E; c++)
+                    row[c] = ref_scanned(xz + c, proj, dt + c, A + c * MV_STATES, (double)D[c], wx + c * MV_TAPS,
+                                         tokens, e, rank, i, k) *
+                             (double)xz[(size_t)k * 2 * E + c];
+            for (int k = i - 1; k <= i + 1; k++, row += 2 * E)
+                for (size_t c = 0; c < E && k >= 0 && k < tokens; c++)
+                    row[E + c] = ref_gate(xz + E + c, wz + c * MV_TAPS, i, tokens, 2 * E) *
+                                 (double)wz[c * MV_TAPS + (size_t)(k - i + 1)] * (double)xz[(size_t)k * 2 * E + E + c];
+        }
+    }
+}
+
+/* The norm of a + b */
+static double ref_norm(const float *a, const float *b, int n)
+{
+    double sum = 0;
+    for (int k = 0; k < n; k++) {
+        double x = (double)a[k] + (b ? (double)b[k] : 0);
+        sum += x * x;
+    }
+    return sqrt(sum);
+}
+
+void ref_weigh(double *out, double *parts, const float *vectors, int n, int tokens, int channels, int first,
+               int queries, int room)
+{
+    const size_t T = (size_t)tokens, C = (size_t)channels;
+    for (size_t w = 0; w < (size_t)n; w++, vectors += (size_t)room * C) {
+        const float *v = vectors;
+        for (int i = first; i < first + queries; i++) {
+            int scanned = i + 2 < tokens ? i + 2 : tokens;
+            const float *z = v + (size_t)scanned * C;
+            double *row = out + (w * T + (size_t)i) * T, *part = parts + (w * T + (size_t)i) * 2;
+            part[0] = part[1] = 0;
+            for (int k = 0; k < tokens; k++) {
+                bool near = k >= i - 1 && k <= i + 1;
+                const float *a = v + (size_t)k * C, *b = near ? z + (size_t)(k - i + 1) * C : NULL;
+                row[k] = k < scanned ? ref_norm(a, b, channels) : 0;
+                part[0] += k < scanned ? ref_norm(a, NULL, channels) : 0;
+                part[1] += near ? ref_norm(b, NULL, channels) : 0;
+            }
+            v = z + MV_TAPS * C;
+        }
+    }
+}
+
+void ref_roll(double *out, const float *rows, const float *before, int n, int tokens)
+{
+    for (int i = 0; i < n * tokens; i++, rows += tokens) {
+        double sum = 0;
+        for (int j = 0; j < tokens; j++)
+            sum += (double)rows[j];
+        for (int k = 0; k < tokens; k++, out++) {
+            *out = 0;
+            for (int j = 0; j < tokens; j++) {
+                double a = (sum == 0 ? i % tokens == j : (double)rows[j] / sum) / 2 + (i % tokens == j ? 0.5 : 0);
+                *out +=
+                    a *
+                    (before
+                         ? (double)
+                               before[((size_t)(i / tokens) * (size_t)tokens + (size_t)j) * (size_t)tokens + (size_t)k]
+                         : j == k);
+            }
+        }
+    }
+}
+
 void ref_follow(double *to, const float *rows, const float *from, int n, int heads, int tokens, int windows,
-                bool residual)
+                mv_rows_form form)
 {
     for (int k = 0; k < n * heads; k++, to += tokens) {
         const float *q = from + (size_t)(k / heads % windows) * (size_t)tokens;
@@ -178,7 +304,9 @@ void ref_follow(double *to, const float *rows, const float *from, int n, int hea
             for (int j = 0; j < tokens; j++)
                 sum += (double)rows[j];
             for (int j = 0; j < tokens; j++)
-                to[j] += (double)q[i] * (residual ? ((double)rows[j] + (i == j)) / (sum + 1) : (double)rows[j]);
+                to[j] += (double)q[i] * (form == MV_ROWS_RESIDUAL ? ((double)rows[j] + (i == j)) / (sum + 1)
+                                         : form == MV_ROWS_SHARES ? (double)rows[j] / sum
+                                                                  : (double)rows[j]);
         }
     }
 }

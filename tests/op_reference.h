@@ -27,11 +27,21 @@ void ref_readout(double *y, const float *x, const float *proj, const double *h, 
 /* |h_t| (N T) from h (N T E S) */
 void ref_state_norm(double *out, const float *h, size_t tokens, int e);
 /* The mean over channels of |M_e| (N T T), by its definition and not by the recurrence */
-void ref_hidden(double *out, const float *dt, const float *proj, const float *A, int n, int tokens, int e, int rank);
+/* channel -1: the mean over channels */
+void ref_hidden(double *out, const float *dt, const float *proj, const float *A, int n, int tokens, int e, int rank,
+                int channel, bool with_sign);
+void ref_half_life(double *out, const float *dt, const float *A, size_t tokens, int e, int channel);
+/* Rows of the queries [first, first + queries), packed as backend.h says, with `room` rows for each window. */
+void ref_spread(double *rows, const float *xz, const float *proj, const float *dt, const float *A, const float *D,
+                const float *wx, const float *wz, int n, int tokens, int e, int rank, int first, int queries, int room);
+/* Writes rows [first, first + queries) of out and parts only. */
+void ref_weigh(double *out, double *parts, const float *vectors, int n, int tokens, int channels, int first,
+               int queries, int room);
+void ref_roll(double *out, const float *rows, const float *before, int n, int tokens);
 /* Of rows (N heads T T): to (N heads T) from (windows T), also through (A + I) / 2; the mean (N T T); figures
  * (N heads T 3) for windows of side x side tokens over h x w cells */
 void ref_follow(double *to, const float *rows, const float *from, int n, int heads, int tokens, int windows,
-                bool residual);
+                mv_rows_form form);
 void ref_mean_heads(double *out, const float *rows, int n, int heads, int tokens);
 void ref_measure(double *out, const float *rows, int n, int heads, int side, int h, int w);
 /* softmax(q k^T / sqrt(d)), (N heads T T); and rows v, (N T C) */

@@ -261,27 +261,29 @@ static void scan_is_step_and_readout(void **s)
     each(MV_BF16, shape, 4, scan_in_parts);
 }
 
-/* With one channel, and B, C and x positive, |M| is M: y - D x = M x. */
+/* With one channel: y - D x = M x. */
 static void hidden_and_scan(stage *s, const int *d)
 {
     int n = d[0], t = d[1], rank = d[2];
     stage_value *x = stage_in(s, "x", MV_F32, 1, 0.9f, DIMS(n, t, 1)),
-                *proj = stage_in(s, "proj", MV_F32, 1, 0.9f, DIMS(n, t, rank + 2 * MV_STATES)),
+                *proj = stage_in(s, "proj", MV_F32, 0.5f, 0.9f, DIMS(n, t, rank + 2 * MV_STATES)),
                 *dt = stage_in(s, "dt", MV_F32, 0.3f, 0.29f, DIMS(n, t, 1)),
                 *yz = stage_out(s, "yz", MV_F32, DIMS(n, t, 2)), *m = stage_out(s, "hidden", MV_F32, DIMS(n, t, t));
     stage_keep(s, yz, 1, 2);
     stage_ssm w = stage_ssm_of(s, 1, rank);
     s->b->scan(s->b, yz->t, x->t, proj->t, dt->t, &w.w, (mv_tensor){0}, &s->e);
-    s->b->hidden(s->b, m->t, dt->t, proj->t, &w.w, &s->e);
+    s->b->hidden(s->b, m->t, dt->t, proj->t, &w.w, 0, true, &s->e);
     const float *y = stage_read(s, yz), *M = stage_read(s, m);
     for (int i = 0; i < n * t; i++, M += t) {
-        double sum = (double)w.D.host[0] * (double)x->host[i];
+        double sum = (double)w.D.host[0] * (double)x->host[i], size = fabs(sum);
         for (int j = 0; j < t; j++) {
-            sum += (double)M[j] * (double)x->host[i / t * t + j];
+            double term = (double)M[j] * (double)x->host[i / t * t + j];
+            sum += term;
+            size += fabs(term);
             if (j > i % t && M[j] != 0)
                 fail_msg("hidden: [%d, %d] is %.9g, expected 0", i % t, j, (double)M[j]);
         }
-        if (!(fabs(sum - (double)y[2 * i]) <= 3e-6 * fabs(sum)))
+        if (!(fabs(sum - (double)y[2 * i]) <= 3e-6 * size))
             fail_msg("y[%d] of %d is %.9g, M x + D x %.9g", i, n * t, (double)y[2 * i], sum);
     }
 }
@@ -291,6 +293,47 @@ static void hidden_attention_rebuilds_the_scan(void **s)
     (void)s;
     static const int shape[][4] = {{1, 1, 1}, {3, 7, 2}, {2, 50, 3}, {1, 196, 5}, {1, 1024, 1}};
     each(MV_F32, shape, 5, hidden_and_scan);
+}
+
+/* The vectors of a query, summed over all tokens, are the [y | z] of it: what every token contributes is the output. */
+static void spread_and_scan(stage *s, const int *d)
+{
+    int n = d[0], t = d[1], e = d[2], rank = d[3], first = t / 3, queries = t - first,
+        room = (int)mv_spread_rows(t, first, queries);
+    stage_value *xz = stage_in(s, "xz", MV_F32, 0, 2, DIMS(n, t, 2 * e)),
+                *proj = stage_in(s, "proj", MV_F32, 0, 1.7f, DIMS(n, t, rank + 2 * MV_STATES)),
+                *dt = stage_in(s, "dt", MV_F32, 0.3f, 0.29f, DIMS(n, t, e)),
+                *x = stage_out(s, "x", MV_F32, DIMS(n, t, e)), *yz = stage_out(s, "yz", MV_F32, DIMS(n, t, 2 * e)),
+                *rows = stage_out(s, "rows", MV_F32, DIMS(n, room, 2 * e));
+    stage_ssm w = stage_ssm_of(s, e, rank);
+    stage_vector wx = stage_vector_of(s, "wx", (size_t)e * MV_TAPS, 0, 1),
+                 wz = stage_vector_of(s, "wz", (size_t)e * MV_TAPS, 0, 1);
+    s->b->conv1d_silu(s->b, x->t, yz->t, xz->t, wx.v, wz.v, &s->e);
+    s->b->scan(s->b, yz->t, x->t, proj->t, dt->t, &w.w, (mv_tensor){0}, &s->e);
+    s->b->spread(s->b, rows->t, xz->t, proj->t, dt->t, &w.w, wx.v, wz.v, first, queries, &s->e);
+    const float *out = stage_read(s, yz), *row = stage_read(s, rows);
+    for (int i = 0; i < n * queries; i++) {
+        int query = first + i % queries, terms = 3 + (query + 2 < t ? query + 2 : t);
+        const float *due = out + (i / queries * t + query) * 2 * e;
+        for (int c = 0; c < 2 * e; c++) {
+            double sum = 0, size = 0;
+            for (int k = 0; k < terms; k++) {
+                sum += (double)row[k * 2 * e + c];
+                size += fabs((double)row[k * 2 * e + c]);
+            }
+            if (!(fabs(sum - (double)due[c]) <= 2e-5 * size))
+                fail_msg("query %d, channel %d: contributions add up to %.9g, expected %.9g", query, c, sum,
+                         (double)due[c]);
+        }
+        row += terms * 2 * e;
+    }
+}
+
+static void contributions_add_up_to_the_output(void **s)
+{
+    (void)s;
+    static const int shape[][4] = {{1, 1, 1, 1}, {3, 2, 17, 3}, {2, 50, 33, 3}, {1, 130, 24, 3}};
+    each(MV_F32, shape, 4, spread_and_scan);
 }
 
 static void attention_in_parts(stage *s, const int *d)
@@ -449,6 +492,7 @@ int main(void)
         cmocka_unit_test(scan_is_step_and_readout),
         cmocka_unit_test(attention_is_rows_and_attend),
         cmocka_unit_test(hidden_attention_rebuilds_the_scan),
+        cmocka_unit_test(contributions_add_up_to_the_output),
         cmocka_unit_test(merge_undoes_split),
         cmocka_unit_test(views_are_read_and_written),
         cmocka_unit_test(wrong_arguments_are_refused),

@@ -170,7 +170,7 @@ static void follow(mv_backend *b, float *to, float *rows, float *from, const mv_
     mv_error e = {0};
     int n = g->windows, t = g->tokens;
     b->follow(b, mv_tensor_of(to, MV_F32, 3, n, 1, t), mv_tensor_of(rows, MV_F32, 4, n, 1, t, t),
-              mv_tensor_of(from, MV_F32, 2, n, t), residual, &e);
+              mv_tensor_of(from, MV_F32, 2, n, t), residual ? MV_ROWS_RESIDUAL : MV_ROWS_GIVEN, &e);
     expect_ok(&e);
 }
 

@@ -392,7 +392,8 @@ static void hidden_of(const mv_kernels *k, mv_dtype type)
               *dt = random_of("dt", n, MV_F32, i % 3 == 1 ? 15 : 0.2f, i % 3 == 1 ? 15 : 0.19f);
         float *A = random_of("A", (size_t)e * MV_STATES, MV_F32, -4, 3.9f), *out = answer(square, MV_F32);
         double *want = room(square);
-        ref_hidden(want, dt, proj, A, 1, tokens, e, rank);
+        bool with_sign = i % 2;
+        ref_hidden(want, dt, proj, A, 1, tokens, e, rank, -1, with_sign);
         if (nan < tokens)
             dt[nan * e] = NAN;
         for (int first = 0; first < every_so; first++) {
@@ -401,6 +402,8 @@ static void hidden_of(const mv_kernels *k, mv_dtype type)
                                .rank = rank,
                                .first = first,
                                .every = every_so,
+                               .to = e,
+                               .with_sign = with_sign,
                                .type = type,
                                .proj = typed(proj, (size_t)tokens * width, type),
                                .dt = dt,

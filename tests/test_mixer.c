@@ -95,7 +95,7 @@ static void compare_maps(const stage *s, mv_mixer_kind kind, const char *name)
             assert_int_equal(got->map.h, want.dim[1]);
             assert_int_equal(got->map.w, want.dim[2]);
             compare(got->map.title, got->map.v, want, p);
-            assert_true(got->padding > 0 && got->padding < 1 && got->map.on_padding == got->padding);
+            assert_true(got->padding >= 0 && got->padding < 1 && got->map.on_padding == got->padding);
             assert_string_equal(got->map.what, mv_mixer_key(kind));
         }
         free(want.data);
@@ -108,7 +108,7 @@ static void maps_of_the_state_equal_the_oracle(void **state)
     for (int capacity = 1; capacity <= PICTURES; capacity++) {
         stage s = run_on(NULL, (mv_mixer_options){.wants = MV_MIXER_STATES, .channel = MV_CHANNEL_MEAN}, capacity);
         assert_int_equal(mv_mixer_maps_count(s.maps), 4);
-        for (mv_mixer_kind kind = 0; kind < MV_MIXER_HALF_LIFE; kind++)
+        for (mv_mixer_kind kind = 0; MV_MIXER_BIT(kind) & MV_MIXER_STATES; kind++)
             compare_maps(&s, kind, mv_mixer_key(kind));
         end(&s);
     }
@@ -118,7 +118,7 @@ static void one_channel_equals_the_oracle(void **state)
 {
     (void)state;
     stage s = run_on(NULL, (mv_mixer_options){.wants = MV_MIXER_STATES, .channel = 5}, PICTURES);
-    for (mv_mixer_kind kind = 0; kind < MV_MIXER_HALF_LIFE; kind++) {
+    for (mv_mixer_kind kind = 0; MV_MIXER_BIT(kind) & MV_MIXER_STATES; kind++) {
         char name[32];
         bool all = kind == MV_MIXER_B || kind == MV_MIXER_C; /* they have no channels */
         snprintf(name, sizeof name, "%s%s", mv_mixer_key(kind), all ? "" : ".5");
@@ -126,6 +126,111 @@ static void one_channel_equals_the_oracle(void **state)
     }
     assert_string_equal(mv_mixer_maps_lookup(s.maps, 0, 1, MV_MIXER_H)->map.title,
                         "Level 2, block 1, state norm, channel 5");
+    end(&s);
+}
+
+/* ---- token by token */
+
+enum { BOTH = MV_MIXER_MATRICES };
+
+static void compare_matrices(const stage *s, mv_mixer_kind kind, const char *name)
+{
+    for (int i = 0; i < mv_mixer_maps_count(s->maps); i++) {
+        mv_mixer_block b = mv_mixer_maps_block_at(s->maps, i);
+        mv_tensor want = load("levels.%d.blocks.%d.%s", b.level, b.block, name);
+        assert_int_equal(want.dim[0], PICTURES * b.grid.windows);
+        for (int p = 0; p < PICTURES; p++) {
+            const float *got = mv_mixer_maps_matrix(s->maps, p, i, kind);
+            assert_non_null(got);
+            compare(name, got, want, p);
+        }
+        free(want.data);
+    }
+}
+
+static void compare_shares(const stage *s)
+{
+    for (int i = 0; i < mv_mixer_maps_count(s->maps); i++) {
+        mv_mixer_block b = mv_mixer_maps_block_at(s->maps, i);
+        mv_tensor want = load("levels.%d.blocks.%d.scan_share", b.level, b.block);
+        for (int p = 0; p < PICTURES; p++) {
+            double got = mv_mixer_maps_scan_share(s->maps, p, i), due = (double)((float *)want.data)[p];
+            if (!(fabs(got - due) <= 1e-5))
+                fail_msg("scan share of level %d, block %d is %.6g, expected %.6g", b.level, b.block, got, due);
+        }
+        free(want.data);
+    }
+}
+
+static const struct {
+    mv_query_kind kind;
+    const char *name;
+} queries[] = {{MV_QUERY_POOLED, "pooled"}, {MV_QUERY_RECEIVED, "received"}, {MV_QUERY_CELL, "cell"}};
+
+static void matrices_and_queries_equal_the_oracle(void **state)
+{
+    (void)state;
+    for (int q = 0; q < 3; q++) {
+        mv_mixer_options o = {.wants = BOTH,
+                              .matrices = q == 1 ? 0 : BOTH,
+                              .channel = MV_CHANNEL_MEAN,
+                              .query = queries[q].kind,
+                              .cell = {[2] = {2, 1}, [3] = {2, 1}}};
+        stage s = run_on(NULL, o, 1 + q % 2);
+        for (mv_mixer_kind kind = MV_MIXER_HIDDEN; kind <= MV_MIXER_CONTRIBUTIONS; kind++) {
+            char name[48];
+            snprintf(name, sizeof name, "%s.%s", mv_mixer_key(kind), queries[q].name);
+            compare_maps(&s, kind, name);
+            if (o.matrices)
+                compare_matrices(&s, kind, mv_mixer_key(kind));
+            else
+                assert_null(mv_mixer_maps_matrix(s.maps, 0, 0, kind));
+        }
+        compare_shares(&s);
+        end(&s);
+    }
+}
+
+static void other_queries_follow_from_the_matrix(void **state)
+{
+    (void)state;
+    mv_error e = {0};
+    mv_mixer_map got;
+    stage s = run_on(NULL, (mv_mixer_options){.matrices = BOTH, .channel = MV_CHANNEL_MEAN}, PICTURES);
+    for (int i = 0; i < mv_mixer_maps_count(s.maps); i++)
+        for (mv_mixer_kind kind = MV_MIXER_HIDDEN; kind <= MV_MIXER_CONTRIBUTIONS; kind++)
+            for (int q = 0; q < 3; q++) {
+                mv_mixer_block b = mv_mixer_maps_block_at(s.maps, i);
+                mv_tensor want =
+                    load("levels.%d.blocks.%d.%s.%s", b.level, b.block, mv_mixer_key(kind), queries[q].name);
+                assert_null(mv_mixer_maps_lookup(s.maps, 1, i, kind)); /* only the matrix is wanted */
+                mv_mixer_maps_query(&got, s.maps, 1, i, kind, (mv_query){queries[q].kind, 2, 1}, &e);
+                expect_ok(&e);
+                compare(got.map.title, got.map.v, want, 1);
+                assert_string_equal(got.map.query, queries[q].name);
+                mv_map_free(&got.map);
+                free(want.data);
+            }
+    assert_int_equal(mv_mixer_maps_query(&got, s.maps, 0, 0, MV_MIXER_HIDDEN, (mv_query){MV_QUERY_CELL, 0, 99}, &e),
+                     MV_EINPUT);
+    assert_int_equal(mv_mixer_maps_query(&got, s.maps, 0, 0, MV_MIXER_DT, (mv_query){0}, NULL), MV_EMISUSE);
+    assert_int_equal(mv_mixer_maps_query(&got, s.maps, 7, 0, MV_MIXER_HIDDEN, (mv_query){0}, NULL), MV_EMISUSE);
+    end(&s);
+}
+
+static void signs_and_one_channel_equal_the_oracle(void **state)
+{
+    (void)state;
+    mv_mixer_options o = {
+        .wants = MV_MIXER_BIT(MV_MIXER_HIDDEN), .matrices = BOTH, .channel = MV_CHANNEL_MEAN, .with_sign = true};
+    stage s = run_on(NULL, o, PICTURES);
+    compare_matrices(&s, MV_MIXER_HIDDEN, "signed");
+    assert_string_equal(mv_mixer_maps_lookup(s.maps, 0, 0, MV_MIXER_HIDDEN)->map.unit, "mean M");
+    assert_true(mv_mixer_maps_lookup(s.maps, 0, 0, MV_MIXER_HIDDEN)->map.diverging);
+    end(&s);
+    o.channel = 5;
+    s = run_on(NULL, o, PICTURES);
+    compare_matrices(&s, MV_MIXER_HIDDEN, "channel.5");
     end(&s);
 }
 
@@ -200,6 +305,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(maps_of_the_state_equal_the_oracle),
         cmocka_unit_test(one_channel_equals_the_oracle),
+        cmocka_unit_test(matrices_and_queries_equal_the_oracle),
+        cmocka_unit_test(other_queries_follow_from_the_matrix),
+        cmocka_unit_test(signs_and_one_channel_equal_the_oracle),
         cmocka_unit_test(only_what_is_chosen_is_wanted),
         cmocka_unit_test(bad_choices_are_refused),
     };

@@ -45,9 +45,9 @@ static bool sees(mv_probe *p, mv_run *r, const mv_site_info *site, mv_view value
               qkv = mv_scratch_new(r, MV_F32, 3, n, t, 25);
     cut.dim[2] = t - 1;
     switch (c->call) {
-    case FITS: mv_follow(r, rows, even, false); break;
-    case FOLLOW: mv_follow(r, rows, narrow, false); break;
-    case FOLLOW_SHAPE: mv_follow(r, cut, even, true); break;
+    case FITS: mv_follow(r, rows, even, MV_ROWS_GIVEN); break;
+    case FOLLOW: mv_follow(r, rows, narrow, MV_ROWS_GIVEN); break;
+    case FOLLOW_SHAPE: mv_follow(r, cut, even, MV_ROWS_RESIDUAL); break;
     case MEAN_HEADS: mv_mean_heads(r, mean, rows); break;
     case MEASURE: mv_measure(r, rows, 300, 300); break;
     case ATTENTION: mv_attention_rows(r, tokens, qkv, 1, (mv_tensor){0}); break;

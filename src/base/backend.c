@@ -22,11 +22,15 @@ static mv_status check_operations(const mv_backend *b, mv_error *e)
     REQUIRE(attend);
     REQUIRE(state_norm);
     REQUIRE(hidden);
+    REQUIRE(half_life);
+    REQUIRE(spread);
+    REQUIRE(weigh);
     REQUIRE(split);
     REQUIRE(merge);
     REQUIRE(affine);
     REQUIRE(mean_pool);
     REQUIRE(follow);
+    REQUIRE(roll);
     REQUIRE(mean_heads);
     REQUIRE(measure);
     return MV_OK;

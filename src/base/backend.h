@@ -65,6 +65,20 @@ typedef struct {
     mv_vector D;         /* E */
 } mv_ssm;
 
+/* How a reduction reads rows A. */
+typedef enum {
+    MV_ROWS_GIVEN,
+    MV_ROWS_RESIDUAL, /* (A + I) / 2 with rows scaled to sum 1 (Abnar & Zuidema 2020, arXiv 2005.00928) */
+    MV_ROWS_SHARES    /* rows scaled to sum 1; a row that sums to 0 stays 0 */
+} mv_rows_form;
+
+/* The number of rows that `spread` writes for the queries [first, first + queries) of a window of T tokens. */
+static inline size_t mv_spread_rows(int tokens, int first, int queries)
+{
+    size_t n = (size_t)queries, i = (size_t)first;
+    return n * 5 + n * i + n * (n - (n > 0)) / 2 - (queries > 0 && first + queries == tokens);
+}
+
 struct mv_backend {
     const char *name;    /* "cpu", "cuda:0", "null" */
     char about[160];     /* one line for `devices` and recipes: processor, instruction set, library */
@@ -137,9 +151,34 @@ struct mv_backend {
     /* out (N T, fp32) = the Euclidean norm of all E*S states h (N T E S, fp32) of a token */
     mv_status (*state_norm)(mv_backend *, mv_tensor out, mv_tensor h, mv_error *);
     /* Hidden attention (Ali, Zimerman & Wolf 2024, arXiv 2403.01590): out (N T T, fp32) = the mean over channels of
-     * |M_e|, M_e[i,j] = sum_n C_i[n] exp(A_en (S_i - S_j)) dt_j[e] B_j[n] for j <= i, S = cumsum dt; exactly 0 for j >
-     * i. dt as from `step`; for the same proj, `scan` computes y = (M + diag D) x. */
-    mv_status (*hidden)(mv_backend *, mv_tensor out, mv_tensor dt, mv_tensor proj, const mv_ssm *w, mv_error *);
+     * |M_e|, or of M_e `with_sign`; or that of one channel, if `channel` is not -1. M_e[i,j] = sum_n C_i[n] exp(A_en
+     * (S_i - S_j)) dt_j[e] B_j[n] for j <= i, S = cumsum dt; exactly 0 for j > i. dt as from `step`; for the same proj,
+     * `scan` computes y = (M + diag D) x. */
+    mv_status (*hidden)(mv_backend *, mv_tensor out, mv_tensor dt, mv_tensor proj, const mv_ssm *w, int channel,
+                        bool with_sign, mv_error *);
+    /* out (N T, fp32) = ln 2 / (dt |A|), the tokens until half of a state is forgotten: the median over channels and
+     * states, which is the mean of the two in the middle; of the states of one channel, if `channel` is not -1 */
+    mv_status (*half_life)(mv_backend *, mv_tensor out, mv_tensor dt, const mv_ssm *w, int channel, mv_error *);
+
+    /* ---- contributions to a mixer's output, token by token (after LaTIM, arXiv 2502.15612): with dt, B, C and the
+     * gates sigma = silu(a) / a of both branches held fixed, out_i = sum_k T[i,k] exactly.
+     *
+     *     T[i,k] = W_o [P_e[i,k] x0_k | Z_e[i,k] z0_k]        xz = [x0 | z0]        xc, zc = conv3 of x0, z0
+     *     P_e[i,k] = sum over |k-j| <= 1 of (M_e[i,j] + D_e [i=j]) sigma(xc_j) wx_e[k-j+1]
+     *     Z_e[i,k] = sigma(zc_i) wz_e[k-i+1] for |k-i| <= 1, else 0
+     *
+     * The vectors before W_o are made for the queries [first, first + queries) at a time. They are packed: query i has
+     * min(i + 2, T) rows [P x0 | 0], of the tokens k = 0, 1, ..., because later tokens contribute nothing; then three
+     * rows [0 | Z z0] of the tokens i - 1, i, i + 1, zeros where there is no such token. */
+
+    /* rows (N Q 2E): the rows of these queries, then zeros */
+    mv_status (*spread)(mv_backend *, mv_tensor rows, mv_tensor xz, mv_tensor proj, mv_tensor dt, const mv_ssm *w,
+                        mv_vector wx, mv_vector wz, int first, int queries, mv_error *);
+    /* vectors (N Q C, fp32) are these rows after W_o. Rows [first, first + queries) of out (N T T, fp32) = |T[i,k]|, 0
+     * for k > i + 1; of parts (N T 2, fp32) = the sums over k of the norms of the scan's part and of the z branch's. */
+    mv_status (*weigh)(mv_backend *, mv_tensor out, mv_tensor parts, mv_tensor vectors, int first, int queries,
+                       mv_error *);
+
     /* x (B H W C) -> out (N s*s C), zero-padded right and below; and back to out (B H W C) without the padding */
     mv_status (*split)(mv_backend *, mv_tensor out, mv_tensor x, int window, mv_error *);
     mv_status (*merge)(mv_backend *, mv_tensor out, mv_tensor x, int window, mv_error *);
@@ -151,10 +190,12 @@ struct mv_backend {
     /* ---- reductions of attention rows A (N h T T), so that maps and not tensors are copied to the host. All values
      * are fp32 and dense. */
 
-    /* to (N h T): to_j = sum_i from_i A_ij. With `residual`, A is replaced by (A + I) / 2 with rows scaled to sum 1
-     * (Abnar & Zuidema 2020, arXiv 2005.00928). from (W T) has a row for each of the W windows of a picture, or of
-     * all N windows. */
-    mv_status (*follow)(mv_backend *, mv_tensor to, mv_tensor rows, mv_tensor from, bool residual, mv_error *);
+    /* to (N h T): to_j = sum_i from_i A_ij, with A read as `form` says. from (W T) has a row for each of the W windows
+     * of a picture, or of all N windows. */
+    mv_status (*follow)(mv_backend *, mv_tensor to, mv_tensor rows, mv_tensor from, mv_rows_form form, mv_error *);
+    /* One step of a rollout (Abnar & Zuidema 2020): out (N T T) = (A / its row sums + I) / 2 times before (N T T), or
+     * alone if before has nd 0. A row that sums to 0 is read as the row of I. */
+    mv_status (*roll)(mv_backend *, mv_tensor out, mv_tensor rows, mv_tensor before, mv_error *);
     /* out (N T T) = the mean over heads */
     mv_status (*mean_heads)(mv_backend *, mv_tensor out, mv_tensor rows, mv_error *);
     /* out (N h T 3), for each row i: -sum_j A ln A; sum_j A |p_i - p_j| in tokens; the share on padding. Windows have
@@ -190,7 +231,7 @@ mv_status mv_backend_check(const mv_backend *b, mv_error *e);
 
 /* What a device's shared object exports under the name "mv_plugin_cuda". A plug-in whose abi or backend_size differs
  * from the program's is refused. */
-enum { MV_PLUGIN_ABI = 3 };
+enum { MV_PLUGIN_ABI = 4 };
 
 typedef struct {
     int abi;

@@ -1,6 +1,6 @@
 /* Inside the CPU device: what its files share. cpu.c makes the device, its memory and weights; cpu_products.c computes
- * convolutions and products; cpu_tokens.c the mixer, attention, windows and the head; cpu_reduce.c reduces attention
- * rows; cpu_work.c distributes the work.
+ * convolutions and products; cpu_tokens.c the mixer, attention, windows and the head; cpu_mixer.c tells more of
+ * the mixer; cpu_reduce.c reduces attention rows; cpu_work.c distributes the work.
  *
  * Every operation is cut into pieces for the workers: a convolution into pictures or bands of rows, a product into
  * blocks of rows that stay in cache for the epilogue, the mixer into windows or groups of channels, attention into rows
@@ -39,7 +39,8 @@ static inline mv_cpu *mv_cpu_of(mv_backend *b)
 /* Set the operations of a file in the table of the device. */
 void mv_cpu_offer_products(mv_backend *b);   /* picture, conv2d, linear, add */
 void mv_cpu_offer_tokens(mv_backend *b);     /* layernorm and all from conv1d_silu to mean_pool */
-void mv_cpu_offer_reductions(mv_backend *b); /* follow, mean_heads, measure */
+void mv_cpu_offer_mixer(mv_backend *b);      /* half_life, spread, weigh */
+void mv_cpu_offer_reductions(mv_backend *b); /* follow, roll, mean_heads, measure */
 
 /* Runs pieces 0 to n - 1 of a job, and returns the first failure of a worker. */
 mv_status mv_cpu_run(mv_cpu *c, mv_workers_task *task, void *job, int n, mv_error *e);

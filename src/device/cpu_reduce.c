@@ -10,7 +10,7 @@
 typedef struct {
     mv_cpu *c;
     mv_tensor out, rows, from;
-    bool residual;
+    mv_rows_form form;
     int pieces, side, h, w;
 } reduce_job;
 
@@ -34,6 +34,14 @@ static void add_row(double *to, double weight, const float *row, int tokens)
         to[k] += weight * (double)row[k];
 }
 
+static double sum_of(const float *row, int tokens)
+{
+    double sum = 0;
+    for (int k = 0; k < tokens; k++)
+        sum += (double)row[k];
+    return sum;
+}
+
 static void follow_piece(void *job, int i, int worker)
 {
     const reduce_job *j = job;
@@ -48,12 +56,12 @@ static void follow_piece(void *job, int i, int worker)
         double weight = (double)from[t];
         if (weight == 0)
             continue;
-        if (j->residual) { /* from_t / 2 over the sum of the row, (sum + 1) / 2 */
-            double sum = 0;
-            for (int k = 0; k < tokens; k++)
-                sum += (double)row[k];
-            weight /= sum + 1;
+        if (j->form == MV_ROWS_RESIDUAL) { /* from_t / 2 over the sum of the row, (sum + 1) / 2 */
+            weight /= sum_of(row, tokens) + 1;
             to[t] += weight;
+        } else if (j->form == MV_ROWS_SHARES) {
+            double sum = sum_of(row, tokens);
+            weight = sum == 0 ? 0 : weight / sum;
         }
         add_row(to, weight, row, tokens);
     }
@@ -61,10 +69,30 @@ static void follow_piece(void *job, int i, int worker)
         out[k] = (float)to[k];
 }
 
-static mv_status cpu_follow(mv_backend *b, mv_tensor to, mv_tensor rows, mv_tensor from, bool residual, mv_error *e)
+static mv_status cpu_follow(mv_backend *b, mv_tensor to, mv_tensor rows, mv_tensor from, mv_rows_form form, mv_error *e)
 {
-    reduce_job j = {.c = mv_cpu_of(b), .out = to, .rows = rows, .from = from, .residual = residual};
+    reduce_job j = {.c = mv_cpu_of(b), .out = to, .rows = rows, .from = from, .form = form};
     return mv_cpu_run(j.c, follow_piece, &j, rows.dim[0] * rows.dim[1], e);
+}
+
+/* ---- a step of a rollout */
+
+static void roll_piece(void *job, int i, int worker)
+{
+    (void)worker;
+    const reduce_job *j = job;
+    int tokens = j->rows.dim[2], from, to;
+    size_t matrix = (size_t)(i / j->pieces) * (size_t)tokens * (size_t)tokens;
+    mv_share(tokens, j->pieces, i % j->pieces, &from, &to);
+    j->c->k->roll((float *)j->out.data + matrix, (const float *)j->rows.data + matrix,
+                  j->from.nd ? (const float *)j->from.data + matrix : NULL, tokens, from, to);
+}
+
+static mv_status cpu_roll(mv_backend *b, mv_tensor out, mv_tensor rows, mv_tensor before, mv_error *e)
+{
+    reduce_job j = {.c = mv_cpu_of(b), .out = out, .rows = rows, .from = before};
+    j.pieces = mv_least(j.c->threads, rows.dim[1]);
+    return mv_cpu_run(j.c, roll_piece, &j, rows.dim[0] * j.pieces, e);
 }
 
 /* ---- the mean of the heads */
@@ -143,6 +171,7 @@ static mv_status cpu_measure(mv_backend *b, mv_tensor out, mv_tensor rows, int h
 void mv_cpu_offer_reductions(mv_backend *b)
 {
     b->follow = cpu_follow;
+    b->roll = cpu_roll;
     b->mean_heads = cpu_mean_heads;
     b->measure = cpu_measure;
 }

@@ -10,8 +10,9 @@ typedef struct {
     mv_vector wx, wz, weight, bias;
     float eps;
     const mv_ssm *w;
-    int pieces, heads;
-    bool given; /* rows are an input */
+    int pieces, heads, channel; /* channel: of hidden, or -1 */
+    bool given;                 /* rows are an input */
+    bool with_sign;
 } tokens_job;
 
 /* ---- layer norm */
@@ -152,6 +153,9 @@ static void hidden_piece(void *job, int i, int worker)
                        .rank = j->w->rank,
                        .first = i % j->pieces,
                        .every = j->pieces,
+                       .from = j->channel < 0 ? 0 : j->channel,
+                       .to = j->channel < 0 ? e : j->channel + 1,
+                       .with_sign = j->with_sign,
                        .type = j->proj.type,
                        .proj = mv_at(j->proj, token * (size_t)(j->w->rank + 2 * MV_STATES)),
                        .dt = (float *)j->dt.data + token * (size_t)e,
@@ -162,9 +166,11 @@ static void hidden_piece(void *job, int i, int worker)
         c->k->hidden(&h);
 }
 
-static mv_status cpu_hidden(mv_backend *b, mv_tensor out, mv_tensor dt, mv_tensor proj, const mv_ssm *w, mv_error *e)
+static mv_status cpu_hidden(mv_backend *b, mv_tensor out, mv_tensor dt, mv_tensor proj, const mv_ssm *w, int channel,
+                            bool with_sign, mv_error *e)
 {
-    tokens_job j = {.c = mv_cpu_of(b), .out = out, .dt = dt, .proj = proj, .w = w};
+    tokens_job j = {
+        .c = mv_cpu_of(b), .out = out, .dt = dt, .proj = proj, .w = w, .channel = channel, .with_sign = with_sign};
     j.pieces = pieces_of_window(j.c, dt.dim[0], j.c->k->hidden_blocks(dt.dim[1]));
     return mv_cpu_run(j.c, hidden_piece, &j, dt.dim[0] * j.pieces, e);
 }

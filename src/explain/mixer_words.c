@@ -1,5 +1,8 @@
-/* The names of what mixer.h shows. */
-#include "src/explain/mixer.h"
+/* The names of what mixer.h shows, and maps with their words. */
+#include <math.h>
+#include <stdio.h>
+
+#include "src/explain/mixer_impl.h"
 
 static const struct {
     const char *key, *title, *summary;
@@ -32,4 +35,72 @@ const char *mv_mixer_title(mv_mixer_kind kind)
 const char *mv_mixer_summary(mv_mixer_kind kind)
 {
     return kind < MV_MIXER_KINDS ? words[kind].summary : 0;
+}
+
+static const char *unit_of(const mv_mixer_maps *m, mv_mixer_kind kind)
+{
+    bool one = m->options.channel >= 0, sign = m->options.with_sign;
+    switch (kind) {
+    case MV_MIXER_HALF_LIFE: return "tokens";
+    case MV_MIXER_RATIO: return "|y| / |z|";
+    case MV_MIXER_HIDDEN: return one ? (sign ? "M" : "|M|") : sign ? "mean M" : "mean |M|";
+    case MV_MIXER_CONTRIBUTIONS: return "share";
+    case MV_MIXER_DT: return one ? "dt" : "mean dt";
+    case MV_MIXER_WRITE: return "|dt x| |B|";
+    case MV_MIXER_H: return "|h|";
+    default: return mv_mixer_title(kind);
+    }
+}
+
+static void describe(mv_mixer_map *to, const mv_mixer_maps *m, const mv_mixer_block *b, mv_mixer_kind kind, mv_query q)
+{
+    static const char *const queries[] = {
+        [MV_QUERY_POOLED] = "pooled", [MV_QUERY_RECEIVED] = "received", [MV_QUERY_CELL] = "cell"};
+    const mv_grid *g = &b->grid;
+    mv_map *map = &to->map;
+    bool matrix = MV_MIXER_BIT(kind) & MV_MIXER_MATRICES,
+         one = m->options.channel >= 0 && kind != MV_MIXER_B && kind != MV_MIXER_C && kind != MV_MIXER_CONTRIBUTIONS;
+    char channel[32] = "";
+    map->method = "mixer";
+    map->what = mv_mixer_key(kind);
+    map->level = b->level;
+    map->block = b->block;
+    map->cell = g->cell;
+    map->window = g->window;
+    map->down = g->down;
+    map->across = g->across;
+    map->padding = g->padding;
+    map->on_padding = to->padding;
+    if (matrix) {
+        map->query = queries[q.kind];
+        map->query_y = q.y;
+        map->query_x = q.x;
+    }
+    if (one)
+        snprintf(channel, sizeof channel, ", channel %d", m->options.channel);
+    snprintf(map->title, sizeof map->title, "Level %d, block %d, %s%s", b->level, b->block, mv_mixer_title(kind),
+             channel);
+    map->diverging = kind == MV_MIXER_HIDDEN && m->options.with_sign;
+    snprintf(map->unit, sizeof map->unit, "%s", unit_of(m, kind));
+}
+
+/* The map of tokens (windows, T). */
+mv_status mv_mixer_finish(mv_mixer_map *to, const mv_mixer_maps *m, const mv_mixer_block *b, mv_mixer_kind kind,
+                          mv_query q, const double *token, mv_error *e)
+{
+    const mv_grid *g = &b->grid;
+    double all = 0, lost = 0;
+    mv_map_free(&to->map);
+    mv_status s = mv_grid_stitch(&to->map, g, token, e);
+    if (s)
+        return s;
+    for (int n = 0; n < g->windows; n++)
+        for (int t = 0, y, x; t < g->tokens; t++) {
+            double v = fabs(token[(size_t)n * (size_t)g->tokens + (size_t)t]);
+            all += v;
+            lost += mv_grid_cell(g, n, t, &y, &x) ? 0 : v;
+        }
+    to->padding = all > 0 ? lost / all : 0;
+    describe(to, m, b, kind, q);
+    return MV_OK;
 }

@@ -36,7 +36,7 @@ static mv_tensor query_of(const mv_shares *s, mv_run *r)
 
 void mv_shares_keep(const mv_shares *s, mv_run *r, mv_probe *p, const char *site, mv_tensor rows)
 {
-    mv_run_keep(r, p, site, MV_SHARES_SHARE, mv_view_of(mv_follow(r, rows, query_of(s, r), false)));
+    mv_run_keep(r, p, site, MV_SHARES_SHARE, mv_view_of(mv_follow(r, rows, query_of(s, r), MV_ROWS_GIVEN)));
     mv_run_keep(r, p, site, MV_SHARES_FIGURES, mv_view_of(mv_measure(r, rows, s->grid.h, s->grid.w)));
 }
 
@@ -52,7 +52,7 @@ void mv_shares_roll(const mv_shares *s, mv_run *r, mv_probe *p, const char *site
     mv_tensor from = query_of(s, r), to = {0};
     for (int i = n - 1; i >= 0; i--) {
         int all = mean[i].dim[0], tokens = mean[i].dim[1];
-        to = mv_follow(r, mv_tensor_of(mean[i].data, MV_F32, 4, all, 1, tokens, tokens), from, true);
+        to = mv_follow(r, mv_tensor_of(mean[i].data, MV_F32, 4, all, 1, tokens, tokens), from, MV_ROWS_RESIDUAL);
         from = mv_tensor_of(to.data, MV_F32, 2, all, tokens);
     }
     mv_run_keep(r, p, site, MV_SHARES_ROLLED, mv_view_of(to));

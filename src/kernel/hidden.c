@@ -1,8 +1,9 @@
 /* The hidden attention of a scan (arXiv 2403.01590): M[i,j] = C_i exp(sum of dt A from j+1 to i) dt_j B_j.
  *
  * LANES columns j lie side by side, and i runs down the tokens: g_n = dt_j B_j[n] at i = j, then g_n *= exp(dt_i A_n)
- * per row, and |M[i,j]| = |C_i . g|. The factors are the same for every column, so exp is computed T E S times in all.
- * They are made for GROUP channels at a time, during which a block's sums stay in cache.
+ * per row, and M[i,j] = C_i . g, of which the absolute value or the value is summed. The factors are the same for every
+ * column, so exp is computed T E S times in all. They are made for GROUP channels at a time, during which a block's
+ * sums stay in cache.
  */
 #include "src/kernel/kernel_impl.h"
 
@@ -47,12 +48,12 @@ INLINE void hidden_factors(const mv_hidden_job *j, float *factor, int from, int 
     }
 }
 
-INLINE vf hidden_value(const vf g[MV_STATES], const float *c)
+INLINE vf hidden_value(const vf g[MV_STATES], const float *c, bool with_sign)
 {
     vf m = g[0] * c[0];
     for (int n = 1; n < MV_STATES; n++)
         m += g[n] * c[n];
-    return v_abs(m);
+    return with_sign ? m : v_abs(m);
 }
 
 /* Sets values below FADED to zero before they become denormal, which is slow. False if all are zero. NaN stays. */
@@ -70,9 +71,9 @@ INLINE bool hidden_lasts(vf g[MV_STATES])
     return any;
 }
 
-/* Adds one channel's |M| to sum (T LANES), for the LANES columns from `first` on. */
+/* Adds one channel's |M| or M to sum (T LANES), for the LANES columns from `first` on. */
 INLINE void hidden_column(const mv_hidden_job *j, float *sum, int first, const float *factor, const float *c,
-                          const float *dt, mv_dtype type)
+                          const float *dt, mv_dtype type, bool with_sign)
 {
     const size_t width = (size_t)j->rank + 2 * MV_STATES;
     vf g[MV_STATES];
@@ -89,7 +90,7 @@ INLINE void hidden_column(const mv_hidden_job *j, float *sum, int first, const f
             vf u = v_all(step * scalar(j->proj, (size_t)i * width + (size_t)(j->rank + n), type));
             g[n] = (vf)((begins & (vi)u) | (~begins & (vi)(g[n] * f[n])));
         }
-        vf m = (vf)(begun & (vi)hidden_value(g, c + (size_t)i * MV_STATES));
+        vf m = (vf)(begun & (vi)hidden_value(g, c + (size_t)i * MV_STATES, with_sign));
         v_store(sum + (size_t)i * LANES, v_load(sum + (size_t)i * LANES) + m);
     }
     while (i < j->tokens && hidden_lasts(g))
@@ -98,11 +99,11 @@ INLINE void hidden_column(const mv_hidden_job *j, float *sum, int first, const f
             for (int n = 0; n < MV_STATES; n++)
                 g[n] *= f[n];
             v_store(sum + (size_t)i * LANES,
-                    v_load(sum + (size_t)i * LANES) + hidden_value(g, c + (size_t)i * MV_STATES));
+                    v_load(sum + (size_t)i * LANES) + hidden_value(g, c + (size_t)i * MV_STATES, with_sign));
         }
 }
 
-INLINE void hidden_typed(const mv_hidden_job *j, mv_dtype type)
+INLINE void hidden_as(const mv_hidden_job *j, bool with_sign, mv_dtype type)
 {
     const size_t tokens = (size_t)j->tokens, each = tokens * LANES, width = (size_t)j->rank + 2 * MV_STATES;
     const int blocks = blocks_of(j->tokens);
@@ -111,16 +112,16 @@ INLINE void hidden_typed(const mv_hidden_job *j, mv_dtype type)
         for (size_t n = 0; n < MV_STATES; n++)
             c[t * MV_STATES + n] = scalar(j->proj, t * width + (size_t)j->rank + MV_STATES + n, type);
     memset(sums, 0, blocks_each(j->tokens, j->every) * each * sizeof *sums);
-    for (int from = 0; from < j->channels; from += GROUP) {
-        int count = j->channels - from < GROUP ? j->channels - from : GROUP;
+    for (int from = j->from; from < j->to; from += GROUP) {
+        int count = j->to - from < GROUP ? j->to - from : GROUP;
         hidden_factors(j, factor, from, count);
         float *sum = sums;
         for (int block = j->first; block < blocks; block += j->every, sum += each)
             for (int k = 0; k < count; k++)
-                hidden_column(j, sum, block * LANES, factor + (size_t)k * tokens * MV_STATES, c, j->dt + from + k,
-                              type);
+                hidden_column(j, sum, block * LANES, factor + (size_t)k * tokens * MV_STATES, c, j->dt + from + k, type,
+                              with_sign);
     }
-    const float share = 1 / (float)j->channels;
+    const float share = 1 / (float)(j->to - j->from);
     for (int block = j->first; block < blocks; block += j->every, sums += each) {
         size_t first = (size_t)block * LANES, columns = tokens - first < LANES ? tokens - first : LANES;
         for (size_t t = 0; t < tokens; t++)
@@ -131,5 +132,8 @@ INLINE void hidden_typed(const mv_hidden_job *j, mv_dtype type)
 
 void KERNEL(hidden)(const mv_hidden_job *j)
 {
-    TYPED(hidden_typed, j->type, j);
+    if (j->with_sign)
+        TYPED(hidden_as, j->type, j, true);
+    else
+        TYPED(hidden_as, j->type, j, false);
 }

@@ -15,7 +15,8 @@
 #define KERNELS(X)                                                                                                     \
     X(layernorm) X(epilogue) X(widen) X(narrow) X(norm)                                                                \
     X(conv1d_silu) X(step) X(scan) X(readout)                                                                          \
-    X(hidden_blocks) X(hidden_scratch) X(hidden)                                                                       \
+    X(hidden_blocks) X(hidden_scratch) X(hidden) X(half_life) X(half_life_scratch)                                     \
+    X(spread_scratch) X(spread) X(roll)                                                                                \
     X(packed) X(scores) X(pack) X(attention) X(attend)                                                                 \
     X(bicubic)
 /* clang-format on */

@@ -39,9 +39,10 @@ typedef struct {
     float *scores; /* mv_kernels.scores(T) floats that no other call uses */
 } mv_attention_job;
 
-/* Hidden attention of one window: the columns of blocks first, first + every, ... */
+/* Hidden attention of one window, the mean over channels [from, to): the columns of blocks first, first + every, ... */
 typedef struct {
-    int tokens, channels, rank, first, every;
+    int tokens, channels, rank, first, every, from, to;
+    bool with_sign;
     mv_dtype type;    /* of proj */
     const void *proj; /* T R+2S: [r | B | C] */
     const float *dt;  /* T E */
@@ -49,6 +50,19 @@ typedef struct {
     float *out;       /* T T */
     float *scratch;   /* mv_kernels.hidden_scratch floats that no other call uses */
 } mv_hidden_job;
+
+/* backend.h's `spread` for one window: channels [from, to) of the rows of queries [first, first + queries). */
+typedef struct {
+    int tokens, channels, rank, first, queries, from, to;
+    mv_dtype type;    /* of xz, proj, rows */
+    const void *xz;   /* T 2E */
+    const void *proj; /* T R+2S: [r | B | C] */
+    const float *dt;  /* T E */
+    const float *A, *D;
+    const float *wx, *wz; /* E*3 */
+    void *rows;           /* 2E columns */
+    float *scratch;       /* mv_kernels.spread_scratch(T) floats that no other call uses */
+} mv_spread_job;
 
 /* Resampling: the weights are fixed-point numbers of so many fractional bits, which is Pillow's PRECISION_BITS (of 32
  * bits, 8 are the pixel's and 2 are for the filter's overshoot); lines are padded to a multiple of LANES bytes. */
@@ -77,6 +91,15 @@ typedef struct {
     int (*hidden_blocks)(int tokens);                                /* of columns, into which a window is divided */
     size_t (*hidden_scratch)(int tokens, int every);
     void (*hidden)(const mv_hidden_job *job);
+    /* backend.h's half_life for these tokens, over channels [from, to); dt has e channels. scratch: room for
+     * half_life_scratch(to - from) floats that no other call uses. */
+    void (*half_life)(float *out, const float *dt, const float *A, size_t tokens, int e, int from, int to,
+                      float *scratch);
+    size_t (*half_life_scratch)(int channels);
+    size_t (*spread_scratch)(int tokens);
+    void (*spread)(const mv_spread_job *job);
+    /* Rows [from, to) of backend.h's roll for one window; before NULL: none. */
+    void (*roll)(float *out, const float *rows, const float *before, int tokens, int from, int to);
 
     size_t (*packed)(int tokens, int d);
     size_t (*scores)(int tokens);

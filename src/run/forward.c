@@ -35,6 +35,16 @@ static void conv_block(mv_run *r, const mv_conv_block *b, mv_tensor x)
     tap_planes(r, NULL, x);
 }
 
+/* Norms of what each token contributes to the mixer's output, and of the parts of its two branches. */
+static void contributions(mv_run *r, const mv_mixer_values *v)
+{
+    int n = v->dt.dim[0], t = v->dt.dim[1];
+    mv_tensor out = mv_scratch_new(r, MV_F32, 3, n, t, t), parts = mv_scratch_new(r, MV_F32, 3, n, t, 2);
+    mv_contributions(r, out, parts, v);
+    mv_tap_diagnostic(r, "mixer.contributions", "NTT", mv_view_of(out));
+    mv_tap_diagnostic(r, "mixer.contribution_parts", "NTP", mv_view_of(parts));
+}
+
 /* Two branches of half width: both are convolved, and one is scanned. They are concatenated, not multiplied:
  * [y | z] (N T C). */
 static mv_tensor mixer(mv_run *r, const mv_mixer *w, mv_tensor u)
@@ -49,8 +59,14 @@ static mv_tensor mixer(mv_run *r, const mv_mixer *w, mv_tensor u)
     mv_tensor proj = mv_linear(r, x, &w->x, MV_ACT_NONE, u.type); /* [r | B | C] */
     mv_tensor dt = {0}, h = {0};
     bool hidden = mv_wants(r, "mixer.hidden_attn"), norm = mv_wants(r, "mixer.state_norm");
-    if (hidden || mv_wants(r, "mixer.dt"))
-        tap(r, "mixer.dt", "NTE", dt = mv_step(r, proj, &w->ssm));
+    bool parts = mv_wants(r, "mixer.contribution_parts"), whole = parts || mv_wants(r, "mixer.contributions");
+    bool steps = hidden || whole || mv_wants(r, "mixer.dt");
+    if (steps)
+        dt = mv_step(r, proj, &w->ssm);
+    const mv_mixer_values now = {xz, proj, dt, w};
+    mv_mixer_enter(r, &now);
+    if (steps)
+        tap(r, "mixer.dt", "NTE", dt);
     mv_tap(r, "mixer.B", "NTS", mv_view_columns(proj, rank, MV_STATES));
     mv_tap(r, "mixer.C", "NTS", mv_view_columns(proj, rank + MV_STATES, MV_STATES));
     if (norm || mv_wants(r, "mixer.h"))
@@ -61,8 +77,11 @@ static mv_tensor mixer(mv_run *r, const mv_mixer *w, mv_tensor u)
     if (norm)
         mv_tap_diagnostic(r, "mixer.state_norm", "NT", mv_view_of(mv_state_norm(r, h)));
     if (hidden)
-        mv_tap_diagnostic(r, "mixer.hidden_attn", "NTT", mv_view_of(mv_hidden(r, dt, proj, &w->ssm)));
+        mv_tap_diagnostic(r, "mixer.hidden_attn", "NTT", mv_view_of(mv_hidden(r, dt, proj, &w->ssm, -1, false)));
+    if (whole)
+        contributions(r, &now);
     mv_tap(r, "mixer.y", "NTE", mv_view_columns(yz, 0, e));
+    mv_mixer_enter(r, NULL);
     return yz;
 }
 

@@ -15,15 +15,24 @@ void mv_attend(mv_run *r, mv_tensor out, mv_tensor rows, mv_tensor qkv)
         MV_OP_RUN(r, attend, out, rows, qkv);
 }
 
-mv_tensor mv_follow(mv_run *r, mv_tensor rows, mv_tensor from, bool residual)
+mv_tensor mv_follow(mv_run *r, mv_tensor rows, mv_tensor from, mv_rows_form form)
 {
     mv_tensor to = mv_scratch_new(r, MV_F32, 3, rows.dim[0], rows.dim[1], rows.dim[3]);
     if (mv_op_expect(r,
                      rows.nd == 4 && from.nd == 2 && rows.dim[2] == rows.dim[3] && from.dim[1] == rows.dim[2] &&
                          rows.dim[0] % from.dim[0] == 0,
                      "follow", rows, from))
-        MV_OP_RUN(r, follow, to, rows, from, residual);
+        MV_OP_RUN(r, follow, to, rows, from, form);
     return to;
+}
+
+void mv_roll(mv_run *r, mv_tensor out, mv_tensor rows, mv_tensor before)
+{
+    if (mv_op_expect(r,
+                     rows.nd == 3 && rows.dim[1] == rows.dim[2] && mv_tensor_same_shape(out, rows) &&
+                         (!before.nd || mv_tensor_same_shape(before, rows)),
+                     "roll", rows, before))
+        MV_OP_RUN(r, roll, out, rows, before);
 }
 
 void mv_mean_heads(mv_run *r, mv_tensor out, mv_tensor rows)

@@ -48,15 +48,32 @@ void mv_conv1d_silu(mv_run *r, mv_tensor x, mv_tensor yz, mv_tensor xz, mv_vecto
 mv_tensor mv_step(mv_run *r, mv_tensor proj, const mv_ssm *w); /* N T E fp32 */
 void mv_scan(mv_run *r, mv_tensor yz, mv_tensor x, mv_tensor proj, mv_tensor dt, const mv_ssm *w, mv_tensor h);
 void mv_readout(mv_run *r, mv_tensor yz, mv_tensor x, mv_tensor proj, mv_tensor h, const mv_ssm *w);
-mv_tensor mv_state_norm(mv_run *r, mv_tensor h);                               /* N T fp32 */
-mv_tensor mv_hidden(mv_run *r, mv_tensor dt, mv_tensor proj, const mv_ssm *w); /* N T T fp32 */
+mv_tensor mv_state_norm(mv_run *r, mv_tensor h); /* N T fp32 */
+/* N T T fp32; channel -1: the mean of all */
+mv_tensor mv_hidden(mv_run *r, mv_tensor dt, mv_tensor proj, const mv_ssm *w, int channel, bool with_sign);
+mv_tensor mv_half_life(mv_run *r, mv_tensor dt, const mv_ssm *w, int channel); /* N T fp32 */
+
+/* The values of the mixer that is computed, for operations that a probe adds in `sees` of its sites. dt is there (nd)
+ * if a probe wants mixer.dt, proj and dt from the site mixer.dt on. NULL outside of mixers. */
+typedef struct mv_mixer_values {
+    mv_tensor xz, proj, dt;
+    const mv_mixer *w;
+} mv_mixer_values;
+const mv_mixer_values *mv_mixer_now(const mv_run *r);
+void mv_mixer_enter(mv_run *r, const mv_mixer_values *v); /* for forward.c; borrowed */
+
+/* The norms of the contributions of each token (N T T fp32) to the mixer's output, and of its parts (N T 2): see
+ * backend.h. The memory that this takes is bounded: it is done for some of the queries at a time. */
+void mv_contributions(mv_run *r, mv_tensor out, mv_tensor parts, const mv_mixer_values *v);
 
 /* ---- attention (op_attention.c) */
 void mv_attention_rows(mv_run *r, mv_tensor out, mv_tensor qkv, int heads, mv_tensor rows);
 void mv_attend(mv_run *r, mv_tensor out, mv_tensor rows, mv_tensor qkv);
-mv_tensor mv_follow(mv_run *r, mv_tensor rows, mv_tensor from, bool residual); /* N h T, from N h T T and W T; fp32 */
-void mv_mean_heads(mv_run *r, mv_tensor out, mv_tensor rows);                  /* out N T T */
-mv_tensor mv_measure(mv_run *r, mv_tensor rows, int h, int w);                 /* N h T 3, for maps of h x w cells */
+/* N h T, from N h T T and W T; fp32 */
+mv_tensor mv_follow(mv_run *r, mv_tensor rows, mv_tensor from, mv_rows_form form);
+void mv_roll(mv_run *r, mv_tensor out, mv_tensor rows, mv_tensor before); /* N T T each; before: or nd 0 */
+void mv_mean_heads(mv_run *r, mv_tensor out, mv_tensor rows);             /* out N T T */
+mv_tensor mv_measure(mv_run *r, mv_tensor rows, int h, int w);            /* N h T 3, for maps of h x w cells */
 
 /* ---- the rest of the network without its blocks (op_rest.c) */
 

@@ -16,6 +16,7 @@ typedef struct mv_probe mv_probe;
  *
  *     B pictures, N windows of all pictures, picture-major (one of them is always first)
  *     C channels, H rows, W columns, T tokens of a window, E scanned channels, S states, h heads, d channels of a head
+ *     P parts: of contributions, those of the scan and of the z branch
  *
  * "BCHW", "NTC", "NhTT". The strings are valid during the call. */
 typedef struct {

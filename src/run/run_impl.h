@@ -51,6 +51,7 @@ struct mv_run {
     char path[64];       /* prefix of site names: "levels.2.blocks.0" */
     int part;            /* MV_PART_ that costs are added to */
     mv_costs costs;
+    const struct mv_mixer_values *mixer; /* while a mixer is computed */
 
     char *memory;            /* scratch, then the constants */
     size_t used, held, peak; /* bytes of scratch: from the front, until rewound; from the back, until the batch ends */
