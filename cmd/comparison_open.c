@@ -1,0 +1,170 @@
+/* What `compare` does before anything runs: both sessions, the pictures, and where outputs go. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "cmd/comparison.h"
+#include "cmd/stop.h"
+#include "cmd/talk.h"
+#include "src/base/text.h"
+#include "src/file/output.h"
+
+/* The second side sees the same part of the picture in the same size; only its normalisation is its own. */
+static void open_sessions(comparison *k)
+{
+    const comparison_options *o = k->o;
+    call *c = k->c;
+    options other = c->o;
+    session_open(&c->session, &c->o);
+    k->side[0].session = k->side[1].session = &c->session;
+    k->own_second = o->with_model || o->with_device || o->with_precision >= 0;
+    if (!k->own_second)
+        return;
+    other.model = o->with_model ? o->with_model : other.model;
+    session_open(&k->second, &other);
+    const mv_preprocess *p = &c->session.config.preprocess;
+    mv_preprocess *q = &k->second.config.preprocess;
+    q->h = p->h, q->w = p->w, q->crop_pct = p->crop_pct, q->mode = p->mode;
+    k->side[1].session = &k->second;
+}
+
+static void load_sessions(comparison *k)
+{
+    options other = k->c->o;
+    session_load(&k->c->session, &k->c->o);
+    if (!k->own_second)
+        return;
+    other.model = k->o->with_model ? k->o->with_model : other.model;
+    other.device = k->o->with_device ? k->o->with_device : other.device;
+    other.precision = k->o->with_precision >= 0 ? k->o->with_precision : other.precision;
+    session_load(&k->second, &other);
+}
+
+/* Two pictures are the two sides, unless something else makes the second one. */
+static void list_pictures(comparison *k)
+{
+    const comparison_options *o = k->o;
+    call *c = k->c;
+    mv_error e = {0};
+    if (!operands_of(&k->list, c->operands, c->operand))
+        die(EXIT_FAILED, "compare: found a folder that cannot be read, expected all pictures");
+    for (int i = 0; i < k->list.n; i++) {
+        int pictures, h, w;
+        if (input_size(&c->session, k->list.path[i], &pictures, &h, &w, &e))
+            die(EXIT_FAILED, "%s%s", e.text,
+                mv_text_ends_in(k->list.path[i], ".safetensors")
+                    ? " (a model is compared by -m MODEL --with-model MODEL IMAGE)"
+                    : "");
+        k->pictures += pictures;
+    }
+    k->two = !o->other || (o->with_class && !k->own_second && k->pictures == 2 && !o->dump);
+    if (!o->other && k->pictures == 1)
+        die(EXIT_MISUSE, "compare: found one picture, expected two, or another side: --with-model, --with-class, "
+                         "--with-precision, --with-device or --dump");
+    bool single = !k->two && !o->values && !o->with_model;
+    if (k->two && (k->pictures != 2 || k->list.n != 2))
+        die(EXIT_MISUSE, "compare: found %d pictures in %d operands, expected two, a picture each", k->pictures,
+            k->list.n);
+    if (single && k->pictures != 1)
+        die(EXIT_MISUSE, "compare: found %d pictures, expected one for two classes, devices or precisions",
+            k->pictures);
+    k->counts_blocks = o->with_model && !o->values;
+    if (k->counts_blocks && k->pictures > MV_CKA_MOST)
+        die(EXIT_MISUSE, "compare: found %d pictures, expected at most %d for CKA", k->pictures, MV_CKA_MOST);
+}
+
+enum { READ_FILES = 10 };
+
+/* All files that are read besides the first picture, so that no output replaces one. */
+static int list_files(const comparison *k, char *file[READ_FILES + 1])
+{
+    static const char *const parts[] = {"", "/model.safetensors", "/config.json"};
+    const char *models[] = {k->c->o.model, k->o->with_model};
+    int n = 0;
+    for (int m = 0; m < 2; m++)
+        for (int i = 0; models[m] && i < 3; i++)
+            if (asprintf(&file[n++], "%s%s", models[m], parts[i]) < 0)
+                die(EXIT_FAILED, "out of memory");
+    if (k->o->dump)
+        file[n++] = must(strdup(k->o->dump));
+    file[n] = NULL;
+    return n;
+}
+
+/* The page and the numbers are called after the first picture. */
+static void choose_targets(comparison *k)
+{
+    static const char *const page_endings[] = {".png", ".svg", ".pdf", NULL}, *const raw_endings[] = {".safetensors",
+                                                                                                      NULL};
+    call *c = k->c;
+    char *file[READ_FILES + 1];
+    int files = list_files(k, file);
+    target page = {.option = "-o",
+                   .out = c->o.out,
+                   .suffix = "-compare",
+                   .ending = page_endings[c->o.format < 0 ? 0 : c->o.format],
+                   .endings = page_endings,
+                   .what = "page",
+                   .may_be_stdout = true,
+                   .also_read = (const char *const *)file};
+    target raw = {.option = "--raw",
+                  .out = c->raw,
+                  .suffix = "-compare",
+                  .ending = ".safetensors",
+                  .endings = raw_endings,
+                  .what = "file",
+                  .also_read = (const char *const *)file};
+    target *all[] = {c->wants_page ? &page : NULL, c->wants_raw ? &raw : NULL};
+    char **path[] = {&k->page, &k->raw};
+    mv_error e = {0};
+    operands first = {.n = 1, .path = k->list.path, .below = k->list.below};
+    for (int i = 0; i < 2; i++) {
+        if (!all[i])
+            continue;
+        target_check(all[i], &first, 1);
+        *path[i] = must(target_path(all[i], &first, 0, 0, 1));
+        for (int n = 1; n < k->list.n; n++)
+            if (mv_output_is_same(k->list.path[n], *path[i]))
+                die(EXIT_MISUSE, "%s: %s is the picture %s, which it would replace", all[i]->option, *path[i],
+                    k->list.path[n]);
+        if (target_make_folders(all[i], *path[i], &e))
+            die_of(&e, false);
+    }
+    if (c->wants_page && page.to_stdout && c->o.json)
+        die(EXIT_MISUSE, "-o: found '-' with --json, which writes to standard output too");
+    if (c->wants_page && !page.folder && c->o.format >= 0)
+        die(EXIT_MISUSE, "--format: has no effect on a page with a name of its own");
+    for (int i = 0; i < files; i++)
+        free(file[i]);
+}
+
+static void refuse_ready(const comparison *k)
+{
+    static const char *const names[] = {"size", "crop-pct", "crop-mode", "no-exif", "max-pixels"};
+    for (int i = 0; i < k->list.n; i++)
+        if (!operand_is_ready(k->list.path[i]))
+            return;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (options_given(k->c, names[i]))
+            die(EXIT_MISUSE, "--%s: has no effect on ready inputs, which are used as they are", names[i]);
+}
+
+void comparison_open(comparison *k)
+{
+    call *c = k->c;
+    mv_error e = {0};
+    open_sessions(k);
+    list_pictures(k);
+    choose_targets(k);
+    refuse_ready(k);
+    if (k->o->dump && !(k->dump = mv_arrays_open(k->o->dump, &e)))
+        die(EXIT_FAILED, "--dump: %s", e.text);
+    stop_watch();
+    k->inputs = inputs_new(&c->session, &k->list,
+                           (input_options){.no_exif = c->o.no_exif, .max_pixels = c->o.max_pixels, .threads = 1}, &e);
+    if (!k->inputs)
+        die_of(&e, false);
+    load_sessions(k);
+    session_hash(&c->session);
+    if (k->own_second)
+        session_hash(&k->second);
+}
