@@ -1,6 +1,6 @@
 /* Inside the mixers, against a float64 oracle (tests/data/explain/mixer.safetensors: two pictures of 72x56 px, several
- * windows with padding in both levels, weights of seed 5): maps of the state, hidden attention, contributions; choices
- * and refusals.
+ * windows with padding in both levels, weights of seed 5): maps of the state, hidden attention, contributions; rollouts
+ * and the methods; choices and refusals.
  */
 #include <math.h>
 #include <setjmp.h>
@@ -13,7 +13,9 @@
 
 #include <cmocka.h>
 
+#include "src/explain/methods.h"
 #include "src/explain/mixer.h"
+#include "src/explain/rollout.h"
 #include "tests/network.h"
 
 enum { PICTURES = 2, SIDE_H = 72, SIDE_W = 56, SEED = 5 };
@@ -285,6 +287,138 @@ static void bad_choices_are_refused(void **state)
     refused(&c, (mv_mixer_options){.channel = MV_CHANNEL_MEAN}, MV_EMISUSE, "nothing");
 }
 
+/* ---- rollouts, and the methods */
+
+static const char *name_of(void *context, int c, char text[24])
+{
+    (void)context;
+    snprintf(text, 24, "kind %d", c);
+    return text;
+}
+
+/* The maps of a method's spec for every picture, compared with the file: its raw values, or its values. */
+static void compare_method(const char *spec, int class_, const char *name)
+{
+    mv_error e = {0};
+    mv_config c = golden_config(file);
+    mv_ask ask;
+    void *memory;
+    mv_ask_parse(&ask, &memory, spec, &e);
+    expect_ok(&e);
+    ask.class_ = class_;
+    network net = network_of(&c, MV_F32, 2, SEED);
+    mv_explainer *x = mv_explainer_new(&ask, 1, &c, SIDE_H, SIDE_W, &e);
+    expect_ok(&e);
+    mv_tensor in = load("input"), want = load("%s", name);
+    float *logits = malloc((size_t)(PICTURES * c.classes) * sizeof *logits);
+    for (int capacity = 1; capacity <= PICTURES; capacity++) {
+        mv_run *run = mv_run_new(net.model, SIDE_H, SIDE_W, capacity, mv_explainer_probe(x), &e);
+        expect_ok(&e);
+        for (int times = 0; times < 2; times++) {
+            mv_explainer_clear(x);
+            mv_run_forward(run, in.data, PICTURES, logits, &e);
+            expect_ok(&e);
+        }
+        for (int p = 0; p < PICTURES; p++) {
+            mv_maps maps = {0};
+            mv_explainer_explain(x, 0, net.model, p, NULL, logits + p * c.classes, name_of, NULL, &maps, &e);
+            expect_ok(&e);
+            assert_int_equal(maps.n, mv_explainer_maps(x));
+            const mv_map *m = &maps.map[0];
+            compare(spec, m->raw ? m->raw : m->v, want, p);
+            double sum = 0;
+            for (int k = 0; k < m->h * m->w; k++)
+                sum += m->raw ? (double)m->raw[k] : 0;
+            if (m->raw && fabs(sum + m->on_padding - 1) > 1e-5)
+                fail_msg("%s: shares sum to %.6g and %.6g on padding", spec, sum, m->on_padding);
+            mv_maps_free(&maps);
+        }
+        mv_run_free(run);
+    }
+    mv_explainer_free(x);
+    network_free(&net);
+    free(memory);
+    free(in.data);
+    free(want.data);
+    free(logits);
+}
+
+static void methods_equal_the_oracle(void **state)
+{
+    (void)state;
+    compare_method("rollout", MV_MAP_NONE, "rollout.3");
+    compare_method("rollout:level=2", MV_MAP_NONE, "rollout.2");
+    compare_method("mixer-attribution", MV_MAP_NONE, "mixer-attribution.3");
+    compare_method("mixer-attribution:level=2,query=pooled", MV_MAP_NONE, "mixer-attribution.2");
+    compare_method("hybrid", MV_MAP_NONE, "hybrid");
+    compare_method("hybrid", MV_CLASS_TOP, "hybrid.top");
+    compare_method("hybrid", 3, "hybrid.class.3");
+    compare_method("mixer", MV_MAP_NONE, "levels.2.blocks.0.hidden.pooled");
+    compare_method("mixer:what=half_life,dt,level=3", MV_MAP_NONE, "levels.3.blocks.0.dt");
+    compare_method("mixer:what=h,channel=5,level=2,block=1", MV_MAP_NONE, "levels.2.blocks.1.h.5");
+    compare_method("mixer:what=contributions,query=2,1", MV_MAP_NONE, "levels.2.blocks.0.contributions.cell");
+}
+
+static void choices_without_effect_are_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *spec, *says;
+    } cases[] = {{"mixer:what=h,signed", "signed"},
+                 {"mixer:what=h,query=received", "query"},
+                 {"mixer:channel=1,2", "channel"},
+                 {"mixer:what=B,C,channel=1", "channel"},
+                 {"mixer:channel=4000", "channel 4000"},
+                 {"mixer:what=hidden,query=9,0", "query 9,0"},
+                 {"mixer:level=2,block=2", "block 2"},
+                 {"rollout:query=9,0", "query 9,0"},
+                 {"mixer-attribution:query=3,0", "query 3,0"}};
+    mv_config c = golden_config(file);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        mv_error e = {0};
+        mv_ask ask;
+        void *memory;
+        mv_ask_parse(&ask, &memory, cases[i].spec, &e);
+        expect_ok(&e);
+        assert_null(mv_explainer_new(&ask, 1, &c, SIDE_H, SIDE_W, &e));
+        assert_int_equal(e.code, MV_EINPUT);
+        if (!strstr(e.text, cases[i].says))
+            fail_msg("%s: found '%s', expected '%s' in it", cases[i].spec, e.text, cases[i].says);
+        free(memory);
+    }
+    for (int i = 0; i < 2; i++) {
+        mv_error e = {0};
+        mv_ask ask;
+        void *memory;
+        assert_int_equal(mv_ask_parse(&ask, &memory, i ? "mixer:what=7" : "mixer:what=none", &e), MV_EINPUT);
+        assert_non_null(strstr(e.text, "half_life"));
+        assert_null(strstr(e.text, "numbers"));
+        free(memory);
+    }
+}
+
+/* Even rows stay even, and a level without blocks of a kind is refused. */
+static void a_rollout_needs_blocks(void **state)
+{
+    (void)state;
+    mv_config c = small_config();
+    c.depth[3] = 1; /* a mixer */
+    mv_rollout_options o = {.level = {[3] = true}, .attention = true};
+    mv_error e = {0};
+    assert_null(mv_rollout_new(&o, &c, 64, 64, &e));
+    assert_int_equal(e.code, MV_EINPUT);
+    o.mixers = true;
+    mv_rollout *r = mv_rollout_new(&o, &c, 64, 64, NULL);
+    assert_non_null(r);
+    assert_int_equal(mv_rollout_blocks(r, 3), 1);
+    assert_int_equal(mv_rollout_blocks(r, 2), 0);
+    assert_null(mv_rollout_rows(r, 0, 3));
+    double none = 0;
+    assert_int_equal(mv_rollout_follow(&none, r, 0, 3, &none, NULL), MV_EMISUSE);
+    mv_rollout_free(r);
+    mv_rollout_free(NULL);
+}
+
 static int open_file(void **state)
 {
     (void)state;
@@ -310,6 +444,9 @@ int main(void)
         cmocka_unit_test(signs_and_one_channel_equal_the_oracle),
         cmocka_unit_test(only_what_is_chosen_is_wanted),
         cmocka_unit_test(bad_choices_are_refused),
+        cmocka_unit_test(methods_equal_the_oracle),
+        cmocka_unit_test(choices_without_effect_are_refused),
+        cmocka_unit_test(a_rollout_needs_blocks),
     };
     return cmocka_run_group_tests_name("mixer", tests, open_file, close_file);
 }

@@ -8,7 +8,10 @@
 static const struct {
     unsigned bit;
     const char *word;
-} taken[] = {{MV_TAKES_CLASS, "class"}, {MV_TAKES_AGAINST, "second class"}, {MV_TAKES_CELL, "cell"}};
+} taken[] = {{MV_TAKES_CLASS, "class"},
+             {MV_TAKES_AGAINST, "second class"},
+             {MV_TAKES_CELL, "cell"},
+             {MV_MAY_TAKE_CLASS, "class or none"}};
 enum { TAKEN = sizeof taken / sizeof *taken };
 
 static void print_method(const mv_method *m)

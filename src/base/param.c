@@ -49,8 +49,11 @@ static void describe(const mv_param *p, char text[240])
     case MV_PARAM_SIZE: snprintf(text, 240, "N or HxW, from %.0f to %.0f pixels", p->least, p->most); break;
     case MV_PARAM_SHARE: snprintf(text, 240, "I/N, part I of N, such as 1/4"); break;
     case MV_PARAM_LIST:
-        snprintf(text, 240, "%s%swhole numbers from %.0f to %.0f, joined by commas", words, *words ? " or " : "",
-                 p->least, p->most);
+        if (p->most < p->least) /* words only */
+            snprintf(text, 240, "%s, joined by commas", words);
+        else
+            snprintf(text, 240, "%s%swhole numbers from %.0f to %.0f, joined by commas", words, *words ? " or " : "",
+                     p->least, p->most);
         break;
     case MV_PARAM_WORD:
     case MV_PARAM_FLAG:

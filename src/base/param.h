@@ -69,7 +69,7 @@ typedef struct {
     char letter;      /* 'k'; 0: none */
     mv_param_kind kind;
     size_t offset;                 /* into the caller's struct */
-    double least, most;            /* the range, where the kind has one */
+    double least, most;            /* the range, where the kind has one; most < least: a LIST of words only */
     const char *otherwise;         /* the default, as text; NULL: zero, or -1 for a word */
     const char *const *words;      /* ended by NULL; NULL: none. Those of a TEXT are suggestions for completion */
     const char *(*word_at)(int i); /* the words, where another room owns them; NULL past the last */

@@ -20,10 +20,11 @@
 
 /* What a method takes besides the picture. */
 enum {
-    MV_TAKES_CLASS = 1,   /* a class; its maps differ from class to class */
-    MV_TAKES_AGAINST = 2, /* a second class, whose map is subtracted */
-    MV_TAKES_CELL = 4,    /* a query cell, as a parameter */
-    MV_TAKES_PASSES = 8   /* further forward passes of changed pictures */
+    MV_TAKES_CLASS = 1,    /* a class; its maps differ from class to class */
+    MV_TAKES_AGAINST = 2,  /* a second class, whose map is subtracted */
+    MV_TAKES_CELL = 4,     /* a query cell, as a parameter */
+    MV_TAKES_PASSES = 8,   /* further forward passes of changed pictures */
+    MV_MAY_TAKE_CLASS = 16 /* a class if one is asked for; without one, the map is of no class */
 };
 
 /* What a method is given: one picture of the last batch, and one class. Everything is borrowed for the call. */

@@ -9,7 +9,9 @@
 
 /* A method is one file and one name in this list. */
 #define METHODS(X)                                                                                                     \
-    X(cam) X(attention) X(eigencam) X(pca) X(similarity) X(occlusion) X(rise) X(scorecam) X(ablationcam) X(lens)
+    X(cam)                                                                                                             \
+    X(attention) X(eigencam) X(pca) X(similarity) X(occlusion) X(rise) X(scorecam) X(ablationcam) X(lens) X(rollout)   \
+        X(hybrid) X(mixer) X(mixer_attribution)
 
 #define DECLARE(name) extern const mv_method mv_method_##name;
 METHODS(DECLARE)
