@@ -90,6 +90,7 @@ struct call {
 
     /* ---- what `check` and `open` say */
     bool wants_page, wants_raw; /* a file for each picture, named by stream.c */
+    bool html;                  /* pages are .html */
     const char *raw;            /* --raw, if wants_raw */
     const char *store;          /* a store of the values of all pictures; NULL: none */
     bool shows;                 /* shot.image is wanted */

@@ -10,7 +10,8 @@
 #include "src/base/text.h"
 
 /* A command is one file and one name in this list. */
-#define COMMANDS(X) X(classify) X(attention) X(compare) X(dump) X(sites) X(methods) X(info) X(devices) X(completion)
+#define COMMANDS(X)                                                                                                    \
+    X(classify) X(attention) X(report) X(compare) X(dump) X(sites) X(methods) X(info) X(devices) X(completion)
 
 #define DECLARE(name) extern const command command_##name;
 COMMANDS(DECLARE)

@@ -37,8 +37,8 @@ static int pictures_before(const operands *o, int i)
 
 /* ---- before anything runs */
 
-static const char *const page_endings[] = {".png", ".svg", ".pdf", NULL}, *const raw_endings[] = {".npy",
-                                                                                                  ".safetensors", NULL};
+static const char *const html_endings[] = {".html", NULL}, *const page_endings[] = {".png", ".svg", ".pdf", NULL},
+                         *const raw_endings[] = {".npy", ".safetensors", NULL};
 
 /* Reads how many pictures each ready input holds. One that cannot be read counts as one, and fails in its turn. */
 static void count_pictures(stream *s)
@@ -84,8 +84,8 @@ static void check_targets(stream *s, char suffix[64])
     s->page = (target){.option = "-o",
                        .out = c->o.out,
                        .suffix = suffix,
-                       .ending = page_endings[c->o.format < 0 ? 0 : c->o.format],
-                       .endings = page_endings,
+                       .ending = c->html ? *html_endings : page_endings[c->o.format < 0 ? 0 : c->o.format],
+                       .endings = c->html ? html_endings : page_endings,
                        .what = "page",
                        .may_be_stdout = true,
                        .also_read = (const char *const *)s->model};

@@ -50,7 +50,7 @@ typedef struct {
     char name[HEADS][24];
     const char *names[HEADS];
     mv_bar_row bar[BLOCKS];
-    mv_interval interval[6];
+    mv_interval_row interval[6];
     float matrix[TOKENS * TOKENS];
 } stock;
 
@@ -88,7 +88,7 @@ static void make_stock(stock *s)
     }
     for (int i = 0; i < 6; i++) {
         double v = drawing_uniform();
-        s->interval[i] = (mv_interval){names[i % SERIES], v, v - 0.1, v + 0.05, i ? 0 : 2};
+        s->interval[i] = (mv_interval_row){names[i % SERIES], v, v - 0.1, v + 0.05, i ? 0 : 2};
     }
     for (int i = 0; i < TOKENS * TOKENS; i++)
         s->matrix[i] = i % TOKENS <= i / TOKENS ? (float)exp((i % TOKENS - i / TOKENS) / 8.0) : 0;
@@ -338,7 +338,7 @@ static void empty_charts_are_charts(void **state)
     mv_heat heat = {.row = NULL, .rows = 1, .columns = 3, .value = odd, .k = signed_colours(1)}, no_heat = {.rows = 0};
     mv_bar_row row = {NULL, {NAN, NAN}};
     mv_bars bars = {.row = &row, .rows = 1, .series = 2};
-    mv_interval point = {"a", NAN, NAN, NAN, 0};
+    mv_interval_row point = {"a", NAN, NAN, NAN, 0};
     mv_intervals intervals = {.row = &point, .rows = 1};
     mv_layout *l = mv_layout_new(MV_LIGHT, *state, NULL);
     mv_panel *column = mv_panel_column(l);

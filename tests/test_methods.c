@@ -193,6 +193,47 @@ static void the_mean_of_the_cam_is_the_logit(void **state)
     end(&s);
 }
 
+/* The relative map is the map of the class less the mean of the maps of all classes. */
+static void the_relative_cam_is_less_the_mean_of_all(void **state)
+{
+    (void)state;
+    enum { MOST = 32 };
+    mv_error e = {0};
+    mv_ask asks[MOST + 1];
+    void *memory;
+    mv_config c = small_config();
+    int n = c.classes;
+    assert_true(n < MOST);
+    mv_ask_parse(&asks[n], &memory, "cam:relative", &e);
+    expect_ok(&e);
+    asks[n].class_ = 1;
+    for (int k = 0; k < n; k++)
+        asks[k] = (mv_ask){mv_method_lookup("cam"), NULL, k, MV_MAP_NONE};
+    stage s = run_with(asks, n + 1);
+    mv_maps relative = explain(&s, n, 0), of[MOST];
+    assert_int_equal(relative.map->class_, 1);
+    for (int k = 0; k < n; k++)
+        of[k] = explain(&s, k, 0);
+    for (int i = 0; i < relative.map->h * relative.map->w; i++) {
+        double mean = 0;
+        for (int k = 0; k < n; k++)
+            mean += (double)of[k].map->v[i] / n;
+        assert_true(fabs((double)relative.map->v[i] - ((double)of[1].map->v[i] - mean)) < 1e-5);
+    }
+    for (int k = 0; k < n; k++)
+        mv_maps_free(&of[k]);
+    mv_maps_free(&relative);
+    end(&s);
+
+    asks[n].against = 0; /* the mean would be in both */
+    s = run_with(&asks[n], 1);
+    mv_maps none = {0};
+    assert_int_equal(mv_explainer_explain(s.x, 0, s.net.model, 0, NULL, s.logits, name_of, NULL, &none, &e), MV_EINPUT);
+    mv_maps_free(&none);
+    end(&s);
+    free(memory);
+}
+
 static void shares_of_attention_sum_to_one(void **state)
 {
     (void)state;
@@ -265,6 +306,7 @@ int main(void)
         cmocka_unit_test(the_table_is_complete),
         cmocka_unit_test(every_method_explains_every_picture),
         cmocka_unit_test(the_mean_of_the_cam_is_the_logit),
+        cmocka_unit_test(the_relative_cam_is_less_the_mean_of_all),
         cmocka_unit_test(shares_of_attention_sum_to_one),
         cmocka_unit_test(parameters_that_do_not_fit_are_refused),
         cmocka_unit_test(a_runner_up_where_there_is_one_class_gives_no_map),

@@ -299,6 +299,27 @@ static void test_refusals(void **state)
     assert_int_equal(mv_preprocess_crop(&imagenet, &empty, &out, NULL), MV_EMISUSE);
 }
 
+/* The part that is seen: cut evenly from the longer side, all of a squashed picture, and a share of both sides. */
+static void test_the_part_that_is_seen(void **state)
+{
+    (void)state;
+    mv_preprocess pp = {.h = 224, .w = 224, .crop_pct = 1, .mode = MV_CROP_CENTER};
+    double a[4];
+    assert_true(mv_preprocess_area(&pp, 640, 480, a));
+    assert_true(fabs(a[0] - 80) < 2 && fabs(a[1]) < 1e-9 && fabs(a[2] - 480) < 2 && fabs(a[3] - 480) < 1e-9);
+    assert_false(mv_preprocess_area(&pp, 300, 300, a));
+    assert_true(fabs(a[2] - 300) < 1e-9 && fabs(a[3] - 300) < 1e-9);
+    pp.crop_pct = 0.5;
+    assert_true(mv_preprocess_area(&pp, 200, 400, a));
+    assert_true(fabs(a[0] - 50) < 1 && fabs(a[1] - 150) < 1 && fabs(a[2] - 100) < 1 && fabs(a[3] - 100) < 1);
+    pp.crop_pct = 1;
+    pp.mode = MV_CROP_SQUASH;
+    assert_false(mv_preprocess_area(&pp, 640, 480, a));
+    pp.mode = MV_CROP_BORDER;
+    assert_false(mv_preprocess_area(&pp, 640, 480, a));
+    assert_true(fabs(a[2] - 640) < 1e-9 && fabs(a[3] - 480) < 1e-9);
+}
+
 static void test_names(void **state)
 {
     (void)state;
@@ -323,6 +344,7 @@ int main(void)
         cmocka_unit_test(test_a_flat_picture_stays_flat),
         cmocka_unit_test(test_a_needle_in_a_border),
         cmocka_unit_test(test_normalise),
+        cmocka_unit_test(test_the_part_that_is_seen),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_names),
     };

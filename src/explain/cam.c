@@ -12,39 +12,38 @@
 #include "src/base/number.h"
 #include "src/explain/method.h"
 
-mv_status mv_cam(mv_map *out, const mv_model *model, mv_tensor norm, int picture, int c, mv_error *e)
+static mv_status check(const mv_model *model, mv_tensor norm, int picture, mv_error *e)
 {
-    int classes = model->config.classes, channels = model->config.dim << (MV_LEVELS - 1);
-    *out = (mv_map){0};
-    if (!model->head_weight || norm.type != MV_F32 || norm.nd != 4 || norm.dim[1] != channels || picture < 0 ||
-        picture >= norm.dim[0]) {
-        char shape[64];
-        return mv_fail(e, MV_EMISUSE, "cam: found picture %d of %s, expected one of Bx%dxHxW and a model with weights",
-                       picture, mv_shape_text(shape, norm.nd, norm.dim), channels);
-    }
-    if (c < 0 || c >= classes)
-        return mv_fail(e, MV_EINPUT, "class %d: the model has %d classes, expected 0 to %d", c, classes, classes - 1);
+    int channels = model->config.dim << (MV_LEVELS - 1);
+    if (model->head_weight && norm.type == MV_F32 && norm.nd == 4 && norm.dim[1] == channels && picture >= 0 &&
+        picture < norm.dim[0])
+        return MV_OK;
+    char shape[64];
+    return mv_fail(e, MV_EMISUSE, "cam: found picture %d of %s, expected one of Bx%dxHxW and a model with weights",
+                   picture, mv_shape_text(shape, norm.nd, norm.dim), channels);
+}
 
-    size_t cells = (size_t)norm.dim[2] * (size_t)norm.dim[3];
+/* The map of one row of the head. */
+static mv_status make(mv_map *out, mv_tensor norm, int picture, const double *weight, double bias, mv_error *e)
+{
+    size_t cells = (size_t)norm.dim[2] * (size_t)norm.dim[3], channels = (size_t)norm.dim[1];
     double *sum = malloc(cells * sizeof *sum);
     if (!sum)
         return mv_fail_memory(e, "cam");
     mv_status s = mv_map_new(out, norm.dim[2], norm.dim[3], e);
     if (!s) {
-        const float *x = (const float *)norm.data + (size_t)picture * (size_t)channels * cells;
-        const float *weight = model->head_weight + (size_t)c * (size_t)channels;
+        const float *x = (const float *)norm.data + (size_t)picture * channels * cells;
         for (size_t p = 0; p < cells; p++)
-            sum[p] = (double)model->head_bias[c];
-        for (int k = 0; k < channels; k++, x += cells)
+            sum[p] = bias;
+        for (size_t k = 0; k < channels; k++, x += cells)
             for (size_t p = 0; p < cells; p++)
-                sum[p] += (double)weight[k] * (double)x[p];
+                sum[p] += weight[k] * (double)x[p];
         for (size_t p = 0; p < cells; p++)
             out->v[p] = (float)sum[p];
         out->diverging = true;
         out->method = "cam";
         out->level = MV_LEVELS - 1;
         out->cell = 4 << (MV_LEVELS - 1);
-        out->class_ = c;
         snprintf(out->unit, sizeof out->unit, "logit per cell");
         mv_map_range(out);
     }
@@ -52,7 +51,58 @@ mv_status mv_cam(mv_map *out, const mv_model *model, mv_tensor norm, int picture
     return s;
 }
 
+/* The mean of rows first .. last - 1 of the head. */
+static mv_status make_mean(mv_map *out, const mv_model *model, mv_tensor norm, int picture, int first, int last,
+                           mv_error *e)
+{
+    size_t channels = (size_t)norm.dim[1];
+    double *weight = calloc(channels, sizeof *weight), bias = 0, n = last - first;
+    if (!weight)
+        return mv_fail_memory(e, "cam");
+    for (int c = first; c < last; c++) {
+        const float *row = model->head_weight + (size_t)c * channels;
+        for (size_t k = 0; k < channels; k++)
+            weight[k] += (double)row[k];
+        bias += (double)model->head_bias[c];
+    }
+    for (size_t k = 0; k < channels; k++)
+        weight[k] /= n;
+    mv_status s = make(out, norm, picture, weight, bias / n, e);
+    free(weight);
+    return s;
+}
+
+mv_status mv_cam(mv_map *out, const mv_model *model, mv_tensor norm, int picture, int c, mv_error *e)
+{
+    int classes = model->config.classes;
+    *out = (mv_map){0};
+    if (check(model, norm, picture, e))
+        return e->code;
+    if (c < 0 || c >= classes)
+        return mv_fail(e, MV_EINPUT, "class %d: the model has %d classes, expected 0 to %d", c, classes, classes - 1);
+    mv_status s = make_mean(out, model, norm, picture, c, c + 1, e);
+    out->class_ = c;
+    return s;
+}
+
+mv_status mv_cam_mean(mv_map *out, const mv_model *model, mv_tensor norm, int picture, mv_error *e)
+{
+    *out = (mv_map){0};
+    mv_status s = check(model, norm, picture, e);
+    return s ? s : make_mean(out, model, norm, picture, 0, model->config.classes, e);
+}
+
 /* ---- the method */
+
+typedef struct {
+    bool relative;
+} params;
+
+static const mv_param param[] = {{.name = "relative",
+                                  .kind = MV_PARAM_FLAG,
+                                  .offset = offsetof(params, relative),
+                                  .help = "less the mean of all classes, which share an offset"},
+                                 {0}};
 
 static void prove(mv_map *map, const char *what, double expected)
 {
@@ -88,9 +138,30 @@ static mv_status explain_difference(const mv_subject *s, mv_tensor norm, mv_map 
     return MV_OK;
 }
 
-static mv_status explain(const mv_subject *s, const void *params, mv_maps *out, mv_error *e)
+static mv_status explain_relative(const mv_subject *s, mv_tensor norm, mv_map *out, mv_error *e)
 {
-    (void)params;
+    mv_map a = {0}, mean = {0};
+    double sum = 0;
+    for (int c = 0; c < s->model->config.classes; c++)
+        sum += (double)s->logits[c];
+    mv_status status = mv_cam(&a, s->model, norm, s->picture, s->class_, e);
+    if (!status)
+        status = mv_cam_mean(&mean, s->model, norm, s->picture, e);
+    if (!status)
+        status = mv_map_subtract(out, &a, &mean, e);
+    mv_map_free(&a);
+    mv_map_free(&mean);
+    if (status)
+        return status;
+    out->class_ = s->class_;
+    mv_subject_title(s, out);
+    prove(out, "its logit over the mean", (double)s->logits[s->class_] - sum / s->model->config.classes);
+    return MV_OK;
+}
+
+static mv_status explain(const mv_subject *s, const void *p, mv_maps *out, mv_error *e)
+{
+    const params *o = p;
     mv_tensor norm;
     mv_status status = mv_subject_value(s, "norm", &norm, e);
     if (status)
@@ -98,7 +169,14 @@ static mv_status explain(const mv_subject *s, const void *params, mv_maps *out, 
     mv_map *map = mv_maps_add(out, e);
     if (!map)
         return MV_ENOMEM;
-    return s->against == MV_MAP_NONE ? explain_class(s, norm, map, e) : explain_difference(s, norm, map, e);
+    bool relative = o && o->relative;
+    if (s->against != MV_MAP_NONE && relative)
+        return mv_fail(e, MV_EINPUT,
+                       "cam: relative: has no effect on the difference of two classes, which both hold "
+                       "the mean");
+    if (s->against != MV_MAP_NONE)
+        return explain_difference(s, norm, map, e);
+    return relative ? explain_relative(s, norm, map, e) : explain_class(s, norm, map, e);
 }
 
 const mv_method mv_method_cam = {
@@ -109,5 +187,7 @@ const mv_method mv_method_cam = {
     .cost = "one forward pass",
     .takes = MV_TAKES_CLASS | MV_TAKES_AGAINST,
     .keeps = "norm",
+    .params = param,
+    .size = sizeof(params),
     .explain = explain,
 };

@@ -94,6 +94,21 @@ static void visible(int64_t scaled, int64_t origin, int crop, int64_t *first, in
     *n = rest < crop - *at ? (int)rest : crop - *at;
 }
 
+bool mv_preprocess_area(const mv_preprocess *pp, int in_w, int in_h, double area[4])
+{
+    placement p = place(pp, in_w, in_h);
+    double x = (double)in_w / (double)p.w, y = (double)in_h / (double)p.h;
+    int64_t left, top;
+    int at, w, h;
+    visible(p.w, p.left, pp->w, &left, &at, &w);
+    visible(p.h, p.top, pp->h, &top, &at, &h);
+    area[0] = (double)left * x;
+    area[1] = (double)top * y;
+    area[2] = w * x;
+    area[3] = h * y;
+    return w < p.w || h < p.h;
+}
+
 /* ---- crop and normalise */
 
 mv_status mv_preprocess_crop(const mv_preprocess *pp, const mv_image *in, mv_image *out, mv_error *e)

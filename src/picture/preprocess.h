@@ -31,6 +31,10 @@ typedef struct {
  * value outside the ranges above, MV_EMISUSE for an empty image, MV_ENOMEM. */
 mv_status mv_preprocess_crop(const mv_preprocess *pp, const mv_image *in, mv_image *out, mv_error *e);
 
+/* The part of an in_w x in_h picture that the network sees: left, top, width and height in the picture's pixels. False
+ * where that is the whole picture. */
+bool mv_preprocess_area(const mv_preprocess *pp, int in_w, int in_h, double area[4]);
+
 /* chw[c][y][x] = (rgb / 255 - mean[c]) / std[c] in fp32, rounded after each step as in NumPy:
  * 3 * crop->h * crop->w values. */
 void mv_preprocess_normalise(const mv_preprocess *pp, const mv_image *crop, float *chw);

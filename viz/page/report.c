@@ -101,12 +101,14 @@ static mv_panel *answer_row(const mv_report *r, double inner)
 static mv_panel *attention_row(const mv_report *r, double inner)
 {
     double half = r->wide ? span(inner, 6) : inner, roll = r->wide ? 156 : 160;
-    mv_panel *maps[] = {mv_report_rollout(r, roll),
-                        mv_report_thumbnails(r, half - roll - REPORT_GUTTER, r->wide ? 188 : 320)};
+    bool beside_it = r->c->rollout != NULL;
+    mv_panel *rollout = mv_report_rollout(r, roll),
+             *blocks = mv_report_thumbnails(r, beside_it ? half - roll - REPORT_GUTTER : half, r->wide ? 180 : 320);
+    mv_panel *maps[] = {beside_it ? rollout : blocks, beside_it ? blocks : rollout};
     const double widths[] = {roll, 0};
     mv_panel *charts[] = {mv_report_scatter(r), mv_report_heads(r)};
     const double left[] = {half, 0};
-    mv_panel *both[] = {beside(r, true, maps, widths, 2), beside(r, true, charts, NULL, 2)};
+    mv_panel *both[] = {beside(r, beside_it, maps, widths, 2), beside(r, true, charts, NULL, 2)};
     return beside(r, r->wide, both, left, 2);
 }
 
@@ -121,6 +123,16 @@ static mv_panel *mixer_row(const mv_report *r, double inner)
     return beside(r, r->wide, both, left, 2);
 }
 
+/* Multiples of an even spread: the photo shows where a cell gets no more than its share, and from there on the colour
+ * follows the logarithm, so that 2x shows on every page. The bar ends at 4x or later: even attention does not glow. */
+static mv_colouring even_colours(const mv_page *p, const mv_extent *x)
+{
+    mv_colouring k = mv_page_colouring_even(p, x);
+    if (p->style.scale == MV_SCALE_AUTO)
+        k.scale = mv_scale_of(MV_SCALE_LOG, 1, fmax(x->hi, 4), false);
+    return k;
+}
+
 static mv_panel *body(mv_page *p, const void *content)
 {
     mv_report r = {.p = p, .l = p->layout, .c = content, .wide = p->inner >= WIDE};
@@ -133,12 +145,14 @@ static mv_panel *body(mv_page *p, const void *content)
     if (c->rollout)
         mv_extent_add(&even, c->rollout);
     r.signs = mv_page_colouring(p, &signs);
-    r.even = mv_page_colouring_even(p, &even);
+    r.even = even_colours(p, &even);
     r.aspect = (double)c->picture->w / c->picture->h;
     mv_panel *page = mv_panel_column(r.l);
     mv_panel_add(page, answer_row(&r, p->inner));
-    add_section(&r, page, "Self-attention", mv_report_attention_words(&r), attention_row(&r, p->inner));
-    add_section(&r, page, "Inside the mixers", mv_report_mixer_words(&r), mixer_row(&r, p->inner));
+    add_section(&r, page, c->attention_count ? "Self-attention" : NULL, mv_report_attention_words(&r),
+                attention_row(&r, p->inner));
+    add_section(&r, page, c->mixer_count ? "Inside the mixers" : NULL, mv_report_mixer_words(&r),
+                mixer_row(&r, p->inner));
     add_section(&r, page, NULL, NULL, mv_report_checks(&r, r.wide ? 4 : 2));
     return page;
 }

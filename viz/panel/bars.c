@@ -119,7 +119,7 @@ static double intervals_height(mv_layout *layout, mv_panel *p, double width)
     return ceil((k->rows * pitch_of(0, k->rows) + mv_axis_below(&k->across)) / 4) * 4;
 }
 
-static void draw_interval(mv_layout *layout, mv_canvas *c, const mv_plot *plot, const mv_interval *row, double middle)
+static void draw_interval(mv_layout *layout, mv_canvas *c, const mv_plot *plot, const mv_interval_row *row, double middle)
 {
     mv_rgb colour = mv_hue_of(layout, row->hue);
     double at = plot->x + mv_axis_place(plot->across, row->value) * plot->w;

@@ -114,10 +114,10 @@ typedef struct {
     const char *name;
     double value, low, high;
     int hue;
-} mv_interval;
+} mv_interval_row;
 
 typedef struct {
-    const mv_interval *row;
+    const mv_interval_row *row;
     int rows;
     mv_axis across; /* its line is the reference: chance, random order */
     int digits;     /* after the point, of the numbers at the right; below 0: none */

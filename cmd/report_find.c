@@ -1,0 +1,140 @@
+/* What a report finds, in words and numbers. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cmd/report_page.h"
+#include "src/base/number.h"
+#include "src/base/text.h"
+
+#define DOT "  \xc2\xb7  "
+
+/* The name before its first comma: "tench" of "tench, Tinca tinca". */
+static void short_name(char *out, size_t size, const session *s, int i)
+{
+    char text[24];
+    const char *name = session_class(s, i, text);
+    size_t n = strcspn(name, ",");
+    snprintf(out, size, "%.*s", (int)(n < size ? n : size - 1), name);
+}
+
+static void find_answer(report_findings *f, const call *c, const shot *t)
+{
+    int classes = c->session.config.classes;
+    double sum = 0;
+    f->n = classes < REPORT_TOP ? classes : REPORT_TOP;
+    for (int i = 0; i < f->n; i++) {
+        int best = -1;
+        for (int k = 0; k < classes; k++) {
+            bool taken = false;
+            for (int j = 0; j < i; j++)
+                taken |= f->class_[j] == k;
+            if (!taken && (best < 0 || t->logits[k] > t->logits[best]))
+                best = k;
+        }
+        f->class_[i] = best;
+        f->logit[i] = (double)t->logits[best];
+    }
+    for (int k = 0; k < classes; k++)
+        sum += exp((double)t->logits[k] - f->logit[0]);
+    for (int i = 0; i < f->n; i++) {
+        f->probability[i] = exp(f->logit[i] - f->logit[0]) / sum;
+        short_name(f->name[i], sizeof f->name[i], &c->session, f->class_[i]);
+    }
+}
+
+static char *add_check(report_findings *f, const char *name)
+{
+    f->check[f->checks] = name;
+    return f->finding[f->checks++];
+}
+
+static void find_proof(report_findings *f, const call *c, const shot *t, const mv_map *cam)
+{
+    double mean = 0;
+    int classes = c->session.config.classes;
+    char logit[32], all[32];
+    for (int k = 0; k < classes; k++)
+        mean += (double)t->logits[k] / classes;
+    snprintf(add_check(f, "Evidence adds up"), REPORT_WORDS,
+             "%d cells average to the logit %s less the mean of all classes, %s, up to %.0e", cam->h * cam->w,
+             mv_number_text(logit, f->logit[0], 3, true), mv_number_text(all, mean, 3, true),
+             fabs(mv_map_mean(cam) - (f->logit[0] - mean)));
+}
+
+static void find_padding(report_findings *f, const call *c, const shot *t, const report_asks *asks)
+{
+    const mv_maps *maps = asks->attention >= 0 ? &t->maps[asks->attention] : NULL;
+    double tokens = 0, most = 0;
+    int level = 0, block = 0;
+    for (int i = 0; maps && i < maps->n; i++) {
+        const mv_map *m = &maps->map[i];
+        tokens = fmax(tokens, m->padding);
+        if (m->head == MV_MAP_MEAN && m->on_padding > most) {
+            most = m->on_padding;
+            level = m->level;
+            block = m->block;
+        }
+    }
+    if (!maps)
+        return;
+    (void)c;
+    char *text = add_check(f, "Padding");
+    if (tokens == 0)
+        snprintf(text, REPORT_WORDS, "no window has padded tokens at %d \xc3\x97 %d px", t->w, t->h);
+    else
+        snprintf(text, REPORT_WORDS,
+                 "up to %.0f %% of a level's tokens are padding; they get at most %.1f %% of the attention (block "
+                 "%d.%d)",
+                 100 * tokens, 100 * most, level, block);
+}
+
+static void find_truth(report_findings *f, const report_result *r)
+{
+    char a[32], b[32];
+    if (!r || r->steps == 0)
+        return;
+    double deletion = r->random.deletion_area - r->cam.deletion_area,
+           insertion = r->cam.insertion_area - r->random.insertion_area;
+    snprintf(add_check(f, "Against a random order"), REPORT_WORDS,
+             "deletion is %s %s and insertion %s %s than with random maps (areas)",
+             mv_number_text(a, fabs(deletion), 2, false), deletion < 0 ? "worse" : "better",
+             mv_number_text(b, fabs(insertion), 2, false), insertion < 0 ? "worse" : "better");
+}
+
+static void find_mirrored(report_findings *f, const call *c, const report_result *r)
+{
+    char like[32], name[64];
+    if (!r || !r->mirrored)
+        return;
+    short_name(name, sizeof name, &c->session, r->mirror_top);
+    mv_number_text(like, r->mirror_likeness, 2, true);
+    char *text = add_check(f, "Mirrored");
+    if (r->mirror_top == f->class_[0])
+        snprintf(text, REPORT_WORDS, "same answer, p = %.2f; the evidence, mirrored back, correlates %s",
+                 r->mirror_probability, like);
+    else
+        snprintf(text, REPORT_WORDS,
+                 "another answer: %s, and p = %.2f for %s; the evidence, mirrored back, correlates %s", name,
+                 r->mirror_probability, f->name[0], like);
+}
+
+void report_find(report_findings *f, const call *c, const shot *t, const report_asks *asks, const report_result *r)
+{
+    char top[64];
+    *f = (report_findings){0};
+    find_answer(f, c, t);
+    find_proof(f, c, t, &t->maps[asks->cam].map[0]);
+    find_truth(f, r);
+    find_mirrored(f, c, r);
+    find_padding(f, c, t, asks);
+
+    snprintf(f->title, sizeof f->title, "%s, p = %.2f", mv_text_capital(top, sizeof top, f->name[0]),
+             f->probability[0]);
+    int n = 0;
+    if (f->n > 1)
+        n = snprintf(f->subtitle, sizeof f->subtitle, "%.1f logits ahead of %s" DOT, f->logit[0] - f->logit[1],
+                     f->name[1]);
+    snprintf(f->subtitle + n, sizeof f->subtitle - (size_t)n, "%.200s%s", t->base,
+             c->o.model ? "" : DOT "demo model: ten classes");
+}

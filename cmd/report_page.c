@@ -1,0 +1,254 @@
+#include "cmd/report_page.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "src/base/number.h"
+#include "src/picture/decode.h"
+
+enum { POINTS = MV_FAITH_POINTS, NAME = REPORT_NAME };
+
+/* Everything that the content of a page points at. */
+typedef struct {
+    mv_report_content content;
+    mv_image photo;
+    char photo_words[160], answer_words[160], faith_note[96];
+    mv_class_bar bar[REPORT_TOP];
+    mv_map evidence[3]; /* with titles of their own; values are borrowed */
+    mv_map *attention;  /* likewise */
+    mv_report_head *head;
+    const char **lens_block, **head_row;
+    char (*lens_name)[NAME];
+    double *lens;
+    const char *lens_class[REPORT_LENSES];
+    mv_bar_row *branch;
+    double share[POINTS], low[2][POINTS], high[2][POINTS];
+    mv_report_check check[REPORT_CHECKS];
+} facts;
+
+static void free_facts(facts *f)
+{
+    mv_image_free(&f->photo);
+    free(f->attention);
+    free(f->head);
+    free(f->lens_block);
+    free(f->head_row);
+    free(f->lens_name);
+    free(f->lens);
+    free(f->branch);
+}
+
+/* ---- the picture */
+
+/* The whole photo, where there is a file of it. What cannot be read again is left out: the page has what the network
+ * saw. */
+static void load_photo(facts *f, const call *c, const shot *t)
+{
+    const mv_picture_options how = {.max_pixels = c->o.max_pixels, .ignore_exif = c->o.no_exif};
+    mv_report_content *k = &f->content;
+    if (strcmp(t->path, "-") == 0 || mv_picture_load(&f->photo, t->path, &how, NULL)) {
+        snprintf(f->photo_words, sizeof f->photo_words, "what the network sees: %d \xc3\x97 %d px", t->w, t->h);
+        k->photo_words = f->photo_words;
+        return;
+    }
+    k->photo = &f->photo;
+    bool part = mv_preprocess_area(&c->session.config.preprocess, f->photo.w, f->photo.h, k->crop);
+    if (!part)
+        k->crop[2] = 0;
+    snprintf(f->photo_words, sizeof f->photo_words, "%d \xc3\x97 %d px%s %d \xc3\x97 %d px", f->photo.w, f->photo.h,
+             part ? "; outlined: what the network sees, as" : "; the network sees it as", t->w, t->h);
+    k->photo_words = f->photo_words;
+}
+
+static void add_answer(facts *f, const report_findings *found)
+{
+    mv_report_content *k = &f->content;
+    size_t at = 0;
+    char text[32];
+    for (int i = 0; i < found->n; i++)
+        f->bar[i] = (mv_class_bar){found->name[i], found->probability[i]};
+    for (int i = 0; i < found->n && i < 3; i++)
+        at += (size_t)snprintf(f->answer_words + at, sizeof f->answer_words - at, "%s%s", i ? ", " : "logits ",
+                               mv_number_text(text, found->logit[i], 2, true));
+    if (found->n > 1)
+        snprintf(f->answer_words + at, sizeof f->answer_words - at, "; margin %s",
+                 mv_number_text(text, found->logit[0] - found->logit[1], 2, true));
+    k->top = f->bar;
+    k->top_count = found->n;
+    k->answer_words = f->answer_words;
+}
+
+static void add_evidence(facts *f, const shot *t, const report_asks *a, const report_findings *found)
+{
+    const int asks[] = {a->cam, a->second, a->margin};
+    mv_report_content *k = &f->content;
+    for (int i = 0; i < 3; i++) {
+        if (asks[i] < 0 || t->maps[asks[i]].n == 0)
+            continue;
+        mv_map *m = &f->evidence[k->evidence_count++];
+        *m = t->maps[asks[i]].map[0];
+        if (i < 2)
+            snprintf(m->title, sizeof m->title, "For %s", found->name[i]);
+        else
+            snprintf(m->title, sizeof m->title, "%.44s over %.44s", found->name[0], found->name[1]);
+    }
+    k->evidence = f->evidence;
+}
+
+/* ---- attention */
+
+static double figure_of(const mv_map *m, const char *name)
+{
+    for (int i = 0; i < m->figures; i++)
+        if (strcmp(m->figure[i].name, name) == 0)
+            return m->figure[i].value;
+    return NAN;
+}
+
+static mv_status add_attention(facts *f, const shot *t, const report_asks *a, mv_error *e)
+{
+    mv_report_content *k = &f->content;
+    if (a->rollout >= 0 && t->maps[a->rollout].n > 0)
+        k->rollout = &t->maps[a->rollout].map[0];
+    if (a->attention < 0)
+        return MV_OK;
+    const mv_maps *maps = &t->maps[a->attention];
+    f->attention = malloc((size_t)maps->n * sizeof *f->attention + 1);
+    f->head = malloc((size_t)maps->n * sizeof *f->head + 1);
+    if (!f->attention || !f->head)
+        return mv_fail_memory(e, "page");
+    for (int i = 0; i < maps->n; i++) {
+        const mv_map *m = &maps->map[i];
+        if (m->head >= 0)
+            f->head[k->head_count++] =
+                (mv_report_head){m->level, m->block, m->head, figure_of(m, "entropy"), figure_of(m, "reach")};
+        else if (m->head == MV_MAP_MEAN)
+            f->attention[k->attention_count++] = *m;
+    }
+    k->attention = f->attention;
+    k->head = f->head;
+    return MV_OK;
+}
+
+/* ---- depth */
+
+static mv_status add_lens(facts *f, const shot *t, const report_asks *a, const report_findings *found, mv_error *e)
+{
+    mv_report_lens *k = &f->content.lens;
+    int blocks = a->lens[0] >= 0 ? t->maps[a->lens[0]].n : 0;
+    bool early = false;
+    if (blocks == 0)
+        return MV_OK;
+    f->lens_block = malloc((size_t)blocks * sizeof *f->lens_block);
+    f->lens_name = malloc((size_t)blocks * sizeof *f->lens_name);
+    f->lens = malloc((size_t)blocks * REPORT_LENSES * sizeof *f->lens);
+    if (!f->lens_block || !f->lens_name || !f->lens)
+        return mv_fail_memory(e, "page");
+    for (int i = 0; i < blocks; i++) {
+        const mv_map *m = &t->maps[a->lens[0]].map[i];
+        snprintf(f->lens_name[i], NAME, "%d.%d", m->level, m->block);
+        f->lens_block[i] = f->lens_name[i];
+        early |= m->level < 3;
+    }
+    for (int c = 0; c < REPORT_LENSES && a->lens[c] >= 0 && t->maps[a->lens[c]].n == blocks; c++) {
+        for (int i = 0; i < blocks; i++)
+            f->lens[c * blocks + i] = mv_map_mean(&t->maps[a->lens[c]].map[i]);
+        f->lens_class[c] = found->name[c];
+        k->classes++;
+    }
+    k->block = f->lens_block;
+    k->blocks = blocks;
+    k->class_name = f->lens_class;
+    k->value = f->lens;
+    k->unit = "logit";
+    k->note = early ? "If the network ended there; of level 2, the downsampling alone follows."
+                    : "If the network ended there.";
+    return MV_OK;
+}
+
+/* ---- what was studied */
+
+static mv_status add_sweeps(facts *f, const report_result *r, mv_error *e)
+{
+    mv_report_content *k = &f->content;
+    if (r->heads.rows > 0) {
+        f->head_row = malloc((size_t)r->heads.rows * sizeof *f->head_row);
+        if (!f->head_row)
+            return mv_fail_memory(e, "page");
+        for (int i = 0; i < r->heads.rows; i++)
+            f->head_row[i] = r->heads.row[i];
+        k->ablation = (mv_report_ablation){.block = f->head_row,
+                                           .rows = r->heads.rows,
+                                           .columns = r->heads.columns,
+                                           .heads = r->heads.length,
+                                           .value = r->heads.change};
+    }
+    if (r->mixers.rows > 0 && r->mixers.columns > 1) {
+        f->branch = calloc((size_t)r->mixers.rows, sizeof *f->branch);
+        if (!f->branch)
+            return mv_fail_memory(e, "page");
+        for (int i = 0; i < r->mixers.rows;
+             i++) { /* the first two edits of a mixer: its scan off, its local branch off */
+            const double *change = r->mixers.change + (size_t)i * (size_t)r->mixers.columns;
+            f->branch[i] = (mv_bar_row){r->mixers.row[i], {change[0], change[1]}};
+        }
+        k->branches = (mv_report_branches){.row = f->branch, .rows = r->mixers.rows};
+    }
+    return MV_OK;
+}
+
+static void add_faith(facts *f, const report_result *r)
+{
+    mv_report_content *k = &f->content;
+    if (r->steps == 0)
+        return;
+    const double *mean[] = {r->random.deletion, r->random.insertion},
+                 *spread[] = {r->spread.deletion, r->spread.insertion};
+    for (int i = 0; i <= r->steps; i++) {
+        f->share[i] = (double)i / r->steps;
+        for (int s = 0; s < 2; s++) {
+            f->low[s][i] = fmax(mean[s][i] - spread[s][i], 0);
+            f->high[s][i] = fmin(mean[s][i] + spread[s][i], 1);
+        }
+    }
+    snprintf(f->faith_note, sizeof f->faith_note, "%d steps; random: %d map%s as coarse, mean%s", r->steps, r->seeds,
+             r->seeds == 1 ? "" : "s", r->seeds == 1 ? "" : " \xc2\xb1 deviation");
+    k->faith = (mv_report_faith){
+        .n = r->steps + 1,
+        .share = f->share,
+        .deletion = {r->cam.deletion, mean[0], f->low[0], f->high[0], r->cam.deletion_area, r->random.deletion_area},
+        .insertion = {r->cam.insertion, mean[1], f->low[1], f->high[1], r->cam.insertion_area,
+                      r->random.insertion_area},
+        .map = "evidence",
+        .note = f->faith_note};
+}
+
+mv_status report_draw(const call *c, const shot *t, const report_asks *asks, const report_findings *found,
+                      const report_result *r, mv_error *e)
+{
+    facts *f = calloc(1, sizeof *f);
+    if (!f)
+        return mv_fail_memory(e, t->name);
+    f->content.picture = t->image;
+    load_photo(f, c, t);
+    add_answer(f, found);
+    add_evidence(f, t, asks, found);
+    add_faith(f, r);
+    mv_status status = add_attention(f, t, asks, e);
+    if (!status)
+        status = add_lens(f, t, asks, found, e);
+    if (!status)
+        status = add_sweeps(f, r, e);
+    for (int i = 0; i < found->checks; i++)
+        f->check[i] = (mv_report_check){found->check[i], found->finding[i]};
+    f->content.check = f->check;
+    f->content.check_count = found->checks;
+    page_words words = {.title = found->title, .subtitle = found->subtitle, .method = REPORT_METHOD};
+    if (!status)
+        status = page_write(c, t, &mv_page_report, &words, &f->content, e);
+    free_facts(f);
+    free(f);
+    return status;
+}

@@ -1,0 +1,53 @@
+/* What `report` computes of a picture by further forward passes: the network without each head, without each mixer's
+ * scan or local branch; deletion and insertion in the order of the exact CAM and of random maps; and the evidence of
+ * the mirrored picture. Parts can be left out.
+ */
+#ifndef REPORT_STUDY_H
+#define REPORT_STUDY_H
+
+#include "cmd/command.h"
+#include "src/base/param.h"
+#include "src/explain/faith.h"
+#include "src/explain/sweep.h"
+
+/* Words of --without. */
+enum { REPORT_HEADS, REPORT_BRANCHES, REPORT_FAITH, REPORT_MIRROR, REPORT_PARTS };
+
+typedef struct {
+    bool without[REPORT_PARTS];
+    int steps, seeds; /* of deletion and insertion */
+} report_ask;
+
+enum { REPORT_NAME = 32 };
+
+/* One kind of sweep: the change of the top class's logit. */
+typedef struct {
+    int rows, columns;        /* 0: not computed */
+    char (*row)[REPORT_NAME]; /* "2.4" */
+    int *length;              /* cells of each row */
+    double *change;           /* (rows, columns) */
+} report_sweep;
+
+typedef struct {
+    report_sweep heads, mixers; /* mixers: columns as in MV_SWEEP_MIXERS */
+    int steps, seeds;           /* steps 0: deletion and insertion were not computed */
+    mv_faith_score cam, random, spread;
+    bool mirrored;             /* the following are set */
+    double mirror_likeness;    /* Pearson's correlation of the evidence; NaN: one of both is even */
+    double mirror_probability; /* of the top class */
+    int mirror_top;            /* the class that the mirrored picture gets */
+} report_result;
+
+void report_result_free(void *of); /* for command.drop */
+
+typedef struct report_study report_study;
+
+/* `ask` and the call are borrowed. NULL on failure. */
+report_study *report_study_new(call *c, const report_ask *ask, mv_error *e);
+void report_study_free(report_study *r); /* NULL is fine; when no picture runs any more */
+
+/* Of one picture; `cam` is the exact CAM of its top class. *out is the caller's to report_result_free, also on failure.
+ */
+mv_status report_study_run(report_study *r, const study *s, const mv_map *cam, report_result **out, mv_error *e);
+
+#endif
