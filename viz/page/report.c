@@ -101,14 +101,13 @@ static mv_panel *answer_row(const mv_report *r, double inner)
 static mv_panel *attention_row(const mv_report *r, double inner)
 {
     double half = r->wide ? span(inner, 6) : inner, roll = r->wide ? 156 : 160;
-    bool beside_it = r->c->rollout != NULL;
-    mv_panel *rollout = mv_report_rollout(r, roll),
-             *blocks = mv_report_thumbnails(r, beside_it ? half - roll - REPORT_GUTTER : half, r->wide ? 180 : 320);
-    mv_panel *maps[] = {beside_it ? rollout : blocks, beside_it ? blocks : rollout};
+    bool rolled = r->c->rollout != NULL;
+    mv_panel *maps[] = {mv_report_rollout(r, roll),
+                        mv_report_thumbnails(r, rolled ? half - roll - REPORT_GUTTER : half, r->wide ? 150 : 320)};
     const double widths[] = {roll, 0};
     mv_panel *charts[] = {mv_report_scatter(r), mv_report_heads(r)};
     const double left[] = {half, 0};
-    mv_panel *both[] = {beside(r, beside_it, maps, widths, 2), beside(r, true, charts, NULL, 2)};
+    mv_panel *both[] = {beside(r, true, maps, widths, 2), beside(r, true, charts, NULL, 2)};
     return beside(r, r->wide, both, left, 2);
 }
 
@@ -137,15 +136,16 @@ static mv_panel *body(mv_page *p, const void *content)
 {
     mv_report r = {.p = p, .l = p->layout, .c = content, .wide = p->inner >= WIDE};
     const mv_report_content *c = content;
-    mv_extent signs = {0}, even = {0};
+    mv_extent signs = {0}, even = {0}, rolled = {0};
     for (int i = 0; i < c->evidence_count; i++)
         mv_extent_add(&signs, &c->evidence[i]);
     for (int i = 0; i < c->attention_count; i++)
         mv_extent_add(&even, &c->attention[i]);
     if (c->rollout)
-        mv_extent_add(&even, c->rollout);
+        mv_extent_add(&rolled, c->rollout);
     r.signs = mv_page_colouring(p, &signs);
     r.even = even_colours(p, &even);
+    r.rolled = even_colours(p, &rolled);
     r.aspect = (double)c->picture->w / c->picture->h;
     mv_panel *page = mv_panel_column(r.l);
     mv_panel_add(page, answer_row(&r, p->inner));

@@ -10,10 +10,11 @@ typedef struct {
     mv_page *p;
     mv_layout *l;
     const mv_report_content *c;
-    bool wide;          /* four columns; otherwise parts are stacked */
-    mv_colouring signs; /* of the evidence */
-    mv_colouring even;  /* of attention and rollout, one scale */
-    double aspect;      /* of what the network saw: width over height */
+    bool wide;           /* four columns; otherwise parts are stacked */
+    mv_colouring signs;  /* of the evidence */
+    mv_colouring even;   /* of attention, one scale for all blocks */
+    mv_colouring rolled; /* of the rollout */
+    double aspect;       /* of what the network saw: width over height */
 } mv_report;
 
 enum { REPORT_GUTTER = 24, REPORT_PICTURE = 192, REPORT_THUMBS = 16 };

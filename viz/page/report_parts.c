@@ -169,19 +169,16 @@ mv_panel *mv_report_evidence(const mv_report *r, double width)
 
 mv_panel *mv_report_rollout(const mv_report *r, double width)
 {
-    const mv_report_content *c = r->c;
-    if (!c->rollout && c->attention_count == 0)
+    const mv_map *m = r->c->rollout;
+    if (!m)
         return NULL;
     mv_layout *l = r->l;
     mv_panel *column = mv_panel_column(l);
-    if (c->rollout) {
-        mv_colouring k = mv_page_colouring_of(r->even, c->rollout);
-        mv_panel_add(column, mv_panel_label(l, MV_TYPE_STRONG, MV_INK, c->rollout->title, 1));
-        mv_panel_add(column,
-                     held(r, mv_panel_overlay(l, c->rollout, c->picture, &k), r->aspect, width, REPORT_PICTURE));
-        mv_panel_add(column, mv_panel_space(l, 4));
-    }
-    mv_panel_add(column, mv_panel_colour_bar(l, &r->even, true, true));
+    mv_colouring k = mv_page_colouring_of(r->rolled, m);
+    mv_panel_add(column, mv_panel_label(l, MV_TYPE_STRONG, MV_INK, m->title, 1));
+    mv_panel_add(column, held(r, mv_panel_overlay(l, m, r->c->picture, &k), r->aspect, width, REPORT_PICTURE));
+    mv_panel_add(column, mv_panel_space(l, 4));
+    mv_panel_add(column, mv_panel_colour_bar(l, &r->rolled, true, true));
     return column;
 }
 
@@ -250,13 +247,15 @@ mv_panel *mv_report_thumbnails(const mv_report *r, double width, double height)
         const mv_map *m = &r->c->attention[spread(i, n, r->c->attention_count)];
         mv_panel_add(line, mv_panel_wide(thumbnail(r, m, wide), wide));
     }
+    mv_panel_add(column, mv_panel_space(r->l, 8));
+    mv_panel_add(column, mv_panel_colour_bar(r->l, &r->even, true, true));
     return column;
 }
 
 const char *mv_report_attention_words(const mv_report *r)
 {
     int n = thumb_count(r), all = r->c->attention_count;
-    const char *what = "level.block; pooled query, mean of heads, as multiples of an even spread on one scale";
+    const char *what = "level.block; pooled query, mean of heads, as multiples of an even spread, one scale";
     return n == all ? what : mv_layout_text(r->l, "%s; %d of %d blocks", what, n, all);
 }
 
