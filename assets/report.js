@@ -295,19 +295,18 @@ function paintSmooth(map, colour) {
   c.putImageData(image, 0, 0);
 }
 
-/* Marching squares through the centres of cells, extended to the edges of the map. `by`: device pixels a cell. */
-function contour(c, map, level, by) {
-  const at = (y, x) => map.v[Math.max(0, Math.min(map.h - 1, y)) * map.w + Math.max(0, Math.min(map.w - 1, x))];
-  for (let y = -1; y < map.h; y++)
-    for (let x = -1; x < map.w; x++) {
-      const corner = [at(y, x), at(y, x + 1), at(y + 1, x + 1), at(y + 1, x)];
+/* Marching squares on the interpolated values between the centres of cells. `by`: device pixels a cell. */
+function contour(c, samples, level, by) {
+  const { v, w, h, each } = samples;
+  for (let y = 0; y + 1 < h; y++)
+    for (let x = 0; x + 1 < w; x++) {
+      const corner = [v[y * w + x], v[y * w + x + 1], v[(y + 1) * w + x + 1], v[(y + 1) * w + x]], cross = [];
       if (corner.some(isNaN)) continue;
-      const cross = [];
       for (let k = 0; k < 4; k++) {
         const a = corner[k], b = corner[(k + 1) % 4];
         if ((a >= level) === (b >= level)) continue;
         const t = (level - a) / (b - a), [dx, dy] = [[t, 0], [1, t], [1 - t, 1], [0, 1 - t]][k];
-        cross.push([(x + dx + 0.5) * by, (y + dy + 0.5) * by]);
+        cross.push([(x + dx) / each * by, (y + dy) / each * by]);
       }
       for (let k = 0; k + 1 < cross.length; k += 2) {
         c.moveTo(...cross[k]);
@@ -317,11 +316,16 @@ function contour(c, map, level, by) {
 }
 
 function contours(c, map, levels, by, density) {
+  const each = Math.max(1, Math.min(6, Math.floor(168 / Math.max(map.h, map.w))));
+  const samples = { each, w: map.w * each + 1, h: map.h * each + 1 };
+  samples.v = new Float32Array(samples.w * samples.h);
+  for (let i = 0; i < samples.v.length; i++)
+    samples.v[i] = between(map, i % samples.w / each - 0.5, Math.floor(i / samples.w) / each - 0.5);
   for (const level of levels) {
     c.setLineDash(level < 0 ? [4 * density, 3 * density] : []);
     for (const [width, ink] of [[2.2, "rgba(0,0,0,0.55)"], [0.9, "rgba(255,255,255,0.95)"]]) {
       c.beginPath();
-      contour(c, map, level, by);
+      contour(c, samples, level, by);
       c.lineWidth = width * density;
       c.strokeStyle = ink;
       c.stroke();
@@ -356,7 +360,7 @@ function viewed() {
   const b = blocks[state.view.block], map = rowOf(state.view.block, state.view.head, cell());
   map.hi = scale[b.scan ? "scan" : "attention"];
   map.colour = timesColour(map.hi);
-  map.levels = [2, 4, 8, 16, 32, 64, 128, 256].filter(v => v < map.hi);
+  map.levels = (map.hi > 32 ? [2, 8, 32, 128, 512] : [2, 4, 8, 16]).filter(v => v < map.hi);
   return map;
 }
 const evidenceScale = (() => { /* of the classes that the page shows first */
@@ -384,6 +388,12 @@ function drawStage(map) {
   const box = grid ? [grid.x * map.cell, grid.y * map.cell, grid.w * map.cell, grid.h * map.cell]
                    : [at.x * fine.cell, at.y * fine.cell, fine.cell, fine.cell];
   outline(c, ...box.map(v => v * zoom), 1.5 * density);
+  if (state.point) {
+    const size = blocks[state.point.block].cell * zoom;
+    c.setLineDash([3 * density, 3 * density]);
+    outline(c, state.point.x * size, state.point.y * size, size, size, 1.5 * density);
+    c.setLineDash([]);
+  }
 }
 
 function drawTile(tile) {
@@ -441,7 +451,7 @@ function drawScale(element, hi, evidence_) {
 
 /* ---- state */
 
-const state = { pinned: { y: 0, x: 0 }, hover: null, view: { block: -1, head: -1 }, for: 0, against: -1,
+const state = { pinned: { y: 0, x: 0 }, hover: null, point: null, view: { block: -1, head: -1 }, for: 0, against: -1,
                 opacity: 0.65, drawn: "overlay" };
 const cell = () => state.hover || state.pinned;
 const tiles = [];
@@ -490,6 +500,11 @@ function describe(map) {
         (b.scan ? ". Sees only what was scanned before it; the row of |M| sums to " + map.total.toPrecision(3) + "." : "."));
     drawScale(id("scale"), map.hi, false);
   }
+  if (state.point) {
+    const p = state.point, of = blocks[p.block], v = rowOf(p.block, p.head, cell()).v[p.y * of.w + p.x];
+    write(id("finding"), "Block " + of.name + (of.of > 1 ? ", " + headName(of, p.head) : "") + ": cell " + cellName(p) +
+                         (isNaN(v) ? " cannot be seen from cell " : " gets " + times(v) + " from cell ") + cellName(cellIn(of, cell())) + ".");
+  }
   write(id("proof"), proof(b ? evidenceOf(state.for, state.against) : map));
   for (const [name, scan] of [["attention", false], ["mixers", true]]) {
     write(id(name).querySelector(".of"), "of cell " + cellName(cell()) + ", against an even spread");
@@ -531,10 +546,23 @@ function addTile(parent, block, head, text) {
   button.type = "button";
   button.tabIndex = tiles.some(t => blocks[t.block].scan === b.scan) ? -1 : 0;
   button.setAttribute("aria-pressed", "false");
-  button.setAttribute("aria-label", "level " + b.level + " block " + b.block + " " + headName(b, head));
+  button.setAttribute("aria-label", ("level " + b.level + " block " + b.block + " " + headName(b, head)).trim());
   button.addEventListener("click", () => show(block, head));
+  canvas.addEventListener("pointermove", event => {
+    const box = canvas.getBoundingClientRect();
+    const y = Math.floor((event.clientY - box.top) / box.height * b.h), x = Math.floor((event.clientX - box.left) / box.width * b.w);
+    if (event.pointerType === "mouse" && y >= 0 && x >= 0 && y < b.h && x < b.w) point({ block, head, y, x });
+  });
+  canvas.addEventListener("pointerleave", () => point(null));
   button.addEventListener("keydown", event => walk(event, tile));
   tiles.push(tile);
+}
+
+/* A cell of a tile that the mouse is on: it is marked on the picture, and its value is said. */
+function point(at) {
+  if (JSON.stringify(at) === JSON.stringify(state.point)) return;
+  state.point = at;
+  update(false);
 }
 
 /* The arrow keys walk among the tiles of a section, so that it takes one step of the Tab key. */
@@ -559,9 +587,15 @@ function buildSection(name, scan) {
   const section = id(name), list = section.querySelector(".blocks");
   const mine = blocks.map((b, i) => i).filter(i => blocks[i].scan === scan);
   if (!mine.length) { section.remove(); return; }
+  let gallery = null;
   for (const i of mine) {
     const b = blocks[i];
-    if (scan) { addTile(list, i, -1, "block " + b.name); continue; }
+    if (b.heads === 1) { /* one map alone takes no line of its own */
+      gallery = gallery || make("div", list, "gallery");
+      addTile(gallery, i, -1, "block " + b.name);
+      continue;
+    }
+    gallery = null;
     const line = make("div", list, "block"), about = make("div", line, "about"), row = make("div", line, "tiles");
     make("b", about, "", "Block " + b.name);
     make("br", about);
@@ -569,7 +603,7 @@ function buildSection(name, scan) {
     make("br", about);
     about.append(" reach " + (b.reach === null ? "not finite" : b.reach.toFixed(0)) + " px");
     addTile(row, i, -1, "mean");
-    for (let h = 0; b.heads > 1 && h < b.heads; h++) addTile(row, i, h, String(h));
+    for (let h = 0; h < b.heads; h++) addTile(row, i, h, String(h));
   }
   write(section.querySelector(".notice"), notice(mine));
 }

@@ -9,9 +9,13 @@
 #include "src/base/number.h"
 #include "viz/draw/colour.h"
 #include "viz/draw/png_file.h"
+#include "viz/draw/raster.h"
 #include "viz/html/stream_impl.h"
 
-enum { ANSWERS = 6 }; /* rows of the table of answers */
+enum {
+    ANSWERS = 6,  /* rows of the table of answers */
+    LARGEST = 640 /* px a side of the picture in the page */
+};
 
 /* A page in work. */
 typedef struct {
@@ -66,9 +70,21 @@ static mv_status put_bytes(void *to, const void *bytes, size_t n)
     return ((mv_stream *)to)->status;
 }
 
+/* Sides of more than LARGEST px are reduced: the cells are what is looked at, and the page stays small. */
 static void put_picture(page *p)
 {
     const mv_image *i = p->content->picture;
+    mv_image small = {0, 0, NULL};
+    int most = i->w > i->h ? i->w : i->h;
+    if (most > LARGEST) {
+        int w = i->w * LARGEST / most, h = i->h * LARGEST / most;
+        mv_status scaled = mv_raster_picture(&small, i, w > 0 ? w : 1, h > 0 ? h : 1, p->e);
+        if (scaled) {
+            p->to->status = scaled;
+            return;
+        }
+        i = &small;
+    }
     const mv_pixels pixels = {.w = i->w, .h = i->h, .bytes = i->rgb, .stride = (size_t)i->w * 3};
     const mv_canvas_target target = {.kind = MV_CANVAS_PNG, .write = put_bytes, .ctx = p->to};
     mv_stream_text(p->to, "data:image/png;base64,");
@@ -76,6 +92,7 @@ static void put_picture(page *p)
     mv_stream_base64_end(p->to);
     if (p->to->status == MV_OK)
         p->to->status = s;
+    free(small.rgb);
 }
 
 static void put_width(page *p)
