@@ -170,7 +170,8 @@ static mv_status study_job(batches *b, job *j, int i, mv_error *e)
     call *c = b->c;
     shot t;
     mv_status status = shot_of(&t, b, j, e);
-    study s = {.shot = &t, .picture = i, .maps = j->maps, .planes = j->planes, .passes = b->passes};
+    study s = {
+        .shot = &t, .maps = j->maps, .planes = j->planes, .passes = b->passes, .explainer = b->explainer, .picture = i};
     if (!status)
         status = c->command->study(c, &s, e);
     j->own = s.own;

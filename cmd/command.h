@@ -50,12 +50,13 @@ typedef struct {
 
 /* One picture between the network and the writers. */
 typedef struct {
-    const shot *shot;    /* without page, raw, fonts and out */
-    int picture;         /* the picture's number in the batch, for probes that kept something of it */
-    mv_maps *maps;       /* for each ask; may be changed and appended to */
-    const float *planes; /* what the network saw: (3, h, w), normalised */
-    mv_passes *passes;   /* for further inputs of h x w */
-    void *own;           /* for shot.own: freed by command.drop, also where `study` fails */
+    const shot *shot;              /* without page, raw, fonts and out */
+    int picture;                   /* the picture's number in the batch, for probes that kept something of it */
+    mv_maps *maps;                 /* for each ask; may be changed and appended to */
+    const float *planes;           /* what the network saw: (3, h, w), normalised */
+    mv_passes *passes;             /* for further inputs of h x w */
+    const mv_explainer *explainer; /* of the batch; NULL without asks */
+    void *own;                     /* for shot.own: freed by command.drop, also where `study` fails */
 } study;
 
 typedef struct command {
@@ -93,6 +94,7 @@ struct call {
     bool html;                  /* pages are .html */
     const char *raw;            /* --raw, if wants_raw */
     const char *store;          /* a store of the values of all pictures; NULL: none */
+    int together;               /* pictures that a page may show if -o names a file; 0: one */
     bool shows;                 /* shot.image is wanted */
     bool one_size;              /* all inputs must have the size of the first */
     int asks;
@@ -105,6 +107,7 @@ struct call {
     const struct operands *list; /* the pictures of this run, those of an earlier one included */
     int height, width;           /* with one_size: the size of the input */
     int pictures;                /* of all operands of this run; one that cannot be read counts as one */
+    bool joined;                 /* with `together`: one page shows all pictures; the command writes it in `close` */
     int done, failed, kept;      /* of these: answered, failed, and answered by an earlier run */
     bool incomplete;             /* a folder could not be read */
     bool stopped;                /* by a signal, or because the reader of the results has left */

@@ -88,6 +88,7 @@ static void check_targets(stream *s, char suffix[64])
                        .endings = c->html ? html_endings : page_endings,
                        .what = "page",
                        .may_be_stdout = true,
+                       .together = c->together,
                        .also_read = (const char *const *)s->model};
     s->raw = (target){.option = "--raw",
                       .out = c->raw,
@@ -98,6 +99,7 @@ static void check_targets(stream *s, char suffix[64])
                       .also_read = (const char *const *)s->model};
     if (c->wants_page)
         target_check(&s->page, &s->o, c->pictures);
+    c->joined = c->wants_page && c->together && !s->page.folder && c->pictures > 1;
     if (c->wants_raw)
         target_check(&s->raw, &s->o, c->pictures);
     if (c->wants_page && s->page.to_stdout && c->o.json)
@@ -168,6 +170,9 @@ static void check_resume(const stream *s)
     const call *c = s->c;
     if (c->o.resume && s->page.to_stdout)
         die(EXIT_MISUSE, "--resume: has no effect on a page on standard output");
+    if (c->o.resume && c->joined)
+        die(EXIT_MISUSE, "--resume: a page of several pictures is drawn whole; a folder gets a page for each, which "
+                         "--resume can go on with");
     if (c->o.resume && !c->wants_page && !c->wants_raw && !(c->o.json && results_are_kept()) &&
         !(c->command->takes & TAKES_VALUES))
         die(EXIT_MISUSE, "--resume: found nothing to resume, expected pages, or --json appended to a file: >> FILE");

@@ -75,10 +75,22 @@ mv_status target_make_folders(const target *t, const char *path, mv_error *e)
 
 /* ---- checks */
 
+static void refuse_several(const target *t, int pictures)
+{
+    if (t->together)
+        die(EXIT_MISUSE, "%s: found %d pictures for one %s, which shows at most %d; a folder takes any number",
+            t->option, pictures, t->what, t->together);
+    if (strcmp(t->out, "-") == 0)
+        die(EXIT_MISUSE, "%s: found '-' for several %ss, expected a folder", t->option, t->what);
+    die(EXIT_MISUSE, "%s: found the file '%s' for several %ss, expected a folder: a name that ends in /", t->option,
+        t->out, t->what);
+}
+
 /* Sets folder and to_stdout by the rule. */
-static void choose_kind(target *t, bool several)
+static void choose_kind(target *t, int pictures)
 {
     char endings[80];
+    bool several = pictures > (t->together ? t->together : 1);
     size_t n = t->out ? strlen(t->out) : 0;
     if (!t->out) {
         t->folder = true;
@@ -87,21 +99,13 @@ static void choose_kind(target *t, bool several)
     if (n == 0)
         die(EXIT_MISUSE, "%s: found an empty name, expected a name ending in %s, or a folder", t->option,
             list_endings(t, endings));
-    if (t->may_be_stdout && strcmp(t->out, "-") == 0) {
-        if (several)
-            die(EXIT_MISUSE, "%s: found '-' for several %ss, expected a folder", t->option, t->what);
-        t->to_stdout = true;
-        return;
-    }
-    t->folder = n && (t->out[n - 1] == '/' || is_folder(t->out));
-    if (t->folder)
-        return;
-    if (!has_known_ending(t, t->out))
+    t->to_stdout = t->may_be_stdout && strcmp(t->out, "-") == 0;
+    t->folder = !t->to_stdout && (t->out[n - 1] == '/' || is_folder(t->out));
+    if (!t->folder && !t->to_stdout && !has_known_ending(t, t->out))
         die(EXIT_MISUSE, "%s: found '%s', expected a name ending in %s, or a folder: '%s/'", t->option, t->out,
             list_endings(t, endings), t->out);
-    if (several)
-        die(EXIT_MISUSE, "%s: found the file '%s' for several %ss, expected a folder: a name that ends in /", t->option,
-            t->out, t->what);
+    if (!t->folder && several)
+        refuse_several(t, pictures);
 }
 
 /* "out" of "out///", "/" of "//" */
@@ -222,7 +226,7 @@ static void check_inputs(const target *t, const operands *o, int pictures)
 
 void target_check(target *t, const operands *o, int pictures)
 {
-    choose_kind(t, pictures > 1);
+    choose_kind(t, pictures);
     check_parent(t);
     if (t->to_stdout)
         return;

@@ -1,7 +1,7 @@
 /* Where the files go that are written for each picture: pages (-o) and numbers (--raw). One rule for both, checked
  * before anything runs:
  *
- *     a name with a known ending     that file; for one picture only
+ *     a name with a known ending     that file; for one picture, or one page of all pictures
  *     an existing folder, or NAME/   a file for each picture below that folder, which is made if it is missing
  *     -                              standard output; for one picture, and pages only
  *     anything else                  refused, with a suggestion
@@ -22,6 +22,7 @@ typedef struct {
     const char *const *endings; /* known ones, ended by NULL */
     const char *what;           /* "page", for messages */
     bool may_be_stdout;
+    int together;                 /* pictures that one file may show; 0: one */
     const char *const *also_read; /* other files that must not be replaced, ended by NULL; NULL: none */
     /* ---- set by target_check */
     bool folder, to_stdout;

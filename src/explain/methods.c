@@ -235,6 +235,11 @@ mv_probe *mv_explainer_probe(mv_explainer *x)
     return x->probe;
 }
 
+void *mv_explainer_own(const mv_explainer *x, int ask)
+{
+    return x->ask[ask].own;
+}
+
 int mv_explainer_maps(const mv_explainer *x)
 {
     int n = 0;

@@ -48,6 +48,10 @@ void mv_explainer_free(mv_explainer *x);
 
 mv_probe *mv_explainer_probe(mv_explainer *x); /* the head of its chain; NULL: it needs none. Borrowed */
 
+/* What the method's `open` made for ask number `ask`; a method that is meant to be looked into says in its header what
+ * it is. Borrowed; NULL: nothing. */
+void *mv_explainer_own(const mv_explainer *x, int ask);
+
 /* The number of maps that all asks together make of one picture. */
 int mv_explainer_maps(const mv_explainer *x);
 

@@ -6,6 +6,8 @@
 
 #include "src/base/map.h"
 
+/* The own state of the method "pca" (mv_explainer_own) is an mv_cells, so that the pictures of a page can be coloured
+ * together. */
 enum { MV_PCA_COLOURS = 3 };
 
 /* Colours n maps together, so that a colour means the same features in all of them: the directions and the percentiles

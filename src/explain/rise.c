@@ -117,7 +117,8 @@ static mv_status open_state(void **own, const void *p, const mv_config *config, 
 typedef struct {
     const mv_subject *s;
     state *own;
-    double *sum; /* (h, w) */
+    double *sum;  /* (h, w): of f M */
+    double total; /* of f */
 } work;
 
 static void make(void *context, int i, float *planes)
@@ -134,34 +135,49 @@ static void make(void *context, int i, float *planes)
 static mv_status take(void *context, int i, const float *logits, mv_error *e)
 {
     (void)e;
-    const work *k = context;
+    work *k = context;
     double f = mv_probability_of(k->s, logits);
     size_t pixels = (size_t)k->s->h * (size_t)k->s->w;
     mv_rise_mask(&k->own->masks, i, k->own->mask); /* made again, rather than kept for all inputs of a batch */
     for (size_t p = 0; p < pixels; p++)
         k->sum[p] += f * (double)k->own->mask[p];
+    k->total += f;
+    return MV_OK;
+}
+
+/* The raw values are S. It is drawn less the mean over all masks, which tells what showing the pixel adds. */
+static mv_status fill(const work *k, const params *o, mv_map *map, mv_error *e)
+{
+    size_t pixels = (size_t)map->h * (size_t)map->w;
+    map->raw = malloc(pixels * sizeof *map->raw);
+    if (!map->raw)
+        return mv_fail_memory(e, "rise");
+    for (size_t i = 0; i < pixels; i++) {
+        double s = k->sum[i] / (o->n * o->keep);
+        map->raw[i] = (float)s;
+        map->v[i] = (float)(s - k->total / o->n);
+    }
+    map->diverging = true;
+    map->method = "rise";
+    mv_subject_title(k->s, map);
+    snprintf(map->unit, sizeof map->unit, "probability, less the mean");
+    snprintf(map->raw_unit, sizeof map->raw_unit, "probability");
+    mv_map_figure(map, "masks", "masks", "", 0, o->n);
+    mv_map_figure(map, "mean", "mean_probability", "", 3, k->total / o->n);
+    mv_map_range(map);
     return MV_OK;
 }
 
 static mv_status explain(const mv_subject *s, const void *p, mv_maps *out, mv_error *e)
 {
     const params *o = p;
-    size_t pixels = (size_t)s->h * (size_t)s->w;
-    work k = {s, s->own, calloc(pixels, sizeof *k.sum)};
+    work k = {s, s->own, calloc((size_t)s->h * (size_t)s->w, sizeof *k.sum), 0};
     mv_map *map = k.sum ? mv_maps_add(out, e) : NULL;
     mv_status status = map ? mv_map_new(map, s->h, s->w, e) : mv_fail_memory(e, "rise");
     if (!status)
         status = mv_replies_run(&k.own->replies, s, o->n, make, take, &k, e);
-    if (!status) {
-        for (size_t i = 0; i < pixels; i++)
-            map->v[i] = (float)(k.sum[i] / (o->n * o->keep));
-        map->diverging = s->against != MV_MAP_NONE;
-        map->method = "rise";
-        mv_subject_title(s, map);
-        snprintf(map->unit, sizeof map->unit, map->diverging ? "probability, difference" : "probability");
-        mv_map_figure(map, "masks", "masks", "", 0, o->n);
-        mv_map_range(map);
-    }
+    if (!status)
+        status = fill(&k, o, map, e);
     free(k.sum);
     return status;
 }
@@ -169,7 +185,7 @@ static mv_status explain(const mv_subject *s, const void *p, mv_maps *out, mv_er
 const mv_method mv_method_rise = {
     .name = "rise",
     .title = "RISE",
-    .summary = "the mean probability of the class over random masks that show the pixel",
+    .summary = "the mean probability of the class over random masks that show the pixel, against that over all masks",
     .source = "Petsiuk, Das & Saenko 2018, arXiv 1806.07421",
     .cost = "a forward pass for each mask: 4000",
     .takes = MV_TAKES_CLASS | MV_TAKES_AGAINST | MV_TAKES_PASSES,

@@ -115,6 +115,16 @@ static void fill_sheet(mv_page *p, mv_panel *page, mv_panel *spring)
         mv_panel_space_grow(spring, left);
 }
 
+static mv_status write_framed(mv_page *p, const mv_page_kind *kind, const mv_heading *heading, const void *content,
+                              const mv_canvas_target *to, mv_error *e)
+{
+    mv_panel *body = kind->body(p, content), *spring;
+    mv_panel *page = frame(p, heading, body, kind->paper, &spring);
+    if (kind->paper && p->width == kind->width)
+        fill_sheet(p, page, spring);
+    return mv_layout_write(p->layout, page, p->width, p->style.zoom, to, e);
+}
+
 mv_status mv_page_write(const mv_page_kind *kind, const mv_heading *heading, const void *content,
                         const mv_page_style *style, mv_fonts *fonts, const mv_canvas_target *to, mv_error *e)
 {
@@ -125,11 +135,10 @@ mv_status mv_page_write(const mv_page_kind *kind, const mv_heading *heading, con
         s = open_page(&p, kind, style, fonts, e);
     if (s != MV_OK)
         return s;
-    mv_panel *body = kind->body(&p, content), *spring;
-    mv_panel *page = frame(&p, heading ? heading : &none, body, kind->paper, &spring);
-    if (kind->paper && p.width == kind->width)
-        fill_sheet(&p, page, spring);
-    s = mv_layout_write(p.layout, page, p.width, p.style.zoom, to, e);
+    if (kind->paint)
+        s = kind->paint(&p, content, to, e);
+    else
+        s = write_framed(&p, kind, heading ? heading : &none, content, to, e);
     mv_layout_free(p.layout);
     mv_fonts_free(p.fonts);
     return s;

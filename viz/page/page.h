@@ -61,6 +61,8 @@ typedef struct {
     struct mv_panel *(*body)(mv_page *, const void *content); /* what stands between the heading and the recipe */
     bool sequential, diverging;                               /* which colour tables have an effect */
     bool paper; /* one sheet of A4 landscape at its own width: set closer, and filled to its height */
+    /* Of a drawing without a frame: writes the whole file; heading and width have no effect. NULL: a page. */
+    mv_status (*paint)(const mv_page *, const void *content, const mv_canvas_target *to, mv_error *e);
 } mv_page_kind;
 
 /* Checks a style before anything is computed: MV_EINPUT for a zoom or width out of range, an unknown colour table, or a

@@ -1,0 +1,239 @@
+#include "cmd/asks.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cmd/talk.h"
+
+/* ---- methods */
+
+/* Methods that need no gradient here, because they are the exact CAM. */
+static const char *const equals[] = {"gradcam", "hirescam", "xgradcam"};
+
+static bool equals_cam(const char *name)
+{
+    for (size_t i = 0; i < sizeof equals / sizeof *equals; i++)
+        if (strcmp(name, equals[i]) == 0)
+            return true;
+    return false;
+}
+
+/* The first n bytes of text as a method's name; "" if it is too long for one. */
+static const char *name_of(char name[32], const char *text, size_t n)
+{
+    snprintf(name, 32, "%.*s", n < 32 ? (int)n : 0, text);
+    return name;
+}
+
+/* True if a method begins here, after the separator that ends `before`. */
+static bool begins_method(const char *text, const mv_method *before)
+{
+    char name[32];
+    name_of(name, text, strcspn(text, ":,= "));
+    if (text[strlen(name)] == '=' || (before && before->params && mv_param_lookup(before->params, name)))
+        return false;
+    return mv_method_lookup(name) || equals_cam(name);
+}
+
+/* The length of the first method in text, with its parameters. */
+static size_t method_length(const char *text)
+{
+    char name[32];
+    const mv_method *m = mv_method_lookup(name_of(name, text, strcspn(text, ":, ")));
+    size_t n = 0;
+    while (text[n] && text[n] != ' ' && !(text[n] == ',' && begins_method(text + n + 1, m)))
+        n++;
+    return n;
+}
+
+static void say_equal(asks *a, const char *name, const char *at)
+{
+    if (at && strcmp(at, "norm") != 0)
+        die(EXIT_MISUSE, "--method: %s at %s needs gradients, which this version does not compute; at norm it is cam",
+            name, at);
+    if (!a->equal)
+        warn("%s: at the final norm, Grad-CAM before its ReLU, HiResCAM and XGrad-CAM equal the exact CAM up to a "
+             "constant: this is cam",
+             name);
+    a->equal = true;
+}
+
+/* "NAME:site=AT,PARAMS": a site in the parameters still counts. */
+static char *with_site(const char *text, const char *at)
+{
+    char *out;
+    size_t n = strcspn(text, ":");
+    if (asprintf(&out, "%.*s:site=%s%s%s", (int)n, text, at, text[n] ? "," : "", text[n] ? text + n + 1 : "") < 0)
+        die(EXIT_FAILED, "out of memory");
+    return out;
+}
+
+static bool has_site(const mv_method *m)
+{
+    return m && m->params && mv_param_lookup(m->params, "site");
+}
+
+static void add_method(asks *a, const char *text, const char *at)
+{
+    mv_error e = {0};
+    char name[32];
+    name_of(name, text, strcspn(text, ":"));
+    bool equal = equals_cam(name);
+    if (equal) {
+        if (text[strlen(name)])
+            die(EXIT_MISUSE, "--method: found parameters of %s, which is cam here and has none", name);
+        say_equal(a, name, at);
+    }
+    if (a->methods == CALL_ASKS)
+        die(EXIT_MISUSE, "--method: found more than %d methods", CALL_ASKS);
+    char *full = at && has_site(mv_method_lookup(name)) ? with_site(text, at) : NULL;
+    int i = a->methods++;
+    mv_status s = mv_ask_parse(&a->method[i], &a->memory[i], equal ? "cam" : full ? full : text, &e);
+    free(full);
+    if (s)
+        die(EXIT_MISUSE, "--method: %s", e.text);
+}
+
+void asks_methods(asks *a, const mv_param_texts *methods, const char *otherwise, const char *at)
+{
+    bool takes = false;
+    for (int i = 0; i < methods->n || (i == 0 && !methods->n); i++) {
+        const char *text = methods->n ? methods->v[i] : otherwise;
+        if (!*text)
+            die(EXIT_MISUSE, "--method: found an empty name, expected a method (mvscope methods lists them)");
+        while (*text) {
+            size_t n = method_length(text);
+            char *one = must(strndup(text, n));
+            if (*one)
+                add_method(a, one, at);
+            free(one);
+            text += n + (text[n] != '\0');
+        }
+    }
+    for (int i = 0; i < a->methods; i++)
+        takes |= has_site(a->method[i].method);
+    if (at && !takes && !(a->equal && strcmp(at, "norm") == 0))
+        die(EXIT_MISUSE, "--at: has no effect on %s, which take%s no site", a->method[0].method->name,
+            a->methods == 1 ? "s" : "");
+}
+
+/* ---- classes */
+
+bool asks_take(const asks *a, unsigned bit)
+{
+    for (int i = 0; i < a->methods; i++)
+        if (a->method[i].method->takes & bit)
+            return true;
+    return false;
+}
+
+void asks_check_classes(const asks *a, const mv_param_texts *classes, const char *against)
+{
+    int n = 0, each = classes->n ? classes->n : 1;
+    if ((classes->n || against) && !asks_take(a, MV_TAKES_CLASS))
+        die(EXIT_MISUSE, "--%s: has no effect on %s, which explains no class", classes->n ? "class" : "against",
+            a->method[0].method->name);
+    for (int i = 0; i < a->methods; i++) {
+        const mv_method *m = a->method[i].method;
+        if (against && (m->takes & MV_TAKES_CLASS) && !(m->takes & MV_TAKES_AGAINST))
+            die(EXIT_MISUSE, "--against: %s takes no second class; explain both with --class", m->name);
+        n += m->takes & MV_TAKES_CLASS ? each : 1;
+    }
+    if (n > CALL_ASKS)
+        die(EXIT_MISUSE, "--class: found %d methods and classes together, expected at most %d", n, CALL_ASKS);
+}
+
+static mv_status find_classes(const call *c, const mv_param_texts *texts, int found[CALL_ASKS], mv_error *e)
+{
+    found[0] = MV_CLASS_TOP;
+    for (int i = 0; i < texts->n; i++)
+        if (session_find_class(&c->session, texts->v[i], "--class", &found[i], e))
+            return e->code;
+    for (int i = 0; i < texts->n; i++)
+        for (int k = 0; k < i; k++)
+            if (found[i] == found[k])
+                return mv_fail(e, MV_EINPUT, "--class: found '%.60s', which was given before", texts->v[i]);
+    return MV_OK;
+}
+
+/* "cam", "cam.class.7", "cam.top"; ".2" for the second of the same method and class */
+static void name_ask(asks *a, const call *c, const mv_ask *ask, bool several)
+{
+    char *name = a->name[a->n++], class_[32] = "", number[16] = "";
+    int same = 1;
+    for (int i = 0; i < c->asks; i++)
+        same += c->ask[i].method == ask->method && c->ask[i].class_ == ask->class_;
+    if (several && ask->class_ >= 0)
+        snprintf(class_, sizeof class_, ".class.%d", ask->class_);
+    else if (several)
+        snprintf(class_, sizeof class_, ask->class_ == MV_CLASS_TOP ? ".top" : ".second");
+    if (same > 1)
+        snprintf(number, sizeof number, ".%d", same);
+    snprintf(name, ASKS_NAME, "%s%s%s", ask->method->name, class_, number);
+}
+
+mv_status asks_classes(asks *a, call *c, const mv_param_texts *classes, const char *against, mv_error *e)
+{
+    int found[CALL_ASKS], other = MV_MAP_NONE, n = classes->n ? classes->n : 1;
+    mv_status s = find_classes(c, classes, found, e);
+    if (!s && against)
+        s = session_find_class(&c->session, against, "--against", &other, e);
+    for (int k = 0; k < n && !s; k++)
+        if (against && found[k] == other)
+            s = mv_fail(e, MV_EINPUT, "--against: found '%.60s', the class itself, expected another", against);
+    for (int i = 0; i < a->methods && !s; i++) {
+        bool takes = a->method[i].method->takes & MV_TAKES_CLASS;
+        for (int k = 0; k < (takes ? n : 1); k++) {
+            mv_ask ask = a->method[i];
+            ask.class_ = takes ? found[k] : MV_MAP_NONE;
+            ask.against = takes ? other : MV_MAP_NONE;
+            name_ask(a, c, &ask, takes && n > 1);
+            c->ask[c->asks++] = ask;
+        }
+    }
+    return s;
+}
+
+void asks_free(asks *a)
+{
+    for (int i = 0; i < a->methods; i++)
+        free(a->memory[i]);
+    a->methods = 0;
+}
+
+/* ---- maps */
+
+int asks_count_maps(const call *c, mv_error *e)
+{
+    const mv_preprocess *p = &c->session.config.preprocess;
+    int h = c->height ? c->height : p->h, w = c->width ? c->width : p->w;
+    mv_explainer *x = mv_explainer_new(c->ask, c->asks, &c->session.config, h, w, e);
+    int n = x ? mv_explainer_maps(x) : -1;
+    mv_explainer_free(x);
+    return n;
+}
+
+/* What tells map k from others of its ask: "levels.3.blocks.1" */
+static const char *part_name(const mv_maps *maps, int k, char text[MV_MAP_NAME])
+{
+    mv_map words = maps->map[k];
+    words.class_ = words.against = MV_MAP_NONE;
+    return mv_map_name(&words, text);
+}
+
+const char *asks_map_name(const asks *a, const mv_maps *maps, int i, int k, char text[ASKS_NAME + MV_MAP_NAME])
+{
+    char part[MV_MAP_NAME], other[MV_MAP_NAME];
+    int same = 1;
+    if (maps->n == 1)
+        return a->name[i];
+    part_name(maps, k, part);
+    for (int m = 0; m < k; m++)
+        same += strcmp(part_name(maps, m, other), part) == 0;
+    if (same == 1)
+        snprintf(text, ASKS_NAME + MV_MAP_NAME, "%s.%s", a->name[i], part);
+    else
+        snprintf(text, ASKS_NAME + MV_MAP_NAME, "%s.%s.%d", a->name[i], part, same);
+    return text;
+}

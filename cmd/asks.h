@@ -1,0 +1,47 @@
+/* Methods and classes as options: what --method, --class, --against and --at ask of a picture.
+ *
+ *     asks_methods(&a, &o->method, o->at, ...);                // in check: words only
+ *     asks_classes(&a, c, &o->class_, o->against, &e);         // in open: fills call.ask
+ *     asks_free(&a);                                           // in close
+ *
+ * A value of --method is a method with parameters ("rise:n=400,seed=7"), or several joined by commas or spaces. A comma
+ * before the name of a method begins the next one, unless the method before it has a parameter of that name.
+ */
+#ifndef ASKS_H
+#define ASKS_H
+
+#include "cmd/command.h"
+
+enum { ASKS_NAME = 96 };
+
+typedef struct {
+    int methods;
+    mv_ask method[CALL_ASKS];
+    void *memory[CALL_ASKS];
+    bool equal; /* a method was asked for that equals cam here */
+    int n;
+    char name[CALL_ASKS][ASKS_NAME]; /* of the maps of ask i in raw output: "rise", "cam.class.7", "rise.2" */
+} asks;
+
+/* Parses methods; `otherwise` where none is given. at: the site of all methods that have the parameter; NULL: theirs.
+ * Ends the program with status 2 for a method or parameter that does not parse, and for a site that no method takes. */
+void asks_methods(asks *a, const mv_param_texts *methods, const char *otherwise, const char *at);
+
+/* True if some method takes what the MV_TAKES_ bit says. */
+bool asks_take(const asks *a, unsigned bit);
+
+/* Ends the program with status 2 for classes that no method takes, and for too many of them. */
+void asks_check_classes(const asks *a, const mv_param_texts *classes, const char *against);
+
+/* Finds the classes, top if none is given, and fills c->ask: for each method its classes. */
+mv_status asks_classes(asks *a, call *c, const mv_param_texts *classes, const char *against, mv_error *e);
+
+/* How many maps all asks make of a picture of the size at hand; -1 on failure. */
+int asks_count_maps(const call *c, mv_error *e);
+
+/* The name of map k of ask i: that of the ask if it has one map, else with what tells its maps apart. */
+const char *asks_map_name(const asks *a, const mv_maps *maps, int i, int k, char text[ASKS_NAME + MV_MAP_NAME]);
+
+void asks_free(asks *a);
+
+#endif

@@ -1,0 +1,436 @@
+/* explain: maps of any method, for any class, as pages, overlays, tables and numbers. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cmd/asks.h"
+#include "cmd/findings.h"
+#include "cmd/page_file.h"
+#include "cmd/raw_file.h"
+#include "cmd/reply.h"
+#include "cmd/talk.h"
+#include "cmd/together.h"
+#include "src/base/number.h"
+#include "src/base/text.h"
+#include "src/explain/faith.h"
+#include "viz/page/overlay.h"
+#include "viz/page/sheet.h"
+
+typedef struct {
+    mv_param_texts method, class_;
+    const char *against, *at, *raw;
+    bool overlay, faith;
+    /* ---- state */
+    asks asks;
+    raw_file file;
+    together together; /* one page of all pictures */
+} own;
+
+#define AT(member) offsetof(own, member)
+static const mv_param params[] = {
+    {.name = "method",
+     .kind = MV_PARAM_TEXTS,
+     .offset = AT(method),
+     .argument = "METHOD[:PARAMS]",
+     .completes = MV_COMPLETE_METHOD,
+     .help = "how to explain, repeatable, such as rise:n=400,seed=7; cam by default (mvscope methods)"},
+    {.name = "class",
+     .kind = MV_PARAM_TEXTS,
+     .offset = AT(class_),
+     .argument = "CLASS",
+     .completes = MV_COMPLETE_CLASS,
+     .help = "what to explain, repeatable: a number, wnid or name, second, or top, the default"},
+    {.name = "against",
+     .kind = MV_PARAM_TEXT,
+     .offset = AT(against),
+     .argument = "CLASS",
+     .completes = MV_COMPLETE_CLASS,
+     .help = "a second class: explain the difference"},
+    {.name = "at",
+     .kind = MV_PARAM_TEXT,
+     .offset = AT(at),
+     .argument = "SITE",
+     .completes = MV_COMPLETE_SITE,
+     .help = "the site that methods with the parameter site use"},
+    {.name = "faith",
+     .kind = MV_PARAM_FLAG,
+     .offset = AT(faith),
+     .help = "measure each map: deletion and insertion, against a random order"},
+    {.name = "overlay",
+     .kind = MV_PARAM_FLAG,
+     .offset = AT(overlay),
+     .help = "write the map over the picture alone, at the size of the network's input"},
+    {.name = "raw",
+     .kind = MV_PARAM_TEXT,
+     .offset = AT(raw),
+     .argument = "FILE|FOLDER/",
+     .completes = MV_COMPLETE_FILE,
+     .help = "write the maps as numbers: .safetensors, .npz or .npy of all pictures, or FOLDER/"},
+    {0}};
+
+/* ---- before anything is opened */
+
+static bool some_map_is_measured(const asks *a)
+{
+    for (int i = 0; i < a->methods; i++)
+        if (strcmp(a->method[i].method->name, "pca") != 0)
+            return true;
+    return false;
+}
+
+static void check(call *c)
+{
+    own *o = c->own;
+    const mv_page_kind *kind = o->overlay ? &mv_page_overlay : &mv_page_sheet;
+    asks_methods(&o->asks, &o->method, "cam", o->at);
+    asks_check_classes(&o->asks, &o->class_, o->against);
+    if (o->raw)
+        raw_choose(c, o->raw);
+    c->wants_page = c->shows = !o->raw || c->o.out || o->overlay;
+    c->together = o->overlay ? 0 : TOGETHER_MOST;
+    if (!c->wants_page)
+        options_refuse_page(c, "with --raw alone; -o writes a page too");
+    else
+        page_check(c, kind);
+    if (o->overlay && (options_given(c, "width") || options_given(c, "theme")))
+        die(EXIT_MISUSE, "--%s: has no effect on --overlay, which has no page around it",
+            options_given(c, "width") ? "width" : "theme");
+    if (o->faith && !some_map_is_measured(&o->asks))
+        die(EXIT_MISUSE, "--faith: has no effect on colours, which have no order");
+}
+
+/* ---- opening */
+
+static mv_status check_count(const call *c, int n, mv_error *e)
+{
+    const own *o = c->own;
+    if (o->overlay && n != 1)
+        return mv_fail(e, MV_EINPUT,
+                       "--overlay: found %d maps a picture, expected one; choose one method, class and block", n);
+    if (c->store && n != 1 && mv_text_ends_in(c->store, ".npy"))
+        return mv_fail(e, MV_EINPUT,
+                       "--raw: found %d maps for %s, expected one, as a .npy holds one array; choose one by the "
+                       "options, or write a .safetensors",
+                       n, c->store);
+    if (c->wants_page && n > 512)
+        return mv_fail(e, MV_EINPUT, "explain: found %d maps for a page, expected at most 512; choose blocks", n);
+    return c->joined ? together_check(c->pictures, n, e) : MV_OK;
+}
+
+static mv_status open_asks(call *c, mv_error *e)
+{
+    own *o = c->own;
+    mv_status s = asks_classes(&o->asks, c, &o->class_, o->against, e);
+    int n = s ? -1 : asks_count_maps(c, e);
+    if (n < 0)
+        s = e->code;
+    if (!s)
+        s = check_count(c, n, e);
+    if (s)
+        asks_free(&o->asks);
+    return s;
+}
+
+/* ---- the order of computing: what is measured, and stored in the order of pictures */
+
+static int top_class(const call *c, const shot *t)
+{
+    int best = 0;
+    for (int i = 1; i < c->session.config.classes; i++)
+        if (t->logits[i] > t->logits[best])
+            best = i;
+    return best;
+}
+
+static mv_status measure_map(mv_map *m, mv_faith *f, mv_error *e)
+{
+    mv_faith_score score;
+    const mv_faith_baseline *random;
+    mv_status s = mv_faith_map(f, m, &score, e);
+    if (!s)
+        s = mv_faith_random(f, 0, 0, &random, e);
+    if (s)
+        return s;
+    mv_map_figure(m, "deletion", "deletion", "", 3, score.deletion_area);
+    mv_map_figure(m, "at random", "random_deletion", "", 3, random->mean.deletion_area);
+    mv_map_figure(m, "insertion", "insertion", "", 3, score.insertion_area);
+    mv_map_figure(m, "at random", "random_insertion", "", 3, random->mean.insertion_area);
+    return MV_OK;
+}
+
+/* Each map of one channel, for its class or the answer. Maps of one class share the random orders. */
+static mv_status measure(const call *c, const study *t, mv_error *e)
+{
+    mv_faith_options options = {0};
+    mv_faith *f = NULL;
+    int of = -1;
+    mv_status s = MV_OK;
+    for (int a = 0; a < c->asks && !s; a++)
+        for (int i = 0; i < t->maps[a].n && !s; i++) {
+            mv_map *m = &t->maps[a].map[i];
+            int class_ = m->class_ >= 0 ? m->class_ : top_class(c, t->shot);
+            if (m->channels == 3)
+                continue;
+            if (class_ != of) {
+                mv_faith_free(f);
+                f = mv_faith_new(&options, t->passes, t->planes, t->shot->h, t->shot->w, c->session.config.classes,
+                                 class_, e);
+                of = class_;
+            }
+            s = f ? measure_map(m, f, e) : e->code;
+        }
+    mv_faith_free(f);
+    return s;
+}
+
+/* Hands every map to `take` as an array. */
+typedef struct {
+    int n, room;
+    raw_array *array;
+    char (*name)[ASKS_NAME + MV_MAP_NAME];
+} arrays;
+
+static mv_status arrays_of(arrays *out, const call *c, const mv_maps *maps, mv_error *e)
+{
+    const own *o = c->own;
+    for (int a = 0; a < c->asks; a++)
+        out->room += maps[a].n;
+    out->array = calloc((size_t)out->room + 1, sizeof *out->array);
+    out->name = calloc((size_t)out->room + 1, sizeof *out->name);
+    if (!out->array || !out->name)
+        return mv_fail_memory(e, "maps");
+    for (int a = 0; a < c->asks; a++)
+        for (int i = 0; i < maps[a].n; i++) {
+            const mv_map *m = &maps[a].map[i];
+            bool colour = m->channels == 3;
+            out->array[out->n] = (raw_array){.name = asks_map_name(&o->asks, &maps[a], a, i, out->name[out->n]),
+                                             .nd = colour ? 4 : 3,
+                                             .dim = {1, m->h, m->w, colour ? 3 : 0},
+                                             .values = m->raw ? m->raw : m->v};
+            out->n++;
+        }
+    return MV_OK;
+}
+
+static void arrays_free(arrays *a)
+{
+    free(a->array);
+    free(a->name);
+}
+
+static mv_status store(call *c, const study *s, mv_error *e)
+{
+    own *o = c->own;
+    arrays all = {0};
+    mv_status status = arrays_of(&all, c, s->maps, e);
+    if (!status)
+        status = raw_file_add(&o->file, c, s->shot, all.array, all.n, e);
+    arrays_free(&all);
+    return status;
+}
+
+static mv_status study_picture(call *c, study *s, mv_error *e)
+{
+    own *o = c->own;
+    mv_status status = o->faith ? measure(c, s, e) : MV_OK;
+    if (!status && c->store)
+        status = store(c, s, e);
+    if (!status && c->joined)
+        status = together_add(&o->together, c, s, e);
+    return status;
+}
+
+/* ---- results */
+
+static json_t *map_json(const call *c, const mv_maps *maps, int a, int i)
+{
+    const own *o = c->own;
+    const mv_map *m = &maps[a].map[i];
+    char name[ASKS_NAME + MV_MAP_NAME];
+    json_t *map = reply_map(m);
+    if (map && reply_set(map, "name", json_string(asks_map_name(&o->asks, &maps[a], a, i, name))) &&
+        reply_set(map, "method", json_string(m->method)) &&
+        reply_set(map, "unit", json_string(m->raw ? m->raw_unit : m->unit)))
+        return map;
+    json_decref(map);
+    return NULL;
+}
+
+static mv_status print_json(const call *c, const shot *t, mv_error *e)
+{
+    json_t *line = reply_new(c, t), *list = json_array();
+    bool good = line && list;
+    for (int a = 0; a < c->asks && good; a++)
+        for (int i = 0; i < t->maps[a].n && good; i++)
+            good = reply_append(list, map_json(c, t->maps, a, i));
+    if (!good || !reply_set(line, "maps", list)) {
+        if (!good)
+            json_decref(list);
+        json_decref(line);
+        line = NULL;
+    }
+    return reply_print(line, t->out, t->name, e);
+}
+
+static void print_map(const call *c, const shot *t, int a, int i, int width)
+{
+    const own *o = c->own;
+    const mv_map *m = &t->maps[a].map[i];
+    char name[ASKS_NAME + MV_MAP_NAME], lo[32], hi[32], figure[96];
+    fprintf(t->out, "  %-*s  ", width, asks_map_name(&o->asks, &t->maps[a], a, i, name));
+    if (m->channels != 3)
+        fprintf(t->out, "%s to %s %s", mv_number_text(lo, (double)m->lo, 3, m->diverging),
+                mv_number_text(hi, (double)m->hi, 3, m->diverging), m->unit);
+    for (int k = 0; mv_map_figure_text(m, k, figure); k++)
+        fprintf(t->out, "%s%s", k || m->channels != 3 ? ", " : "", figure);
+    if (*m->proof)
+        fprintf(t->out, "; %s", m->proof);
+    fputc('\n', t->out);
+}
+
+static void print_table(const call *c, const shot *t)
+{
+    const own *o = c->own;
+    int width = 0;
+    char name[ASKS_NAME + MV_MAP_NAME];
+    for (int a = 0; a < c->asks; a++)
+        for (int i = 0; i < t->maps[a].n; i++) {
+            int n = (int)strlen(asks_map_name(&o->asks, &t->maps[a], a, i, name));
+            width = n > width ? n : width;
+        }
+    fprintf(t->out, "%s\n", t->name);
+    for (int a = 0; a < c->asks; a++)
+        for (int i = 0; i < t->maps[a].n; i++)
+            print_map(c, t, a, i, width);
+}
+
+static mv_status write_raw(const call *c, const shot *t, mv_error *e)
+{
+    arrays all = {0};
+    mv_status s = arrays_of(&all, c, t->maps, e);
+    if (!s)
+        s = raw_write(t->raw, t, all.array, all.n, e);
+    arrays_free(&all);
+    return s;
+}
+
+/* ---- pages */
+
+/* One scale where all units agree, else one for each method. */
+static void arrange(mv_sheet_content *content, const mv_map *const maps[], int n)
+{
+    bool methods = false, units = true, levels = false;
+    const mv_map *first = NULL;
+    for (int i = 0; i < n; i++) {
+        methods |= strcmp(maps[i]->method, maps[0]->method) != 0;
+        levels |= maps[i]->level != maps[0]->level;
+        if (maps[i]->channels == 3)
+            continue;
+        first = first ? first : maps[i];
+        units &= strcmp(maps[i]->unit, first->unit) == 0;
+    }
+    content->scale = units ? MV_SHEET_SCALE_ALL : MV_SHEET_SCALE_GROUP;
+    content->sections = methods ? MV_SHEET_BY_METHOD : levels ? MV_SHEET_BY_LEVEL : MV_SHEET_PLAIN;
+}
+
+static const char *method_names(const asks *a, char text[200])
+{
+    *text = '\0';
+    for (int i = 0; i < a->methods; i++) {
+        size_t used = strlen(text);
+        bool known = false;
+        for (int k = 0; k < i; k++)
+            known |= a->method[k].method == a->method[i].method;
+        if (!known)
+            snprintf(text + used, 200 - used, "%s%s", *text ? ", " : "", a->method[i].method->name);
+    }
+    return text;
+}
+
+static const char *subtitle_of(const call *c, const shot *t, char text[400])
+{
+    char name[24], number[32];
+    int best = top_class(c, t);
+    double sum = 0;
+    for (int i = 0; i < c->session.config.classes; i++)
+        sum += exp((double)t->logits[i] - (double)t->logits[best]);
+    snprintf(text, 400, "%.200s, classified as %.80s, p = %s", t->base, session_class(&c->session, best, name),
+             mv_number_text(number, 1 / sum, 2, false));
+    return text;
+}
+
+static mv_status draw(const call *c, const shot *t, mv_error *e)
+{
+    const own *o = c->own;
+    char title[FINDING], subtitle[400], names[200];
+    int n = 0;
+    for (int a = 0; a < c->asks; a++)
+        n += t->maps[a].n;
+    if (n == 0)
+        return mv_fail(e, MV_EINPUT, "%s: found no map to draw: the model has no such class", t->name);
+    const mv_map **maps = calloc((size_t)n, sizeof *maps);
+    mv_sheet_item *items = calloc((size_t)n, sizeof *items);
+    mv_status s = maps && items ? MV_OK : mv_fail_memory(e, t->name);
+    for (int a = 0, k = 0; a < c->asks && !s; a++)
+        for (int i = 0; i < t->maps[a].n; i++, k++)
+            items[k].map = maps[k] = &t->maps[a].map[i];
+    if (!s) {
+        mv_sheet_content sheet = {.picture = t->image, .items = items, .item_count = n};
+        mv_overlay_content overlay = {t->image, maps[0]};
+        page_words words = {.title = finding_of(title, &c->session, maps, n),
+                            .subtitle = subtitle_of(c, t, subtitle),
+                            .method = method_names(&o->asks, names)};
+        arrange(&sheet, maps, n);
+        s = page_write(c, t, o->overlay ? &mv_page_overlay : &mv_page_sheet, &words,
+                       o->overlay ? (const void *)&overlay : &sheet, e);
+    }
+    free(maps);
+    free(items);
+    if (!s && !c->o.json && !page_is_stdout(c))
+        fprintf(t->out, "  %s\n", t->page_name);
+    return s;
+}
+
+static mv_status picture(const call *c, const shot *t, mv_error *e)
+{
+    mv_status s = t->raw ? write_raw(c, t, e) : MV_OK;
+    if (!s && c->o.json)
+        s = print_json(c, t, e);
+    else if (!s && !page_is_stdout(c))
+        print_table(c, t);
+    return !s && c->wants_page && !c->joined ? draw(c, t, e) : s;
+}
+
+static mv_status close_all(call *c, mv_error *e)
+{
+    own *o = c->own;
+    char names[200];
+    mv_status s = MV_OK;
+    if (c->joined && !c->stopped && !c->broken)
+        s = together_write(&o->together, c, method_names(&o->asks, names), e);
+    together_free(&o->together);
+    if (c->store && (raw_file_close(&o->file, c, s ? NULL : e) && !s))
+        s = e->code;
+    asks_free(&o->asks);
+    return s;
+}
+
+static const char *const examples[] = {"explain photo.jpg", "explain --method cam,occlusion,lens -o why.png photo.jpg",
+                                       "explain --method rise:n=400,seed=7 --class church --faith photo.jpg",
+                                       "explain --method pca -o colours.png photos/",
+                                       "explain --raw maps.safetensors photos/", NULL};
+
+const command command_explain = {.name = "explain",
+                                 .operands = "IMAGE...",
+                                 .summary = "Draws what speaks for a class, by any method, and measures whether it is true",
+                                 .params = params,
+                                 .size = sizeof(own),
+                                 .takes = TAKES_NETWORK | TAKES_PICTURES | TAKES_PAGES | TAKES_JSON,
+                                 .results = "maps",
+                                 .examples = examples,
+                                 .check = check,
+                                 .open = open_asks,
+                                 .study = study_picture,
+                                 .picture = picture,
+                                 .close = close_all};

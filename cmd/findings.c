@@ -1,0 +1,273 @@
+#include "cmd/findings.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "src/base/number.h"
+#include "src/base/text.h"
+#include "src/explain/faith.h"
+#include "src/explain/methods.h"
+
+enum { GRID = 48, MOST_COMPARED = 8 };
+
+/* ---- figures */
+
+static int falling(const void *a, const void *b)
+{
+    float x = *(const float *)a, y = *(const float *)b;
+    return (x < y) - (x > y);
+}
+
+double finding_half(const mv_map *map)
+{
+    size_t n = (size_t)map->h * (size_t)map->w, i = 0;
+    float *v = malloc(n * sizeof *v);
+    double sum = 0, part = 0;
+    if (!v)
+        return (double)NAN;
+    for (size_t k = 0; k < n; k++) {
+        v[k] = map->v[k] > 0 && isfinite(map->v[k]) ? map->v[k] : 0;
+        sum += (double)v[k];
+    }
+    qsort(v, n, sizeof *v, falling);
+    while (i < n && part < sum / 2)
+        part += (double)v[i++];
+    free(v);
+    return sum > 0 ? (double)i / (double)n : (double)NAN;
+}
+
+double finding_agreement(const mv_map *a, const mv_map *b)
+{
+    static const int n = GRID * GRID;
+    double *wide = malloc((size_t)n * sizeof *wide);
+    float *x = malloc((size_t)n * sizeof *x), *y = malloc((size_t)n * sizeof *y);
+    double r = (double)NAN;
+    if (wide && x && y) {
+        mv_faith_upsample(wide, GRID, GRID, a->v, a->h, a->w);
+        for (int i = 0; i < n; i++)
+            x[i] = (float)wide[i];
+        mv_faith_upsample(wide, GRID, GRID, b->v, b->h, b->w);
+        for (int i = 0; i < n; i++)
+            y[i] = (float)wide[i];
+        r = mv_rank_correlation(x, y, n);
+    }
+    free(wide);
+    free(x);
+    free(y);
+    return r;
+}
+
+static double figure(const mv_map *m, const char *key)
+{
+    for (int i = 0; i < m->figures; i++)
+        if (strcmp(m->figure[i].key, key) == 0)
+            return m->figure[i].value;
+    return (double)NAN;
+}
+
+static bool is(const mv_map *m, const char *method)
+{
+    return m->method && strcmp(m->method, method) == 0;
+}
+
+/* ---- one map */
+
+/* "church over golf ball" */
+static const char *class_words(char text[100], const session *s, const mv_map *m)
+{
+    char a[24], b[24];
+    if (m->against < 0)
+        snprintf(text, 100, "%.48s", session_class(s, m->class_, a));
+    else
+        snprintf(text, 100, "%.44s over %.44s", session_class(s, m->class_, a), session_class(s, m->against, b));
+    return text;
+}
+
+static void share_text(char text[16], double share)
+{
+    snprintf(text, 16, "%.*f", share < 0.0995 ? 1 : 0, 100 * share);
+}
+
+static const char *evidence_text(char text[FINDING], const session *s, const mv_map *m)
+{
+    char name[100], part[16];
+    double half = finding_half(m);
+    share_text(part, half);
+    if (isfinite(half))
+        snprintf(text, FINDING, "Half of what speaks for %s lies in %s %% of the picture", class_words(name, s, m),
+                 part);
+    else
+        snprintf(text, FINDING, "Nothing speaks for %s", class_words(name, s, m));
+    return text;
+}
+
+static const char *similar_text(char text[FINDING], const mv_map *m)
+{
+    int n = 0;
+    for (int i = 0; i < m->h * m->w; i++)
+        n += m->v[i] > 0.5f;
+    snprintf(text, FINDING, "%d of %d cells are similar to cell %d,%d: cosine above 0.5", n, m->h * m->w, m->query_y,
+             m->query_x);
+    return text;
+}
+
+static const char *range_text(char text[FINDING], const mv_map *m)
+{
+    char lo[32], hi[32];
+    const mv_method *method = m->method ? mv_method_lookup(m->method) : NULL;
+    snprintf(text, FINDING, "%s: %s to %s %s", method ? method->title : m->title,
+             mv_number_text(lo, (double)m->lo, 2, m->diverging), mv_number_text(hi, (double)m->hi, 2, m->diverging),
+             m->unit);
+    return text;
+}
+
+static const char *one(char text[FINDING], const session *s, const mv_map *m)
+{
+    if (m->channels == 3)
+        snprintf(text, FINDING, "Three directions hold %.0f %% of the variance of the features",
+                 100 * (figure(m, "red_share") + figure(m, "green_share") + figure(m, "blue_share")));
+    else if (is(m, "eigencam"))
+        snprintf(text, FINDING, "One direction holds %.0f %% of the variance of the features",
+                 100 * figure(m, "variance"));
+    else if (is(m, "similarity"))
+        return similar_text(text, m);
+    else if (m->class_ >= 0)
+        return evidence_text(text, s, m);
+    else
+        return range_text(text, m);
+    return text;
+}
+
+/* ---- several */
+
+/* True if the class is ahead at this depth: of all others, or of the second class. */
+static bool leads(const mv_map *m)
+{
+    return m->against >= 0 ? mv_map_mean(m) > 0 : figure(m, "rank") < 1.5;
+}
+
+static const char *depth_text(char text[FINDING], const session *s, const mv_map *const maps[], int n)
+{
+    char name[100], capital[100], other[24];
+    const mv_map *last = maps[n - 1];
+    int from = n;
+    while (from > 0 && leads(maps[from - 1]))
+        from--;
+    snprintf(name, sizeof name, "%.60s", session_class(s, last->class_, other));
+    mv_text_capital(capital, sizeof capital, name);
+    const char *than = last->against >= 0 ? session_class(s, last->against, other) : "";
+    if (from == n && last->against < 0)
+        snprintf(text, FINDING, "%s does not lead after the last block: rank %.0f", capital, figure(last, "rank"));
+    else if (from == n)
+        snprintf(text, FINDING, "%s is behind %s after the last block", capital, than);
+    else if (from == 0)
+        snprintf(text, FINDING, "%s %s %s after every block shown", capital, *than ? "is ahead of" : "leads", than);
+    else
+        snprintf(text, FINDING, "%s %s%s%s from level %d, block %d on", capital, *than ? "is ahead of" : "leads",
+                 *than ? " " : "", than, maps[from]->level, maps[from]->block);
+    return text;
+}
+
+/* The least and greatest rank correlation of pairs; false if the maps cannot be compared. */
+static bool agreement(const mv_map *const maps[], int n, double *lo, double *hi)
+{
+    *lo = INFINITY, *hi = -INFINITY;
+    for (int i = 0; i < n; i++)
+        for (int k = 0; k < i; k++) {
+            if (maps[i]->channels == 3 || maps[k]->channels == 3 || n > MOST_COMPARED)
+                return false;
+            double r = finding_agreement(maps[k], maps[i]);
+            *lo = fmin(*lo, r);
+            *hi = fmax(*hi, r);
+        }
+    return *lo <= *hi;
+}
+
+static const char *range_of(char text[80], double lo, double hi)
+{
+    char a[32], b[32];
+    if (hi - lo < 0.005)
+        snprintf(text, 80, "%s", mv_number_text(a, lo, 2, false));
+    else
+        snprintf(text, 80, "%s to %s", mv_number_text(a, lo, 2, false), mv_number_text(b, hi, 2, false));
+    return text;
+}
+
+static const char *verb(double lo, double hi)
+{
+    return lo >= 0.6 ? "agree" : hi < 0.3 ? "disagree" : "agree in part";
+}
+
+static const char *together(char text[FINDING], const session *s, const mv_map *const maps[], int n)
+{
+    double lo, hi;
+    char range[80], a[100], b[100];
+    bool methods = false, classes = false;
+    for (int i = 1; i < n; i++) {
+        methods |= strcmp(maps[i]->method, maps[0]->method) != 0;
+        classes |= maps[i]->class_ != maps[0]->class_;
+    }
+    if (!agreement(maps, n, &lo, &hi))
+        return NULL;
+    range_of(range, lo, hi);
+    if (n == 2 && methods)
+        snprintf(text, FINDING, "%s and %s %s: rank correlation %s", maps[0]->method, maps[1]->method, verb(lo, hi),
+                 range);
+    else if (n == 2 && classes && maps[0]->class_ >= 0 && maps[1]->class_ >= 0)
+        snprintf(text, FINDING, "What speaks for %.60s and for %.60s: rank correlation %s", class_words(a, s, maps[0]),
+                 class_words(b, s, maps[1]), range);
+    else
+        snprintf(text, FINDING, "%d maps %s: rank correlation %s", n, verb(lo, hi), range);
+    return text;
+}
+
+const char *finding_of(char text[FINDING], const session *s, const mv_map *const maps[], int n)
+{
+    bool lens = n > 1;
+    for (int i = 0; i < n; i++)
+        lens = lens && is(maps[i], "lens") && maps[i]->class_ == maps[0]->class_;
+    if (lens)
+        return depth_text(text, s, maps, n);
+    const char *found = n > 1 ? together(text, s, maps, n) : NULL;
+    return found ? found : one(text, s, maps[0]);
+}
+
+/* ---- several pictures */
+
+const char *finding_of_pictures(char text[FINDING], const mv_map *const maps[], int pictures, int columns)
+{
+    double least = INFINITY, most = -INFINITY, lo = INFINITY, hi = -INFINITY;
+    char range[80], part[2][16];
+    bool coloured = columns == 1, evidence = columns == 1;
+    for (int p = 0; p < pictures; p++) {
+        const mv_map *const *row = maps + (size_t)p * (size_t)columns;
+        double a, b;
+        coloured = coloured && row[0] && row[0]->channels == 3;
+        evidence = evidence && row[0] && row[0]->class_ >= 0 && row[0]->channels != 3;
+        if (evidence) {
+            least = fmin(least, finding_half(row[0]));
+            most = fmax(most, finding_half(row[0]));
+        }
+        bool whole = columns > 1;
+        for (int k = 0; k < columns; k++)
+            whole = whole && row[k];
+        if (whole && agreement(row, columns, &a, &b)) {
+            lo = fmin(lo, a);
+            hi = fmax(hi, b);
+        }
+    }
+    share_text(part[0], least);
+    share_text(part[1], most);
+    if (coloured)
+        snprintf(text, FINDING, "A colour means the same features in all %d pictures", pictures);
+    else if (evidence && least <= most)
+        snprintf(text, FINDING, "Half of what speaks for the class lies in %s to %s %% of the picture", part[0],
+                 part[1]);
+    else if (lo <= hi)
+        snprintf(text, FINDING, "The maps of a picture %s: rank correlation %s", verb(lo, hi), range_of(range, lo, hi));
+    else
+        snprintf(text, FINDING, "%d pictures, %d maps each", pictures, columns);
+    return text;
+}
