@@ -163,7 +163,8 @@ static const char *depth_text(char text[FINDING], const session *s, const mv_map
     else if (from == n)
         snprintf(text, FINDING, "%s is behind %s after the last block", capital, than);
     else if (from == 0)
-        snprintf(text, FINDING, "%s %s %s after every block shown", capital, *than ? "is ahead of" : "leads", than);
+        snprintf(text, FINDING, "%s %s%s%s after every block shown", capital, *than ? "is ahead of" : "leads",
+                 *than ? " " : "", than);
     else
         snprintf(text, FINDING, "%s %s%s%s from level %d, block %d on", capital, *than ? "is ahead of" : "leads",
                  *than ? " " : "", than, maps[from]->level, maps[from]->block);
@@ -176,8 +177,10 @@ static bool agreement(const mv_map *const maps[], int n, double *lo, double *hi)
     *lo = INFINITY, *hi = -INFINITY;
     for (int i = 0; i < n; i++)
         for (int k = 0; k < i; k++) {
-            if (maps[i]->channels == 3 || maps[k]->channels == 3 || n > MOST_COMPARED)
+            if (n > MOST_COMPARED)
                 return false;
+            if (maps[i]->channels == 3 || maps[k]->channels == 3)
+                continue;
             double r = finding_agreement(maps[k], maps[i]);
             *lo = fmin(*lo, r);
             *hi = fmax(*hi, r);
@@ -197,7 +200,7 @@ static const char *range_of(char text[80], double lo, double hi)
 
 static const char *verb(double lo, double hi)
 {
-    return lo >= 0.6 ? "agree" : hi < 0.3 ? "disagree" : "agree in part";
+    return lo >= 0.6 ? "agree" : hi < 0.3 ? "do not agree" : lo >= 0.2 ? "agree in part" : "disagree in part";
 }
 
 static const char *together(char text[FINDING], const session *s, const mv_map *const maps[], int n)

@@ -5,7 +5,7 @@
 #include "cmd/session.h"
 #include "src/base/map.h"
 
-enum { FINDING = 240 };
+enum { FINDING = 320 };
 
 /* "Half of what speaks for church lies in 12 % of the picture", "cam and rise agree: rank correlation 0.83", "Church
  * leads from level 3, block 1 on". Returns text. */

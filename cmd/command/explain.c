@@ -27,13 +27,19 @@ typedef struct {
     together together; /* one page of all pictures */
 } own;
 
+static const char *method_word(int i)
+{
+    const mv_method *m = mv_method_at(i);
+    return m ? m->name : NULL;
+}
+
 #define AT(member) offsetof(own, member)
 static const mv_param params[] = {
     {.name = "method",
      .kind = MV_PARAM_TEXTS,
      .offset = AT(method),
      .argument = "METHOD[:PARAMS]",
-     .completes = MV_COMPLETE_METHOD,
+     .word_at = method_word,
      .help = "how to explain, repeatable, such as rise:n=400,seed=7; cam by default (mvscope methods)"},
     {.name = "class",
      .kind = MV_PARAM_TEXTS,
@@ -162,7 +168,7 @@ static mv_status measure_map(mv_map *m, mv_faith *f, mv_error *e)
 /* Each map of one channel, for its class or the answer. Maps of one class share the random orders. */
 static mv_status measure(const call *c, const study *t, mv_error *e)
 {
-    mv_faith_options options = {0};
+    mv_faith_options defaults = {0};
     mv_faith *f = NULL;
     int of = -1;
     mv_status s = MV_OK;
@@ -174,7 +180,7 @@ static mv_status measure(const call *c, const study *t, mv_error *e)
                 continue;
             if (class_ != of) {
                 mv_faith_free(f);
-                f = mv_faith_new(&options, t->passes, t->planes, t->shot->h, t->shot->w, c->session.config.classes,
+                f = mv_faith_new(&defaults, t->passes, t->planes, t->shot->h, t->shot->w, c->session.config.classes,
                                  class_, e);
                 of = class_;
             }
@@ -184,7 +190,7 @@ static mv_status measure(const call *c, const study *t, mv_error *e)
     return s;
 }
 
-/* Hands every map to `take` as an array. */
+/* Every map as an array. */
 typedef struct {
     int n, room;
     raw_array *array;
@@ -277,11 +283,10 @@ static void print_map(const call *c, const shot *t, int a, int i, int width)
 {
     const own *o = c->own;
     const mv_map *m = &t->maps[a].map[i];
-    char name[ASKS_NAME + MV_MAP_NAME], lo[32], hi[32], figure[96];
+    char name[ASKS_NAME + MV_MAP_NAME], figure[96];
     fprintf(t->out, "  %-*s  ", width, asks_map_name(&o->asks, &t->maps[a], a, i, name));
     if (m->channels != 3)
-        fprintf(t->out, "%s to %s %s", mv_number_text(lo, (double)m->lo, 3, m->diverging),
-                mv_number_text(hi, (double)m->hi, 3, m->diverging), m->unit);
+        fprintf(t->out, m->diverging ? "%+.3f to %+.3f %s" : "%.3f to %.3f %s", (double)m->lo, (double)m->hi, m->unit);
     for (int k = 0; mv_map_figure_text(m, k, figure); k++)
         fprintf(t->out, "%s%s", k || m->channels != 3 ? ", " : "", figure);
     if (*m->proof)
@@ -416,14 +421,17 @@ static mv_status close_all(call *c, mv_error *e)
     return s;
 }
 
-static const char *const examples[] = {"explain photo.jpg", "explain --method cam,occlusion,lens -o why.png photo.jpg",
+static const char *const examples[] = {"explain photo.jpg",
+                                       "explain --method cam,occlusion,lens -o why.png photo.jpg",
                                        "explain --method rise:n=400,seed=7 --class church --faith photo.jpg",
                                        "explain --method pca -o colours.png photos/",
-                                       "explain --raw maps.safetensors photos/", NULL};
+                                       "explain --raw maps.safetensors photos/",
+                                       NULL};
 
 const command command_explain = {.name = "explain",
                                  .operands = "IMAGE...",
-                                 .summary = "Draws what speaks for a class, by any method, and measures whether it is true",
+                                 .summary =
+                                     "Draws what speaks for a class, by any method, and measures whether it is true",
                                  .params = params,
                                  .size = sizeof(own),
                                  .takes = TAKES_NETWORK | TAKES_PICTURES | TAKES_PAGES | TAKES_JSON,

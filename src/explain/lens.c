@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "src/base/number.h"
 #include "src/explain/method.h"
 #include "src/model/grid.h"
 #include "src/run/ops.h"
@@ -208,8 +207,6 @@ static int rank_of(const mv_subject *s, const double *mean, size_t channels, int
 
 static void describe(mv_map *map, const mv_subject *s, const depth *d, double logit, double other, int rank)
 {
-    char a[32], b[32];
-    bool skipped = d->level < MV_LEVELS - 1;
     map->diverging = true;
     map->method = "lens";
     map->level = d->level;
@@ -219,12 +216,10 @@ static void describe(mv_map *map, const mv_subject *s, const depth *d, double lo
     snprintf(map->unit, sizeof map->unit, "logit per cell");
     mv_map_figure(map, "logit", "logit", "", 2, logit);
     mv_map_figure(map, "rank", "rank", "", 0, rank);
-    if (s->against == MV_MAP_NONE)
-        snprintf(map->proof, sizeof map->proof, "rank %d of %d with logit %s%s", rank, s->model->config.classes,
-                 mv_number_text(a, logit, 2, true), skipped ? ", level 3 skipped" : "");
-    else
-        snprintf(map->proof, sizeof map->proof, "margin %s, from %s%s", mv_number_text(a, logit - other, 2, true),
-                 mv_number_text(b, logit, 2, true), skipped ? ", level 3 skipped" : "");
+    if (s->against != MV_MAP_NONE)
+        mv_map_figure(map, "margin", "margin", "", 2, logit - other);
+    if (d->level < MV_LEVELS - 1)
+        snprintf(map->proof, sizeof map->proof, "level 3 skipped");
     mv_map_range(map);
 }
 
