@@ -159,8 +159,6 @@ static mv_status write_page(const call *c, const shot *t, const html_facts *f, c
                                .evidence = {v->h, v->w, 4 << (MV_LEVELS - 1), v->code, v->most, mean_logit(c, t)},
                                .blocks = f->block,
                                .block_count = f->blocks};
-    if (!c->o.model)
-        content.note = "Demo model: ten classes.";
     return mv_html_write(&content, put, file, e);
 }
 

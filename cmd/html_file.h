@@ -11,6 +11,8 @@
 #include "cmd/command.h"
 #include "cmd/page_file.h"
 
+#define HTML_METHOD "exact CAM, attention rows, hidden attention" /* page_words.method */
+
 typedef struct html_file html_file;
 typedef struct html_facts html_facts;
 

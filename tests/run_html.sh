@@ -172,6 +172,36 @@ for width in 360 800 1600; do
     done
 done
 
+# What a hand does, as the browser itself passes it on.
+cell_of() { evaluate 'new Promise(done => setTimeout(done, 150)).then(() => document.querySelector("#attention .of").textContent.split(",").slice(0, 2).join())'; }
+at() { # Y X: the middle of a cell of 16 px, in px of the window
+    evaluate "(() => { const b = document.getElementById('stage').getBoundingClientRect(); return Math.round(b.left + (16 * $2 + 8) / 256 * b.width) +
+        ' ' + Math.round(b.top + (16 * $1 + 8) / 256 * b.height); })()"
+}
+press() { call Input.dispatchKeyEvent "{\"type\":\"keyDown\",\"key\":\"$1\",\"code\":\"$1\",\"windowsVirtualKeyCode\":$2}"; }
+visit "$tmp/page.html" 1600 900
+read -r x y <<<"$(at 5 9)"
+call Input.dispatchMouseEvent "{\"type\":\"mouseMoved\",\"x\":$x,\"y\":$y}"
+said=$(cell_of)
+[ "$said" = "of cell 5,9" ]
+say $? "the mouse on a cell shows it" "$said"
+read -r x y <<<"$(at 7 3)"
+call Input.dispatchTouchEvent "{\"type\":\"touchStart\",\"touchPoints\":[{\"x\":$x,\"y\":$y}]}"
+call Input.dispatchTouchEvent '{"type":"touchEnd","touchPoints":[]}'
+call Input.dispatchMouseEvent '{"type":"mouseMoved","x":1500,"y":700}'
+said=$(cell_of)
+[ "$said" = "of cell 7,3" ]
+say $? "a finger keeps a cell" "$said"
+visit "$tmp/page.html" 1600 900
+stops=
+for ((i = 0; i < 13; i++)); do
+    press Tab 9
+    stops+=" $(evaluate '(e => e.id || e.name || e.className || e.tagName.toLowerCase())(document.activeElement)')"
+    [ $i != 1 ] || { press ArrowDown 40; stops+=" $(cell_of | tr ' ' '-')"; }
+done
+[[ $stops == " theme stage of-cell-"*" drawn opacity button button button button button button class against tile" ]]
+say $? "the Tab key stops at the theme, the picture, its controls, the answers, the classes and the maps" "$stops"
+
 name=$'<img src=x onerror=alert(1)>"\'&amp;.jpg'
 cp assets/samples/church.jpg "$tmp/$name"
 "$MVSCOPE" $HTML -o "$tmp/hostile.html" "$tmp/$name" >"$tmp/said" 2>&1

@@ -337,7 +337,6 @@ static void sample_new(sample *s, const char *name)
     s->content = (mv_html_content){.title = name,
                                    .subtitle = name,
                                    .name = name,
-                                   .note = name,
                                    .version = name,
                                    .recipe = recipe,
                                    .recipe_count = 2,

@@ -244,7 +244,7 @@ static mv_status picture(const call *c, const shot *t, mv_error *e)
     } else if (!page_is_stdout(c)) {
         print_findings(c, t, &f);
     }
-    page_words words = {.title = f.title, .subtitle = f.subtitle, .method = REPORT_METHOD};
+    page_words words = {.title = f.title, .subtitle = f.subtitle, .method = o->html ? HTML_METHOD : REPORT_METHOD};
     mv_status status = o->html ? html_file_write(c, t, k->html, &words, e) : report_draw(c, t, &o->asks, &f, r, e);
     if (!status && !c->o.json && !page_is_stdout(c))
         fprintf(t->out, "%s\n", t->page_name);

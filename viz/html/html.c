@@ -36,15 +36,6 @@ static void put_subtitle(page *p)
     mv_stream_html(p->to, p->content->subtitle);
 }
 
-static void put_note(page *p)
-{
-    if (!p->content->note || !*p->content->note)
-        return;
-    mv_stream_text(p->to, "<p class=\"note\">");
-    mv_stream_html(p->to, p->content->note);
-    mv_stream_text(p->to, "</p>");
-}
-
 static void put_name(page *p)
 {
     mv_stream_html(p->to, p->content->name);
@@ -281,10 +272,10 @@ static void put_values(page *p)
 static const struct {
     const char *name;
     void (*put)(page *p);
-} part[] = {{"title", put_title},     {"subtitle", put_subtitle}, {"note", put_note},       {"name", put_name},
-            {"version", put_version}, {"recipe", put_recipe},     {"picture", put_picture}, {"width", put_width},
-            {"height", put_height},   {"style", put_style},       {"script", put_script},   {"answers", put_answers},
-            {"figures", put_figures}, {"facts", put_facts},       {"values", put_values}};
+} part[] = {{"title", put_title},   {"subtitle", put_subtitle}, {"name", put_name},       {"version", put_version},
+            {"recipe", put_recipe}, {"picture", put_picture},   {"width", put_width},     {"height", put_height},
+            {"style", put_style},   {"script", put_script},     {"answers", put_answers}, {"figures", put_figures},
+            {"facts", put_facts},   {"values", put_values}};
 
 static void put_part(page *p, const char *name, size_t n)
 {

@@ -34,7 +34,6 @@ typedef struct {
 typedef struct {
     const char *title, *subtitle; /* the finding; the file and its size */
     const char *name;             /* of the picture */
-    const char *note;             /* a sentence under the subtitle: "demo model: ten classes"; NULL: none */
     const char *version;
     const char *const *recipe; /* its lines */
     int recipe_count;
