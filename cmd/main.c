@@ -10,12 +10,9 @@
 #include "src/base/text.h"
 
 /* A command is one file and one name in this list. */
-<<<<<<< HEAD
 #define COMMANDS(X)                                                                                                    \
-    X(classify) X(attention) X(report) X(compare) X(dump) X(sites) X(methods) X(info) X(devices) X(completion)
-=======
-#define COMMANDS(X) X(classify) X(attention) X(explain) X(compare) X(dump) X(sites) X(methods) X(info) X(devices) X(completion)
->>>>>>> 0eaa9b5 (explain wip2)
+    X(classify)                                                                                                        \
+    X(attention) X(explain) X(report) X(compare) X(dump) X(sites) X(methods) X(info) X(devices) X(completion)
 
 #define DECLARE(name) extern const command command_##name;
 COMMANDS(DECLARE)
