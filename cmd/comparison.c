@@ -34,12 +34,13 @@ static mv_status label(comparison *k, int i, mv_error *e)
         n += (size_t)snprintf(text + n, sizeof text - n, ", %.40s", device_of(k, i));
     if (o->with_precision >= 0)
         n += (size_t)snprintf(text + n, sizeof text - n, ", %s", session_precision(x->session));
-    if (o->with_class && x->class_ >= 0)
-        n += (size_t)snprintf(text + n, sizeof text - n, ", %.80s", session_class(x->session, x->class_, name));
     if (o->dump)
-        snprintf(text, sizeof text, ", %.200s", i ? mv_text_base_name(o->dump) : x->session->name);
+        n = (size_t)snprintf(text, sizeof text, ", %.200s", i ? mv_text_base_name(o->dump) : x->session->name);
+    x->who = mv_text_escape(*text ? text + 2 : "");
+    if (o->with_class && x->class_ >= 0)
+        snprintf(text + n, sizeof text - n, ", %.80s", session_class(x->session, x->class_, name));
     x->label = mv_text_escape(*text ? text + 2 : "");
-    return x->label ? MV_OK : mv_fail_memory(e, "compare");
+    return x->who && x->label ? MV_OK : mv_fail_memory(e, "compare");
 }
 
 static void rank(compared *x)
@@ -369,6 +370,7 @@ static void free_all(comparison *k)
         free(x->logits);
         free(x->name);
         free(x->label);
+        free(x->who);
     }
     free(k->grid);
     free(k->page);

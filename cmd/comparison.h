@@ -29,6 +29,7 @@ enum { COMPARED_TOP = 5 };
 typedef struct {
     session *session;
     char *label;      /* what tells it from the other side, safe to print */
+    char *who;        /* the same without a class: whose answer it is */
     const char *path; /* of its picture */
     char *name;       /* the same, safe to print */
     mv_image image;   /* of side 1 empty where both see one picture */

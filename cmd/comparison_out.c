@@ -94,7 +94,7 @@ static void print_grid(const comparison *k)
     const mv_features *a = k->cells[0], *b = k->cells[1];
     char text[300];
     int n = mv_features_blocks(a), m = mv_features_blocks(b);
-    printf("CKA of the blocks: rows %s, columns %s. %s\n%8s", k->side[0].label, k->side[1].label,
+    printf("CKA of the blocks: rows %s, columns %s. %s\n%8s", k->side[0].who, k->side[1].who,
            comparison_samples(k, text), "");
     for (int j = 0; j < m; j++) {
         const char *name = mv_features_block_at(b, j, NULL); /* "levels.2.blocks.3" */
@@ -118,7 +118,7 @@ static void print_text(const comparison *k)
     char title[300];
     bool both = comparison_answers(k) == 2;
     for (int i = 0; i < (both ? 2 : 1); i++)
-        print_answer(&k->side[i], both ? k->side[i].label : k->side[i].name);
+        print_answer(&k->side[i], both ? k->side[i].who : k->side[i].name);
     if (k->o->values)
         value_pairs_table(stdout, &k->values);
     else

@@ -29,7 +29,7 @@ static mv_compare_side side_of(const comparison *k, int i, store *t)
     const mv_image *image = &k->side[k->two ? i : 0].image;
     for (int c = 0; c < x->top_count; c++)
         t->bars[i][c] = (mv_class_bar){session_class(x->session, x->top[c], t->names[i][c]), x->probability[c]};
-    return (mv_compare_side){x->label, image->rgb && !(i && k->dump) ? image : NULL, t->bars[i],
+    return (mv_compare_side){x->label, x->who, image->rgb && !(i && k->dump) ? image : NULL, t->bars[i],
                              i < comparison_answers(k) ? x->top_count : 0};
 }
 
@@ -108,10 +108,10 @@ static void subtitle_of(const comparison *k, char text[700])
     const compared *a = &k->side[0], *b = &k->side[1];
     char name[24];
     bool both = comparison_answers(k) == 2;
-    int n = snprintf(text, 700, "%.120s%s%.80s, p = %.3f", both ? a->label : "", both ? ": " : "classified as ",
+    int n = snprintf(text, 700, "%.120s%s%.80s, p = %.3f", both ? a->who : "", both ? ": " : "classified as ",
                      session_class(a->session, a->top[0], name), a->probability[0]);
     if (both)
-        n += snprintf(text + n, 700 - (size_t)n, "  \xc2\xb7  %.120s: %.80s, p = %.3f", b->label,
+        n += snprintf(text + n, 700 - (size_t)n, "  \xc2\xb7  %.120s: %.80s, p = %.3f", b->who,
                       session_class(b->session, b->top[0], name), b->probability[0]);
     else if (k->dump)
         n += snprintf(text + n, 700 - (size_t)n, "  \xc2\xb7  beside %.120s", b->label);
@@ -138,7 +138,7 @@ static mv_status write_page(comparison *k, const mv_compare_content *content, mv
     char *page_name = mv_text_escape(k->page);
     if (!page_name)
         return mv_fail_memory(e, "compare");
-    shot t = {.path = k->side[0].path,
+    shot t = {.path = c->operand[0],
               .name = k->side[0].name,
               .base = mv_text_base_name(k->side[0].name),
               .of = 1,
@@ -155,7 +155,7 @@ static mv_status write_page(comparison *k, const mv_compare_content *content, mv
                         .subtitle = subtitle,
                         .method = method,
                         .beside = *beside ? beside : NULL,
-                        .second = k->list.n == 2 ? k->list.path[1] : NULL};
+                        .others = c->operand + 1};
     c->asks = k->o->values ? 0 : 2; /* k->maps: for the range in the recipe */
     mv_status s = page_write(c, &t, &mv_page_compare, &words, content, e);
     if (!s && !c->o.json && !page_is_stdout(c))

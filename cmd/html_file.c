@@ -102,7 +102,7 @@ static mv_status words_of(words *w, const call *c, const shot *t, const page_wor
                           mv_error *e)
 {
     const session *s = &c->session;
-    *w = (words){.command = options_recipe(c, t->path, said->second),
+    *w = (words){.command = options_recipe(c, t->path, said->others),
                  .class_ = calloc((size_t)v->n, sizeof *w->class_),
                  .name = calloc((size_t)v->n, sizeof *w->name)};
     if (!w->command || !w->class_ || !w->name)

@@ -78,8 +78,9 @@ bool options_given(const struct call *c, const char *name);
 void options_refuse_page(const struct call *c, const char *why);
 
 /* The command line that makes this page again, as text for the shell: the options that change what is drawn, in order,
- * and the base name of `source`, and of the second one, unless NULL. The caller's to free; NULL without memory. */
-char *options_recipe(const struct call *c, const char *source, const char *second);
+ * and the base names of `source` and of the others, a list ended by NULL, unless NULL. The caller's to free; NULL
+ * without memory. */
+char *options_recipe(const struct call *c, const char *source, const char *const *others);
 
 /* Threads that --threads allows; one for each core that this process may use if it was not given. */
 int threads_of(const options *o);

@@ -106,7 +106,7 @@ static void range_of(recipe *r, const call *c, const shot *t)
 static mv_status recipe_of(recipe *r, const call *c, const shot *t, const page_words *w, mv_error *e)
 {
     const session *s = &c->session;
-    *r = (recipe){.command = options_recipe(c, t->path, w->second)};
+    *r = (recipe){.command = options_recipe(c, t->path, w->others)};
     if (!r->command)
         return mv_fail_memory(e, t->name);
     snprintf(r->model, sizeof r->model, "model %s %.6s", s->name, s->hash);

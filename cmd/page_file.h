@@ -9,9 +9,9 @@
 /* What a page says around its content. */
 typedef struct {
     const char *title, *subtitle;
-    const char *method; /* "attention rows": for the recipe */
-    const char *beside; /* what else computed: "beside T2 1a2b3c, bf16 cpu"; NULL: nothing */
-    const char *second; /* a second picture, after shot.path in the recipe; NULL: none */
+    const char *method;        /* "attention rows": for the recipe */
+    const char *beside;        /* what else computed: "beside T2 1a2b3c, bf16 cpu"; NULL: nothing */
+    const char *const *others; /* further operands, after shot.path in the recipe, ended by NULL; NULL: none */
 } page_words;
 
 /* Ends the program with status 2 for a look that has no effect: a colour table on this kind of page, a zoom on .svg or

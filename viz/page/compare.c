@@ -61,7 +61,7 @@ static void add_answer(mv_page *p, mv_panel *column, const mv_compare_side *s, b
 {
     mv_layout *l = p->layout;
     mv_panel_add(column, mv_panel_label(l, MV_TYPE_PANEL, MV_INK,
-                                        named ? mv_layout_text(l, "Answer of %s", s->name) : "Answer", 2));
+                                        named ? mv_layout_text(l, "Answer of %s", s->who) : "Answer", 2));
     mv_panel_add(column, mv_panel_space(l, 8));
     mv_panel_add(column, mv_panel_class_bars(l, s->top, s->top_count));
 }
@@ -117,7 +117,7 @@ static bool is_even(const mv_map *map)
     return strcmp(map->unit, MV_UNIT_EVEN) == 0;
 }
 
-static mv_panel *caption(mv_page *p, const mv_map *map, const mv_colouring *k, bool times)
+static mv_panel *caption(mv_page *p, const mv_map *map, const mv_colouring *k, bool times, bool fades)
 {
     mv_layout *l = p->layout;
     mv_extent own = {0};
@@ -125,7 +125,7 @@ static mv_panel *caption(mv_page *p, const mv_map *map, const mv_colouring *k, b
     mv_panel *column = mv_panel_column(l);
     mv_extent_add(&own, map);
     mv_range_text(range, own.lo, own.hi, k->scale.diverging);
-    mv_panel_add(column, mv_panel_colour_bar(l, k, times, true));
+    mv_panel_add(column, mv_panel_colour_bar(l, k, times, fades));
     mv_panel *line = mv_panel_add(column, mv_panel_flow(l, 12));
     mv_panel_add(line, mv_panel_label(l, MV_TYPE_TEXT, MV_SECOND, mv_layout_text(l, "%s", range), 1));
     mv_panel_add(line, mv_panel_label(l, MV_TYPE_SMALL, MV_SECOND, map->unit, 1));
@@ -181,10 +181,10 @@ static void add_pair(mv_page *p, const mv_compare_content *c, const mv_compare_p
                  kd = mv_page_colouring_of(signed_, pair->difference);
     add_lead(p, c, &to, first);
     add_place(p, &to, a->name, pair->a->title, mv_panel_overlay(l, pair->a, a->picture, &ka),
-              caption(p, pair->a, &ka, times));
+              caption(p, pair->a, &ka, times, true));
     add_place(p, &to, b->name, pair->b->title, mv_panel_overlay(l, pair->b, b->picture, &kb),
-              caption(p, pair->b, &kb, times));
-    mv_panel *below = caption(p, pair->difference, &kd, false);
+              caption(p, pair->b, &kb, times, true));
+    mv_panel *below = caption(p, pair->difference, &kd, false, a->picture == b->picture);
     mv_panel_add(below, mv_panel_space(l, 4));
     mv_panel_add(below, mv_panel_label(l, MV_TYPE_STRONG, MV_INK, pair->figures, 0));
     mv_panel_add(below, mv_panel_label(l, MV_TYPE_TEXT, MV_SECOND, pair->largest, 0));
@@ -210,7 +210,7 @@ static mv_panel *grid_words(mv_page *p, const mv_compare_content *c, const mv_co
                                        mv_layout_text(l,
                                                       "Linear CKA: 1 where two blocks hold the same features, also "
                                                       "rotated and scaled. Rows: level.block of %s; columns: of %s.",
-                                                      c->side[0].name, c->side[1].name),
+                                                      c->side[0].who, c->side[1].who),
                                        0));
     mv_panel_add(words, mv_panel_space(l, 8));
     mv_panel_add(words, mv_panel_label(l, MV_TYPE_TEXT, MV_SECOND, c->grid->note, 0));
@@ -231,7 +231,7 @@ static mv_panel *grid(mv_page *p, const mv_compare_content *c)
                     .value = g->value,
                     .k = k,
                     .digits = 2,
-                    .title = mv_layout_text(l, "level.block of %s", c->side[1].name)};
+                    .title = mv_layout_text(l, "level.block of %s", c->side[1].who)};
     mv_panel *column = mv_panel_column(l);
     mv_panel_add(column, mv_panel_hairline(l));
     mv_panel_add(column, mv_panel_space(l, 8));

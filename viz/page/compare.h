@@ -21,6 +21,7 @@
 
 typedef struct {
     const char *name;        /* what tells it from the other side: "church.jpg", "T2", "bf16", "hook.npz" */
+    const char *who;         /* the same without a class: whose answer it is */
     const mv_image *picture; /* both sides may have the same one; NULL: none */
     const mv_class_bar *top; /* 0 to 20 classes, most probable first */
     int top_count;
