@@ -216,7 +216,7 @@ static mv_status draw(together *t, call *c, const mv_sheet_content *sheet, const
             maps[i] = sheet->items[i].map;
         all[0] = t->row[0].maps;
         snprintf(subtitle, sizeof subtitle, "%d pictures%s", t->n, c->failed ? "; those that failed are left out" : "");
-        shot page = {.path = t->row[0].path,
+        shot page = {.path = c->operand[0], /* the recipe names the operands as they were given */
                      .name = name,
                      .base = t->row[0].name,
                      .maps = all,
@@ -226,9 +226,7 @@ static mv_status draw(together *t, call *c, const mv_sheet_content *sheet, const
         page_words words = {.title = finding_of_pictures(title, maps, t->n, sheet->columns),
                             .subtitle = subtitle,
                             .method = methods,
-                            .second = t->n == 2  ? t->row[1].path
-                                      : t->n > 2 ? "..."
-                                                 : NULL};
+                            .others = c->operand + 1};
         s = page_write(c, &page, &mv_page_sheet, &words, sheet, e);
     }
     if (!s && !c->o.json && !page_is_stdout(c)) {
