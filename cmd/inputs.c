@@ -162,6 +162,12 @@ static mv_status load(const inputs *all, const char *path, input *in, mv_error *
     return status;
 }
 
+mv_status input_read(const session *s, const char *path, input_options how, input *in, mv_error *e)
+{
+    const inputs one = {.s = s, .options = {.ignore_exif = how.no_exif, .max_pixels = how.max_pixels}};
+    return load(&one, path, in, e);
+}
+
 /* True for a picture in a regular file. Anything else may make its reader wait, so the caller reads it, whom a signal
  * interrupts. */
 static bool is_plain(const char *path)

@@ -27,6 +27,9 @@ typedef struct {
     int threads; /* at most 8 are used */
 } input_options;
 
+/* What one file holds, read at once: a picture or a ready input. The caller frees it. */
+mv_status input_read(const session *s, const char *path, input_options how, input *in, mv_error *e);
+
 typedef struct inputs inputs;
 
 /* Starts to read `o` with one thread. Everything is borrowed until inputs_free. Ready inputs and standard input are

@@ -12,7 +12,12 @@
 /* A command is one file and one name in this list. */
 #define COMMANDS(X)                                                                                                    \
     X(classify)                                                                                                        \
-    X(attention) X(explain) X(report) X(compare) X(dump) X(sites) X(methods) X(info) X(devices) X(completion)
+    X(explain)                                                                                                         \
+    X(attention)                                                                                                       \
+    X(ablate)                                                                                                          \
+    X(compare)                                                                                                         \
+    X(report)                                                                                                          \
+    X(dump) X(sites) X(methods) X(info) X(devices) X(completion)
 
 #define DECLARE(name) extern const command command_##name;
 COMMANDS(DECLARE)

@@ -163,8 +163,8 @@ static void items_stand_in_grids(void **s)
         const char *name, *words, *row, *column; /* of the last item */
     } want[] = {{6, 2, 4, "levels.3.blocks.1.head.3", "head 3 of level 3 block 1", "3.1", "3"},
                 {7, 4, 3, "levels.3.blocks.1", "block 1 of level 3", "level 3", "1"},
-                {12, 3, 4, "levels.3.blocks.0.C", "C of level 3 block 0", "3.0", "C zero"},
-                {10, 5, 2, "levels.3.blocks.1.mlp", "the MLP of level 3 block 1", "3.1", "MLP off"},
+                {12, 3, 4, "levels.3.blocks.0.C", "C of level 3 block 0", "3.0", "C = 0"},
+                {10, 5, 2, "levels.3.blocks.1.mlp", "the MLP of level 3 block 1", "3.1", "MLP"},
                 {128, 4, 32, "levels.3.channel.127", "channel 127 of levels.3", "96", "+31"},
                 {63, 7, 9, "levels.1.downsample.cell.6.8", "cell 6,8 of levels.1.downsample", "6", "8"}};
     mv_sweep *w = sweep_new(4);

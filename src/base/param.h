@@ -30,8 +30,8 @@ typedef enum {
     MV_PARAM_WORD,    /* int, the index of one of the words */
     MV_PARAM_TEXT,    /* const char *, borrowed from the value that was set */
     MV_PARAM_TEXTS,   /* mv_param_texts: every value given, in order, borrowed */
-    MV_PARAM_LIST /* mv_param_list: whole numbers from least to most, and words; joined by commas, repeatable; a value
-                    that is given twice counts once */
+    MV_PARAM_LIST /* mv_param_list: whole numbers from least to most (most < least: none), and words; joined by commas,
+                    repeatable; a value that is given twice counts once */
 } mv_param_kind;
 
 enum { MV_PARAM_MOST = 64 }; /* values in a list */

@@ -32,12 +32,12 @@ typedef struct {
     mv_edit_kind kind;
 } part_edit;
 
-static const part_edit mixer_edits[] = {{"mixer.y", "scan", "scan off", "the scan", MV_EDIT_ZERO},
-                                        {"mixer.z", "local", "local off", "the local branch", MV_EDIT_ZERO},
-                                        {"mixer.dt", "dt", "step frozen", "the step size's changes", MV_EDIT_MEAN},
-                                        {"mixer.C", "C", "C zero", "C", MV_EDIT_ZERO}};
-static const part_edit branch_edits[] = {{"mixer", "mixer", "mixer or attention off", "the mixer", MV_EDIT_ZERO},
-                                         {"mlp", "mlp", "MLP off", "the MLP", MV_EDIT_ZERO}};
+static const part_edit mixer_edits[] = {{"mixer.y", "scan", "y = 0", "the scan", MV_EDIT_ZERO},
+                                        {"mixer.z", "local", "z = 0", "the local branch", MV_EDIT_ZERO},
+                                        {"mixer.dt", "dt", "mean dt", "the step size's changes", MV_EDIT_MEAN},
+                                        {"mixer.C", "C", "C = 0", "C", MV_EDIT_ZERO}};
+static const part_edit branch_edits[] = {{"mixer", "mixer", "mixer", "the mixer", MV_EDIT_ZERO},
+                                         {"mlp", "mlp", "MLP", "the MLP", MV_EDIT_ZERO}};
 enum { MIXER_EDITS = 4, BRANCH_EDITS = 2 };
 
 static const char *const kind_names[] = {"heads", "blocks", "mixers", "branches", "channels", "tokens"};

@@ -87,7 +87,7 @@ const char *mv_sweep_item_name(const mv_sweep *s, int i, char text[MV_SWEEP_NAME
 /* "head 3 of level 2 block 4", "the scan of level 2 block 0": for people. Returns text. */
 const char *mv_sweep_item_words(const mv_sweep *s, int i, char text[MV_SWEEP_NAME]);
 
-/* Names of a grid's rows and columns, short: "2.4", "scan off". Returns text. */
+/* Names of a grid's rows and columns, short: "2.4", "y = 0". Returns text. */
 const char *mv_sweep_row_name(const mv_sweep *s, int grid, int row, char text[32]);
 const char *mv_sweep_column_name(const mv_sweep *s, int grid, int column, char text[32]);
 

@@ -1,0 +1,71 @@
+/* What `ablate` computes of a picture: its answer before and after the edits of --set, with the evidence for a class,
+ * and how the class changes with each edit of the sweeps, which are made on top of those of --set.
+ *
+ * Before and after go through the network one by one and on the same route, so that an edit that changes nothing
+ * changes no bit.
+ */
+#ifndef ABLATION_H
+#define ABLATION_H
+
+#include "cmd/command.h"
+#include "src/explain/sweep.h"
+
+/* What is asked; borrowed. */
+typedef struct {
+    const mv_param_texts *set;   /* edit_words.h */
+    const mv_param_list *sweeps; /* words are kinds: -1 - mv_sweep_kind */
+    const char *at;              /* the site of channels and tokens; NULL: theirs */
+    int class_, against;         /* a number, MV_CLASS_RANK(k), or (against) MV_MAP_NONE */
+} ablation_ask;
+
+typedef struct {
+    int class_, against; /* numbers; against: or MV_MAP_NONE */
+    float *before;       /* all logits of the picture as it is */
+    float *after;        /* with the edits of --set; NULL without any */
+    mv_maps maps;        /* with --set: the evidence before, after, and its change */
+    double *change;      /* by each edit of the sweeps: of the logit, or of the margin; NULL without any */
+} ablation_result;
+
+void ablation_result_free(void *of); /* for command.drop */
+
+typedef struct ablation ablation;
+
+/* For inputs of c->height x c->width. Files are read and other pictures run here, so this takes a while. MV_EINPUT for
+ * what does not fit the network. NULL on failure. */
+ablation *ablation_new(call *c, const ablation_ask *ask, mv_error *e);
+void ablation_free(ablation *a); /* NULL is fine */
+
+const mv_sweep *ablation_sweep(const ablation *a); /* NULL: none */
+const ablation_ask *ablation_asked(const ablation *a);
+
+/* Of one picture. *out is the caller's to ablation_result_free, also on failure. */
+mv_status ablation_run(ablation *a, const study *s, ablation_result **out, mv_error *e);
+
+/* ---- what is told of it (ablation_words.c) */
+
+enum { ABLATION_WORDS = 480 };
+
+/* The softmax of n logits at class c. */
+double ablation_probability(const float *logits, int n, int c);
+
+/* The classes that are shown: the `top` first ones before and after, and those that were asked for, by the logit
+ * before. Returns how many, at most `room`. */
+int ablation_classes(const ablation_result *r, int n, int top, int room, int *out);
+
+/* The next item of [from, to) by the size of its change, after `last` (-1: the largest); -1: no more that are finite.
+ */
+int ablation_next(const double *change, int from, int to, int last);
+
+/* "the logit of church", "the margin of church over parachute". Returns text. */
+const char *ablation_quantity(const call *c, const ablation_result *r, char text[ABLATION_WORDS]);
+
+/* The finding: "Without head 3 of level 2 block 4: church falls from 0.95 to 0.41". Returns text. */
+const char *ablation_finding(const call *c, const ablation *a, const ablation_result *r, char text[ABLATION_WORDS]);
+
+/* ---- its page (ablation_page.c) */
+
+/* Draws it; top: as of ablation_classes. */
+mv_status ablation_draw(const call *c, const shot *t, const ablation *a, const ablation_result *r, int top,
+                        mv_error *e);
+
+#endif
