@@ -29,7 +29,7 @@ typedef struct {
 struct batches {
     call *c;
     const operands *o;
-    const target *page, *raw;
+    const target *page, *raw, *film;
     writers *writers;
     int size, h, w; /* pictures in a batch, all of one size */
     group filling, running;
@@ -89,7 +89,9 @@ static mv_status shot_of(shot *t, const batches *b, const job *j, mv_error *e)
         t->page_name = mv_text_escape(t->page);
     if (c->wants_raw)
         t->raw = target_path(b->raw, b->o, j->operand, j->index, j->of);
-    if (!name || (c->wants_page && !t->page_name) || (c->wants_raw && !t->raw))
+    if (c->wants_film)
+        t->film = target_path(b->film, b->o, j->operand, j->index, j->of);
+    if (!name || (c->wants_page && !t->page_name) || (c->wants_raw && !t->raw) || (c->wants_film && !t->film))
         return mv_fail_memory(e, b->o->path[j->operand]);
     return MV_OK;
 }
@@ -100,6 +102,7 @@ static void shot_free(shot *t)
     free((char *)t->page);
     free((char *)t->page_name);
     free((char *)t->raw);
+    free((char *)t->film);
 }
 
 /* ---- writers */
@@ -117,6 +120,8 @@ static mv_status write_job(void *context, void *of, FILE *out, struct mv_fonts *
         status = target_make_folders(b->page, t.page, e);
     if (!status && t.raw)
         status = target_make_folders(b->raw, t.raw, e);
+    if (!status && t.film)
+        status = target_make_folders(b->film, t.film, e);
     if (!status && b->c->command->picture)
         status = b->c->command->picture(b->c, &t, e);
     if (nowhere)
@@ -390,13 +395,13 @@ static mv_status enqueue(batches *b, int operand, input *in, int index, bool qui
 
 /* ---- the object */
 
-batches *batches_new(call *c, const operands *o, const target *page, const target *raw, int size)
+batches *batches_new(call *c, const operands *o, const target *page, const target *raw, const target *film, int size)
 {
     batches *b = must(calloc(1, sizeof *b));
-    *b = (batches){.c = c, .o = o, .page = page, .raw = raw, .size = size};
+    *b = (batches){.c = c, .o = o, .page = page, .raw = raw, .film = film, .size = size};
     group_new(&b->filling, c, size);
     group_new(&b->running, c, size);
-    b->writers = writers_new(c->wants_page || c->wants_raw ? threads_of(&c->o) : 1, write_job, b);
+    b->writers = writers_new(c->wants_page || c->wants_raw || c->wants_film ? threads_of(&c->o) : 1, write_job, b);
     return b;
 }
 

@@ -42,6 +42,7 @@ typedef struct {
     const mv_image *image;   /* what the network saw; NULL unless call.shows */
     const mv_maps *maps;     /* for each ask */
     const char *page, *raw;  /* where its page and its numbers go; NULL: not wanted */
+    const char *film;        /* where its moving picture goes; NULL: not wanted */
     const char *page_name;   /* page, safe to print */
     struct mv_fonts **fonts; /* this thread's typefaces; opened by the first page */
     void *own;               /* what `study` made of it; NULL: nothing */
@@ -90,13 +91,14 @@ struct call {
     session session;
 
     /* ---- what `check` and `open` say */
-    bool wants_page, wants_raw; /* a file for each picture, named by stream.c */
-    bool html;                  /* pages are .html */
-    const char *raw;            /* --raw, if wants_raw */
-    const char *store;          /* a store of the values of all pictures; NULL: none */
-    int together;               /* pictures that a page may show if -o names a file; 0: one */
-    bool shows;                 /* shot.image is wanted */
-    bool one_size;              /* all inputs must have the size of the first */
+    bool wants_page, wants_raw, wants_film; /* a file for each picture, named by stream.c */
+    bool html;                              /* pages are .html */
+    const char *raw;                        /* --raw, if wants_raw */
+    const char *film;                       /* --animate, if wants_film */
+    const char *store;                      /* a store of the values of all pictures; NULL: none */
+    int together;                           /* pictures that a page may show if -o names a file; 0: one */
+    bool shows;                             /* shot.image is wanted */
+    bool one_size;                          /* all inputs must have the size of the first */
     int asks;
     mv_ask ask[CALL_ASKS];
     mv_probe *probes; /* besides those of the asks; NULL: none */

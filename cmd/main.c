@@ -14,6 +14,7 @@
     X(classify)                                                                                                        \
     X(explain)                                                                                                         \
     X(attention)                                                                                                       \
+    X(mixer)                                                                                                           \
     X(ablate)                                                                                                          \
     X(compare)                                                                                                         \
     X(report)                                                                                                          \

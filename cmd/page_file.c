@@ -60,6 +60,15 @@ void page_check(const call *c, const mv_page_kind *kind)
     read_date();
 }
 
+void film_check(const call *c)
+{
+    mv_error e = {0};
+    mv_page_style style = style_of(&c->o);
+    if (mv_film_check_style(&style, &e))
+        die(EXIT_MISUSE, "--colours: %s", e.text);
+    read_date();
+}
+
 /* ---- files */
 
 static mv_status put(void *context, const void *bytes, size_t n)
@@ -147,6 +156,34 @@ static mv_status draw(const call *c, const shot *t, const mv_page_kind *kind, co
     return mv_page_write(kind, &heading, content, &style, *t->fonts, &to, e);
 }
 
+static mv_status draw_film(const call *c, const shot *t, const page_words *w, const recipe *r,
+                           const mv_film_content *content, mv_output *file, mv_error *e)
+{
+    mv_page_style style = style_of(&c->o);
+    mv_heading heading = {.title = w->title, .subtitle = w->subtitle};
+    mv_canvas_target to = {
+        .write = put, .ctx = file, .notes = r->note, .note_count = r->notes, .date = *date ? date : NULL};
+    mv_animation_kind kind;
+    if (mv_animation_kind_of(&kind, t->film, e))
+        return e->code;
+    if (!*t->fonts && !(*t->fonts = mv_fonts_new(e)))
+        return e->code;
+    return mv_film_write(kind, &heading, content, &style, *t->fonts, &to, e);
+}
+
+/* Gives the file its name, or drops it where something failed. */
+static mv_status end_file(mv_output *file, mv_status status, const mv_error *drawing, mv_error *e)
+{
+    if (!file)
+        return status;
+    if (!status)
+        return mv_output_commit(file, e);
+    const mv_error *writing = mv_output_error(file);
+    mv_fail(e, writing->code ? writing->code : status, "%s", writing->code ? writing->text : drawing->text);
+    mv_output_discard(file);
+    return status;
+}
+
 mv_status page_write(const call *c, const shot *t, const mv_page_kind *kind, const page_words *words,
                      const void *content, mv_error *e)
 {
@@ -156,12 +193,20 @@ mv_status page_write(const call *c, const shot *t, const mv_page_kind *kind, con
         return e->code;
     mv_output *file = mv_output_open(t->page, e);
     mv_status status = file ? draw(c, t, kind, words, &r, content, file, &drawing) : e->code;
-    if (file && status) {
-        const mv_error *writing = mv_output_error(file);
-        mv_fail(e, writing->code ? writing->code : status, "%s", writing->code ? writing->text : drawing.text);
-        mv_output_discard(file);
-    } else if (file)
-        status = mv_output_commit(file, e);
+    status = end_file(file, status, &drawing, e);
+    free(r.command);
+    return status;
+}
+
+mv_status film_write(const call *c, const shot *t, const page_words *words, const mv_film_content *content, mv_error *e)
+{
+    recipe r;
+    mv_error drawing = {0};
+    if (recipe_of(&r, c, t, words, e))
+        return e->code;
+    mv_output *file = mv_output_open(t->film, e);
+    mv_status status = file ? draw_film(c, t, words, &r, content, file, &drawing) : e->code;
+    status = end_file(file, status, &drawing, e);
     free(r.command);
     return status;
 }

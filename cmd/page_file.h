@@ -4,7 +4,7 @@
 #define PAGE_FILE_H
 
 #include "cmd/command.h"
-#include "viz/page/page.h"
+#include "viz/page/film.h"
 
 /* What a page says around its content. */
 typedef struct {
@@ -22,6 +22,13 @@ void page_check(const call *c, const mv_page_kind *kind);
  * pre-processing, precision and device, and the version. */
 mv_status page_write(const call *c, const shot *t, const mv_page_kind *kind, const page_words *words,
                      const void *content, mv_error *e);
+
+/* The same for films: --animate. */
+void film_check(const call *c);
+
+/* Draws a film and writes it to t->film; the recipe is in its texts. */
+mv_status film_write(const call *c, const shot *t, const page_words *words, const mv_film_content *content,
+                     mv_error *e);
 
 /* True if the page goes to standard output, which then carries nothing else. */
 bool page_is_stdout(const call *c);

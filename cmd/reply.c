@@ -55,6 +55,8 @@ json_t *reply_map(const mv_map *m)
                reply_set(o, "padding", json_real(m->padding));
     if (m->block != MV_MAP_NONE)
         good = good && reply_set(o, "block", number_or(m->block, MV_MAP_ALL, "rollout"));
+    if (m->what)
+        good = good && reply_set(o, "what", json_string(m->what));
     if (m->head != MV_MAP_NONE)
         good = good && reply_set(o, "head", number_or(m->head, MV_MAP_MEAN, "mean"));
     if (m->class_ != MV_MAP_NONE)

@@ -18,7 +18,7 @@ enum { MODEL_FILES = 3 };
 typedef struct {
     call *c;
     operands o;
-    target page, raw;
+    target page, raw, film;
     char *model[MODEL_FILES + 1]; /* ended by NULL */
     inputs *inputs;
     batches *batches;
@@ -38,6 +38,7 @@ static int pictures_before(const operands *o, int i)
 /* ---- before anything runs */
 
 static const char *const html_endings[] = {".html", NULL}, *const page_endings[] = {".png", ".svg", ".pdf", NULL},
+                         *const film_endings[] = {".png", ".gif", NULL},
                          *const raw_endings[] = {".npy", ".safetensors", NULL};
 
 /* Reads how many pictures each ready input holds. One that cannot be read counts as one, and fails in its turn. */
@@ -100,8 +101,17 @@ static void check_targets(stream *s, char suffix[64])
     if (c->wants_page)
         target_check(&s->page, &s->o, c->pictures);
     c->joined = c->wants_page && c->together && !s->page.folder && c->pictures > 1;
+    s->film = (target){.option = "--animate",
+                       .out = c->film,
+                       .suffix = "-scan",
+                       .ending = ".png",
+                       .endings = film_endings,
+                       .what = "film",
+                       .also_read = (const char *const *)s->model};
     if (c->wants_raw)
         target_check(&s->raw, &s->o, c->pictures);
+    if (c->wants_film)
+        target_check(&s->film, &s->o, c->pictures);
     if (c->wants_page && s->page.to_stdout && c->o.json)
         die(EXIT_MISUSE, "-o: found '-' with --json, which writes to standard output too");
     if (c->wants_page && !s->page.folder && c->o.format >= 0)
@@ -173,7 +183,7 @@ static void check_resume(const stream *s)
     if (c->o.resume && c->joined)
         die(EXIT_MISUSE, "--resume: a page of several pictures is drawn whole; a folder gets a page for each, which "
                          "--resume can go on with");
-    if (c->o.resume && !c->wants_page && !c->wants_raw && !(c->o.json && results_are_kept()) &&
+    if (c->o.resume && !c->wants_page && !c->wants_raw && !c->wants_film && !(c->o.json && results_are_kept()) &&
         !(c->command->takes & TAKES_VALUES))
         die(EXIT_MISUSE, "--resume: found nothing to resume, expected pages, or --json appended to a file: >> FILE");
 }
@@ -236,10 +246,13 @@ static bool has_files(const stream *s, int operand, int index, int of)
 {
     const call *c = s->c;
     char *page = c->wants_page ? target_path(&s->page, &s->o, operand, index, of) : NULL,
-         *raw = c->wants_raw ? target_path(&s->raw, &s->o, operand, index, of) : NULL;
-    bool there = (!c->wants_page || page) && (!c->wants_raw || raw) && target_exists(page) && target_exists(raw);
+         *raw = c->wants_raw ? target_path(&s->raw, &s->o, operand, index, of) : NULL,
+         *film = c->wants_film ? target_path(&s->film, &s->o, operand, index, of) : NULL;
+    bool there = (!c->wants_page || page) && (!c->wants_raw || raw) && (!c->wants_film || film) &&
+                 target_exists(page) && target_exists(raw) && target_exists(film);
     free(page);
     free(raw);
+    free(film);
     return there;
 }
 
@@ -252,7 +265,8 @@ static answer_state answered(stream *s, int operand, int index, int of)
 {
     call *c = s->c;
     char *name = strcmp(s->o.path[operand], "-") ? picture_name(&s->o, operand, index, of) : NULL;
-    bool files = c->wants_page || c->wants_raw, line = name && s->known.kept && results_take(&s->known, name),
+    bool files = c->wants_page || c->wants_raw || c->wants_film,
+         line = name && s->known.kept && results_take(&s->known, name),
          taken = name && c->answered && c->answered(c, name);
     free(name);
     if (taken)
@@ -324,7 +338,8 @@ static int end(stream *s)
         c->broken = true;
     }
     if (c->stopped && (!stop_results_error() || stop_results_error() == EINTR)) {
-        bool goes_on = c->command->takes & TAKES_VALUES ? c->o.resume : c->wants_page || c->wants_raw || c->o.json;
+        bool goes_on = c->command->takes & TAKES_VALUES ? c->o.resume
+                                                        : c->wants_page || c->wants_raw || c->wants_film || c->o.json;
         complain("stopped after %d of %d pictures%s", c->kept + c->done + c->failed, c->pictures,
                  goes_on ? "; the same command with --resume goes on from there" : "");
     }
@@ -348,11 +363,11 @@ int stream_run(call *c)
     if (!c->o.resume && !(s.inputs = inputs_new(&c->session, &s.o, decoding(c), &e)))
         die_of(&e, false);
     session_load(&c->session, &c->o);
-    if (c->wants_page)
+    if (c->wants_page || c->wants_film)
         session_hash(&c->session); /* computed here, as writers only read it */
     if (c->o.resume && c->o.json && c->command->results)
         results_read(&s.known, c->command->results, c->session.name);
-    s.batches = batches_new(c, &s.o, &s.page, &s.raw, batch_size(&s));
+    s.batches = batches_new(c, &s.o, &s.page, &s.raw, &s.film, batch_size(&s));
     if (c->o.resume)
         s.quiet = must(calloc((size_t)s.o.n, sizeof *s.quiet));
     open_command(&s);

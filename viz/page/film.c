@@ -4,7 +4,16 @@
 
 #include "viz/page/page_impl.h"
 
-enum { MOST_SCANS = 64, MOST_STEPS = 128, STEP_TIME = 60, HOLD_TIME = 2000, SCAN = 448, GUTTER = 32, MARGINS = 112 };
+enum {
+    MOST_SCANS = 64,
+    MOST_STEPS = 128,
+    STEP_TIME = 60,
+    HOLD_TIME = 2000,
+    SCAN = 448,
+    LEAST = 220,
+    GUTTER = 32,
+    MARGINS = 112
+};
 
 /* One frame of the film. */
 typedef struct {
@@ -46,20 +55,20 @@ static int columns_of(int count)
 static mv_panel *scan(mv_page *p, const moment *m, const mv_film_scan *of)
 {
     mv_layout *l = p->layout;
-    mv_panel *column = mv_panel_column(l), *line = mv_panel_row(l, 12, MV_BASELINE);
+    mv_panel *column = mv_panel_column(l), *line = mv_panel_row(l, 8, MV_BASELINE);
     int tokens = tokens_of(of->map), scanned = (int)lround((double)m->step * tokens / m->steps);
     mv_extent x = {0};
     mv_extent_add(&x, of->map);
     mv_colouring k = mv_page_colouring_of(mv_page_colouring_states(p, &x), of->map);
     const char *progress = mv_layout_text(l, "%d of %d tokens", scanned, tokens);
-    mv_panel_add(line, mv_panel_label(l, MV_TYPE_PANEL, MV_INK, of->title, 1));
-    mv_panel_add(line, mv_panel_wide(mv_panel_label_right(l, MV_TYPE_TEXT, MV_SECOND, progress), 130));
-    mv_panel_add(column, line);
+    mv_panel_add(column, mv_panel_label(l, MV_TYPE_PANEL, MV_INK, of->title, 2));
     mv_panel_add(column, mv_panel_space(l, 4));
     mv_panel_add(column, mv_panel_scan(l, of->map, m->film->picture, &k, scanned, true));
     mv_panel_add(column, mv_panel_space(l, 8));
     mv_panel_add(column, mv_panel_colour_bar(l, &k, false, false));
-    mv_panel_add(column, mv_panel_label(l, MV_TYPE_SMALL, MV_SECOND, of->unit, 1));
+    mv_panel_add(line, mv_panel_label(l, MV_TYPE_TEXT, MV_SECOND, of->unit, 1));
+    mv_panel_add(line, mv_panel_wide(mv_panel_label_right(l, MV_TYPE_TEXT, MV_INK, progress), 120));
+    mv_panel_add(column, line);
     mv_page_add_odd(p, column, x.odd);
     return column;
 }
@@ -69,7 +78,8 @@ static mv_panel *body(mv_page *p, const void *content)
     const moment *m = content;
     mv_layout *l = p->layout;
     mv_panel *column = mv_panel_column(l);
-    int columns = columns_of(m->film->count);
+    int columns = columns_of(m->film->count), fit = (int)fmax(1, floor((p->inner + GUTTER) / (LEAST + GUTTER)));
+    columns = columns < fit ? columns : fit;
     for (int from = 0; from < m->film->count; from += columns) {
         mv_panel *row = mv_panel_add(column, mv_panel_row(l, GUTTER, MV_TOP));
         for (int i = from; i < from + columns; i++)
