@@ -120,25 +120,31 @@ void asks_methods(asks *a, const mv_param_texts *methods, const char *otherwise,
 
 /* ---- classes */
 
-bool asks_take(const asks *a, unsigned bit)
+bool asks_take(const asks *a, unsigned bits)
 {
     for (int i = 0; i < a->methods; i++)
-        if (a->method[i].method->takes & bit)
+        if (a->method[i].method->takes & bits)
             return true;
     return false;
+}
+
+/* True if the method explains classes here: it must, or it may and some are given. */
+static bool explains_class(const mv_method *m, bool asked)
+{
+    return m->takes & MV_TAKES_CLASS || (asked && m->takes & MV_MAY_TAKE_CLASS);
 }
 
 void asks_check_classes(const asks *a, const mv_param_texts *classes, const char *against)
 {
     int n = 0, each = classes->n ? classes->n : 1;
-    if ((classes->n || against) && !asks_take(a, MV_TAKES_CLASS))
+    if ((classes->n || against) && !asks_take(a, MV_TAKES_CLASS | MV_MAY_TAKE_CLASS))
         die(EXIT_MISUSE, "--%s: has no effect on %s, which explains no class", classes->n ? "class" : "against",
             a->method[0].method->name);
     for (int i = 0; i < a->methods; i++) {
         const mv_method *m = a->method[i].method;
-        if (against && (m->takes & MV_TAKES_CLASS) && !(m->takes & MV_TAKES_AGAINST))
+        if (against && explains_class(m, true) && !(m->takes & MV_TAKES_AGAINST))
             die(EXIT_MISUSE, "--against: %s takes no second class; explain both with --class", m->name);
-        n += m->takes & MV_TAKES_CLASS ? each : 1;
+        n += explains_class(m, classes->n) ? each : 1;
     }
     if (n > CALL_ASKS)
         die(EXIT_MISUSE, "--class: found %d methods and classes together, expected at most %d", n, CALL_ASKS);
@@ -183,7 +189,7 @@ mv_status asks_classes(asks *a, call *c, const mv_param_texts *classes, const ch
         if (against && found[k] == other)
             s = mv_fail(e, MV_EINPUT, "--against: found '%.60s', the class itself, expected another", against);
     for (int i = 0; i < a->methods && !s; i++) {
-        bool takes = a->method[i].method->takes & MV_TAKES_CLASS;
+        bool takes = explains_class(a->method[i].method, classes->n);
         for (int k = 0; k < (takes ? n : 1); k++) {
             mv_ask ask = a->method[i];
             ask.class_ = takes ? found[k] : MV_MAP_NONE;

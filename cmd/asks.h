@@ -27,8 +27,8 @@ typedef struct {
  * Ends the program with status 2 for a method or parameter that does not parse, and for a site that no method takes. */
 void asks_methods(asks *a, const mv_param_texts *methods, const char *otherwise, const char *at);
 
-/* True if some method takes what the MV_TAKES_ bit says. */
-bool asks_take(const asks *a, unsigned bit);
+/* True if some method takes what one of the MV_TAKES_ bits says. */
+bool asks_take(const asks *a, unsigned bits);
 
 /* Ends the program with status 2 for classes that no method takes, and for too many of them. */
 void asks_check_classes(const asks *a, const mv_param_texts *classes, const char *against);

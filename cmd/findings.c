@@ -123,6 +123,17 @@ static const char *range_text(char text[FINDING], const mv_map *m)
     return text;
 }
 
+/* Multiples of an even spread. */
+static const char *spread_text(char text[FINDING], const mv_map *m)
+{
+    char most[32], part[16];
+    const mv_method *method = m->method ? mv_method_lookup(m->method) : NULL;
+    share_text(part, finding_half(m));
+    snprintf(text, FINDING, "%s: half of it on %s %% of the picture, at most %s\xc3\x97 even",
+             method ? method->title : m->title, part, mv_number_text(most, (double)m->hi, 1, false));
+    return text;
+}
+
 static const char *one(char text[FINDING], const session *s, const mv_map *m)
 {
     if (m->channels == 3)
@@ -133,6 +144,8 @@ static const char *one(char text[FINDING], const session *s, const mv_map *m)
                  100 * figure(m, "variance"));
     else if (is(m, "similarity"))
         return similar_text(text, m);
+    else if (strcmp(m->unit, "\xc3\x97 even") == 0)
+        return spread_text(text, m);
     else if (m->class_ >= 0)
         return evidence_text(text, s, m);
     else
@@ -171,16 +184,22 @@ static const char *depth_text(char text[FINDING], const session *s, const mv_map
     return text;
 }
 
-/* The least and greatest rank correlation of pairs; false if the maps cannot be compared. */
+/* Those of the n maps that have an order, which colours have not; returns how many. */
+static int ordered(const mv_map *out[MOST_COMPARED], const mv_map *const maps[], int n)
+{
+    int k = 0;
+    for (int i = 0; i < n; i++)
+        if (maps[i] && maps[i]->channels != 3 && k++ < MOST_COMPARED)
+            out[k - 1] = maps[i];
+    return k;
+}
+
+/* The least and greatest rank correlation of pairs; false if there are none, or too many. */
 static bool agreement(const mv_map *const maps[], int n, double *lo, double *hi)
 {
     *lo = INFINITY, *hi = -INFINITY;
-    for (int i = 0; i < n; i++)
+    for (int i = 0; i < n && n <= MOST_COMPARED; i++)
         for (int k = 0; k < i; k++) {
-            if (n > MOST_COMPARED)
-                return false;
-            if (maps[i]->channels == 3 || maps[k]->channels == 3)
-                continue;
             double r = finding_agreement(maps[k], maps[i]);
             *lo = fmin(*lo, r);
             *hi = fmax(*hi, r);
@@ -203,12 +222,14 @@ static const char *verb(double lo, double hi)
     return lo >= 0.6 ? "agree" : hi < 0.3 ? "do not agree" : lo >= 0.2 ? "agree in part" : "disagree in part";
 }
 
-static const char *together(char text[FINDING], const session *s, const mv_map *const maps[], int n)
+static const char *together(char text[FINDING], const session *s, const mv_map *const all[], int count)
 {
+    const mv_map *maps[MOST_COMPARED];
+    int n = ordered(maps, all, count);
     double lo, hi;
     char range[80], a[100], b[100];
     bool methods = false, classes = false;
-    for (int i = 1; i < n; i++) {
+    for (int i = 1; i < n && n <= MOST_COMPARED; i++) {
         methods |= strcmp(maps[i]->method, maps[0]->method) != 0;
         classes |= maps[i]->class_ != maps[0]->class_;
     }
@@ -253,10 +274,8 @@ const char *finding_of_pictures(char text[FINDING], const mv_map *const maps[], 
             least = fmin(least, finding_half(row[0]));
             most = fmax(most, finding_half(row[0]));
         }
-        bool whole = columns > 1;
-        for (int k = 0; k < columns; k++)
-            whole = whole && row[k];
-        if (whole && agreement(row, columns, &a, &b)) {
+        const mv_map *ranked[MOST_COMPARED];
+        if (agreement(ranked, ordered(ranked, row, columns), &a, &b)) {
             lo = fmin(lo, a);
             hi = fmax(hi, b);
         }

@@ -322,20 +322,20 @@ static mv_status write_raw(const call *c, const shot *t, mv_error *e)
 
 /* ---- pages */
 
-/* One scale where all units agree, else one for each method. */
+/* One scale where all units agree, else one for each method, or for each map of a method of several units. */
 static void arrange(mv_sheet_content *content, const mv_map *const maps[], int n)
 {
-    bool methods = false, units = true, levels = false;
-    const mv_map *first = NULL;
+    bool methods = false, levels = false, all = true, within = true;
     for (int i = 0; i < n; i++) {
         methods |= strcmp(maps[i]->method, maps[0]->method) != 0;
         levels |= maps[i]->level != maps[0]->level;
-        if (maps[i]->channels == 3)
-            continue;
-        first = first ? first : maps[i];
-        units &= strcmp(maps[i]->unit, first->unit) == 0;
+        for (int k = 0; k < i; k++) {
+            bool one = maps[i]->channels == 3 || maps[k]->channels == 3 || strcmp(maps[i]->unit, maps[k]->unit) == 0;
+            all &= one;
+            within &= one || strcmp(maps[i]->method, maps[k]->method) != 0;
+        }
     }
-    content->scale = units ? MV_SHEET_SCALE_ALL : MV_SHEET_SCALE_GROUP;
+    content->scale = all ? MV_SHEET_SCALE_ALL : within && methods ? MV_SHEET_SCALE_GROUP : MV_SHEET_SCALE_OWN;
     content->sections = methods ? MV_SHEET_BY_METHOD : levels ? MV_SHEET_BY_LEVEL : MV_SHEET_PLAIN;
 }
 

@@ -53,6 +53,27 @@ static void draw_lines(mv_image *out, const mv_map *map, int step, int thick, in
             }
 }
 
+static int edge(int cell, int pixels, int cells)
+{
+    return (int)((double)cell * pixels / cells + 0.5);
+}
+
+/* White within black, so that it stands on any colour. */
+static void outline(mv_image *out, const mv_map *map, int row, int column)
+{
+    int x0 = edge(column, out->w, map->w), x1 = edge(column + 1, out->w, map->w), y0 = edge(row, out->h, map->h),
+        y1 = edge(row + 1, out->h, map->h), side = x1 - x0 < y1 - y0 ? x1 - x0 : y1 - y0;
+    int white = side >= 24 ? 2 : 1, black = white;
+    for (int y = y0 - black; y < y1 + black; y++)
+        for (int x = x0 - black; x < x1 + black; x++) {
+            bool outside = x < x0 || x >= x1 || y < y0 || y >= y1;
+            bool inside = x >= x0 + white && x < x1 - white && y >= y0 + white && y < y1 - white;
+            if (!inside)
+                tint(out, x, y, outside ? 0 : 255, 256);
+        }
+}
+
+/* Lines between cells and windows where they are asked for, and the query's cell. */
 static void draw_grid(mv_image *out, const mv_map *map, const mv_colouring *k)
 {
     int thick = out->w >= 640 ? 2 : 1;
@@ -60,6 +81,9 @@ static void draw_grid(mv_image *out, const mv_map *map, const mv_colouring *k)
         draw_lines(out, map, 1, thick, 50, 70);
     if (k->window > 0 && (k->window < map->w || k->window < map->h))
         draw_lines(out, map, k->window, thick, 140, 190);
+    bool cell = map->query && strcmp(map->query, "cell") == 0;
+    if (cell && map->query_y >= 0 && map->query_y < map->h && map->query_x >= 0 && map->query_x < map->w)
+        outline(out, map, map->query_y, map->query_x);
 }
 
 /* --- cells ------------------------------------------------------------------------------------- */
@@ -124,26 +148,6 @@ static int token_of(const mv_map *map, int y, int x)
 static int tokens_of(const mv_map *map)
 {
     return map->window > 0 ? map->window * map->window : map->w * map->h;
-}
-
-static int edge(int cell, int pixels, int cells)
-{
-    return (int)((double)cell * pixels / cells + 0.5);
-}
-
-/* White within black, so that it stands on any colour. */
-static void outline(mv_image *out, const mv_map *map, int row, int column)
-{
-    int x0 = edge(column, out->w, map->w), x1 = edge(column + 1, out->w, map->w), y0 = edge(row, out->h, map->h),
-        y1 = edge(row + 1, out->h, map->h), side = x1 - x0 < y1 - y0 ? x1 - x0 : y1 - y0;
-    int white = side >= 24 ? 2 : 1, black = white;
-    for (int y = y0 - black; y < y1 + black; y++)
-        for (int x = x0 - black; x < x1 + black; x++) {
-            bool outside = x < x0 || x >= x1 || y < y0 || y >= y1;
-            bool inside = x >= x0 + white && x < x1 - white && y >= y0 + white && y < y1 - white;
-            if (!inside)
-                tint(out, x, y, outside ? 0 : 255, 256);
-        }
 }
 
 mv_status mv_raster_scan(mv_image *out, const mv_map *map, const mv_colouring *k, int scanned, mv_error *e)
