@@ -226,8 +226,8 @@ static void bars_are_as_long_as_their_values(void **state)
     double zero = attribute(element(b.bytes, "rect", 1), "x"), one = attribute(element(b.bytes, "rect", 1), "width");
     assert_true(fabs(attribute(element(b.bytes, "rect", 2), "width") - 2 * one) < 0.01);
     assert_true(fabs(attribute(element(b.bytes, "rect", 2), "x") - (zero - 2 * one)) < 0.01);
-    assert_true(fabs(attribute(element(b.bytes, "rect", 3), "width") - 4 * one) < 0.01);
-    assert_true(fabs(attribute(element(b.bytes, "rect", 3), "x") - zero) < 0.01);
+    assert_true(fabs(attribute(element(b.bytes, "rect", 4), "width") - 4 * one) < 0.01); /* 3: the inside of 2 */
+    assert_true(fabs(attribute(element(b.bytes, "rect", 4), "x") - zero) < 0.01);
     mv_layout_free(l);
     free(b.bytes);
 }
@@ -304,6 +304,39 @@ static void matrices_are_averaged(void **state)
     free(v);
 }
 
+/* Contours of a ramp are straight lines where the ramp has the values; dashed below 0, none outside of the scale. */
+static void contours_lie_where_the_values_are(void **state)
+{
+    enum { W = 9, H = 4 };
+    float v[W * H];
+    for (int i = 0; i < W * H; i++)
+        v[i] = (float)(i % W - 4); /* 0 in the middle of the picture */
+    mv_map map = {.h = H, .w = W, .v = v, .lo = -4, .hi = 4, .diverging = true};
+    mv_image picture = drawing_scene(90, 40);
+    mv_colouring k = signed_colours(4);
+    const double level[] = {2, -1, 9};
+    mv_layout *l = mv_layout_new(MV_LIGHT, *state, NULL);
+    drawing_buffer b = {.left = -1};
+    write_panel(&b, MV_CANVAS_SVG, l, mv_panel_contours(l, mv_panel_overlay(l, &map, &picture, &k), &map, &k, level, 3),
+                112 + 90);
+    int dashed = 0, n = 0;
+    for (const char *at; (at = element(b.bytes, "polyline", n)); n++) {
+        mv_point p[4];
+        bool below = memmem(at, (size_t)(strchr(at, '>') - at), "dasharray", 9) != NULL;
+        assert_int_equal(read_points(at, p, 4), 2);
+        dashed += below;
+        for (int i = 0; i < 2; i++)
+            assert_true(fabs(p[i].x - (56 + 45 + (below ? -10 : 20))) < 0.01 && p[i].y >= 56 && p[i].y <= 96);
+    }
+    assert_true(n == 4 * (H + 1) && dashed == n / 2); /* a line of two strokes through every row of squares */
+    v[0] = NAN;
+    write_panel(&b, MV_CANVAS_SVG, l, mv_panel_contours(l, mv_panel_overlay(l, &map, &picture, &k), &map, &k, level, 3),
+                112 + 90);
+    mv_layout_free(l);
+    free(picture.rgb);
+    free(b.bytes);
+}
+
 /* Lines and areas cover the same pixels in PNG as their geometry says. */
 static void lines_and_areas_are_ink(void **state)
 {
@@ -366,6 +399,7 @@ int main(void)
         cmocka_unit_test(cells_are_ragged_and_legible),
         cmocka_unit_test(matrices_are_averaged),
         cmocka_unit_test(lines_and_areas_are_ink),
+        cmocka_unit_test(contours_lie_where_the_values_are),
         cmocka_unit_test(empty_charts_are_charts),
     };
     return cmocka_run_group_tests_name("charts", tests, drawing_open_fonts, drawing_close_fonts);

@@ -8,7 +8,7 @@
 /* What is taller is drawn narrower (mv_panel_picture). */
 #define TALLEST 1.6
 
-enum { BARS = 6, THUMB_GAP = 12, THUMB_LABEL = 20, THUMB_LINE = 8, CHECK_GAP = 24 };
+enum { BARS = 6, THUMB_GAP = 12, THUMB_LABEL = 20, THUMB_LINE = 8, CHECK_GAP = 24, LEAST_OUTLINED = 80 };
 
 /* --- pictures ---------------------------------------------------------------------------------- */
 
@@ -19,16 +19,6 @@ typedef struct {
     const mv_panel *picture;
     double crop[4];
 } outline;
-
-static double outlined_height(mv_layout *l, mv_panel *p, double width)
-{
-    double h = 0;
-    for (mv_panel *i = p->child; i; i = i->next) {
-        i->x = i->y = 0;
-        h = fmax(h, mv_panel_measure(l, i, width));
-    }
-    return h;
-}
 
 static double outline_height(mv_layout *l, mv_panel *p, double width)
 {
@@ -62,11 +52,10 @@ static mv_panel *held(const mv_report *r, mv_panel *picture, double aspect, doub
 
 static mv_panel *outlined(const mv_report *r, double width, double tall)
 {
-    static const mv_panel_kind both = {.height = outlined_height},
-                               lines = {.height = outline_height, .draw = outline_draw};
+    static const mv_panel_kind lines = {.height = outline_height, .draw = outline_draw};
     const mv_image *photo = r->c->photo;
     double aspect = (double)photo->w / photo->h;
-    mv_panel *p = mv_panel_new(r->l, sizeof *p, &both);
+    mv_panel *p = mv_panel_stack(r->l);
     outline *o = mv_panel_new(r->l, sizeof *o, &lines);
     if (!p || !o)
         return NULL;
@@ -120,6 +109,14 @@ mv_panel *mv_report_answer(const mv_report *r)
 
 /* --- evidence ---------------------------------------------------------------------------------- */
 
+/* A map over the picture, with lines at half of its scale, or at 2, 4 and 8 times an even spread. */
+static mv_panel *overlay(const mv_report *r, const mv_map *m, const mv_colouring *k)
+{
+    const double half[] = {k->scale.hi / 2, -k->scale.hi / 2}, even[] = {2, 4, 8};
+    mv_panel *under = mv_panel_overlay(r->l, m, r->c->picture, k);
+    return m->diverging ? mv_panel_contours(r->l, under, m, k, half, 2) : mv_panel_contours(r->l, under, m, k, even, 3);
+}
+
 static const char *range_words(const mv_report *r, const mv_map *map)
 {
     char text[80];
@@ -149,7 +146,7 @@ mv_panel *mv_report_evidence(const mv_report *r, double width)
             mv_panel_add(words, mv_panel_label(l, MV_TYPE_SMALL, MV_INK, m->proof, 2));
         mv_panel_add(words, small(r, range_words(r, m), 1));
         mv_panel_add(titles, title(r, m->title));
-        mv_panel_add(maps, held(r, mv_panel_overlay(l, m, c->picture, &k), r->aspect, each, REPORT_PICTURE));
+        mv_panel_add(maps, held(r, overlay(r, m, &k), r->aspect, each, REPORT_PICTURE));
         mv_panel_add(proofs, words);
     }
     mv_panel_add(column, titles);
@@ -160,7 +157,11 @@ mv_panel *mv_report_evidence(const mv_report *r, double width)
     mv_panel_add(column, mv_panel_space(l, 4));
     mv_panel *bar = mv_panel_add(column, mv_panel_row(l, 12, MV_TOP));
     mv_panel_add(bar, mv_panel_colour_bar(l, &r->signs, false, true));
-    mv_panel_add(bar, mv_panel_wide(small(r, c->evidence[0].unit, 1), MV_NATURAL));
+    mv_panel_add(bar, mv_panel_wide(small(r,
+                                          mv_layout_text(l, "%s; lines: half the scale, \xc2\xb1%.2g",
+                                                         c->evidence[0].unit, r->signs.scale.hi / 2),
+                                          1),
+                                    MV_NATURAL));
     mv_page_add_odd(r->p, column, odd);
     return column;
 }
@@ -176,7 +177,7 @@ mv_panel *mv_report_rollout(const mv_report *r, double width)
     mv_panel *column = mv_panel_column(l);
     mv_colouring k = mv_page_colouring_of(r->rolled, m);
     mv_panel_add(column, mv_panel_label(l, MV_TYPE_STRONG, MV_INK, m->title, 1));
-    mv_panel_add(column, held(r, mv_panel_overlay(l, m, r->c->picture, &k), r->aspect, width, REPORT_PICTURE));
+    mv_panel_add(column, held(r, overlay(r, m, &k), r->aspect, width, REPORT_PICTURE));
     mv_panel_add(column, mv_panel_space(l, 4));
     mv_panel_add(column, mv_panel_colour_bar(l, &r->rolled, true, true));
     return column;
@@ -227,7 +228,9 @@ static mv_panel *thumbnail(const mv_report *r, const mv_map *m, double wide)
                                                   mv_layout_text(l, wide < 72 ? "%s\xc3\x97" : "to %s\xc3\x97", peak)),
                              MV_NATURAL));
     mv_panel_add(column, words);
-    mv_panel_add(column, mv_panel_overlay(l, m, r->c->picture, &k));
+    const double twice[] = {2};
+    mv_panel *map = mv_panel_overlay(l, m, r->c->picture, &k);
+    mv_panel_add(column, wide < LEAST_OUTLINED ? map : mv_panel_contours(l, map, m, &k, twice, 1));
     return column;
 }
 
@@ -255,7 +258,8 @@ mv_panel *mv_report_thumbnails(const mv_report *r, double width, double height)
 const char *mv_report_attention_words(const mv_report *r)
 {
     int n = thumb_count(r), all = r->c->attention_count;
-    const char *what = "level.block; pooled query, mean of heads, as multiples of an even spread, one scale";
+    const char *what = "level.block; pooled query, mean of heads, as multiples of an even spread, one scale; lines: "
+                       "2\xc3\x97, 4\xc3\x97, 8\xc3\x97";
     return n == all ? what : mv_layout_text(r->l, "%s; %d of %d blocks", what, n, all);
 }
 

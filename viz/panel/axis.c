@@ -213,6 +213,10 @@ void mv_mark_draw(mv_layout *layout, mv_canvas *c, mv_mark mark, double x, doubl
     const mv_point cross[2][2] = {{{x - r, y - r}, {x + r, y + r}}, {{x - r, y + r}, {x + r, y - r}}};
     switch (mark) {
     case MV_MARK_SQUARE: mv_canvas_rect(c, x - 0.9 * r, y - 0.9 * r, 1.8 * r, 1.8 * r, 0, colour); break;
+    case MV_MARK_FRAME:
+        mv_canvas_rect(c, x - r, y - r, 2 * r, 2 * r, 0, colour);
+        mv_canvas_rect(c, x - r + 1.5, y - r + 1.5, 2 * r - 3, 2 * r - 3, 0, mv_layout_theme(layout)->paper);
+        break;
     case MV_MARK_TRIANGLE: mv_canvas_area(c, triangle, 3, 1, colour); break;
     case MV_MARK_DIAMOND: mv_canvas_area(c, diamond, 4, 1, colour); break;
     case MV_MARK_CROSS:

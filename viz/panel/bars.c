@@ -41,7 +41,7 @@ typedef struct {
 static int bar_keys(const mv_bars *k, mv_key key[2])
 {
     for (int i = 0; i < 2; i++)
-        key[i] = (mv_key){k->name[i], i, 0, false, MV_MARK_SQUARE};
+        key[i] = (mv_key){k->name[i], i, 0, false, i ? MV_MARK_FRAME : MV_MARK_SQUARE};
     return k->series < 2 ? 1 : 2;
 }
 
@@ -57,6 +57,14 @@ static double bars_height(mv_layout *layout, mv_panel *p, double width)
     const mv_bars *k = &((bars *)p)->of;
     double h = bars_legend(layout, NULL, k, 0, 0, width) + k->rows * pitch_of(k->pitch, k->rows);
     return ceil((h + mv_axis_below(&k->across)) / 4) * 4;
+}
+
+/* The second series is hollow where there is room, to differ from the first in grey. */
+static void draw_bar(mv_layout *layout, mv_canvas *c, double x, double y, double w, double h, int series)
+{
+    mv_canvas_rect(c, x, y, w, h, 0, mv_hue_of(layout, series));
+    if (series == 1 && w >= 4 && h >= 4)
+        mv_canvas_rect(c, x + 1.25, y + 1.25, w - 2.5, h - 2.5, 0, mv_layout_theme(layout)->paper);
 }
 
 static void bars_draw(mv_layout *layout, mv_panel *p, mv_canvas *c)
@@ -77,7 +85,7 @@ static void bars_draw(mv_layout *layout, mv_panel *p, mv_canvas *c)
             if (!isfinite(value))
                 continue;
             double end = plot.x + mv_axis_place(&k->across, value) * plot.w;
-            mv_canvas_rect(c, fmin(zero, end), y, fmax(fabs(end - zero), 1), fmax(thick, 1), 0, mv_hue_of(layout, s));
+            draw_bar(layout, c, fmin(zero, end), y, fmax(fabs(end - zero), 1), fmax(thick, 1), s);
         }
     }
     mv_plot_draw(layout, c, &plot, left);
@@ -119,7 +127,8 @@ static double intervals_height(mv_layout *layout, mv_panel *p, double width)
     return ceil((k->rows * pitch_of(0, k->rows) + mv_axis_below(&k->across)) / 4) * 4;
 }
 
-static void draw_interval(mv_layout *layout, mv_canvas *c, const mv_plot *plot, const mv_interval_row *row, double middle)
+static void draw_interval(mv_layout *layout, mv_canvas *c, const mv_plot *plot, const mv_interval_row *row,
+                          double middle)
 {
     mv_rgb colour = mv_hue_of(layout, row->hue);
     double at = plot->x + mv_axis_place(plot->across, row->value) * plot->w;

@@ -53,7 +53,15 @@ mv_panel *mv_panel_curves(mv_layout *layout, const mv_curves *chart);
 
 /* --- points in groups ---------------------------------------------------------------------------- */
 
-typedef enum { MV_MARK_DOT, MV_MARK_SQUARE, MV_MARK_TRIANGLE, MV_MARK_DIAMOND, MV_MARK_RING, MV_MARK_CROSS } mv_mark;
+typedef enum {
+    MV_MARK_DOT,
+    MV_MARK_SQUARE,
+    MV_MARK_TRIANGLE,
+    MV_MARK_DIAMOND,
+    MV_MARK_RING,
+    MV_MARK_CROSS,
+    MV_MARK_FRAME
+} mv_mark;
 
 typedef struct {
     const char *name; /* in the legend; NULL: none */
@@ -100,7 +108,7 @@ typedef struct {
 typedef struct {
     const mv_bar_row *row;
     int rows;
-    int series;          /* bars in each row: 1 or 2 */
+    int series;          /* bars in each row: 1 or 2; the second is hollow */
     const char *name[2]; /* of the series, in the legend; NULL: none */
     mv_axis across;      /* always includes 0 */
     double pitch;        /* px from row to row; 0: 22, less for many rows */

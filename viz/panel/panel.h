@@ -97,6 +97,9 @@ mv_panel *mv_panel_flow(mv_layout *layout, double gap);
 /* Margins around one panel. */
 mv_panel *mv_panel_inset(mv_layout *layout, double left, double top, double right, double bottom, mv_panel *inside);
 
+/* Panels on top of each other. */
+mv_panel *mv_panel_stack(mv_layout *layout);
+
 mv_panel *mv_panel_space(mv_layout *layout, double height);
 void mv_panel_space_grow(mv_panel *space, double by); /* px; NULL is fine */
 mv_panel *mv_panel_hairline(mv_layout *layout);
@@ -121,6 +124,11 @@ mv_panel *mv_panel_overlay(mv_layout *layout, const mv_map *map, const mv_image 
  * or, with `over`, over the picture in grey. */
 mv_panel *mv_panel_scan(mv_layout *layout, const mv_map *map, const mv_image *picture, const mv_colouring *k,
                         int scanned, bool over);
+
+/* An overlay with lines where the map, interpolated as the overlay is, has one of at most 6 values: solid, dashed for
+ * values below 0; white in black, which shows on any colour. `under` is a picture, cells or overlay panel. */
+mv_panel *mv_panel_contours(mv_layout *layout, mv_panel *under, const mv_map *map, const mv_colouring *k,
+                            const double *level, int levels);
 
 /* The part of its box that one of these four panels covers, from the top left corner, px. */
 void mv_panel_picture_size(const mv_panel *p, double *w, double *h);
