@@ -140,14 +140,22 @@ static mv_status add_rows(mixer_page *p, const mixer_line *line, int lines, int 
 
 /* ---- the audit */
 
+/* "-0.35" with a true minus */
+static const char *number(char text[24], double v)
+{
+    snprintf(text, 24, "%s%.2f", v <= -0.005 ? "\xe2\x88\x92" : "", fabs(v));
+    return text;
+}
+
 static void audit_note(char text[640], const call *c, const mv_audit *a)
 {
-    char name[24], other[24];
+    char name[24], other[24], t[5][24];
     int n = snprintf(text, 640,
                      "The picture is mirrored, or turned upside down, and its maps are turned back. Evidence for %s: "
-                     "correlation %.2f mirrored, %.2f upside down; its logit %.2f becomes %.2f and %.2f.",
-                     session_class(&c->session, a->class_, name), a->evidence[0].correlation,
-                     a->evidence[1].correlation, a->logit, a->flipped[0], a->flipped[1]);
+                     "correlation %s mirrored, %s upside down; its logit %s becomes %s and %s.",
+                     session_class(&c->session, a->class_, name), number(t[0], a->evidence[0].correlation),
+                     number(t[1], a->evidence[1].correlation), number(t[2], a->logit), number(t[3], a->flipped[0]),
+                     number(t[4], a->flipped[1]));
     for (int f = 0; f < MV_FLIPS; f++)
         if (a->top[f] != a->class_ && n < 600)
             n += snprintf(text + n, 640 - (size_t)n, " %s, the answer is %s.", f ? "Upside down" : "Mirrored",
@@ -172,6 +180,14 @@ static mv_status add_audit(mixer_page *p, const call *c, const mv_audit *a, mv_e
 {
     static const char *const titles[] = {"Mirrored: correlation with the original", "Upside down: correlation",
                                          "Mirrored: relative distance from the original", "Upside down: distance"};
+    static const char *const heads[MV_AUDIT_STATES] = {/* narrow enough for a page of 640 px */
+                                                       [MV_MIXER_DT] = "step",
+                                                       [MV_MIXER_B] = "|B|",
+                                                       [MV_MIXER_C] = "|C|",
+                                                       [MV_MIXER_WRITE] = "write",
+                                                       [MV_MIXER_H] = "|h|",
+                                                       [MV_MIXER_RATIO] = "|y|/|z|",
+                                                       [MV_MIXER_HALF_LIFE] = "half-life"};
     size_t rows = (size_t)a->blocks, cells = rows * MV_AUDIT_STATES;
     p->name = calloc(rows + 1, sizeof *p->name);
     p->names = calloc(rows + MV_AUDIT_STATES, sizeof *p->names);
@@ -179,7 +195,7 @@ static mv_status add_audit(mixer_page *p, const call *c, const mv_audit *a, mv_e
     if (!p->name || !p->names || !p->value)
         return mv_fail_memory(e, "mixer");
     for (int k = 0; k < MV_AUDIT_STATES; k++)
-        p->names[rows + (size_t)k] = mv_mixer_title((mv_mixer_kind)k);
+        p->names[rows + (size_t)k] = heads[k];
     for (size_t i = 0; i < rows; i++) {
         snprintf(p->name[i], sizeof *p->name, "level %d, block %d", a->block[i].level, a->block[i].block);
         p->names[i] = p->name[i];

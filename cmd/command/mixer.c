@@ -223,13 +223,15 @@ static mv_status draw_film(const call *c, const shot *t, const mixer_line *line,
     mixer_words w;
     mv_film_scan scan[64];
     char title[64][48];
-    int n = lines < 64 ? lines : 64;
+    if (lines > 64)
+        return mv_fail(e, MV_EINPUT,
+                       "--animate: found %d blocks, expected at most 64; choose some by --level and --block", lines);
     mixer_words_of(&w, c, t, line, lines);
-    for (int i = 0; i < n; i++) {
+    for (int i = 0; i < lines; i++) {
         snprintf(title[i], sizeof title[i], "Level %d, block %d", line[i].level, line[i].block);
         scan[i] = (mv_film_scan){title[i], "state norm |h|", line[i].map[MV_MIXER_H]};
     }
-    mv_film_content content = {t->image, scan, n};
+    mv_film_content content = {t->image, scan, lines};
     page_words words = {
         .title = "The memory of the scan, token by token", .subtitle = w.film, .method = "state norm of the mixers"};
     return film_write(c, t, &words, &content, e);

@@ -72,13 +72,21 @@ static const mv_map *any_map(const mv_mixer_content *c, level l)
     return any;
 }
 
+/* Over the picture, nothing is shown up to an even share; above it, colours follow the logarithm: twice even is seen on
+ * every page, and an even map does not glow. */
+static mv_colouring above_even(const mv_page *p, const mv_extent *x)
+{
+    mv_scale_kind kind = p->style.scale == MV_SCALE_AUTO ? MV_SCALE_LOG : p->style.scale;
+    return (mv_colouring){p->sequential, mv_scale_of(kind, 1, fmax(x->hi, 2), false), p->style.grid, 0};
+}
+
 static mv_colouring colouring(const mv_page *p, mv_mixer_look look, const mv_extent *x)
 {
     mv_extent around = *x;
     around.diverging = true;
     switch (look) {
     case MV_MIXER_CELLS: return mv_page_colouring_states(p, x);
-    case MV_MIXER_EVEN: return mv_page_colouring_even(p, x);
+    case MV_MIXER_EVEN: return above_even(p, x);
     default: return mv_page_colouring(p, &around);
     }
 }
@@ -173,7 +181,9 @@ static void add_band(mv_page *p, const mv_mixer_content *c, level lv, int from, 
             mv_panel_add(bar, mv_panel_colour_bar(l, &k[i], of->look == MV_MIXER_EVEN, overlay));
             mv_panel_add(bar, mv_panel_label(l, MV_TYPE_SMALL, MV_SECOND, of->unit, 0));
         }
-        mv_panel_add(names, shown ? mv_panel_label(l, MV_TYPE_PANEL, MV_INK, of->title, 2) : mv_panel_space(l, 0));
+        mv_panel_add(names, shown
+                                ? mv_panel_label(l, has_side(p) ? MV_TYPE_PANEL : MV_TYPE_STRONG, MV_INK, of->title, 2)
+                                : mv_panel_space(l, 0));
         mv_panel_add(bars, bar);
     }
     mv_panel_add(column, names);
