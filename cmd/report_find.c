@@ -53,13 +53,12 @@ static void find_proof(report_findings *f, const call *c, const shot *t, const m
 {
     double mean = 0;
     int classes = c->session.config.classes;
-    char logit[32], all[32];
+    char text[32];
     for (int k = 0; k < classes; k++)
         mean += (double)t->logits[k] / classes;
     snprintf(add_check(f, "Evidence adds up"), REPORT_WORDS,
-             "%d cells average to the logit %s less the mean of all classes, %s, up to %.0e", cam->h * cam->w,
-             mv_number_text(logit, f->logit[0], 3, true), mv_number_text(all, mean, 3, true),
-             fabs(mv_map_mean(cam) - (f->logit[0] - mean)));
+             "the mean of %d cells is the logit less the mean logit, %s, up to %.0e", cam->h * cam->w,
+             mv_number_text(text, f->logit[0] - mean, 3, true), fabs(mv_map_mean(cam) - (f->logit[0] - mean)));
 }
 
 static void find_padding(report_findings *f, const call *c, const shot *t, const report_asks *asks)
@@ -84,8 +83,7 @@ static void find_padding(report_findings *f, const call *c, const shot *t, const
         snprintf(text, REPORT_WORDS, "no window has padded tokens at %d \xc3\x97 %d px", t->w, t->h);
     else
         snprintf(text, REPORT_WORDS,
-                 "up to %.0f %% of a level's tokens are padding; they get at most %.1f %% of the attention (block "
-                 "%d.%d)",
+                 "up to %.0f %% of the tokens are padding, with up to %.1f %% of the attention (block %d.%d)",
                  100 * tokens, 100 * most, level, block);
 }
 
@@ -102,21 +100,22 @@ static void find_truth(report_findings *f, const report_result *r)
              mv_number_text(b, fabs(insertion), 2, false), insertion < 0 ? "worse" : "better");
 }
 
-static void find_mirrored(report_findings *f, const call *c, const report_result *r)
+static void find_flipped(report_findings *f, const call *c, const report_result *r)
 {
-    char like[32], name[64];
-    if (!r || !r->mirrored)
-        return;
-    short_name(name, sizeof name, &c->session, r->mirror_top);
-    mv_number_text(like, r->mirror_likeness, 2, true);
-    char *text = add_check(f, "Mirrored");
-    if (r->mirror_top == f->class_[0])
-        snprintf(text, REPORT_WORDS, "same answer, p = %.2f; the evidence, mirrored back, correlates %s",
-                 r->mirror_probability, like);
-    else
-        snprintf(text, REPORT_WORDS,
-                 "another answer: %s, and p = %.2f for %s; the evidence, mirrored back, correlates %s", name,
-                 r->mirror_probability, f->name[0], like);
+    static const char *const names[MV_FLIPS] = {"Mirrored and back", "Upside down and back"};
+    for (int i = 0; r && r->audit && i < MV_FLIPS; i++) {
+        const mv_audit *a = r->audit;
+        const mv_audit_block *b = a->blocks ? &a->block[0] : NULL;
+        char like[32], logit[32], state[32], name[64];
+        bool same = a->top[i] == a->class_;
+        short_name(name, sizeof name, &c->session, a->top[i]);
+        mv_number_text(like, a->evidence[i].correlation, 2, true);
+        mv_number_text(logit, a->flipped[i] - a->logit, 2, true);
+        mv_number_text(state, b ? b->state[MV_MIXER_H][i].correlation : (double)NAN, 2, true);
+        snprintf(add_check(f, names[i]), REPORT_WORDS,
+                 "%s%s (logit %s); correlation of the evidence %s, of the state %s", same ? "same answer" : "now ",
+                 same ? "" : name, logit, like, state);
+    }
 }
 
 void report_find(report_findings *f, const call *c, const shot *t, const report_asks *asks, const report_result *r)
@@ -126,7 +125,7 @@ void report_find(report_findings *f, const call *c, const shot *t, const report_
     find_answer(f, c, t);
     find_proof(f, c, t, &t->maps[asks->cam].map[0]);
     find_truth(f, r);
-    find_mirrored(f, c, r);
+    find_flipped(f, c, r);
     find_padding(f, c, t, asks);
 
     snprintf(f->title, sizeof f->title, "%s, p = %.2f", mv_text_capital(top, sizeof top, f->name[0]),

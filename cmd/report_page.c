@@ -23,6 +23,7 @@ typedef struct {
     char (*lens_name)[NAME];
     double *lens;
     const char *lens_class[REPORT_LENSES];
+    mv_report_mixer mixer[MV_LEVELS];
     mv_bar_row *branch;
     double share[POINTS], low[2][POINTS], high[2][POINTS];
     mv_report_check check[REPORT_CHECKS];
@@ -168,6 +169,37 @@ static mv_status add_lens(facts *f, const shot *t, const report_asks *a, const r
     return MV_OK;
 }
 
+/* ---- mixers */
+
+static mv_map taken(const mv_maps *maps, const mv_map *of, mv_mixer_kind kind)
+{
+    const mv_map *m = mv_inside_lookup(maps, of->level, of->block, mv_mixer_key(kind));
+    return m ? *m : (mv_map){0};
+}
+
+static void add_mixers(facts *f, const shot *t, const report_asks *a)
+{
+    mv_report_content *k = &f->content;
+    for (int level = 0; level < MV_LEVELS; level++) {
+        const mv_maps *maps = a->inside[level] >= 0 ? &t->maps[a->inside[level]] : NULL;
+        if (!maps || maps->n == 0)
+            continue;
+        const mv_map *first = &maps->map[0],
+                     *shares = mv_inside_lookup(maps, first->level, first->block, "contributions"),
+                     *matrix = mv_inside_lookup(maps, first->level, first->block, "hidden_matrix");
+        f->mixer[k->mixer_count++] = (mv_report_mixer){.level = first->level,
+                                                       .block = first->block,
+                                                       .dt = taken(maps, first, MV_MIXER_DT),
+                                                       .state = taken(maps, first, MV_MIXER_H),
+                                                       .half_life = taken(maps, first, MV_MIXER_HALF_LIFE),
+                                                       .hidden = taken(maps, first, MV_MIXER_HIDDEN),
+                                                       .matrix = matrix ? matrix->v : NULL,
+                                                       .tokens = matrix ? matrix->w : 0,
+                                                       .scan_share = shares ? figure_of(shares, "scan") : (double)NAN};
+    }
+    k->mixer = f->mixer;
+}
+
 /* ---- what was studied */
 
 static mv_status add_sweeps(facts *f, const report_result *r, mv_error *e)
@@ -235,6 +267,7 @@ mv_status report_draw(const call *c, const shot *t, const report_asks *asks, con
     load_photo(f, c, t);
     add_answer(f, found);
     add_evidence(f, t, asks, found);
+    add_mixers(f, t, asks);
     add_faith(f, r);
     mv_status status = add_attention(f, t, asks, e);
     if (!status)
@@ -245,7 +278,10 @@ mv_status report_draw(const call *c, const shot *t, const report_asks *asks, con
         f->check[i] = (mv_report_check){found->check[i], found->finding[i]};
     f->content.check = f->check;
     f->content.check_count = found->checks;
-    page_words words = {.title = found->title, .subtitle = found->subtitle, .method = REPORT_METHOD};
+    char method[96];
+    snprintf(method, sizeof method, "exact CAM, attention rows, hybrid rollout, lens, hidden attention%s%s",
+             r->heads.rows || r->mixers.rows ? ", edits" : "", r->steps ? ", deletion" : "");
+    page_words words = {.title = found->title, .subtitle = found->subtitle, .method = method};
     if (!status)
         status = page_write(c, t, &mv_page_report, &words, &f->content, e);
     free_facts(f);

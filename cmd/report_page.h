@@ -4,10 +4,8 @@
 
 #include "cmd/page_file.h"
 #include "cmd/report_study.h"
+#include "src/explain/inside.h"
 #include "viz/page/report.h"
-
-/* How it was found, for the recipe. */
-#define REPORT_METHOD "exact CAM, attention rows, lens, edits, deletion"
 
 /* Which answers of the asks are what: numbers of asks, or -1. */
 enum { REPORT_LENSES = 3 };
@@ -15,6 +13,8 @@ typedef struct {
     int cam, second, margin; /* exact CAM of the first and the second class, and of the first less the second */
     int attention;           /* every head and their mean, of the pooled query */
     int rollout;
+    int raw;               /* exact CAM of the first class, not less the mean */
+    int inside[MV_LEVELS]; /* of one mixer of each level */
     int lens[REPORT_LENSES];
 } report_asks;
 

@@ -1,9 +1,7 @@
 #include "cmd/report_study.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "cmd/stop.h"
 #include "cmd/talk.h"
@@ -15,9 +13,8 @@ struct report_study {
     const report_ask *ask;
     int h, w;
     mv_sweep *sweep; /* NULL: nothing is swept */
-    mv_ask evidence;
-    mv_explainer *mirror; /* NULL: the mirrored picture is left out */
-    mv_passes *passes;    /* of the mirrored picture */
+    const mv_inside_params *view;
+    mv_auditor *auditor; /* NULL: left out */
 };
 
 void report_result_free(void *of)
@@ -31,10 +28,11 @@ void report_result_free(void *of)
         free(sweeps[i]->length);
         free(sweeps[i]->change);
     }
+    free(r->audit);
     free(r);
 }
 
-report_study *report_study_new(call *c, const report_ask *ask, mv_error *e)
+report_study *report_study_new(call *c, const report_ask *ask, const mv_inside_params *view, mv_error *e)
 {
     report_study *r = calloc(1, sizeof *r);
     if (!r) {
@@ -43,17 +41,16 @@ report_study *report_study_new(call *c, const report_ask *ask, mv_error *e)
     }
     r->c = c;
     r->ask = ask;
+    r->view = view;
     return r;
 }
 
 static void drop_runs(report_study *r)
 {
     mv_sweep_free(r->sweep);
-    mv_passes_free(r->passes);
-    mv_explainer_free(r->mirror);
+    mv_auditor_free(r->auditor);
     r->sweep = NULL;
-    r->passes = NULL;
-    r->mirror = NULL;
+    r->auditor = NULL;
     r->h = r->w = 0;
 }
 
@@ -139,8 +136,8 @@ static mv_status run_sweep(report_study *r, const study *s, int class_, report_r
 
 /* ---- deletion and insertion */
 
-static mv_status run_faith(const report_study *r, const study *s, const mv_map *cam, int class_, report_result *out,
-                           mv_error *e)
+static mv_status run_faith(const report_study *r, const study *s, const mv_map *evidence, int class_,
+                           report_result *out, mv_error *e)
 {
     if (r->ask->without[REPORT_FAITH])
         return MV_OK;
@@ -149,9 +146,9 @@ static mv_status run_faith(const report_study *r, const study *s, const mv_map *
     mv_faith *f = mv_faith_new(&how, s->passes, s->planes, r->h, r->w, r->c->session.config.classes, class_, e);
     if (!f)
         return e->code;
-    mv_status status = mv_faith_map(f, cam, &out->cam, e);
+    mv_status status = mv_faith_map(f, evidence, &out->cam, e);
     if (!status)
-        status = mv_faith_random(f, cam->h, cam->w, &random, e);
+        status = mv_faith_random(f, evidence->h, evidence->w, &random, e);
     if (!status) {
         out->random = random->mean;
         out->spread = random->spread;
@@ -162,93 +159,15 @@ static mv_status run_faith(const report_study *r, const study *s, const mv_map *
     return status;
 }
 
-/* ---- the mirrored picture */
+/* ---- the picture mirrored, and upside down */
 
-static mv_status prepare_mirror(report_study *r, mv_error *e)
+static mv_status run_audit(report_study *r, const study *s, const mv_map *cam, const mv_maps *inside,
+                           report_result *out, mv_error *e)
 {
-    if (r->ask->without[REPORT_MIRROR])
+    if (!r->auditor)
         return MV_OK;
-    r->evidence = (mv_ask){mv_method_lookup("cam"), NULL, 0, MV_MAP_NONE};
-    r->mirror = mv_explainer_new(&r->evidence, 1, &r->c->session.config, r->h, r->w, e);
-    if (!r->mirror)
-        return e->code;
-    r->passes = mv_passes_new(r->c->session.model, r->h, r->w, 1, mv_explainer_probe(r->mirror), e);
-    if (!r->passes)
-        return e->code;
-    mv_passes_stop_when(r->passes, stop_asked);
-    return MV_OK;
-}
-
-typedef struct {
-    report_study *r;
-    const study *s;
-    const mv_map *cam;
-    report_result *out;
-} mirror;
-
-static void mirror_input(void *context, int i, float *planes)
-{
-    const mirror *m = context;
-    int w = m->r->w;
-    (void)i;
-    for (int row = 0; row < 3 * m->r->h; row++)
-        for (int x = 0; x < w; x++)
-            planes[(size_t)row * (size_t)w + (size_t)x] = m->s->planes[(size_t)row * (size_t)w + (size_t)(w - 1 - x)];
-}
-
-static const char *no_name(void *unused, int c, char text[24])
-{
-    (void)unused;
-    snprintf(text, 24, "class %d", c);
-    return text;
-}
-
-/* Pearson's correlation of a map with another one that is mirrored. */
-static double likeness(const mv_map *a, const mv_map *b)
-{
-    double ma = mv_map_mean(a), mb = mv_map_mean(b), ab = 0, aa = 0, bb = 0;
-    for (int y = 0; y < a->h; y++)
-        for (int x = 0; x < a->w; x++) {
-            double p = (double)a->v[y * a->w + x] - ma, q = (double)b->v[y * a->w + a->w - 1 - x] - mb;
-            ab += p * q;
-            aa += p * p;
-            bb += q * q;
-        }
-    return aa > 0 && bb > 0 ? ab / sqrt(aa * bb) : NAN;
-}
-
-static mv_status take_mirrored(void *context, int i, const float *logits, mv_error *e)
-{
-    const mirror *m = context;
-    report_result *out = m->out;
-    int classes = m->r->c->session.config.classes;
-    double sum = 0;
-    mv_maps maps = {0};
-    (void)i;
-    mv_status status =
-        mv_explainer_explain(m->r->mirror, 0, m->r->c->session.model, 0, NULL, logits, no_name, NULL, &maps, e);
-    if (!status && maps.n == 1) {
-        out->mirrored = true;
-        out->mirror_likeness = likeness(m->cam, &maps.map[0]);
-        for (int k = 1; k < classes; k++)
-            if (logits[k] > logits[out->mirror_top])
-                out->mirror_top = k;
-        for (int k = 0; k < classes; k++)
-            sum += exp((double)logits[k] - (double)logits[m->cam->class_]);
-        out->mirror_probability = 1 / sum;
-    }
-    mv_maps_free(&maps);
-    return status;
-}
-
-static mv_status run_mirror(report_study *r, const study *s, const mv_map *cam, report_result *out, mv_error *e)
-{
-    mirror m = {r, s, cam, out};
-    if (!r->mirror)
-        return MV_OK;
-    r->evidence.class_ = cam->class_;
-    mv_explainer_clear(r->mirror);
-    return mv_passes_run(r->passes, 1, mirror_input, take_mirrored, &m, e);
+    out->audit = mv_auditor_run(r->auditor, s->planes, s->shot->logits, inside, cam, e);
+    return out->audit ? MV_OK : e->code;
 }
 
 /* ---- one picture */
@@ -261,20 +180,23 @@ static mv_status prepare(report_study *r, int h, int w, mv_error *e)
     r->h = h;
     r->w = w;
     mv_status status = prepare_sweep(r, e);
-    if (!status)
-        status = prepare_mirror(r, e);
+    if (!status && !r->ask->without[REPORT_MIRROR]) {
+        r->auditor = mv_auditor_new(r->view, r->c->session.model, h, w, stop_asked, e);
+        status = r->auditor ? MV_OK : e->code;
+    }
     if (status)
         drop_runs(r);
     return status;
 }
 
-mv_status report_study_run(report_study *r, const study *s, const mv_map *cam, report_result **out, mv_error *e)
+mv_status report_study_run(report_study *r, const study *s, const mv_map *evidence, const mv_map *cam,
+                           const mv_maps *inside, report_result **out, mv_error *e)
 {
     report_result *result = *out = calloc(1, sizeof *result);
     if (!result)
         return mv_fail_memory(e, "report");
     if (prepare(r, s->shot->h, s->shot->w, e) || run_sweep(r, s, cam->class_, result, e) ||
-        run_faith(r, s, cam, cam->class_, result, e))
+        run_faith(r, s, evidence, cam->class_, result, e))
         return e->code;
-    return run_mirror(r, s, cam, result, e);
+    return run_audit(r, s, cam, inside, result, e);
 }

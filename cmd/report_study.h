@@ -1,12 +1,13 @@
 /* What `report` computes of a picture by further forward passes: the network without each head, without each mixer's
- * scan or local branch; deletion and insertion in the order of the exact CAM and of random maps; and the evidence of
- * the mirrored picture. Parts can be left out.
+ * scan or local branch; deletion and insertion in the order of the evidence and of random maps; and the picture
+ * mirrored and upside down. Parts can be left out.
  */
 #ifndef REPORT_STUDY_H
 #define REPORT_STUDY_H
 
 #include "cmd/command.h"
 #include "src/base/param.h"
+#include "src/explain/audit.h"
 #include "src/explain/faith.h"
 #include "src/explain/sweep.h"
 
@@ -32,22 +33,20 @@ typedef struct {
     report_sweep heads, mixers; /* mixers: columns as in MV_SWEEP_MIXERS */
     int steps, seeds;           /* steps 0: deletion and insertion were not computed */
     mv_faith_score cam, random, spread;
-    bool mirrored;             /* the following are set */
-    double mirror_likeness;    /* Pearson's correlation of the evidence; NaN: one of both is even */
-    double mirror_probability; /* of the top class */
-    int mirror_top;            /* the class that the mirrored picture gets */
+    mv_audit *audit; /* NULL: not computed */
 } report_result;
 
 void report_result_free(void *of); /* for command.drop */
 
 typedef struct report_study report_study;
 
-/* `ask` and the call are borrowed. NULL on failure. */
-report_study *report_study_new(call *c, const report_ask *ask, mv_error *e);
+/* `view`: the mixer block whose states are compared. It, `ask` and the call are borrowed. NULL on failure. */
+report_study *report_study_new(call *c, const report_ask *ask, const mv_inside_params *view, mv_error *e);
 void report_study_free(report_study *r); /* NULL is fine; when no picture runs any more */
 
-/* Of one picture; `cam` is the exact CAM of its top class. *out is the caller's to report_result_free, also on failure.
- */
-mv_status report_study_run(report_study *r, const study *s, const mv_map *cam, report_result **out, mv_error *e);
+/* Of one picture. `evidence` of its top class gives the order of deletion and insertion; `cam` is the exact CAM of that
+ * class, and `inside` the maps of `view`. *out is the caller's to report_result_free, also on failure. */
+mv_status report_study_run(report_study *r, const study *s, const mv_map *evidence, const mv_map *cam,
+                           const mv_maps *inside, report_result **out, mv_error *e);
 
 #endif

@@ -45,8 +45,9 @@ static const char *const long_names[] = {"a class whose name is long, as those o
 static const mv_report_check checks[] = {
     {"Evidence adds up", "the mean of 49 cells less the logit: 2e-07"},
     {"Padding", "no padded tokens in either level at 224 × 224 px"},
-    {"Mirrored", "the evidence of the mirrored picture, mirrored back, correlates 0.61; state maps 0.34 to 0.71"},
-    {"Scan order", "state norm of the mirrored picture, mirrored back, correlates 0.34"}};
+    {"Mirrored and back", "same answer (logit +0.08); correlation of the evidence +0.61, of the state +0.90"},
+    {"Upside down and back", "now church (logit −1.27); correlation of the evidence −0.28, of the state −0.50"},
+    {"Against a random order", "deletion is 0.02 better and insertion 0.02 worse than with random maps (areas)"}};
 
 static mv_map word_map(mv_map m, int level, int block, bool windows)
 {
@@ -194,7 +195,7 @@ static facts *make(const kind *k)
         c->rollout = &f->rollout;
         make_numbers(f, k);
         c->check = checks;
-        c->check_count = 4;
+        c->check_count = 5;
     }
     return f;
 }

@@ -12,6 +12,11 @@
 #include "src/base/text.h"
 #include "src/explain/attention.h"
 #include "src/explain/attention_method.h"
+#include "src/explain/inside.h"
+#include "src/model/grid.h"
+
+/* Most memory of the matrices of one mixer and picture. */
+enum { MATRIX_BYTES = 64 << 20 };
 
 typedef struct {
     bool html;
@@ -22,6 +27,7 @@ typedef struct {
     report_asks asks;
     mv_attention_params attention;
     mv_ask evidence; /* the exact CAM relative to the mean of all classes */
+    mv_inside_params inside[MV_LEVELS];
     void *evidence_params;
     report_study *study;
     html_file *file;
@@ -57,7 +63,7 @@ static const mv_param params[] = {
      .words = parts,
      .argument = "PART",
      .help = "leave out what takes further passes: heads, branches (scan and local), faith (deletion and insertion), "
-             "mirror"},
+             "mirror (the picture mirrored and upside down)"},
     {0}};
 
 /* ---- before anything is opened */
@@ -114,12 +120,35 @@ static bool attends(const mv_config *config)
     return false;
 }
 
+/* The last mixer of a level, with its token-by-token matrix unless that is huge. */
+static void ask_inside(call *c, own *o, int level)
+{
+    const mv_config *config = &c->session.config;
+    const mv_preprocess *pp = &config->preprocess;
+    int last = -1;
+    for (int j = 0; j < config->depth[level]; j++)
+        last = mv_config_attends(config->depth[level], j) ? last : j;
+    if (last < 0)
+        return;
+    mv_grid g = mv_grid_of(config, level, pp->h, pp->w);
+    double matrix = (double)g.windows * g.tokens * g.tokens * sizeof(float);
+    mv_inside_params *p = &o->inside[level];
+    mv_param_defaults(p, mv_inside_param);
+    p->level = (mv_param_list){.n = 1, .v = {level}};
+    p->block = (mv_param_list){.n = 1, .v = {last}};
+    p->channel = MV_CHANNEL_MEAN;
+    p->wants = MV_MIXER_STATES | MV_MIXER_MATRICES;
+    p->matrices = matrix <= MATRIX_BYTES ? MV_MIXER_BIT(MV_MIXER_HIDDEN) : 0;
+    c->ask[c->asks] = (mv_ask){&mv_method_inside, p, MV_MAP_NONE, MV_MAP_NONE};
+    o->asks.inside[level] = c->asks++;
+}
+
 static mv_status open_report(call *c, mv_error *e)
 {
     own *o = c->own;
     const mv_config *config = &c->session.config;
     report_asks *a = &o->asks;
-    *a = (report_asks){-1, -1, -1, -1, -1, {-1, -1, -1}};
+    *a = (report_asks){-1, -1, -1, -1, -1, -1, {-1, -1, -1, -1}, {-1, -1, -1}};
     if (mv_ask_parse(&o->evidence, &o->evidence_params, "cam:relative", e))
         return e->code;
     a->cam = add_ask(c, "cam", o->evidence.params, MV_CLASS_TOP, MV_MAP_NONE);
@@ -139,7 +168,10 @@ static mv_status open_report(call *c, mv_error *e)
     a->rollout = add_ask(c, "hybrid", NULL, MV_MAP_NONE, MV_MAP_NONE);
     for (int i = 0; i < REPORT_LENSES && i < config->classes; i++)
         a->lens[i] = add_ask(c, "lens", NULL, MV_CLASS_RANK(i), MV_MAP_NONE);
-    o->study = report_study_new(c, &o->ask, e);
+    a->raw = add_ask(c, "cam", NULL, MV_CLASS_TOP, MV_MAP_NONE);
+    for (int level = MV_LEVELS - 1; level >= 2; level--)
+        ask_inside(c, o, level);
+    o->study = report_study_new(c, &o->ask, &o->inside[2], e);
     return o->study ? MV_OK : e->code;
 }
 
@@ -167,7 +199,9 @@ static mv_status study_picture(call *c, study *s, mv_error *e)
         return mv_fail_memory(e, s->shot->name);
     if (o->html)
         return html_facts_of(&k->html, o->file, s, e);
-    return report_study_run(o->study, s, &s->maps[o->asks.cam].map[0], &k->result, e);
+    const report_asks *a = &o->asks;
+    return report_study_run(o->study, s, &s->maps[a->cam].map[0], &s->maps[a->raw].map[0], &s->maps[a->inside[2]],
+                            &k->result, e);
 }
 
 static json_t *sweep_json(const report_sweep *s, int columns)
@@ -199,11 +233,13 @@ static bool add_numbers(json_t *line, const report_result *r)
                       json_pack("{s:s,s:i,s:i,s:f,s:f,s:f,s:f}", "method", "cam", "steps", r->steps, "seeds", r->seeds,
                                 "deletion", r->cam.deletion_area, "deletion_random", r->random.deletion_area,
                                 "insertion", r->cam.insertion_area, "insertion_random", r->random.insertion_area));
-    if (r->mirrored && good)
-        good =
-            reply_set(line, "mirror",
-                      json_pack("{s:i,s:f,s:o}", "top", r->mirror_top, "probability", r->mirror_probability, "evidence",
-                                isfinite(r->mirror_likeness) ? json_real(r->mirror_likeness) : json_null()));
+    for (int i = 0; r->audit && i < MV_FLIPS && good; i++) {
+        const mv_audit *a = r->audit;
+        double like = a->evidence[i].correlation;
+        good = reply_set(line, i == MV_FLIP_MIRRORED ? "mirrored" : "upside_down",
+                         json_pack("{s:i,s:f,s:o}", "top", a->top[i], "logit", a->flipped[i], "evidence",
+                                   isfinite(like) ? json_real(like) : json_null()));
+    }
     return good;
 }
 
@@ -244,7 +280,7 @@ static mv_status picture(const call *c, const shot *t, mv_error *e)
     } else if (!page_is_stdout(c)) {
         print_findings(c, t, &f);
     }
-    page_words words = {.title = f.title, .subtitle = f.subtitle, .method = o->html ? HTML_METHOD : REPORT_METHOD};
+    page_words words = {.title = f.title, .subtitle = f.subtitle, .method = HTML_METHOD};
     mv_status status = o->html ? html_file_write(c, t, k->html, &words, e) : report_draw(c, t, &o->asks, &f, r, e);
     if (!status && !c->o.json && !page_is_stdout(c))
         fprintf(t->out, "%s\n", t->page_name);

@@ -153,7 +153,7 @@ static mv_panel *body(mv_page *p, const void *content)
                 attention_row(&r, p->inner));
     add_section(&r, page, c->mixer_count ? "Inside the mixers" : NULL, mv_report_mixer_words(&r),
                 mixer_row(&r, p->inner));
-    add_section(&r, page, NULL, NULL, mv_report_checks(&r, r.wide ? 4 : 2));
+    add_section(&r, page, NULL, NULL, mv_report_checks(&r, !r.wide ? 2 : c->check_count <= 4 ? 4 : 5));
     return page;
 }
 

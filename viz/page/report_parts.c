@@ -258,8 +258,8 @@ mv_panel *mv_report_thumbnails(const mv_report *r, double width, double height)
 const char *mv_report_attention_words(const mv_report *r)
 {
     int n = thumb_count(r), all = r->c->attention_count;
-    const char *what = "level.block; pooled query, mean of heads, as multiples of an even spread, one scale; lines: "
-                       "2\xc3\x97, 4\xc3\x97, 8\xc3\x97";
+    const char *what = "level.block; pooled query, mean of heads, as multiples of an even spread, one scale; outlined: "
+                       "2\xc3\x97, in the rollout 4\xc3\x97 and 8\xc3\x97 too";
     return n == all ? what : mv_layout_text(r->l, "%s; %d of %d blocks", what, n, all);
 }
 
