@@ -10,29 +10,41 @@
 
 /* ---- in words */
 
+/* "cosine 0.983", "cosine 0.321 to 0.983" */
+static const char *range_text(char text[80], const char *name, pair_range r)
+{
+    char number[2][32];
+    if (r.most - r.least < 5e-4)
+        snprintf(text, 80, "%s %s", name, mv_number_text(number[0], r.least, 3, false));
+    else
+        snprintf(text, 80, "%s %s to %s", name, mv_number_text(number[0], r.least, 3, false),
+                 mv_number_text(number[1], r.most, 3, false));
+    return text;
+}
+
+/* Maps agree where both their values and what differs from their means do: a large offset alone makes a cosine of 1. */
 static const char *maps_title(const comparison *k, char text[300])
 {
-    double least, most, same = 0;
-    char number[2][32];
-    map_pairs_cosines(&k->pairs, &least, &most);
-    for (int i = 0; i < k->pairs.n; i++)
-        same += k->pairs.pair[i].d.largest <= 0 && !k->pairs.pair[i].d.odd;
-    const char *how = least >= 0.9 ? "agree" : least >= 0.5 ? "agree in part" : "differ";
-    const char *what = k->pairs.n == 1 ? "The maps" : k->pairs.n == 2 ? "Both pairs of maps" : "The maps";
-    if (same >= k->pairs.n)
-        snprintf(text, 300, "%s are the same", what);
-    else if (least > most)
-        snprintf(text, 300, "%s differ: one side is zero", what);
-    else if (least >= 0.9995) {
-        double furthest = 0;
-        for (int i = 0; i < k->pairs.n; i++)
-            furthest = fmax(furthest, mv_distance_relative(&k->pairs.pair[i].d));
-        snprintf(text, 300, "%s agree: relative L2 %s%.2g", what, k->pairs.n > 1 ? "at most " : "", furthest);
-    } else if (k->pairs.n == 1)
-        snprintf(text, 300, "%s %s: cosine %s", what, how, mv_number_text(number[0], least, 3, false));
+    map_pairs_summary s = map_pairs_sum_up(&k->pairs);
+    char cosine[80], correlation[80];
+    double least = fmin(s.cosine.least, s.correlation.least); /* infinite where neither is defined */
+    if (s.same)
+        snprintf(text, 300, "The maps are the same");
+    else if (s.cosine.least > s.cosine.most)
+        snprintf(text, 300, "The maps differ: one side is zero");
+    else if (least >= 0.9995 && s.relative.most <= 0.05)
+        snprintf(text, 300, "The maps agree: relative L2 %s%.2g", k->pairs.n > 1 ? "at most " : "", s.relative.most);
+    else if (least >= 0.9 && s.relative.most > 0.5)
+        snprintf(text, 300, "The maps agree in shape, not in size: %s, relative L2 %.2g",
+                 range_text(cosine, "cosine", s.cosine), s.relative.most);
     else
-        snprintf(text, 300, "%s %s: cosine %s to %s", what, how, mv_number_text(number[0], least, 3, false),
-                 mv_number_text(number[1], most, 3, false));
+        snprintf(text, 300, "The maps %s: %s, %s",
+                 least >= 0.9   ? "agree"
+                 : least >= 0.5 ? "agree in part"
+                                : "differ",
+                 range_text(cosine, "cosine", s.cosine),
+                 s.correlation.least > s.correlation.most ? "one side is constant"
+                                                          : range_text(correlation, "correlation", s.correlation));
     return text;
 }
 

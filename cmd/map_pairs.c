@@ -25,12 +25,17 @@ static mv_status check_pair(const mv_map *a, const mv_map *b, mv_error *e)
     return MV_OK;
 }
 
+static const char *figure_text(char text[32], double value)
+{
+    return isnan(value) ? "none" : mv_number_text(text, value, 3, false);
+}
+
 static void describe(map_pair *p)
 {
-    char number[4][32];
+    char number[5][32];
     int at = (int)p->d.at;
-    snprintf(p->figures, sizeof p->figures, "relative L2 %.3g, cosine %s", mv_distance_relative(&p->d),
-             mv_number_text(number[0], mv_distance_cosine(&p->d), 3, false));
+    snprintf(p->figures, sizeof p->figures, "relative L2 %.3g, cosine %s, correlation %s", mv_distance_relative(&p->d),
+             figure_text(number[0], mv_distance_cosine(&p->d)), figure_text(number[4], mv_distance_correlation(&p->d)));
     if (p->d.largest > 0)
         snprintf(p->largest, sizeof p->largest, "largest %s in row %d, column %d: %s, then %s",
                  mv_number_text(number[1], p->d.b_there - p->d.a_there, 3, true), at / p->a->w, at % p->a->w,
@@ -94,17 +99,24 @@ void map_pairs_free(map_pairs *p)
     *p = (map_pairs){0};
 }
 
-void map_pairs_cosines(const map_pairs *p, double *least, double *most)
+static void add_to(pair_range *r, double value)
 {
-    *least = INFINITY;
-    *most = -INFINITY;
+    r->least = fmin(r->least, value); /* fmin and fmax leave NaN out */
+    r->most = fmax(r->most, value);
+}
+
+map_pairs_summary map_pairs_sum_up(const map_pairs *p)
+{
+    const pair_range none = {INFINITY, -INFINITY};
+    map_pairs_summary s = {.relative = none, .cosine = none, .correlation = none, .same = true};
     for (int i = 0; i < p->n; i++) {
-        double c = mv_distance_cosine(&p->pair[i].d);
-        if (isnan(c))
-            continue;
-        *least = fmin(*least, c);
-        *most = fmax(*most, c);
+        const mv_distance *d = &p->pair[i].d;
+        add_to(&s.relative, mv_distance_relative(d));
+        add_to(&s.cosine, mv_distance_cosine(d));
+        add_to(&s.correlation, mv_distance_correlation(d));
+        s.same = s.same && d->dd <= 0 && !d->odd;
     }
+    return s;
 }
 
 /* ---- results */
@@ -112,11 +124,12 @@ void map_pairs_cosines(const map_pairs *p, double *least, double *most)
 void map_pairs_table(FILE *out, const map_pairs *p)
 {
     char name[MV_MAP_NAME + 16];
-    fprintf(out, "%-28s  %11s  %9s   %s\n", "map", "relative L2", "cosine", "largest difference");
+    fprintf(out, "%-28s  %11s  %9s  %11s   %s\n", "map", "relative L2", "cosine", "correlation", "largest difference");
     for (int i = 0; i < p->n; i++) {
         const map_pair *t = &p->pair[i];
-        fprintf(out, "%-28s  %11.3g  %9.6f   %s\n", name_of(t, name), mv_distance_relative(&t->d),
-                mv_distance_cosine(&t->d), strncmp(t->largest, "largest ", 8) ? t->largest : t->largest + 8);
+        fprintf(out, "%-28s  %11.3g  %9.6f  %11.6f   %s\n", name_of(t, name), mv_distance_relative(&t->d),
+                mv_distance_cosine(&t->d), mv_distance_correlation(&t->d),
+                strncmp(t->largest, "largest ", 8) ? t->largest : t->largest + 8);
     }
     if (p->alone)
         fprintf(out, "%d map%s of one side alone\n", p->alone, p->alone == 1 ? " is" : "s are");
@@ -131,10 +144,11 @@ static json_t *pair_json(const map_pair *p)
 {
     char name[MV_MAP_NAME];
     int at = (int)p->d.at;
-    return json_pack("{s:s,s:o,s:o,s:f,s:f,s:[i,i],s:o,s:o}", "map", mv_map_name(p->a, name), "relative_l2",
-                     number(mv_distance_relative(&p->d)), "cosine", number(mv_distance_cosine(&p->d)), "norm",
-                     sqrt(p->d.dd), "largest", p->d.b_there - p->d.a_there, "cell", at / p->a->w, at % p->a->w, "a",
-                     reply_map(p->a), "b", reply_map(p->b));
+    return json_pack("{s:s,s:o,s:o,s:o,s:f,s:f,s:[i,i],s:o,s:o}", "map", mv_map_name(p->a, name), "relative_l2",
+                     number(mv_distance_relative(&p->d)), "cosine", number(mv_distance_cosine(&p->d)), "correlation",
+                     number(mv_distance_correlation(&p->d)), "norm", sqrt(p->d.dd), "largest",
+                     p->d.b_there - p->d.a_there, "cell", at / p->a->w, at % p->a->w, "a", reply_map(p->a), "b",
+                     reply_map(p->b));
 }
 
 json_t *map_pairs_json(const map_pairs *p)

@@ -11,7 +11,7 @@ typedef struct {
     const mv_map *a, *b; /* borrowed */
     mv_map difference;   /* b - a */
     mv_distance d;
-    char figures[96], largest[160]; /* in words */
+    char figures[128], largest[160]; /* in words */
 } map_pair;
 
 typedef struct {
@@ -24,8 +24,17 @@ typedef struct {
 mv_status map_pairs_of(map_pairs *out, const mv_maps *a, const mv_maps *b, mv_error *e);
 void map_pairs_free(map_pairs *p); /* a zeroed one is fine */
 
-/* The least and the greatest cosine; NaN ones are left out. */
-void map_pairs_cosines(const map_pairs *p, double *least, double *most);
+/* Least and greatest; least > most where there is none. */
+typedef struct {
+    double least, most;
+} pair_range;
+
+typedef struct {
+    pair_range relative, cosine, correlation;
+    bool same; /* no cell differs */
+} map_pairs_summary;
+
+map_pairs_summary map_pairs_sum_up(const map_pairs *p);
 
 void map_pairs_table(FILE *out, const map_pairs *p);
 

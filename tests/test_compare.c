@@ -30,6 +30,8 @@ static void distances_are_those_of_the_definition(void **state)
     mv_distance_add(&pieces, a + 2, b + 2, 3);
     assert_true(fabs(mv_distance_relative(&whole) - 3.0 / 5) < 1e-15); /* |0 1 0 -2 2| / |3 4| */
     assert_true(fabs(mv_distance_cosine(&whole) - 25 / (5 * sqrt(34))) < 1e-15);
+    /* centred: 1.6 -1.4 2.6 -1.4 -1.4 and 1.4 -0.6 2.4 -3.6 0.4 */
+    assert_true(fabs(mv_distance_correlation(&whole) - 13.8 / sqrt(15.2 * 21.2)) < 1e-14);
     assert_true(fabs(whole.largest - 2) < 1e-15);
     assert_int_equal(whole.at, 3);
     assert_memory_equal(&whole, &pieces, sizeof whole);
@@ -48,6 +50,13 @@ static void distances_at_the_edges(void **state)
     d = (mv_distance){0};
     mv_distance_add(&d, one, two, 2);
     assert_true(fabs(mv_distance_relative(&d) - 1) < 1e-15 && mv_distance_cosine(&d) >= 1);
+    const float moved[] = {11, 10}, flat[] = {3, 3};
+    d = (mv_distance){0};
+    mv_distance_add(&d, one, moved, 2);
+    assert_true(fabs(mv_distance_correlation(&d) - 1) < 1e-12);
+    d = (mv_distance){0};
+    mv_distance_add(&d, one, flat, 2);
+    assert_true(isnan(mv_distance_correlation(&d)));
     d = (mv_distance){0};
     mv_distance_add(&d, one, odd, 2);
     assert_true(isinf(mv_distance_relative(&d)));

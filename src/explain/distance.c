@@ -4,13 +4,15 @@
 
 void mv_distance_add(mv_distance *d, const float *a, const float *b, size_t n)
 {
-    double aa = 0, bb = 0, ab = 0, dd = 0;
+    double sa = 0, sb = 0, aa = 0, bb = 0, ab = 0, dd = 0;
     for (size_t i = 0; i < n; i++) {
         double x = (double)a[i], y = (double)b[i], apart = y - x;
         if (!isfinite(apart)) {
             d->odd++;
             continue;
         }
+        sa += x;
+        sb += y;
         aa += x * x;
         bb += y * y;
         ab += x * y;
@@ -22,6 +24,8 @@ void mv_distance_add(mv_distance *d, const float *a, const float *b, size_t n)
             d->b_there = y;
         }
     }
+    d->a += sa;
+    d->b += sb;
     d->aa += aa;
     d->bb += bb;
     d->ab += ab;
@@ -41,6 +45,17 @@ double mv_distance_cosine(const mv_distance *d)
     if (d->aa <= 0 || d->bb <= 0)
         return d->aa <= 0 && d->bb <= 0 ? 1 : (double)NAN;
     return fmax(-1, fmin(1, d->ab / (sqrt(d->aa) * sqrt(d->bb))));
+}
+
+double mv_distance_correlation(const mv_distance *d)
+{
+    double n = (double)(d->n - d->odd), va = d->aa - d->a * d->a / n, vb = d->bb - d->b * d->b / n;
+    double least_a = 1e-12 * d->aa, least_b = 1e-12 * d->bb; /* rounding of a constant */
+    if (!d->odd && d->dd <= 0)
+        return 1;
+    if (!(va > least_a && vb > least_b))
+        return (double)NAN;
+    return fmax(-1, fmin(1, (d->ab - d->a * d->b / n) / (sqrt(va) * sqrt(vb))));
 }
 
 mv_status mv_distance_of_maps(mv_distance *out, const mv_map *a, const mv_map *b, mv_error *e)
