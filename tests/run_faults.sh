@@ -83,7 +83,8 @@ try() { # NAME RUNS COMMAND...
 picture=assets/samples/church.jpg
 preload=(env LD_PRELOAD="$plain/fault_malloc.so")
 export ASAN_OPTIONS=${ASAN_OPTIONS-}:exitcode=99
-echo 1..6
+"$plain/mvscope" dump -q -s levels.3.blocks.1,head -o "$folder/dump.npz" $picture || exit 1
+echo 1..8
 try "classify" 300 "${preload[@]}" MVSCOPE_FAULT_SPARE=$spare "$plain/mvscope" classify $picture
 try "classify with a page" 150 "${preload[@]}" MVSCOPE_FAULT_SPARE=$spare:libc.so:ld-linux "$plain/mvscope" \
     classify --explain -o OUT/page.png $picture
@@ -91,5 +92,9 @@ try "dump into a folder" 120 "${preload[@]}" MVSCOPE_FAULT_SPARE=$spare:libc.so:
     dump -s avgpool,head -o OUT/d/ $picture
 try "attention as numbers" 120 "${preload[@]}" MVSCOPE_FAULT_SPARE=$spare:libc.so:ld-linux "$plain/mvscope" \
     attention --json --raw OUT/ $picture
+try "compare values with a dump" 60 "${preload[@]}" MVSCOPE_FAULT_SPARE=$spare:libc.so:ld-linux "$plain/mvscope" \
+    compare --site levels.3.blocks.1,head --dump "$folder/dump.npz" -o OUT/page.png $picture
 try "classify forgets nothing" 1000 "$sanitized/mvscope-fault" classify $picture
 try "attention with a page forgets nothing" 100 "$sanitized/mvscope-fault" attention -o OUT/page.png $picture
+try "compare networks forgets nothing" 100 "$sanitized/mvscope-fault" compare --with-model assets/nano.safetensors \
+    --raw OUT/a.safetensors $picture
