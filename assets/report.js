@@ -730,6 +730,7 @@ id("cell-table").addEventListener("toggle", () => update(false));
 function begin() {
   prepareGrey();
   stage.style.setProperty("--ratio", facts.w / facts.h);
+  document.documentElement.style.setProperty("--wide", Math.max(0.7, Math.min(1.7, Math.sqrt(facts.w / facts.h))));
   buildSection("attention", false);
   buildSection("mixers", true);
   buildAnswers();
