@@ -242,7 +242,8 @@ static void settle(batches *b)
             job_free(b, g->picture[i]);
             b->c->done++;
         } else if (answer(b, g, i, &one)) {
-            batches_fail(b, &one);
+            if (!stop_asked()) /* else its further passes were stopped, not the picture wrong */
+                batches_fail(b, &one);
             job_free(b, g->picture[i]);
         } else {
             writers_put(b->writers, g->picture[i]);

@@ -1,9 +1,10 @@
-/* What a command is: a const struct that says what it takes, and up to seven functions. Option tables, checks, help,
+/* What a command is: a const struct that says what it takes, and up to eight functions. Option tables, checks, help,
  * completion, the loop over pictures, progress, resuming, signals and the exit status follow from it.
  *
  * A command that takes pictures runs through stream.c, the only loop over pictures:
  *
  *     check     once, with nothing opened yet: words that do not go together end the program with status 2
+ *     list      once, when the sizes of the model and the list of all pictures are there, before --shard takes its part
  *     open      once, when the model and the device are there: says what is asked of each picture (call.ask), opens
  *               stores
  *     batch     after each batch, in order, on the thread that computes: what must follow the order of computing
@@ -26,6 +27,8 @@
 #include "cmd/session.h"
 #include "src/base/image.h"
 #include "src/explain/methods.h"
+
+struct operands;
 
 enum { CALL_ASKS = 16 };
 
@@ -71,6 +74,9 @@ typedef struct command {
     const char *pages_need;        /* the option without which no page is written; NULL: pages are always written */
     const char *const *examples;   /* ended by NULL */
     void (*check)(call *c);
+    /* Looks at the whole list of pictures, before --shard takes a part: labels them, drops some. May end the program.
+     */
+    void (*list)(call *c, struct operands *o);
     mv_status (*open)(call *c, mv_error *e);
     mv_status (*batch)(call *c, const shot *shots, int n, mv_error *e);
     mv_status (*study)(call *c, study *s, mv_error *e);
@@ -97,6 +103,7 @@ struct call {
     const char *film;                       /* --animate, if wants_film */
     const char *store;                      /* a store of the values of all pictures; NULL: none */
     int together;                           /* pictures that a page may show if -o names a file; 0: one */
+    const char *journal;                    /* a file of its own that --resume goes on with; NULL: none */
     bool shows;                             /* shot.image is wanted */
     bool one_size;                          /* all inputs must have the size of the first */
     int asks;

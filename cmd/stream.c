@@ -67,6 +67,8 @@ static void list_pictures(stream *s)
         die(EXIT_MISUSE, "%s: found no picture, expected at least one (mvscope %s --help)", c->command->name,
             c->command->name);
     c->incomplete = !operands_of(&s->o, c->operands, c->operand);
+    if (c->command->list)
+        c->command->list(c, &s->o);
     operands_shard(&s->o, c->o.shard);
     count_pictures(s);
     c->pictures = pictures_before(&s->o, s->o.n);
@@ -183,8 +185,8 @@ static void check_resume(const stream *s)
     if (c->o.resume && c->joined)
         die(EXIT_MISUSE, "--resume: a page of several pictures is drawn whole; a folder gets a page for each, which "
                          "--resume can go on with");
-    if (c->o.resume && !c->wants_page && !c->wants_raw && !c->wants_film && !(c->o.json && results_are_kept()) &&
-        !(c->command->takes & TAKES_VALUES))
+    if (c->o.resume && !c->journal && !c->wants_page && !c->wants_raw && !c->wants_film &&
+        !(c->o.json && results_are_kept()) && !(c->command->takes & TAKES_VALUES))
         die(EXIT_MISUSE, "--resume: found nothing to resume, expected pages, or --json appended to a file: >> FILE");
 }
 
@@ -339,7 +341,8 @@ static int end(stream *s)
     }
     if (c->stopped && (!stop_results_error() || stop_results_error() == EINTR)) {
         bool goes_on = c->command->takes & TAKES_VALUES ? c->o.resume
-                                                        : c->wants_page || c->wants_raw || c->wants_film || c->o.json;
+                                                        : c->journal || c->wants_page || c->wants_raw ||
+                                                              c->wants_film || (c->o.json && c->command->results);
         complain("stopped after %d of %d pictures%s", c->kept + c->done + c->failed, c->pictures,
                  goes_on ? "; the same command with --resume goes on from there" : "");
     }

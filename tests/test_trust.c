@@ -26,7 +26,7 @@ static void intervals_cover_the_mean(void **state)
     for (int k = 0; k < SETS; k++) {
         float u[N];
         double v[N];
-        mv_interval i;
+        mv_estimate i;
         mv_error e = {0};
         weights_uniform(u, "values", N, (uint64_t)k * 1000);
         for (int j = 0; j < N; j++)
@@ -46,7 +46,7 @@ static void intervals_of_few_values(void **state)
 {
     (void)state;
     const double v[] = {NAN, 0.25, NAN}, two[] = {1, 0};
-    mv_interval i, again;
+    mv_estimate i, again;
     mv_error e = {0};
     mv_bootstrap(&i, v, 3, 1, &e);
     assert_true(i.n == 1 && i.mean == 0.25 && i.low == 0.25 && i.high == 0.25);

@@ -323,17 +323,24 @@ mv_status mv_faith_random(mv_faith *f, int grid_h, int grid_w, const mv_faith_ba
         return mv_fail(e, MV_EMISUSE, "faith: found a grid of %dx%d, expected at most %d grids", grid_h, grid_w,
                        BASELINES);
     mv_faith_baseline b = {0};
+    mv_road *road = f->road;
+    f->road = NULL; /* an order and its reverse are equally probable: what ROAD expects is 0 */
     for (int k = 0; k < f->o.seeds; k++) {
         mv_faith_score s;
         uint64_t seed = f->o.seed + 1 + (uint64_t)k;
-        f->noise = next_random(&seed); /* a seed's orders and noise are not those of the next one, shifted */
-        if (rank_randomly(f, grid_h, grid_w, f->noise, e) || measure(f, &s, e))
-            return e->code;
+        uint64_t state = next_random(&seed); /* a seed's numbers are not those of the next one, shifted */
+        if (rank_randomly(f, grid_h, grid_w, state, e) || measure(f, &s, e))
+            break;
         accumulate(&b, &s);
     }
+    f->road = road;
+    if (b.seeds < f->o.seeds)
+        return e->code;
     double *squares = (double *)&b.spread;
     for (size_t i = 0; i < DOUBLES; i++)
         squares[i] = b.seeds > 1 ? sqrt(squares[i] / (b.seeds - 1)) : 0;
+    b.mean.road = road ? 0 : NAN;
+    b.spread.road = NAN;
     f->baseline[f->baselines].h = grid_h;
     f->baseline[f->baselines].w = grid_w;
     f->baseline[f->baselines].value = b;

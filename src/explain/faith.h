@@ -14,7 +14,7 @@
  *     mv_faith_random(f, 0, 0, &random, &e);        computed at the first call
  *     mv_faith_free(f);
  *
- * A map takes 2 (steps + 1) forward passes, and 8 more with ROAD; a random baseline as many for each seed.
+ * A map takes 2 (steps + 1) forward passes, and 8 more with ROAD; a random baseline 2 (steps + 1) for each seed.
  */
 #ifndef MV_FAITH_H
 #define MV_FAITH_H
@@ -48,7 +48,8 @@ typedef struct {
 
 typedef struct {
     int seeds;
-    mv_faith_score mean, spread; /* spread: sample standard deviation over the seeds; 0 for one seed */
+    mv_faith_score mean, spread; /* spread: sample standard deviation over the seeds; 0 for one seed. Of ROAD only the
+                                    mean is given: it is 0, as an order and its reverse are equally probable */
 } mv_faith_baseline;
 
 typedef struct mv_faith mv_faith;

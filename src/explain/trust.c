@@ -26,9 +26,9 @@ static double quantile(const double *sorted, int n, double share)
     return i + 1 < n ? sorted[i] + (at - i) * (sorted[i + 1] - sorted[i]) : sorted[n - 1];
 }
 
-mv_status mv_bootstrap(mv_interval *out, const double *values, int n, uint64_t seed, mv_error *e)
+mv_status mv_bootstrap(mv_estimate *out, const double *values, int n, uint64_t seed, mv_error *e)
 {
-    *out = (mv_interval){0, NAN, NAN, NAN};
+    *out = (mv_estimate){0, NAN, NAN, NAN};
     double *v = malloc(((size_t)n + 1) * sizeof *v), means[MV_RESAMPLES], sum = 0;
     if (!v)
         return mv_fail_memory(e, "bootstrap");

@@ -12,11 +12,11 @@ enum { MV_RESAMPLES = 1000, MV_CALIBRATION_BINS = 15 };
 typedef struct {
     int n;                  /* values that are not NaN; only they count */
     double mean, low, high; /* NaN for none */
-} mv_interval;
+} mv_estimate;
 
 /* The mean of n values, and the percentile interval of 95 % of MV_RESAMPLES bootstrap means (Efron 1979) from this
  * seed. The same values in the same order give the same interval. */
-mv_status mv_bootstrap(mv_interval *out, const double *values, int n, uint64_t seed, mv_error *e);
+mv_status mv_bootstrap(mv_estimate *out, const double *values, int n, uint64_t seed, mv_error *e);
 
 /* Answers of one range of probabilities. */
 typedef struct {

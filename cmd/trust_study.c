@@ -1,0 +1,288 @@
+#include "cmd/trust_study.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cmd/another.h"
+#include "cmd/evaluation.h"
+#include "cmd/regions.h"
+#include "cmd/talk.h"
+#include "src/explain/faith.h"
+#include "src/explain/pointing.h"
+#include "src/explain/redraw.h"
+#include "src/picture/decode.h"
+
+enum { SEED = 1810 };
+
+/* ---- rows */
+
+/* The score of a map of ask `a`, a new one at the end of the record; NULL on failure. */
+static score *add_score(const trust_study *t, records *r, record *one, int a, const mv_maps *maps, int k, mv_error *e)
+{
+    char name[MV_MAP_NAME], row[MV_MAP_NAME + 160];
+    if (maps->n == 1)
+        snprintf(row, sizeof row, "%.150s", t->label[a]);
+    else
+        snprintf(row, sizeof row, "%.150s %s", t->label[a], mv_map_name(&maps->map[k], name));
+    score *more = realloc(one->score, ((size_t)one->n + 1) * sizeof *more);
+    if (more) {
+        one->score = more;
+        one->score[one->n] = (score){.row = records_row(r, row), .v = {NAN, NAN, NAN, NAN, NAN, NAN}};
+    }
+    if (!more || one->score[one->n].row < 0) {
+        mv_fail(e, MV_ENOMEM, "%s: out of memory, or more than 256 maps", t->label[a]);
+        return NULL;
+    }
+    return &one->score[one->n++];
+}
+
+/* A map of values has an order; one of colours has none. */
+static bool is_ordered(const mv_map *m)
+{
+    return m->channels <= 1;
+}
+
+/* ---- deletion, insertion, ROAD; boxes */
+
+static void take(score *s, const mv_faith_score *f)
+{
+    s->v[FIGURE_DELETION] = f->deletion_area;
+    s->v[FIGURE_INSERTION] = f->insertion_area;
+    s->v[FIGURE_ROAD] = f->road;
+}
+
+static mv_status point(const study *s, const bool *inside, const mv_map *m, score *to, mv_error *e)
+{
+    bool hit;
+    if (!inside)
+        return MV_OK;
+    mv_status status = mv_pointing(m, inside, s->shot->h, s->shot->w, &hit, &to->v[FIGURE_ENERGY], e);
+    to->v[FIGURE_POINTING] = hit;
+    return status;
+}
+
+static mv_status measure_maps(trust_study *t, const call *c, const study *s, mv_faith *f, const bool *inside,
+                              records *r, record *one, mv_error *e)
+{
+    mv_status status = MV_OK;
+    for (int a = 0; a < c->asks && !status; a++) {
+        int ordered = 0;
+        for (int k = 0; k < s->maps[a].n && !status; k++) {
+            const mv_map *m = &s->maps[a].map[k];
+            mv_faith_score got;
+            if (!is_ordered(m))
+                continue;
+            ordered++;
+            status = mv_faith_map(f, m, &got, e);
+            score *to = status ? NULL : add_score(t, r, one, a, &s->maps[a], k, e);
+            if (!to)
+                return e->code;
+            take(to, &got);
+            status = point(s, inside, m, to, e);
+        }
+        if (!status && ordered == 0)
+            return mv_fail(e, MV_EINPUT,
+                           "--faith: found %s, which gives colours, expected a method whose maps have an order",
+                           t->label[a]);
+    }
+    return status;
+}
+
+/* Random maps: what is expected of them where it is known, else measured. */
+static mv_status measure_random(trust_study *t, const study *s, mv_faith *f, const bool *inside, records *r,
+                                record *one, mv_error *e)
+{
+    static const char *const names[] = {EVAL_RANDOM, EVAL_RANDOM_CELLS};
+    double area = 0;
+    for (int i = 0; inside && i < s->shot->h * s->shot->w; i++)
+        area += inside[i] / (double)(s->shot->h * s->shot->w);
+    for (int k = 0; k < 2 && !t->without[WITHOUT_RANDOM]; k++) {
+        const mv_faith_baseline *b;
+        mv_map none = {0};
+        mv_maps single = {.n = 1, .map = &none};
+        if (mv_faith_random(f, k ? (s->shot->h + 31) / 32 : 0, k ? (s->shot->w + 31) / 32 : 0, &b, e))
+            return e->code;
+        t->label[CALL_ASKS - 1] = names[k];
+        score *to = add_score(t, r, one, CALL_ASKS - 1, &single, 0, e);
+        if (!to)
+            return e->code;
+        take(to, &b->mean);
+        if (inside)
+            to->v[FIGURE_POINTING] = to->v[FIGURE_ENERGY] = area;
+        to->v[FIGURE_GRID] = isnan(one->score[0].v[FIGURE_GRID]) ? NAN : 0.25;
+    }
+    return MV_OK;
+}
+
+/* ---- four pictures in one */
+
+static mv_status load(const call *c, const char *path, float *planes, mv_error *e)
+{
+    mv_image whole = {0}, crop = {0};
+    mv_picture_options how = {.ignore_exif = c->o.no_exif, .max_pixels = c->o.max_pixels};
+    mv_status s = mv_picture_load(&whole, path, &how, e);
+    if (!s)
+        s = mv_preprocess_crop(&c->session.config.preprocess, &whole, &crop, e);
+    if (!s)
+        mv_preprocess_normalise(&c->session.config.preprocess, &crop, planes);
+    mv_image_free(&whole);
+    mv_image_free(&crop);
+    return s;
+}
+
+/* The other three: pictures of other classes, a quarter, half and three quarters of the list away, or the next ones
+ * after those that can be read. They follow from the whole list, so that every part of a run chooses the same ones. */
+static bool choose_others(const trust_study *t, const call *c, int i, size_t size, float *planes)
+{
+    int taken[4] = {t->truth->class_[i]};
+    for (int k = 1; k < 4; k++) {
+        bool found = false;
+        for (int step = 0; step < t->truth->n && !found; step++) {
+            int j = (int)(((long long)i + (long long)t->truth->n * k / 4 + step) % t->truth->n);
+            bool known = operand_is_ready(t->truth->path[j]);
+            for (int q = 0; q < k; q++)
+                known |= taken[q] == t->truth->class_[j];
+            if (known || load(c, t->truth->path[j], planes + (size_t)k * size, NULL))
+                continue;
+            taken[k] = t->truth->class_[j];
+            found = true;
+        }
+        if (!found)
+            return false;
+    }
+    return true;
+}
+
+static mv_status explain_quarters(trust_study *t, const call *c, const study *s, const float *four, int i, record *one,
+                                  int first, mv_error *e)
+{
+    int h = s->shot->h, w = s->shot->w, own = i % 4;
+    size_t size = (size_t)3 * (size_t)h * (size_t)w;
+    const float *in[4];
+    float *input = malloc(size * sizeof *input);
+    mv_maps maps[CALL_ASKS] = {0};
+    for (int q = 0; q < 4; q++)
+        in[(own + q) % 4] = four + (size_t)q * size;
+    mv_status status = input ? mv_quarters_make(input, in, h, w, e) : mv_fail_memory(e, "quarters");
+    if (!status && !another_fits(t->quarters, h, w)) {
+        another_free(t->quarters);
+        t->quarters = another_new(c, c->session.model, h, w, e);
+        status = t->quarters ? MV_OK : e->code;
+    }
+    if (!status)
+        status = another_explain(t->quarters, input, t->truth->class_[i], maps, e);
+    for (int a = 0; a < c->asks && !status; a++)
+        for (int k = 0; k < maps[a].n && !status; k++)
+            if (is_ordered(&maps[a].map[k]) && first < one->n)
+                status = mv_quarters_share(&maps[a].map[k], own, h, w, &one->score[first++].v[FIGURE_GRID], e);
+    for (int a = 0; a < CALL_ASKS; a++)
+        mv_maps_free(&maps[a]);
+    free(input);
+    return status;
+}
+
+static mv_status measure_quarters(trust_study *t, const call *c, const study *s, int i, record *one, mv_error *e)
+{
+    int h = s->shot->h, w = s->shot->w;
+    size_t size = (size_t)3 * (size_t)h * (size_t)w;
+    const mv_preprocess *p = &c->session.config.preprocess;
+    if (t->without[WITHOUT_GRID] || h != p->h || w != p->w)
+        return MV_OK;
+    float *four = malloc(4 * size * sizeof *four);
+    if (!four)
+        return mv_fail_memory(e, "quarters");
+    memcpy(four, s->planes, size * sizeof *four);
+    mv_status status = MV_OK;
+    if (choose_others(t, c, i, size, four))
+        status = explain_quarters(t, c, s, four, i, one, 0, e);
+    free(four);
+    return status;
+}
+
+/* ---- re-drawn parameters */
+
+static bool is_redrawn(const trust_study *t, int i)
+{
+    long long m = t->redraws < t->truth->n ? t->redraws : t->truth->n, n = t->truth->n;
+    return i * m / n != (i + 1) * m / n;
+}
+
+static mv_status compare(const call *c, const study *s, const mv_maps *maps, int stage, int stages, record *one,
+                         mv_error *e)
+{
+    int row = 0;
+    for (int a = 0; a < c->asks; a++)
+        for (int k = 0; k < s->maps[a].n; k++) {
+            const mv_map *was = &s->maps[a].map[k];
+            if (!is_ordered(was))
+                continue;
+            score *to = &one->score[row++];
+            if (!to->stage && !(to->stage = calloc((size_t)stages, sizeof *to->stage)))
+                return mv_fail_memory(e, "redrawn");
+            to->stages = stages;
+            const mv_map *is = k < maps[a].n ? &maps[a].map[k] : NULL;
+            if (!is || is->h != was->h || is->w != was->w)
+                return mv_fail(e, MV_EMISUSE, "redrawn: the map has another size");
+            to->stage[stage] =
+                mv_rank_correlation(was->raw ? was->raw : was->v, is->raw ? is->raw : is->v, was->h * was->w);
+        }
+    return MV_OK;
+}
+
+static mv_status measure_redrawn(const trust_study *t, const call *c, const study *s, int i, record *one, mv_error *e)
+{
+    const mv_config *config = &c->session.config;
+    int stages = mv_redraw_stages(config);
+    mv_status status = MV_OK;
+    for (int k = 0; k < stages && is_redrawn(t, i) && !status; k++) {
+        mv_redraw r;
+        mv_maps maps[CALL_ASKS] = {0};
+        mv_source *from = mv_redraw_source(&r, mv_checkpoint_source(c->session.checkpoint), config, k + 1, SEED);
+        mv_model *m = mv_model_new(config, c->session.backend, from, e);
+        another *a = m ? another_new(c, m, s->shot->h, s->shot->w, e) : NULL;
+        status = a ? another_explain(a, s->planes, one->answer, maps, e) : e->code;
+        if (!status)
+            status = compare(c, s, maps, k, stages, one, e);
+        for (int j = 0; j < CALL_ASKS; j++)
+            mv_maps_free(&maps[j]);
+        another_free(a);
+        mv_model_free(m);
+        progress_passes(k + 1, stages);
+    }
+    return status;
+}
+
+/* ---- a picture */
+
+mv_status trust_study_picture(trust_study *t, const call *c, const study *s, records *r, record *one, mv_error *e)
+{
+    mv_faith_options o = {.steps = t->steps,
+                          .seeds = t->seeds,
+                          .road = !t->without[WITHOUT_ROAD],
+                          .seed = SEED + 1000 * (uint64_t)one->i};
+    bool *inside = NULL;
+    mv_faith *f =
+        mv_faith_new(&o, s->passes, s->planes, s->shot->h, s->shot->w, c->session.config.classes, one->answer, e);
+    mv_status status = f ? MV_OK : e->code;
+    if (!status && t->regions && one->rank == 0)
+        status = regions_of(t->regions, &c->session, t->truth->path[one->i] + t->below, one->class_, s->shot->h,
+                            s->shot->w, &inside, e);
+    if (!status)
+        status = measure_maps(t, c, s, f, inside, r, one, e);
+    if (!status)
+        status = measure_quarters(t, c, s, one->i, one, e);
+    if (!status)
+        status = measure_redrawn(t, c, s, one->i, one, e);
+    if (!status)
+        status = measure_random(t, s, f, inside, r, one, e);
+    free(inside);
+    mv_faith_free(f);
+    return status;
+}
+
+void trust_study_free(trust_study *t)
+{
+    another_free(t->quarters);
+    t->quarters = NULL;
+}
