@@ -114,7 +114,7 @@ static void classes_read(lines *l, const char *path)
             die(EXIT_MISUSE, "--classes: %s: found '%s' twice", path, l->line[i].first);
 }
 
-/* The class that a word names, by --classes first; folders may have _ for the spaces of a name. */
+/* The class that a word names, by --classes first; folders may have _ or - for the spaces of a name. */
 static int class_of(const session *s, const lines *classes, const char *word, const char *place)
 {
     const line *other = find(classes, word);
@@ -124,10 +124,10 @@ static int class_of(const session *s, const lines *classes, const char *word, co
         return LEFT_OUT;
     const char *name = other ? other->second : word;
     mv_status status = session_find_class(s, name, place, &found, &e);
-    if (status && strchr(name, '_')) {
+    if (status && strpbrk(name, "_-")) {
         char *spaced = must(strdup(name));
         for (char *c = spaced; *c; c++)
-            *c = *c == '_' ? ' ' : *c;
+            *c = *c == '_' || *c == '-' ? ' ' : *c;
         status = session_find_class(s, spaced, place, &found, NULL);
         free(spaced);
     }
