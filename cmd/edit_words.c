@@ -380,7 +380,7 @@ const char *edit_words_say(const mv_config *config, const char *text, char out[E
     const char *file = base && *base ? base : p.file ? "a folder" : "";
     switch (p.kind) {
     case ZERO: snprintf(out, EDIT_WORDS, "Without %s", place); break;
-    case MEAN: snprintf(out, EDIT_WORDS, "With the mean of %s", place); break;
+    case MEAN: snprintf(out, EDIT_WORDS, "With the mean in place of %s", place); break;
     case NOISE: snprintf(out, EDIT_WORDS, "With noise on %s", place); break;
     case ORIGINAL: snprintf(out, EDIT_WORDS, "With %s left as it is", place); break;
     case FROM_FILE:

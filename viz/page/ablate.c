@@ -24,8 +24,10 @@ enum {
     NAMES = 110,     /* px of its row names */
     LEAST_GRID = 320,
     BAR = 320,
-    PHOTO = 320, /* px of the picture where nothing stands for it below */
-    NUMBER = 62  /* px of a number of the table */
+    PHOTO = 320,   /* px of the picture where nothing stands for it below */
+    NUMBER = 62,   /* px of a number of the table */
+    LOW_CELL = 17, /* px a cell of many rows is tall that still holds its number */
+    LOW_ROWS = 64  /* more rows than this have no numbers */
 };
 
 static mv_status check(const void *content, mv_error *e)
@@ -285,7 +287,8 @@ static mv_panel *cells(mv_page *p, const mv_ablate_content *c, const mv_ablate_g
                     .k = k,
                     .digits = digits_for(&x),
                     .sign = true,
-                    .title = g->across};
+                    .title = g->across,
+                    .cell = g->rows > 16 && g->rows <= LOW_ROWS ? LOW_CELL : 0};
     add_words(p, column, g);
     mv_panel_add(column, mv_panel_heat(l, &heat));
     add_bar(p, column, &k, &x, c->unit, false, width_of(p, g));
