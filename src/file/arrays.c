@@ -70,15 +70,23 @@ static mv_status open_safetensors(mv_arrays *a, mv_error *e)
     return s;
 }
 
+/* "PLACE: WHAT", or "PLACE: out of memory": libzip reports some failures to allocate as faults of the file. */
+static mv_status zip_failed(const char *place, const char *what, mv_error *e)
+{
+    return errno == ENOMEM ? mv_fail_memory(e, place) : mv_fail(e, MV_EINPUT, "%s: cannot be read: %s", place, what);
+}
+
 static mv_status open_zip(mv_arrays *a, mv_error *e)
 {
     int code;
+    errno = 0;
     a->zip = zip_open(a->path, ZIP_RDONLY, &code);
     if (!a->zip) {
         zip_error_t why;
         zip_error_init_with_code(&why, code);
-        mv_fail(e, code == ZIP_ER_MEMORY ? MV_ENOMEM : MV_EINPUT, "%s: cannot be read as .npz: %s", a->path,
-                zip_error_strerror(&why));
+        if (code == ZIP_ER_MEMORY)
+            errno = ENOMEM;
+        zip_failed(a->path, zip_error_strerror(&why), e);
         zip_error_fini(&why);
         return e->code;
     }
@@ -203,11 +211,13 @@ bool mv_arrays_is_one(const mv_arrays *a)
 static mv_status read_entry(mv_arrays *a, zip_file_t *file, unsigned char *to, uint64_t n, mv_error *e)
 {
     for (uint64_t done = 0; done < n;) {
+        errno = 0;
         zip_int64_t k = zip_fread(file, to + done, n - done < BLOCK ? n - done : BLOCK);
-        if (k <= 0)
-            return mv_fail(e, MV_EINPUT, "%s: found %llu bytes that can be read, expected %llu%s%s", a->place,
-                           (unsigned long long)done, (unsigned long long)n, k < 0 ? ": " : "",
-                           k < 0 ? zip_error_strerror(zip_file_get_error(file)) : "");
+        if (k < 0)
+            return zip_failed(a->place, zip_error_strerror(zip_file_get_error(file)), e);
+        if (k == 0)
+            return mv_fail(e, MV_EINPUT, "%s: found %llu bytes, expected %llu", a->place, (unsigned long long)done,
+                           (unsigned long long)n);
         done += (uint64_t)k;
     }
     return MV_OK;
@@ -219,9 +229,10 @@ static mv_status load_entry(mv_arrays *a, zip_uint64_t entry, bool data, mv_tens
     zip_stat_t st;
     if (zip_stat_index(a->zip, entry, 0, &st) || !(st.valid & ZIP_STAT_SIZE))
         return mv_fail(e, MV_EINPUT, "%s: found an entry without a size, expected a .npy file", a->place);
+    errno = 0;
     zip_file_t *file = zip_fopen_index(a->zip, entry, 0);
     if (!file)
-        return mv_fail(e, MV_EINPUT, "%s: cannot be read: %s", a->place, zip_strerror(a->zip));
+        return zip_failed(a->place, zip_strerror(a->zip), e);
     size_t prefix = st.size < MV_NPY_PREFIX ? (size_t)st.size : MV_NPY_PREFIX, start = 0;
     unsigned char *bytes = malloc(prefix + 1);
     mv_status s = bytes ? read_entry(a, file, bytes, prefix, e) : mv_fail_memory(e, a->place);
