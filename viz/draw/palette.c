@@ -180,7 +180,7 @@ uint8_t mv_palette_nearest(mv_palette *p, const uint8_t rgb[3])
     const cell *c = &p->cell[cell_at(rgb)];
     uint8_t middle[3];
     for (int i = 0; i < 3; i++)
-        middle[i] = c->n ? (uint8_t)((c->sum[i] + c->n / 2) / c->n) : (uint8_t)((rgb[i] & ~7) | 4);
+        middle[i] = (uint8_t)(c->n ? (c->sum[i] + c->n / 2) / c->n : ((rgb[i] & 0xf8U) | 4U));
     int best = 0;
     for (int i = 1; i < p->colours; i++)
         if (distance(p->colour[i], middle) < distance(p->colour[best], middle))
