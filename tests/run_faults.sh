@@ -84,7 +84,7 @@ picture=assets/samples/church.jpg
 preload=(env LD_PRELOAD="$plain/fault_malloc.so")
 export ASAN_OPTIONS=${ASAN_OPTIONS-}:exitcode=99
 "$plain/mvscope" dump -q -s levels.3.blocks.1,head -o "$folder/dump.npz" $picture || exit 1
-echo 1..8
+echo 1..9
 try "classify" 300 "${preload[@]}" MVSCOPE_FAULT_SPARE=$spare "$plain/mvscope" classify $picture
 try "classify with a page" 150 "${preload[@]}" MVSCOPE_FAULT_SPARE=$spare:libc.so:ld-linux "$plain/mvscope" \
     classify --explain -o OUT/page.png $picture
@@ -92,6 +92,8 @@ try "dump into a folder" 120 "${preload[@]}" MVSCOPE_FAULT_SPARE=$spare:libc.so:
     dump -s avgpool,head -o OUT/d/ $picture
 try "attention as numbers" 120 "${preload[@]}" MVSCOPE_FAULT_SPARE=$spare:libc.so:ld-linux "$plain/mvscope" \
     attention --json --raw OUT/ $picture
+try "mixer with a page" 120 "${preload[@]}" MVSCOPE_FAULT_SPARE=$spare:libc.so:ld-linux "$plain/mvscope" \
+    mixer --level 3 --audit -o OUT/page.png $picture
 try "compare values with a dump" 60 "${preload[@]}" MVSCOPE_FAULT_SPARE=$spare:libc.so:ld-linux "$plain/mvscope" \
     compare --site levels.3.blocks.1,head --dump "$folder/dump.npz" -o OUT/page.png $picture
 try "classify forgets nothing" 1000 "$sanitized/mvscope-fault" classify $picture

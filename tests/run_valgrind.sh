@@ -18,12 +18,14 @@ clean() { # NAME ARGUMENTS...
 }
 
 picture=assets/samples/church.jpg
-echo 1..4
+echo 1..5
 clean "classify" classify $picture &
 (($(nproc) > 1)) || wait
 clean "classify with a page" classify --explain -o "$folder/church.png" $picture &
 wait -n
 clean "attention with a page" attention -o "$folder/attention.png" $picture &
+wait -n
+clean "mixer with a film" mixer --level 3 --audit --matrix -o "$folder/mixer.png" --animate "$folder/scan.gif" $picture &
 wait -n
 clean "dump that can be resumed" dump -b 2 -s avgpool --resume -o "$folder/d.npz" assets/samples &
 wait

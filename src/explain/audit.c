@@ -18,22 +18,9 @@ struct mv_auditor {
 
 mv_likeness mv_likeness_of(const float *a, const float *b, size_t n)
 {
-    double ma = 0, mb = 0, aa = 0, bb = 0, ab = 0;
     mv_distance d = {0};
-    for (size_t i = 0; i < n; i++) {
-        ma += (double)a[i] / (double)n;
-        mb += (double)b[i] / (double)n;
-    }
-    for (size_t i = 0; i < n; i++) {
-        double x = (double)a[i] - ma, y = (double)b[i] - mb;
-        aa += x * x;
-        bb += y * y;
-        ab += x * y;
-    }
     mv_distance_add(&d, a, b, n);
-    /* Below the rounding of fp32 a map counts as even. */
-    bool varies = aa > 1e-13 * (double)n * ma * ma && bb > 1e-13 * (double)n * mb * mb;
-    return (mv_likeness){varies && aa > 0 && bb > 0 ? ab / sqrt(aa * bb) : (double)NAN, mv_distance_relative(&d)};
+    return (mv_likeness){mv_distance_correlation(&d), mv_distance_relative(&d)};
 }
 
 void mv_flip_planes(float *out, const float *in, int planes, int h, int w, mv_flip flip)
