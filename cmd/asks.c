@@ -137,9 +137,11 @@ static bool explains_class(const mv_method *m, bool asked)
 void asks_check_classes(const asks *a, const mv_param_texts *classes, const char *against)
 {
     int n = 0, each = classes->n ? classes->n : 1;
-    if ((classes->n || against) && !asks_take(a, MV_TAKES_CLASS | MV_MAY_TAKE_CLASS))
-        die(EXIT_MISUSE, "--%s: has no effect on %s, which explains no class", classes->n ? "class" : "against",
-            a->method[0].method->name);
+    bool takes = asks_take(a, MV_TAKES_CLASS | MV_MAY_TAKE_CLASS);
+    if (against && !takes)
+        die(EXIT_MISUSE, "--against: has no effect on %s, which explains no class", a->method[0].method->name);
+    if (classes->n && !takes) /* no error: a script gives every method the same options */
+        warn("--class: %s explains no class, its map is the same for all", a->method[0].method->name);
     for (int i = 0; i < a->methods; i++) {
         const mv_method *m = a->method[i].method;
         if (against && explains_class(m, true) && !(m->takes & MV_TAKES_AGAINST))

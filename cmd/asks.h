@@ -30,7 +30,8 @@ void asks_methods(asks *a, const mv_param_texts *methods, const char *otherwise,
 /* True if some method takes what one of the MV_TAKES_ bits says. */
 bool asks_take(const asks *a, unsigned bits);
 
-/* Ends the program with status 2 for classes that no method takes, and for too many of them. */
+/* Warns of classes that no method takes; ends the program with status 2 for a second class that none takes, and for too
+ * many classes. */
 void asks_check_classes(const asks *a, const mv_param_texts *classes, const char *against);
 
 /* Finds the classes, top if none is given, and fills c->ask: for each method its classes. */
