@@ -28,7 +28,8 @@ wrong() { # HERE N COMMAND...
     MVSCOPE_FAULT_AT=$at MVSCOPE_FAULT_COUNT=$here/count timeout 60 "${@/#OUT/$here/out}" >"$here/stdout" 2>"$here/stderr"
     status=$?
     case $status in
-    0) [[ $* != *OUT/page.png* || -s $here/out/page.png ]] || echo "status 0, but no page" ;;
+    0) [[ $* != *OUT/page.png* || -s $here/out/page.png ]] && [[ $* != *OUT/page.html* || -s $here/out/page.html ]] ||
+        echo "status 0, but no page" ;;
     1) # a thread cannot be started without memory, but the error of the system does not mention memory
         grep -aqE '^mvscope: .*(memory|cannot start thread)' "$here/stderr" ||
             echo "status 1, but says: $(head -c 300 "$here/stderr")"
@@ -84,7 +85,7 @@ picture=assets/samples/church.jpg
 preload=(env LD_PRELOAD="$plain/fault_malloc.so")
 export ASAN_OPTIONS=${ASAN_OPTIONS-}:exitcode=99
 "$plain/mvscope" dump -q -s levels.3.blocks.1,head -o "$folder/dump.npz" $picture || exit 1
-echo 1..9
+echo 1..11
 try "classify" 300 "${preload[@]}" MVSCOPE_FAULT_SPARE=$spare "$plain/mvscope" classify $picture
 try "classify with a page" 150 "${preload[@]}" MVSCOPE_FAULT_SPARE=$spare:libc.so:ld-linux "$plain/mvscope" \
     classify --explain -o OUT/page.png $picture
@@ -96,7 +97,10 @@ try "mixer with a page" 120 "${preload[@]}" MVSCOPE_FAULT_SPARE=$spare:libc.so:l
     mixer --level 3 --audit -o OUT/page.png $picture
 try "compare values with a dump" 60 "${preload[@]}" MVSCOPE_FAULT_SPARE=$spare:libc.so:ld-linux "$plain/mvscope" \
     compare --site levels.3.blocks.1,head --dump "$folder/dump.npz" -o OUT/page.png $picture
+try "a page for browsers" 120 "${preload[@]}" MVSCOPE_FAULT_SPARE=$spare:libc.so:ld-linux "$plain/mvscope" \
+    report -q --html -o OUT/page.html $picture
 try "classify forgets nothing" 1000 "$sanitized/mvscope-fault" classify $picture
 try "attention with a page forgets nothing" 100 "$sanitized/mvscope-fault" attention -o OUT/page.png $picture
 try "compare networks forgets nothing" 100 "$sanitized/mvscope-fault" compare --with-model assets/nano.safetensors \
     --raw OUT/a.safetensors $picture
+try "a page for browsers forgets nothing" 100 "$sanitized/mvscope-fault" report -q --html -o OUT/page.html $picture
