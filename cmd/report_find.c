@@ -1,21 +1,30 @@
 /* What a report finds, in words and numbers. */
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cmd/report_page.h"
 #include "src/base/number.h"
 #include "src/base/text.h"
 
-#define DOT "  \xc2\xb7  "
+#define DOTS "\xe2\x80\xa6"
+#define DOT  "  \xc2\xb7  "
 
-/* The name before its first comma: "tench" of "tench, Tinca tinca". */
+/* The name before its first comma, safe to print: "tench" of "tench, Tinca tinca". One that is too long ends in an
+ * ellipsis. */
 static void short_name(char *out, size_t size, const session *s, int i)
 {
     char text[24];
     const char *name = session_class(s, i, text);
-    size_t n = strcspn(name, ",");
-    snprintf(out, size, "%.*s", (int)(n < size ? n : size - 1), name);
+    char *clean = mv_text_escape(name);
+    name = clean ? clean : "";
+    size_t n = strcspn(name, ","), room = size - sizeof DOTS;
+    bool cut = n > room;
+    for (n = cut ? room : n; cut && n > 0 && ((unsigned char)name[n] & 0xc0) == 0x80;) /* not within a character */
+        n--;
+    snprintf(out, size, "%.*s%s", (int)n, name, cut ? DOTS : "");
+    free(clean);
 }
 
 static void find_answer(report_findings *f, const call *c, const shot *t)
@@ -54,6 +63,11 @@ static void find_proof(report_findings *f, const call *c, const shot *t, const m
     double mean = 0;
     int classes = c->session.config.classes;
     char text[32];
+    if (classes == 1) {
+        snprintf(add_check(f, "Evidence adds up"), REPORT_WORDS, "the mean of %d cells is the logit, %s, up to %.0e",
+                 cam->h * cam->w, mv_number_text(text, f->logit[0], 3, true), fabs(mv_map_mean(cam) - f->logit[0]));
+        return;
+    }
     for (int k = 0; k < classes; k++)
         mean += (double)t->logits[k] / classes;
     snprintf(add_check(f, "Evidence adds up"), REPORT_WORDS,

@@ -279,7 +279,7 @@ mv_status report_draw(const call *c, const shot *t, const report_asks *asks, con
     f->content.check = f->check;
     f->content.check_count = found->checks;
     char method[96];
-    snprintf(method, sizeof method, "exact CAM, attention rows, hybrid rollout, lens, hidden attention%s%s",
+    snprintf(method, sizeof method, "exact CAM, attention, hybrid rollout, lens, mixers%s%s",
              r->heads.rows || r->mixers.rows ? ", edits" : "", r->steps ? ", deletion" : "");
     page_words words = {.title = found->title, .subtitle = found->subtitle, .method = method};
     if (!status)

@@ -149,8 +149,9 @@ static mv_status open_report(call *c, mv_error *e)
     const mv_config *config = &c->session.config;
     report_asks *a = &o->asks;
     *a = (report_asks){-1, -1, -1, -1, -1, -1, {-1, -1, -1, -1}, {-1, -1, -1}};
-    if (mv_ask_parse(&o->evidence, &o->evidence_params, "cam:relative", e))
+    if (mv_ask_parse(&o->evidence, &o->evidence_params, config->classes > 1 ? "cam:relative" : "cam", e))
         return e->code;
+    o->ask.without[REPORT_FAITH] |= config->classes == 1; /* its probability is always 1 */
     a->cam = add_ask(c, "cam", o->evidence.params, MV_CLASS_TOP, MV_MAP_NONE);
     if (o->html) {
         o->file = html_file_new(c, e);

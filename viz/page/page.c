@@ -107,22 +107,28 @@ static mv_panel *frame(mv_page *p, const mv_heading *h, mv_panel *body, bool clo
     return mv_panel_inset(l, MARGIN, close ? 32 : 40, MARGIN, recipe->count > 0 ? 28 : MARGIN, page);
 }
 
-/* Fills the sheet: A4 is sqrt 2 times as wide as it is tall. */
-static void fill_sheet(mv_page *p, mv_panel *page, mv_panel *spring)
+/* The whole page. A sheet of paper is filled: A4 is sqrt 2 times as wide as it is tall. A page that is taller is set
+ * once more, closer, where its kind can. */
+static mv_panel *whole_page(mv_page *p, const mv_page_kind *kind, const mv_heading *heading, const void *content)
 {
-    double left = page && spring ? floor(p->width / M_SQRT2) - mv_panel_measure(p->layout, page, p->width) : 0;
+    mv_panel *spring, *page = frame(p, heading, kind->body(p, content), kind->paper, &spring);
+    if (!kind->paper || p->width != kind->width || !page || !spring)
+        return page;
+    double sheet = floor(p->width / M_SQRT2), left = sheet - mv_panel_measure(p->layout, page, p->width);
+    if (left < 0) {
+        p->over = -left;
+        page = frame(p, heading, kind->body(p, content), true, &spring);
+        left = page && spring ? sheet - mv_panel_measure(p->layout, page, p->width) : 0;
+    }
     if (left > 0)
         mv_panel_space_grow(spring, left);
+    return page;
 }
 
 static mv_status write_framed(mv_page *p, const mv_page_kind *kind, const mv_heading *heading, const void *content,
                               const mv_canvas_target *to, mv_error *e)
 {
-    mv_panel *body = kind->body(p, content), *spring;
-    mv_panel *page = frame(p, heading, body, kind->paper, &spring);
-    if (kind->paper && p->width == kind->width)
-        fill_sheet(p, page, spring);
-    return mv_layout_write(p->layout, page, p->width, p->style.zoom, to, e);
+    return mv_layout_write(p->layout, whole_page(p, kind, heading, content), p->width, p->style.zoom, to, e);
 }
 
 mv_status mv_page_write(const mv_page_kind *kind, const mv_heading *heading, const void *content,

@@ -12,6 +12,7 @@ struct mv_page {
     const mv_colour_table *sequential, *diverging;
     mv_fonts *fonts;     /* opened for this page, or NULL */
     double width, inner; /* px, with and without the margins */
+    double over;         /* px that a first attempt was too tall for its sheet of paper */
 };
 
 /* The joint range of several maps. Start with {0}. */

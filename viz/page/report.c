@@ -147,6 +147,7 @@ static mv_panel *body(mv_page *p, const void *content)
     r.even = even_colours(p, &even);
     r.rolled = even_colours(p, &rolled);
     r.aspect = (double)c->picture->w / c->picture->h;
+    r.tall = fmax(REPORT_PICTURE - ceil(p->over / 4) * 4, REPORT_LEAST);
     mv_panel *page = mv_panel_column(r.l);
     mv_panel_add(page, answer_row(&r, p->inner));
     add_section(&r, page, c->attention_count ? "Self-attention" : NULL, mv_report_attention_words(&r),

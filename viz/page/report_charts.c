@@ -213,7 +213,7 @@ mv_panel *mv_report_matrices(const mv_report *r, double width)
     const mv_report_mixer *m[SHOWN];
     mv_layout *l = r->l;
     int n = chosen(r, m), any = 0, most_shown = r->wide ? 1 : SHOWN;
-    double each = r->wide ? fmin(width, 216) : fmin(floor((width - REPORT_GUTTER) / 2), 320);
+    double each = r->wide ? fmin(width, 212) : fmin(floor((width - REPORT_GUTTER) / 2), 320);
     mv_panel *row = mv_panel_row(l, REPORT_GUTTER, MV_TOP);
     for (int k = 0; k < n; k++) {
         if (!m[k]->matrix || any == most_shown)
@@ -227,11 +227,12 @@ mv_panel *mv_report_matrices(const mv_report *r, double width)
                            .k = {r->p->sequential, mv_scale_of(MV_SCALE_SQRT, 0, most, false), false, 0},
                            .across = "from token",
                            .down = "to token"};
+        bool several = m[k]->dt.down * m[k]->dt.across > 1;
         mv_panel *column = mv_panel_column(l);
-        mv_panel_add(
-            column,
-            mv_panel_label(l, MV_TYPE_SMALL, MV_INK,
-                           mv_layout_text(l, "%d.%d token by token, 0 to %.2g", m[k]->level, m[k]->block, most), 1));
+        mv_panel_add(column, mv_panel_label(l, MV_TYPE_SMALL, MV_INK,
+                                            mv_layout_text(l, "%d.%d token by token%s, to %.2g", m[k]->level,
+                                                           m[k]->block, several ? ", first window" : "", most),
+                                            1));
         mv_panel_add(column, mv_panel_matrix(l, &chart));
         mv_panel_add(row, mv_panel_wide(column, each));
         any++;

@@ -10,6 +10,7 @@ typedef struct {
     mv_page *p;
     mv_layout *l;
     const mv_report_content *c;
+    double tall;         /* px that a picture is tall at most */
     bool wide;           /* four columns; otherwise parts are stacked */
     mv_colouring signs;  /* of the evidence */
     mv_colouring even;   /* of attention, one scale for all blocks */
@@ -17,7 +18,7 @@ typedef struct {
     double aspect;       /* of what the network saw: width over height */
 } mv_report;
 
-enum { REPORT_GUTTER = 24, REPORT_PICTURE = 192, REPORT_THUMBS = 16 };
+enum { REPORT_GUTTER = 24, REPORT_PICTURE = 192, REPORT_LEAST = 144, REPORT_THUMBS = 16 };
 
 /* Each returns NULL where there is no data. `width`: px of its place. */
 mv_panel *mv_report_picture(const mv_report *r, double width);

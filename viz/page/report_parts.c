@@ -8,7 +8,15 @@
 /* What is taller is drawn narrower (mv_panel_picture). */
 #define TALLEST 1.6
 
-enum { BARS = 6, THUMB_GAP = 12, THUMB_LABEL = 20, THUMB_LINE = 8, CHECK_GAP = 24, LEAST_OUTLINED = 80 };
+enum {
+    BARS = 6,
+    THUMB_GAP = 12,
+    THUMB_LABEL = 20,
+    THUMB_LINE = 8,
+    CHECK_GAP = 24,
+    LEAST_OUTLINED = 80,
+    ROOM_FOR_UNIT = 420
+};
 
 /* --- pictures ---------------------------------------------------------------------------------- */
 
@@ -85,9 +93,9 @@ mv_panel *mv_report_picture(const mv_report *r, double width)
     mv_panel_add(column, title(r, "Picture"));
     mv_panel_add(column, mv_panel_space(r->l, 4));
     if (c->photo && c->crop[2] > 0)
-        mv_panel_add(column, outlined(r, width, REPORT_PICTURE));
+        mv_panel_add(column, outlined(r, width, r->tall));
     else
-        mv_panel_add(column, held(r, mv_panel_picture(r->l, c->picture), r->aspect, width, REPORT_PICTURE));
+        mv_panel_add(column, held(r, mv_panel_picture(r->l, c->picture), r->aspect, width, r->tall));
     mv_panel_add(column, mv_panel_space(r->l, 4));
     if (c->photo_words)
         mv_panel_add(column, small(r, c->photo_words, 3));
@@ -146,7 +154,7 @@ mv_panel *mv_report_evidence(const mv_report *r, double width)
             mv_panel_add(words, mv_panel_label(l, MV_TYPE_SMALL, MV_INK, m->proof, 2));
         mv_panel_add(words, small(r, range_words(r, m), 1));
         mv_panel_add(titles, title(r, m->title));
-        mv_panel_add(maps, held(r, overlay(r, m, &k), r->aspect, each, REPORT_PICTURE));
+        mv_panel_add(maps, held(r, overlay(r, m, &k), r->aspect, each, r->tall));
         mv_panel_add(proofs, words);
     }
     mv_panel_add(column, titles);
@@ -155,7 +163,7 @@ mv_panel *mv_report_evidence(const mv_report *r, double width)
     mv_panel_add(column, mv_panel_space(l, 4));
     mv_panel_add(column, proofs);
     mv_panel_add(column, mv_panel_space(l, 4));
-    mv_panel *bar = mv_panel_add(column, mv_panel_row(l, 12, MV_TOP));
+    mv_panel *bar = mv_panel_add(column, width < ROOM_FOR_UNIT ? mv_panel_column(l) : mv_panel_row(l, 12, MV_TOP));
     mv_panel_add(bar, mv_panel_colour_bar(l, &r->signs, false, true));
     mv_panel_add(bar, mv_panel_wide(small(r,
                                           mv_layout_text(l, "%s; lines: half the scale, \xc2\xb1%.2g",
@@ -177,7 +185,7 @@ mv_panel *mv_report_rollout(const mv_report *r, double width)
     mv_panel *column = mv_panel_column(l);
     mv_colouring k = mv_page_colouring_of(r->rolled, m);
     mv_panel_add(column, mv_panel_label(l, MV_TYPE_STRONG, MV_INK, m->title, 1));
-    mv_panel_add(column, held(r, overlay(r, m, &k), r->aspect, width, REPORT_PICTURE));
+    mv_panel_add(column, held(r, overlay(r, m, &k), r->aspect, width, r->tall));
     mv_panel_add(column, mv_panel_space(l, 4));
     mv_panel_add(column, mv_panel_colour_bar(l, &r->rolled, true, true));
     return column;
