@@ -230,8 +230,8 @@ mv_panel *mv_report_matrices(const mv_report *r, double width)
         bool several = m[k]->dt.down * m[k]->dt.across > 1;
         mv_panel *column = mv_panel_column(l);
         mv_panel_add(column, mv_panel_label(l, MV_TYPE_SMALL, MV_INK,
-                                            mv_layout_text(l, "%d.%d token by token%s, to %.2g", m[k]->level,
-                                                           m[k]->block, several ? ", first window" : "", most),
+                                            mv_layout_text(l, "%d.%d %s, to %.2g", m[k]->level, m[k]->block,
+                                                           several ? "first window" : "token by token", most),
                                             1));
         mv_panel_add(column, mv_panel_matrix(l, &chart));
         mv_panel_add(row, mv_panel_wide(column, each));
