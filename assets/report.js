@@ -507,6 +507,7 @@ function describe(map) {
   }
   write(id("proof"), proof(b ? evidenceOf(state.for, state.against) : map));
   for (const [name, scan] of [["attention", false], ["mixers", true]]) {
+    if (!id(name)) continue; /* the network has none */
     write(id(name).querySelector(".of"), "of cell " + cellName(cell()) + ", against an even spread");
     drawScale(id(name).querySelector(".scale"), scale[scan ? "scan" : "attention"], false);
   }

@@ -32,6 +32,7 @@ say() { # STATUS NAME DETAIL
 trap 'browser_stop; rm -rf "$tmp"' EXIT
 browser_start
 say $? "the browser starts" "$(tail -n 5 "$tmp/log")"
+((failed)) && { echo "1..$number"; exit 1; }
 
 # The page of the last visit is quiet: the console says nothing, and nothing is asked of the network.
 quiet() { # NAME PAGE

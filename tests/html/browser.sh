@@ -2,6 +2,7 @@
 # and $browser. A message is JSON that ends in a zero byte; what the browser says is appended to $tmp/wire.
 
 browser_start() {
+    trap '' PIPE # a browser that has ended is seen by `call`
     mkfifo "$tmp/to" "$tmp/from" && : >"$tmp/wire"
     HOME=$tmp "$browser" --headless=new --no-sandbox --disable-gpu --disable-dev-shm-usage --no-first-run \
         --disable-background-networking --disable-component-update --disable-extensions --hide-scrollbars \
