@@ -168,6 +168,26 @@ static void print_classes(const evaluation *v, FILE *out)
     }
 }
 
+/* Which maps beat random cells beyond doubt, by pictures. */
+static void print_gains(const evaluation *v, FILE *out)
+{
+    static const char *const words[] = {"smaller deletion and larger insertion than random cells, by pictures",
+                                        "only one of them", "neither"};
+    for (int k = 0; k < 3; k++) {
+        int n = 0;
+        for (int i = 0; i < v->maps; i++) {
+            const map_result *m = &v->map[i];
+            if (m->random || m->gain[0].n == 0 || 2 - (m->gain[0].low > 0) - (m->gain[1].low > 0) != k)
+                continue;
+            if (n++ == 0)
+                fprintf(out, "%s: ", words[k]);
+            fprintf(out, "%s%s", n > 1 ? ", " : "", m->name);
+        }
+        if (n)
+            fprintf(out, "\n");
+    }
+}
+
 static void print_maps(const evaluation *v, FILE *out)
 {
     static const char *const heads[FIGURES] = {"deletion", "insertion", "ROAD", "grid", "pointing", "energy"};
@@ -195,6 +215,7 @@ static void print_maps(const evaluation *v, FILE *out)
     }
     fprintf(out,
             "means over the pictures, with 95 %% bootstrap intervals; small deletion, large anything else is good\n");
+    print_gains(v, out);
 }
 
 static int column(const char *name)

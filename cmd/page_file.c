@@ -118,26 +118,31 @@ static mv_status recipe_of(recipe *r, const call *c, const shot *t, const page_w
     *r = (recipe){.command = options_recipe(c, t->path, w->others)};
     if (!r->command)
         return mv_fail_memory(e, t->name);
-    snprintf(r->model, sizeof r->model, "model %s %.6s", s->name, s->hash);
-    session_pipeline(s, r->pipeline);
-    snprintf(r->device, sizeof r->device, "%s %s", session_precision(s), session_device(s));
+    page_source of = {s->name, s->hash, r->model, r->pipeline, r->device};
+    if (w->source)
+        of = *w->source;
+    else {
+        snprintf(r->model, sizeof r->model, "model %s %.6s", s->name, s->hash);
+        session_pipeline(s, r->pipeline);
+        snprintf(r->device, sizeof r->device, "%s %s", session_precision(s), session_device(s));
+    }
     range_of(r, c, t);
     add_item(r, r->command);
-    add_item(r, r->model);
+    add_item(r, of.model);
     add_item(r, w->method);
-    add_item(r, r->pipeline);
-    add_item(r, r->device);
+    add_item(r, of.pipeline);
+    add_item(r, of.device);
     add_item(r, w->beside ? w->beside : "");
     add_item(r, MV_VERSION);
     add_note(r, "Software", "mvscope " MV_VERSION);
     add_note(r, "Command", r->command);
     add_note(r, "Source", t->base);
-    add_note(r, "Model", s->name);
-    add_note(r, "Model hash", s->hash);
+    add_note(r, "Model", of.name);
+    add_note(r, "Model hash", of.hash);
     add_note(r, "Method", w->method);
     add_note(r, "Range", r->range);
-    add_note(r, "Pre-processing", r->pipeline);
-    add_note(r, "Device", r->device);
+    add_note(r, "Pre-processing", of.pipeline);
+    add_note(r, "Device", of.device);
     add_note(r, "Beside", w->beside ? w->beside : "");
     return MV_OK;
 }

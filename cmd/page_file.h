@@ -6,12 +6,19 @@
 #include "cmd/command.h"
 #include "viz/page/film.h"
 
+/* What made a page's content, in the words of its recipe. */
+typedef struct {
+    const char *name, *hash; /* of the model */
+    const char *model, *pipeline, *device;
+} page_source;
+
 /* What a page says around its content. */
 typedef struct {
     const char *title, *subtitle;
     const char *method;        /* "attention rows": for the recipe */
     const char *beside;        /* what else computed: "beside T2 1a2b3c, bf16 cpu"; NULL: nothing */
     const char *const *others; /* further operands, after shot.path in the recipe, ended by NULL; NULL: none */
+    const page_source *source; /* NULL: the session */
 } page_words;
 
 /* Ends the program with status 2 for a look that has no effect: a colour table on this kind of page, a zoom on .svg or

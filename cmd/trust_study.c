@@ -21,10 +21,12 @@ enum { SEED = 1810 };
 static score *add_score(const trust_study *t, records *r, record *one, int a, const mv_maps *maps, int k, mv_error *e)
 {
     char name[MV_MAP_NAME], row[MV_MAP_NAME + 160];
+    mv_map any = maps->map[k]; /* a row is of all pictures, whatever their classes are */
+    any.class_ = any.against = MV_MAP_NONE;
     if (maps->n == 1)
         snprintf(row, sizeof row, "%.150s", t->label[a]);
     else
-        snprintf(row, sizeof row, "%.150s %s", t->label[a], mv_map_name(&maps->map[k], name));
+        snprintf(row, sizeof row, "%.150s %s", t->label[a], mv_map_name(&any, name));
     score *more = realloc(one->score, ((size_t)one->n + 1) * sizeof *more);
     if (more) {
         one->score = more;

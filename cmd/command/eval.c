@@ -1,12 +1,16 @@
 /* eval: how often the network is right on pictures whose class is known, how well its confidence is calibrated, and
  * with --faith how true the maps of each method are.
  */
+#include <errno.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
-#include "cmd/evaluation.h"
+#include "cmd/evaluation_page.h"
 #include "cmd/operands.h"
+#include "cmd/page_file.h"
 #include "cmd/regions.h"
 #include "cmd/stop.h"
 #include "cmd/stream.h"
@@ -16,6 +20,7 @@
 #include "src/base/text.h"
 #include "src/explain/redraw.h"
 #include "src/file/output.h"
+#include "viz/page/eval.h"
 
 typedef struct {
     mv_param_texts faith;
@@ -26,6 +31,7 @@ typedef struct {
     int limit;
     bool merge;
     /* ---- state */
+    char *page; /* NULL: none */
     truth truth;
     records records;
     mv_name_set known; /* pictures of an earlier run */
@@ -119,19 +125,23 @@ static const mv_param params[] = {
 
 /* ---- words */
 
-/* "cam,rise:n=400,seed=7" are two methods: a word with = and without : goes on with the parameters before it. */
+/* True for what follows a comma, if it begins a method: its name, and no parameter of that name. */
+static bool begins_method(const char *text)
+{
+    char name[32];
+    size_t n = strcspn(text, ",:=");
+    snprintf(name, sizeof name, "%.*s", n < sizeof name ? (int)n : 0, text);
+    return text[n] != '=' && mv_method_lookup(name);
+}
+
+/* "cam,rise:n=400,seed=7" are two methods. */
 static void add_methods(call *c, const char *text)
 {
     own *o = c->own;
     while (*text) {
-        size_t n = 0;
-        for (;;) {
-            n += strcspn(text + n, ",");
-            const char *next = text + n + 1;
-            if (!text[n] || strcspn(next, "=,:") == strlen(next) || next[strcspn(next, "=,:")] != '=')
-                break;
-            n++;
-        }
+        size_t n = strcspn(text, ",");
+        while (text[n] && memchr(text, ':', n) && !begins_method(text + n + 1))
+            n += 1 + strcspn(text + n + 1, ",");
         char *one = must(strndup(text, n));
         mv_error e = {0};
         if (c->asks == CALL_ASKS - 1)
@@ -151,7 +161,8 @@ static void add_methods(call *c, const char *text)
 
 static void check_merge(const call *c)
 {
-    static const char *const fits[] = {"merge", "csv", "json", "output", "theme", "zoom", "width", "quiet", "verbose"};
+    static const char *const fits[] = {"merge", "csv",     "json",         "output", "theme", "zoom",
+                                       "width", "colours", "colour-scale", "format", "quiet", "verbose"};
     if (c->operands == 0)
         die(EXIT_MISUSE, "--merge: found no file, expected the records of the parts of a run");
     for (int i = 0; i < c->given.n; i++) {
@@ -164,10 +175,44 @@ static void check_merge(const call *c)
     }
 }
 
+/* One page of all pictures: a file, or FOLDER/eval.png. */
+static void check_page(call *c)
+{
+    own *o = c->own;
+    static const char *const formats[] = {"png", "svg", "pdf"};
+    const char *out = c->o.out;
+    struct stat st;
+    if (!out)
+        return;
+    size_t n = strlen(out);
+    bool folder = (n && out[n - 1] == '/') || (stat(out, &st) == 0 && S_ISDIR(st.st_mode)),
+         known = mv_text_ends_in(out, ".png") || mv_text_ends_in(out, ".svg") || mv_text_ends_in(out, ".pdf");
+    if (!folder && !known && strcmp(out, "-"))
+        die(EXIT_MISUSE, "-o: found '%s', expected a name ending in .png, .svg or .pdf, a folder, FOLDER/, or -", out);
+    if (strcmp(out, "-") == 0 && c->o.json)
+        die(EXIT_MISUSE, "-o: found '-' with --json, which writes to standard output too");
+    if (!folder && c->o.format >= 0)
+        die(EXIT_MISUSE, "--format: has no effect on a page with a name of its own");
+    if (options_given(c, "grid"))
+        die(EXIT_MISUSE, "--grid: has no effect on this page, which shows no maps");
+    page_check(c, &mv_page_eval);
+    if (!folder)
+        o->page = must(strdup(strcmp(out, "-") ? out : "/dev/stdout"));
+    else if (asprintf(&o->page, "%s%seval.%s", out, out[n - 1] == '/' ? "" : "/",
+                      formats[c->o.format < 0 ? 0 : c->o.format]) < 0)
+        die(EXIT_FAILED, "out of memory");
+    else if (mkdir(out, 0777) && errno != EEXIST) {
+        mv_error e = {0};
+        mv_fail_errno(&e, out, "the folder cannot be made");
+        die_of(&e, false);
+    }
+}
+
 static void check(call *c)
 {
     own *o = c->own;
     static const char *const of_faith[] = {"steps", "seeds", "without", "randomise", "boxes"};
+    check_page(c);
     if (o->merge) {
         check_merge(c);
         return;
@@ -209,6 +254,7 @@ static void list(call *c, operands *l)
     if (l->n && !l->below[0])
         die(EXIT_MISUSE, "%s: found a file, expected a folder", c->operand[0]);
     check_output(l, "--csv", o->csv);
+    check_output(l, "-o", c->o.out && strcmp(c->o.out, "-") ? o->page : NULL);
     o->study.below = l->below[0];
     truth_of(&o->truth, &c->session, l, c->operand[0], o->classes, o->truth_file, o->limit);
     int kinds = 0;
@@ -377,7 +423,10 @@ static mv_status conclude(call *c, mv_error *e)
     mv_status s = evaluation_of(&v, &o->records, e);
     if (!s && o->csv)
         s = evaluation_csv(&v, o->csv, e);
-    if (!s)
+    c->wants_page = c->o.out != NULL;
+    if (!s && c->wants_page)
+        s = evaluation_page(c, &v, o->page, e);
+    if (!s && !page_is_stdout(c))
         s = c->o.json ? evaluation_json(&v, stdout, e) : evaluation_print(&v, stdout, e);
     evaluation_free(&v);
     return s;
@@ -385,6 +434,7 @@ static mv_status conclude(call *c, mv_error *e)
 
 static void free_all(own *o)
 {
+    free(o->page);
     trust_study_free(&o->study);
     regions_free(o->study.regions);
     records_free(&o->records);
@@ -438,7 +488,8 @@ const command command_eval = {.name = "eval",
                                   "Says how often a network is right on labelled pictures, and how true its maps are",
                               .params = params,
                               .size = sizeof(own),
-                              .takes = TAKES_NETWORK | TAKES_PICTURES | TAKES_JSON,
+                              .takes = TAKES_NETWORK | TAKES_PICTURES | TAKES_PAGES | TAKES_JSON,
+                              .pages_need = "output",
                               .examples = examples,
                               .check = check,
                               .list = list,
