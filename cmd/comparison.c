@@ -21,11 +21,11 @@ static mv_status label(comparison *k, int i, mv_error *e)
 {
     const comparison_options *o = k->o;
     compared *x = &k->side[i];
-    char text[400] = "", name[24];
+    char text[1200] = "", name[24];
     size_t n = 0;
     const char *models[] = {k->side[0].session->name, k->side[1].session->name};
     if (k->two)
-        n += (size_t)snprintf(text + n, sizeof text - n, ", %.120s", mv_text_base_name(x->name));
+        n += (size_t)snprintf(text + n, sizeof text - n, ", %.255s", mv_text_base_name(x->path));
     if (o->with_model && strcmp(models[0], models[1]))
         n += (size_t)snprintf(text + n, sizeof text - n, ", %s", models[i]);
     else if (o->with_model)
@@ -35,7 +35,7 @@ static mv_status label(comparison *k, int i, mv_error *e)
     if (o->with_precision >= 0)
         n += (size_t)snprintf(text + n, sizeof text - n, ", %s", session_precision(x->session));
     if (o->dump)
-        n = (size_t)snprintf(text, sizeof text, ", %.200s", i ? mv_text_base_name(o->dump) : x->session->name);
+        n = (size_t)snprintf(text, sizeof text, ", %.255s", i ? mv_text_base_name(o->dump) : x->session->name);
     x->who = mv_text_escape(*text ? text + 2 : "");
     if (o->with_class && x->class_ >= 0)
         snprintf(text + n, sizeof text - n, ", %.80s", session_class(x->session, x->class_, name));

@@ -103,22 +103,22 @@ static void store_free(store *t)
 }
 
 /* "church.jpg answered church (93.3 %), golf-ball.jpg golf ball (97.1 %)  ·  method" */
-static void subtitle_of(const comparison *k, char text[700])
+static void subtitle_of(const comparison *k, char text[2400])
 {
     const compared *a = &k->side[0], *b = &k->side[1];
     char name[24];
     bool both = comparison_answers(k) == 2;
-    int n = snprintf(text, 700, "%.120s%s%.80s, p = %.3f", both ? a->who : "", both ? ": " : "classified as ",
+    int n = snprintf(text, 2400, "%.500s%s%.200s, p = %.3f", both ? a->who : "", both ? ": " : "classified as ",
                      session_class(a->session, a->top[0], name), a->probability[0]);
     if (both)
-        n += snprintf(text + n, 700 - (size_t)n, "  \xc2\xb7  %.120s: %.80s, p = %.3f", b->who,
+        n += snprintf(text + n, 2400 - (size_t)n, "  \xc2\xb7  %.500s: %.200s, p = %.3f", b->who,
                       session_class(b->session, b->top[0], name), b->probability[0]);
     else if (k->dump)
-        n += snprintf(text + n, 700 - (size_t)n, "  \xc2\xb7  beside %.120s", b->label);
+        n += snprintf(text + n, 2400 - (size_t)n, "  \xc2\xb7  beside %.500s", b->label);
     if (k->pairs.n > PAIRS)
-        n += snprintf(text + n, 700 - (size_t)n, "  \xc2\xb7  the first %d of %d pairs of maps", PAIRS, k->pairs.n);
+        n += snprintf(text + n, 2400 - (size_t)n, "  \xc2\xb7  the first %d of %d pairs of maps", PAIRS, k->pairs.n);
     if (!k->two)
-        snprintf(text + n, 700 - (size_t)n, "  \xc2\xb7  %.120s", mv_text_base_name(a->name));
+        snprintf(text + n, 2400 - (size_t)n, "  \xc2\xb7  %.500s", mv_text_base_name(a->name));
 }
 
 static mv_status write_page(comparison *k, const mv_compare_content *content, mv_error *e)
@@ -126,7 +126,7 @@ static mv_status write_page(comparison *k, const mv_compare_content *content, mv
     call *c = k->c;
     const session *b = k->side[1].session;
     struct mv_fonts *fonts = NULL;
-    char title[300], subtitle[700], beside[200] = "", method[160];
+    char title[300], subtitle[2400], beside[200] = "", method[160];
     subtitle_of(k, subtitle);
     if (k->own_second)
         snprintf(beside, sizeof beside, "beside %s %.6s, %s %s", b->name, b->hash, session_precision(b),

@@ -71,8 +71,8 @@ mv_status side_run(side *x, const float *planes, float *logits, mv_error *e)
         return e->code;
     size_t bad = mv_first_not_finite(logits, classes);
     if (bad < classes)
-        return mv_fail(e, MV_EINPUT, "the logit of class %zu is %f, expected a finite number", bad,
-                       (double)logits[bad]);
+        return mv_fail(e, MV_EINPUT, "%s: the logit of class %zu is %f, expected a finite number", x->session->name,
+                       bad, (double)logits[bad]);
     return MV_OK;
 }
 

@@ -181,7 +181,7 @@ static mv_status match_dump(value_pairs *v, const mv_sites *sites, const char *p
         p->state = PAIR_COMPARED;
         if (mv_arrays_shape(v->dump, p->array, &got, &why)) {
             p->state = PAIR_REFUSED;
-            p->why = strdup(why.text);
+            p->why = mv_text_escape(why.text); /* names of a dump are anybody's bytes */
             s = p->why ? MV_OK : mv_fail_memory(e, p->name);
         } else if (!same_values(p->nd, p->dim, got.nd, got.dim))
             s = refuse_shape(p, find_site(sites, p->name)->axes, place, got, e);
