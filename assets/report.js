@@ -442,7 +442,7 @@ function drawScale(element, hi, evidence_) {
     return;
   }
   const low = cellsDrawn ? -octaves : 0, place = e => (e - low) / (octaves - low);
-  tick(0, cellsDrawn ? "1/" + (hi < 10 ? hi.toFixed(1) : hi.toFixed(0)) + TIMES : "1" + TIMES + ", even");
+  tick(0, cellsDrawn ? "\u2264\u20091/" + (hi < 10 ? hi.toFixed(1) : hi.toFixed(0)) + TIMES : "1" + TIMES + ", even");
   if (cellsDrawn) tick(place(0), "even");
   for (let e = 1; e < octaves; e++)
     if (place(e) > (cellsDrawn ? 0.62 : 0.3) && place(e) < 0.86 && (octaves < 6 || e % 2 === 1)) tick(place(e), 2 ** e + TIMES);

@@ -409,6 +409,67 @@ static void a_page_loads_nothing(void **state)
     free(page.bytes);
 }
 
+static mv_status count_bytes(void *size, const void *bytes, size_t n)
+{
+    (void)bytes;
+    *(size_t *)size += n;
+    return MV_OK;
+}
+
+/* T at 224 px with all its classes and heads, and a picture of noise: the most that a page of it can take. */
+static void the_page_of_a_published_variant_is_small(void **state)
+{
+    (void)state;
+    mv_error e = {0};
+    mv_config config;
+    assert_true(mv_config_lookup("T", &config));
+    network net = network_of(&config, MV_F32, 2, 3);
+    mv_rows_keep *rows = mv_rows_keep_new(&net.model->config, 5 << 20, &e);
+    mv_evidence_keep *evidence = mv_evidence_keep_new(net.model, &e);
+    expect_ok(&e);
+    mv_rows_keep_probe(rows)->next = mv_evidence_keep_probe(evidence);
+    mv_run *run = mv_run_new(net.model, 224, 224, 1, mv_rows_keep_probe(rows), &e);
+    float *planes = network_input(1, 224, 224, 5), logits[1000];
+    expect_ok(&e);
+    mv_run_forward(run, planes, 1, logits, &e);
+    mv_coded *block;
+    int blocks;
+    mv_evidence v;
+    mv_rows_keep_take(rows, 0, &block, &blocks, &e);
+    mv_evidence_of(&v, evidence, 0, logits, 1 << 20, &e);
+    expect_ok(&e);
+    mv_image noise;
+    mv_image_new(&noise, 224, 224, &e);
+    for (size_t i = 0; i < (size_t)(224 * 224 * 3); i++)
+        noise.rgb[i] = (uint8_t)(256 * drawing_uniform());
+    mv_html_class class_[1000];
+    for (int i = 0; i < 1000; i++)
+        class_[i] = (mv_html_class){v.class_[i], "a name of twenty let", (double)logits[v.class_[i]], 0.001};
+    mv_html_content content = {.picture = &noise,
+                               .classes = class_,
+                               .class_count = v.n,
+                               .class_total = 1000,
+                               .evidence = {v.h, v.w, 32, v.code, v.most, v.mean_logit},
+                               .blocks = block,
+                               .block_count = blocks};
+    size_t size = 0;
+    assert_int_equal(v.n, 1000);
+    assert_int_equal(blocks, 12);
+    for (int i = 0; i < blocks; i++)
+        assert_true(block[i].heads == block[i].of && block[i].group == 1);
+    assert_int_equal(mv_html_write(&content, count_bytes, &size, &e), MV_OK);
+    EXPECT(size < 3000000, "found %zu bytes, expected less than 3 MB", size);
+    print_message("# T at 224 px: %zu bytes\n", size);
+    mv_image_free(&noise);
+    mv_rows_keep_drop(block, blocks);
+    mv_evidence_free(&v);
+    mv_run_free(run);
+    mv_rows_keep_free(rows);
+    mv_evidence_keep_free(evidence);
+    network_free(&net);
+    free(planes);
+}
+
 static void failures_are_passed_on(void **state)
 {
     (void)state;
@@ -433,10 +494,15 @@ static void failures_are_passed_on(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_code_is_within_its_bound), cmocka_unit_test(odd_rows_have_codes),
-        cmocka_unit_test(windows_cover_a_grid_once),  cmocka_unit_test(rows_are_those_of_the_network),
-        cmocka_unit_test(rows_fit_their_budget),      cmocka_unit_test(evidence_adds_up_to_logits),
-        cmocka_unit_test(hostile_text_stays_text),    cmocka_unit_test(a_page_loads_nothing),
+        cmocka_unit_test(a_code_is_within_its_bound),
+        cmocka_unit_test(odd_rows_have_codes),
+        cmocka_unit_test(windows_cover_a_grid_once),
+        cmocka_unit_test(rows_are_those_of_the_network),
+        cmocka_unit_test(rows_fit_their_budget),
+        cmocka_unit_test(evidence_adds_up_to_logits),
+        cmocka_unit_test(hostile_text_stays_text),
+        cmocka_unit_test(a_page_loads_nothing),
+        cmocka_unit_test(the_page_of_a_published_variant_is_small),
         cmocka_unit_test(failures_are_passed_on),
     };
     return cmocka_run_group_tests_name("html", tests, NULL, NULL);
