@@ -123,8 +123,10 @@ static mv_panel *tile(mv_page *p, const mv_mixer_content *c, const mv_map *map, 
     mv_extent own = {0};
     mv_extent_add(&own, map);
     mv_panel *place = mv_panel_column(l);
-    mv_panel_add(place, look == MV_MIXER_EVEN || look == MV_MIXER_SIGNED ? mv_panel_overlay(l, map, c->picture, &k)
-                                                                         : mv_panel_cells(l, map, c->picture, &k));
+    static const double times[] = {2, 4, 8};
+    mv_panel *drawn = look == MV_MIXER_EVEN || look == MV_MIXER_SIGNED ? mv_panel_overlay(l, map, c->picture, &k)
+                                                                       : mv_panel_cells(l, map, c->picture, &k);
+    mv_panel_add(place, look == MV_MIXER_EVEN ? mv_panel_contours(l, drawn, map, &k, times, 3) : drawn);
     mv_panel_add(place, mv_panel_space(l, 2));
     mv_panel_add(place, mv_panel_label(l, MV_TYPE_SMALL, MV_SECOND, range_words(l, look, &own), 0));
     mv_page_add_odd(p, place, own.odd);
@@ -179,7 +181,8 @@ static void add_band(mv_page *p, const mv_mixer_content *c, level lv, int from, 
         mv_panel *bar = shown ? mv_panel_column(l) : mv_panel_space(l, 0);
         if (shown) {
             mv_panel_add(bar, mv_panel_colour_bar(l, &k[i], of->look == MV_MIXER_EVEN, overlay));
-            mv_panel_add(bar, mv_panel_label(l, MV_TYPE_SMALL, MV_SECOND, of->unit, 0));
+            const char *unit = of->look == MV_MIXER_EVEN ? mv_layout_text(l, "%s; lines: 2, 4, 8", of->unit) : of->unit;
+            mv_panel_add(bar, mv_panel_label(l, MV_TYPE_SMALL, MV_SECOND, unit, 0));
         }
         mv_panel_add(names, shown
                                 ? mv_panel_label(l, has_side(p) ? MV_TYPE_PANEL : MV_TYPE_STRONG, MV_INK, of->title, 2)

@@ -21,7 +21,7 @@
 typedef enum {
     MV_MIXER_CELLS, /* as cells, viridis, from the least to the greatest value */
     MV_MIXER_LOG2,  /* as cells around 0, which stands for a ratio of 1 */
-    MV_MIXER_EVEN,  /* over the picture: multiples of an even spread */
+    MV_MIXER_EVEN,  /* over the picture: multiples of an even spread, from 1 on, with lines at 2, 4 and 8 */
     MV_MIXER_SIGNED /* over the picture, around 0 */
 } mv_mixer_look;
 
