@@ -425,6 +425,117 @@ static void hidden_of(const mv_kernels *k, mv_dtype type)
     }
 }
 
+/* A token's half-life is NaN if one of its steps is, and no other's. */
+static void half_life_of(const mv_kernels *k, mv_dtype type)
+{
+    static const int sizes[][4] = {{1, 1, 0, 1}, {3, 5, 0, 5}, {2, 33, 7, 8}, {4, 40, 3, 40}}; /* T E from to */
+    (void)type;
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++, forget()) {
+        int tokens = sizes[i][0], e = sizes[i][1], from = sizes[i][2], to = sizes[i][3], nan = tokens - 1;
+        size_t n = (size_t)tokens;
+        float *dt = random_of("dt", n * (size_t)e, MV_F32, 0.5f, 0.49f),
+              *A = random_of("A", (size_t)e * MV_STATES, MV_F32, -4, 3.9f), *out = answer(n, MV_F32),
+              *own_dt = own(n * (size_t)(to - from) * sizeof *own_dt);
+        double *want = room(n);
+        for (int t = 0; t < tokens; t++)
+            memcpy(own_dt + t * (to - from), dt + t * e + from, (size_t)(to - from) * sizeof *dt);
+        ref_half_life(want, own_dt, A + from * MV_STATES, n, to - from, -1);
+        dt[nan * e + to - 1] = NAN;
+        size_t scratch = k->half_life_scratch(to - from);
+        float *memory = answer(scratch, MV_F32);
+        k->half_life(out, dt, A, n, e, from, to, memory);
+        whole_guards("half_life's scratch", k, memory, scratch, MV_F32);
+        assert_true(isnan(out[nan]));
+        out[nan] = (float)(want[nan] = 0);
+        check("half_life", k, out, want, n, MV_F32, 1e-6);
+    }
+}
+
+/* Some channels of some queries; steps from where states last to where they are forgotten at once. */
+static void spread_of(const mv_kernels *k, mv_dtype type)
+{
+    static const int sizes[][5] = {{1, 1, 1, 0, 1}, {7, 17, 3, 2, 5}, {50, 9, 3, 0, 50}, {70, 33, 2, 60, 8}};
+    for (size_t i = 0; i < 2 * sizeof sizes / sizeof *sizes; i++, forget()) {
+        const int *d = sizes[i / 2];
+        int tokens = d[0], e = d[1], rank = d[2], first = d[3], queries = d[4];
+        size_t T = (size_t)tokens, E = (size_t)e, width = (size_t)rank + 2 * MV_STATES,
+               rows = mv_spread_rows(tokens, first, queries), n = rows * 2 * E, scratch = k->spread_scratch(tokens);
+        float *xz = random_of("xz", T * 2 * E, type, 0, 2), *proj = random_of("proj", T * width, type, 0, 1.7f),
+              *dt = random_of("dt", T * E, MV_F32, i % 2 ? 15 : 0.2f, i % 2 ? 15 : 0.19f),
+              *A = random_of("A", E * MV_STATES, MV_F32, -4, 3.9f), *D = random_of("D", E, MV_F32, 1, 0.5f),
+              *wx = random_of("wx", E * MV_TAPS, MV_F32, 0, 1), *wz = random_of("wz", E * MV_TAPS, MV_F32, 0, 1);
+        void *out = answer(n, type);
+        double *want = room(n);
+        ref_spread(want, xz, proj, dt, A, D, wx, wz, 1, tokens, e, rank, first, queries, (int)rows);
+        for (int from = 0; from < e; from += 16) {
+            mv_spread_job j = {.tokens = tokens,
+                               .channels = e,
+                               .rank = rank,
+                               .first = first,
+                               .queries = queries,
+                               .from = from,
+                               .to = from + 16 < e ? from + 16 : e,
+                               .type = type,
+                               .xz = typed(xz, T * 2 * E, type),
+                               .proj = typed(proj, T * width, type),
+                               .dt = dt,
+                               .A = A,
+                               .D = D,
+                               .wx = wx,
+                               .wz = wz,
+                               .rows = out,
+                               .scratch = answer(scratch, MV_F32)};
+            k->spread(&j);
+            whole_guards("spread's scratch", k, j.scratch, scratch, MV_F32);
+        }
+        check("spread", k, out, want, n, type, 1e-5);
+    }
+}
+
+/* A row of zeros is read as the row of I; a NaN reaches its own row of the result. */
+static void roll_of(const mv_kernels *k, mv_dtype type)
+{
+    static const int sizes[] = {1, 5, 17, 70, 131};
+    (void)type;
+    for (size_t i = 0; i < 2 * sizeof sizes / sizeof *sizes; i++, forget()) {
+        int tokens = sizes[i / 2], half = tokens / 2;
+        size_t n = (size_t)(tokens * tokens);
+        float *rows = random_of("rows", n, MV_F32, 0.5f, 0.5f), *before = random_of("before", n, MV_F32, 0.5f, 0.5f),
+              *out = answer(n, MV_F32);
+        double *want = room(n);
+        memset(rows, 0, (size_t)tokens * sizeof *rows);
+        ref_roll(want, rows, i % 2 ? before : NULL, 1, tokens);
+        if (tokens > 1)
+            rows[n - 1] = NAN;
+        k->roll(out, rows, i % 2 ? before : NULL, tokens, 0, half);
+        k->roll(out, rows, i % 2 ? before : NULL, tokens, half, tokens);
+        for (int c = 0; tokens > 1 && c < tokens; c++) {
+            size_t at = n - (size_t)tokens + (size_t)c;
+            assert_true(isnan(out[at]));
+            out[at] = (float)(want[at] = 0);
+        }
+        check("roll", k, out, want, n, MV_F32, 1e-6);
+    }
+}
+
+static void half_lives(void **s)
+{
+    (void)s;
+    every(half_life_of);
+}
+
+static void contributions(void **s)
+{
+    (void)s;
+    every(spread_of);
+}
+
+static void rollouts(void **s)
+{
+    (void)s;
+    every(roll_of);
+}
+
 static void hidden_attentions(void **s)
 {
     (void)s;
@@ -569,6 +680,9 @@ int main(void)
         cmocka_unit_test(steps),
         cmocka_unit_test(scans),
         cmocka_unit_test(hidden_attentions),
+        cmocka_unit_test(half_lives),
+        cmocka_unit_test(contributions),
+        cmocka_unit_test(rollouts),
         cmocka_unit_test(norms),
         cmocka_unit_test(attentions),
         cmocka_unit_test(nans),
