@@ -278,6 +278,63 @@ static void edits_are_made_every_time(void **s)
     network_free(&n);
 }
 
+/* Edits of one picture of a batch: of strided values, of a window's token, of a half-precision value; the others are as
+ * without an edit, and an original value changes no bit. */
+static void edits_of_one_picture_stay_with_it(void **s)
+{
+    (void)s;
+    static const struct {
+        const char *text;
+        mv_edit_kind kind;
+    } cases[] = {{"levels.3.blocks.1.mixer.v[head=2]", MV_EDIT_ZERO},
+                 {"levels.2.blocks.0.mixer.dt", MV_EDIT_MEAN},
+                 {"levels.1.downsample[cell=1,2]", MV_EDIT_MEAN},
+                 {"levels.1.blocks.0.norm2", MV_EDIT_ZERO},
+                 {"**.mixer.z", MV_EDIT_ORIGINAL}};
+    enum { CASES = sizeof cases / sizeof *cases };
+    mv_config c = small_config();
+    for (int i = 0; i < (card_emulated && test_is_short() ? 1 : 2); i++) {
+        mv_error e = {0};
+        network n = network_on(&c, card_open(types[i]), 5);
+        size_t picture = (size_t)3 * H * W;
+        float *x = network_input(1, H, W, 3), *copies = malloc((CASES + 1) * picture * sizeof *copies),
+              logits[(CASES + 1) * CLASSES], want[CLASSES];
+        assert_non_null(copies);
+        mv_edits *ed = mv_edits_new(&e);
+        for (int k = 0; k <= CASES; k++) {
+            memcpy(copies + (size_t)k * picture, x, picture * sizeof *x);
+            mv_edits_only(ed, k);
+            if (k < CASES)
+                mv_edits_add(ed, cases[k].text, cases[k].kind, (mv_tensor){0}, &e);
+        }
+        expect_ok(&e);
+        mv_run *r = run_of(&n, H, W, CASES + 1, mv_edits_probe(ed));
+        forward(r, copies, CASES + 1, logits);
+        mv_run_free(r);
+        float *bare = logits + CASES * CLASSES, *same = logits + (CASES - 1) * CLASSES;
+        double bound = types[i] == MV_F32 ? 1e-5 : 0.01;
+        assert_true(relative_l2(same, bare, CLASSES) <= bound);
+        for (int k = 0; k < CASES; k++) {
+            mv_edits *one = mv_edits_new(&e);
+            mv_edits_add(one, cases[k].text, cases[k].kind, (mv_tensor){0}, &e);
+            expect_ok(&e);
+            r = run_of(&n, H, W, 1, mv_edits_probe(one));
+            forward(r, x, 1, want);
+            mv_run_free(r);
+            mv_edits_free(one);
+            double d = relative_l2(logits + k * CLASSES, want, CLASSES);
+            if (d > bound)
+                fail_msg("%s: differs by %.3g from the single edit", cases[k].text, d);
+            if (k < CASES - 1 && types[i] == MV_F32)
+                assert_true(relative_l2(want, bare, CLASSES) > 1e-4);
+        }
+        mv_edits_free(ed);
+        free(x);
+        free(copies);
+        network_free(&n);
+    }
+}
+
 typedef struct {
     int calls, fail_at;
 } counter;
@@ -404,6 +461,7 @@ int main(void)
         cmocka_unit_test(replays_see_new_pictures),
         cmocka_unit_test(larger_runs_spoil_no_recording),
         cmocka_unit_test(edits_are_made_every_time),
+        cmocka_unit_test(edits_of_one_picture_stay_with_it),
         cmocka_unit_test(sinks_may_fail),
         cmocka_unit_test(values_outside_the_plan_stop_the_run),
         cmocka_unit_test(late_failures_are_named),
