@@ -101,7 +101,7 @@ static mv_panel *frame(mv_page *p, const mv_heading *h, mv_panel *body, bool clo
         mv_panel_add(page, mv_panel_hairline(l));
         mv_panel_add(page, mv_panel_space(l, 12));
         for (int i = 0; i < recipe->count; i++)
-            mv_panel_add(foot, mv_panel_label(l, MV_TYPE_RECIPE, MV_THIRD, recipe->items[i], 0));
+            mv_panel_add(foot, mv_panel_label(l, MV_TYPE_RECIPE, MV_SECOND, recipe->items[i], 0));
         mv_panel_add(page, foot);
     }
     return mv_panel_inset(l, MARGIN, close ? 32 : 40, MARGIN, recipe->count > 0 ? 28 : MARGIN, page);
