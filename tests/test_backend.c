@@ -15,6 +15,8 @@
 #include <cmocka.h>
 
 #include "src/explain/attention.h"
+#include "src/explain/mixer.h"
+#include "src/explain/rollout.h"
 #include "src/run/trace.h"
 #include "tests/card.h"
 #include "tests/network.h"
@@ -380,6 +382,105 @@ static void attention_maps_equal_those_of_the_cpu(void **s)
     network_free(&there);
 }
 
+/* The maps and matrices of mixers, and rollouts, after so many forwards. */
+typedef struct {
+    mv_mixer_maps *mixer;
+    mv_rollout *rollout;
+} inside;
+
+static inside inside_of(const network *n, const mv_config *c, const mv_mixer_options *o, int capacity, int times)
+{
+    mv_error e = {0};
+    const mv_rollout_options all = {.level = {[2] = true, [3] = true}, .attention = true, .mixers = true};
+    inside in = {mv_mixer_maps_new(o, c, MAP_H, MAP_W, &e), mv_rollout_new(&all, c, MAP_H, MAP_W, &e)};
+    expect_ok(&e);
+    mv_mixer_maps_probe(in.mixer)->next = mv_rollout_probe(in.rollout);
+    float *x = network_input(MAP_PICTURES, MAP_H, MAP_W, 4);
+    mv_run *r = mv_run_new(n->model, MAP_H, MAP_W, capacity, mv_mixer_maps_probe(in.mixer), &e);
+    expect_ok(&e);
+    for (int again = 0; again < times; again++) {
+        mv_run_forward(r, x, MAP_PICTURES, NULL, &e);
+        expect_ok(&e);
+    }
+    mv_run_free(r);
+    free(x);
+    return in;
+}
+
+static double same_values(const float *got, const float *want, size_t n, const char *what, double bound)
+{
+    if (!got != !want)
+        fail_msg("%s is missing on one of the devices", what);
+    double d = want ? relative_l2(got, want, n) : 0;
+    if (!(d <= bound))
+        fail_msg("%s differs by %.3g", what, d);
+    return d;
+}
+
+static double same_inside(const inside *got, const inside *want)
+{
+    const double bound = 2e-5;
+    double worst = 0;
+    for (int p = 0; p < MAP_PICTURES; p++) {
+        for (int i = 0; i < mv_mixer_maps_count(want->mixer); i++) {
+            const mv_grid g = mv_mixer_maps_block_at(want->mixer, i).grid;
+            size_t square = (size_t)g.windows * (size_t)g.tokens * (size_t)g.tokens;
+            for (mv_mixer_kind k = 0; k < MV_MIXER_KINDS; k++) {
+                const mv_mixer_map *a = mv_mixer_maps_lookup(got->mixer, p, i, k),
+                                   *b = mv_mixer_maps_lookup(want->mixer, p, i, k);
+                assert_true(a && b);
+                const char *what = b->map.title;
+                same_values(a->map.v, b->map.v, (size_t)(g.h * g.w), what,
+                            k == MV_MIXER_RATIO ? 1e-3 : bound); /* z of one channel may be close to 0 */
+                worst = fmax(worst, same_values(mv_mixer_maps_matrix(got->mixer, p, i, k),
+                                                mv_mixer_maps_matrix(want->mixer, p, i, k), square, what, bound));
+            }
+            double shares[] = {mv_mixer_maps_scan_share(got->mixer, p, i), mv_mixer_maps_scan_share(want->mixer, p, i)};
+            assert_true(shares[1] > 0 && shares[1] < 1 && fabs(shares[0] - shares[1]) <= 1e-5);
+        }
+        for (int level = 2; level < MV_LEVELS; level++) {
+            const mv_grid *g = mv_rollout_grid(want->rollout, level);
+            worst = fmax(worst,
+                         same_values(mv_rollout_rows(got->rollout, p, level), mv_rollout_rows(want->rollout, p, level),
+                                     (size_t)g->windows * (size_t)g->tokens * (size_t)g->tokens, "rollout", bound));
+        }
+    }
+    return worst;
+}
+
+static void inside_free(inside *in)
+{
+    mv_mixer_maps_free(in->mixer);
+    mv_rollout_free(in->rollout);
+}
+
+static void the_inside_of_mixers_equals_that_of_the_cpu(void **s)
+{
+    (void)s;
+    mv_config c = small_config();
+    network here = network_of(&c, MV_F32, 2, 5), there = network_on(&c, card_open(MV_F32), 5);
+    static const struct {
+        mv_mixer_options o;
+        int capacity, times;
+    } cases[] = {
+        {{.channel = MV_CHANNEL_MEAN}, 1, 1}, /* three batches: the last one is replayed */
+        {{.channel = 7, .with_sign = true, .query = MV_QUERY_CELL, .cell = {[2] = {8, 2}, [3] = {1, 5}}}, 2, 1}};
+    double worst = 0;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        mv_mixer_options o = cases[i].o;
+        o.wants = MV_MIXER_STATES | MV_MIXER_MATRICES;
+        o.matrices = MV_MIXER_MATRICES;
+        inside want = inside_of(&here, &c, &o, cases[i].capacity, 1),
+               got = inside_of(&there, &c, &o, cases[i].capacity, cases[i].times);
+        worst = fmax(worst, same_inside(&got, &want));
+        inside_free(&want);
+        inside_free(&got);
+    }
+    print_message("           worst of matrices and rollouts %.2g\n", worst);
+    network_free(&here);
+    network_free(&there);
+}
+
 /* ---- memory */
 
 /* GiB free on the card, to a tenth, from its description; 0 in emulation. */
@@ -530,6 +631,7 @@ int main(void)
         cmocka_unit_test(recordings_see_new_pictures),
         cmocka_unit_test(devices_do_not_disturb_each_other),
         cmocka_unit_test(attention_maps_equal_those_of_the_cpu),
+        cmocka_unit_test(the_inside_of_mixers_equals_that_of_the_cpu),
         cmocka_unit_test(nothing_leaks),
     };
     const struct CMUnitTest brief[] = {
