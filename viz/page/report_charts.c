@@ -53,7 +53,7 @@ mv_panel *mv_report_lens_chart(const mv_report *r)
                        .height = r->wide ? 124 : 0};
     mv_panel_add(column, mv_panel_curves(r->l, &chart));
     if (k->note)
-        mv_panel_add(column, mv_panel_label(r->l, MV_TYPE_SMALL, MV_SECOND, k->note, 3));
+        mv_panel_add(column, mv_panel_label(r->l, MV_TYPE_SMALL, MV_SECOND, k->note, 0));
     return column;
 }
 

@@ -98,7 +98,7 @@ mv_panel *mv_report_picture(const mv_report *r, double width)
         mv_panel_add(column, held(r, mv_panel_picture(r->l, c->picture), r->aspect, width, r->tall));
     mv_panel_add(column, mv_panel_space(r->l, 4));
     if (c->photo_words)
-        mv_panel_add(column, small(r, c->photo_words, 3));
+        mv_panel_add(column, small(r, c->photo_words, 0));
     return column;
 }
 
@@ -111,7 +111,7 @@ mv_panel *mv_report_answer(const mv_report *r)
     mv_panel_add(column, mv_panel_class_lines(r->l, c->top, c->top_count < BARS ? c->top_count : BARS));
     mv_panel_add(column, mv_panel_space(r->l, 8));
     if (c->answer_words)
-        mv_panel_add(column, small(r, c->answer_words, 4));
+        mv_panel_add(column, small(r, c->answer_words, 0));
     return column;
 }
 
@@ -151,8 +151,8 @@ mv_panel *mv_report_evidence(const mv_report *r, double width)
         odd += own.odd;
         mv_panel *words = mv_panel_column(l);
         if (*m->proof)
-            mv_panel_add(words, mv_panel_label(l, MV_TYPE_SMALL, MV_INK, m->proof, 2));
-        mv_panel_add(words, small(r, range_words(r, m), 1));
+            mv_panel_add(words, mv_panel_label(l, MV_TYPE_SMALL, MV_INK, m->proof, 0));
+        mv_panel_add(words, small(r, range_words(r, m), 0));
         mv_panel_add(titles, title(r, m->title));
         mv_panel_add(maps, held(r, overlay(r, m, &k), r->aspect, each, r->tall));
         mv_panel_add(proofs, words);
