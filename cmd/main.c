@@ -12,8 +12,8 @@
 /* A command is one file and one name in this list. */
 #define COMMANDS(X)                                                                                                    \
     X(classify)                                                                                                        \
-    X(explain)                                                                                                         \
     X(attention)                                                                                                       \
+    X(explain)                                                                                                         \
     X(mixer)                                                                                                           \
     X(ablate)                                                                                                          \
     X(compare)                                                                                                         \
