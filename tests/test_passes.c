@@ -103,7 +103,7 @@ static void an_ask_is_text(void **state)
     void *memory;
     assert_int_equal(mv_ask_parse(&ask, &memory, "cam", &e), MV_OK);
     assert_ptr_equal(ask.method, mv_method_lookup("cam"));
-    assert_null(memory);
+    free(memory);
     assert_int_equal(ask.class_, MV_MAP_NONE);
     assert_int_equal(mv_ask_parse(&ask, &memory, "attention:level=3,query=1,2", &e), MV_OK);
     assert_string_equal(((const mv_attention_params *)ask.params)->query, "1,2");
