@@ -2,8 +2,8 @@
  *
  * A map on its own is drawn as cells. Over the picture in grey it is interpolated bilinearly along the colour scale: a
  * cell's centre has its own colour, and the colours in between lie between centres. Opacity follows the value, so that
- * the picture shows where nothing happens. The cell of a query is outlined. Values that are not finite are hatched. A map of three channels has its own
- * colours, and one opacity.
+ * the picture shows where nothing happens. The cell of a query is outlined. Values that are not finite are hatched. A
+ * map of three channels has its own colours, and one opacity.
  */
 #ifndef MV_RASTER_H
 #define MV_RASTER_H
