@@ -70,11 +70,9 @@ static const char *capital(mv_layout *l, const char *words)
 const char *mv_sheet_label(mv_layout *l, const mv_map *m, mv_sheet_difference d)
 {
     const char *words = d.method && m->method ? m->method : "";
-    if (d.class_ && *m->title) /* "cam, for church" */
+    if (d.class_ && m->class_ >= 0 && *m->title) /* "cam, for church" */
         return joined(l, words,
                       *words && strncmp(m->title, "For ", 4) == 0 ? mv_layout_text(l, "f%s", m->title + 1) : m->title);
-    if (d.class_)
-        return capital(l, words);
     if (d.level && m->level >= 0)
         words = joined(l, words, mv_layout_text(l, "level %d", m->level));
     if (d.block)
