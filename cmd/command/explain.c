@@ -149,13 +149,15 @@ static int top_class(const call *c, const shot *t)
     return best;
 }
 
-static mv_status measure_map(mv_map *m, mv_faith *f, mv_error *e)
+/* Beside random maps of 32 px cells, as coarse as most maps are: single pixels at random would shred the picture, and
+ * any map of cells would look bad beside them. */
+static mv_status measure_map(mv_map *m, const shot *t, mv_faith *f, mv_error *e)
 {
     mv_faith_score score;
     const mv_faith_baseline *random;
     mv_status s = mv_faith_map(f, m, &score, e);
     if (!s)
-        s = mv_faith_random(f, 0, 0, &random, e);
+        s = mv_faith_random(f, (t->h + 31) / 32, (t->w + 31) / 32, &random, e);
     if (s)
         return s;
     mv_map_figure(m, "deletion", "deletion", "", 3, score.deletion_area);
@@ -184,7 +186,7 @@ static mv_status measure(const call *c, const study *t, mv_error *e)
                                  class_, e);
                 of = class_;
             }
-            s = f ? measure_map(m, f, e) : e->code;
+            s = f ? measure_map(m, t->shot, f, e) : e->code;
         }
     mv_faith_free(f);
     return s;
@@ -256,7 +258,7 @@ static json_t *map_json(const call *c, const mv_maps *maps, int a, int i)
     char name[ASKS_NAME + MV_MAP_NAME];
     json_t *map = reply_map(m);
     if (map && reply_set(map, "name", json_string(asks_map_name(&o->asks, &maps[a], a, i, name))) &&
-        reply_set(map, "method", json_string(m->method)) &&
+        reply_set(map, "method", json_string(m->method)) && reply_set(map, "title", json_string(m->title)) &&
         reply_set(map, "unit", json_string(m->raw ? m->raw_unit : m->unit)))
         return map;
     json_decref(map);
@@ -353,22 +355,45 @@ static const char *method_names(const asks *a, char text[200])
     return text;
 }
 
-static const char *subtitle_of(const call *c, const shot *t, char text[400])
+static double figure(const mv_map *m, const char *key)
 {
-    char name[24], number[32];
+    for (int i = 0; i < m->figures; i++)
+        if (strcmp(m->figure[i].key, key) == 0)
+            return m->figure[i].value;
+    return (double)NAN;
+}
+
+/* ", worse than a random order at deletion, better at insertion"; empty for a map that was not measured */
+static const char *trust_of(const mv_map *m, char text[120])
+{
+    double deletion = figure(m, "random_deletion") - figure(m, "deletion"),
+           insertion = figure(m, "insertion") - figure(m, "random_insertion");
+    const char *first = deletion > 0 ? "better" : "worse", *second = insertion > 0 ? "better" : "worse";
+    *text = '\0';
+    if (isfinite(deletion) && isfinite(insertion) && first == second)
+        snprintf(text, 120, "; the map is %s than a random order at deletion and insertion", first);
+    else if (isfinite(deletion) && isfinite(insertion))
+        snprintf(text, 120, "; the map is %s than a random order at deletion, %s at insertion", first, second);
+    return text;
+}
+
+/* maps: the n of the page */
+static const char *subtitle_of(const call *c, const shot *t, const mv_map *const maps[], int n, char text[520])
+{
+    char name[24], number[32], trust[120] = "";
     int best = top_class(c, t);
     double sum = 0;
     for (int i = 0; i < c->session.config.classes; i++)
         sum += exp((double)t->logits[i] - (double)t->logits[best]);
-    snprintf(text, 400, "%.200s, classified as %.80s, p = %s", t->base, session_class(&c->session, best, name),
-             mv_number_text(number, 1 / sum, 2, false));
+    snprintf(text, 520, "%.200s, classified as %.80s, p = %s%s", t->base, session_class(&c->session, best, name),
+             mv_number_text(number, 1 / sum, 2, false), n == 1 ? trust_of(maps[0], trust) : "");
     return text;
 }
 
 static mv_status draw(const call *c, const shot *t, mv_error *e)
 {
     const own *o = c->own;
-    char title[FINDING], subtitle[400], names[200];
+    char title[FINDING], subtitle[520], names[200];
     int n = 0;
     for (int a = 0; a < c->asks; a++)
         n += t->maps[a].n;
@@ -384,7 +409,7 @@ static mv_status draw(const call *c, const shot *t, mv_error *e)
         mv_sheet_content sheet = {.picture = t->image, .items = items, .item_count = n};
         mv_overlay_content overlay = {t->image, maps[0]};
         page_words words = {.title = finding_of(title, &c->session, maps, n),
-                            .subtitle = subtitle_of(c, t, subtitle),
+                            .subtitle = subtitle_of(c, t, maps, n, subtitle),
                             .method = method_names(&o->asks, names)};
         arrange(&sheet, maps, n);
         s = page_write(c, t, o->overlay ? &mv_page_overlay : &mv_page_sheet, &words,

@@ -61,9 +61,12 @@ static void fill_gram(work *k)
     for (size_t r = 0; r < k->n; r++) {
         const double *row = k->x + r * k->channels;
         for (size_t i = 0; i < m; i++)
-            for (size_t j = 0; j < m; j++)
+            for (size_t j = 0; j <= i; j++)
                 k->gram[i * m + j] += row[i] * row[j];
     }
+    for (size_t i = 0; i < m; i++)
+        for (size_t j = 0; j < i; j++)
+            k->gram[j * m + i] = k->gram[i * m + j];
 }
 
 /* ---- eigenvectors */
