@@ -222,6 +222,31 @@ static const char *verb(double lo, double hi)
     return lo >= 0.6 ? "agree" : hi < 0.3 ? "do not agree" : lo >= 0.2 ? "agree in part" : "disagree in part";
 }
 
+/* Which maps beat a random order; NULL where not all of them were measured. */
+static const char *trust_text(char text[FINDING], const mv_map *const maps[], int n)
+{
+    int good = 0;
+    const mv_map *best = NULL;
+    for (int i = 0; i < n; i++) {
+        double deletion = figure(maps[i], "random_deletion") - figure(maps[i], "deletion"),
+               insertion = figure(maps[i], "insertion") - figure(maps[i], "random_insertion");
+        if (!isfinite(deletion) || !isfinite(insertion))
+            return NULL;
+        if (deletion > 0 && insertion > 0) {
+            best = maps[i];
+            good++;
+        }
+    }
+    if (good == 1)
+        snprintf(text, FINDING, "Only one of %d maps beats a random order at deletion and insertion: %s", n,
+                 best->method);
+    else if (good == n)
+        snprintf(text, FINDING, "All %d maps beat a random order at deletion and insertion", n);
+    else
+        snprintf(text, FINDING, "%d of %d maps beat a random order at deletion and insertion", good, n);
+    return text;
+}
+
 static const char *together(char text[FINDING], const session *s, const mv_map *const all[], int count)
 {
     const mv_map *maps[MOST_COMPARED];
@@ -233,6 +258,8 @@ static const char *together(char text[FINDING], const session *s, const mv_map *
         methods |= strcmp(maps[i]->method, maps[0]->method) != 0;
         classes |= maps[i]->class_ != maps[0]->class_;
     }
+    if (n > 1 && n <= MOST_COMPARED && trust_text(text, maps, n))
+        return text;
     if (!agreement(maps, n, &lo, &hi))
         return NULL;
     range_of(range, lo, hi);

@@ -150,7 +150,9 @@ const char *mv_map_words(const mv_map *m, mv_map_part part, char text[LINE])
             snprintf(text, LINE, "%d heads", m->heads);
         break;
     case MV_MAP_CELLS:
-        if (m->cell)
+        if (m->cell == 1)
+            snprintf(text, LINE, "%d \xc3\x97 %d px", m->h, m->w);
+        else if (m->cell)
             snprintf(text, LINE, "%d \xc3\x97 %d cells of %d px", m->h, m->w, m->cell);
         break;
     case MV_MAP_WINDOWS:

@@ -99,8 +99,8 @@ void mv_map_figure(mv_map *map, const char *name, const char *key, const char *u
 
 typedef enum { MV_MAP_HEADS, MV_MAP_CELLS, MV_MAP_WINDOWS, MV_MAP_PADDING } mv_map_part;
 
-/* One phrase of the geometry: "4 heads" or "head 3 of 4", "14 × 14 cells of 16 px", "one window" or "2 × 2 windows",
- * "no padding" or "40 % padding"; empty where the map does not say. Returns text. */
+/* One phrase of the geometry: "4 heads" or "head 3 of 4", "14 × 14 cells of 16 px" or "224 × 224 px", "one window" or
+ * "2 × 2 windows", "no padding" or "40 % padding"; empty where the map does not say. Returns text. */
 const char *mv_map_words(const mv_map *map, mv_map_part part, char text[96]);
 
 /* Figure i in words: "entropy  0.02 of 1". False past the last one. */

@@ -130,6 +130,7 @@ static mv_status explain(const mv_subject *s, const void *p, mv_maps *out, mv_er
             map->v[i] = (float)(k.total[i] / k.hits[i]);
         map->diverging = true;
         map->method = "occlusion";
+        map->cell = 1;
         mv_subject_title(s, map);
         snprintf(map->unit, sizeof map->unit, "drop of the %s", s->against == MV_MAP_NONE ? "logit" : "margin");
         mv_map_figure(map, "patches", "patches", "", 0, patches);

@@ -159,6 +159,7 @@ static mv_status fill(const work *k, const params *o, mv_map *map, mv_error *e)
     }
     map->diverging = true;
     map->method = "rise";
+    map->cell = 1;
     mv_subject_title(k->s, map);
     snprintf(map->unit, sizeof map->unit, "probability, less the mean");
     snprintf(map->raw_unit, sizeof map->raw_unit, "probability");
