@@ -220,6 +220,34 @@ static void other_queries_follow_from_the_matrix(void **state)
     end(&s);
 }
 
+static void the_diagonal_is_told_apart(void **state)
+{
+    (void)state;
+    mv_error e = {0};
+    mv_config c = golden_config(file);
+    network net = network_of(&c, MV_F32, 1, SEED);
+    int n = c.dim << 3 >> 1;
+    float d[64];
+    bool found;
+    weights w;
+    mv_source *source = weights_source(&w, SEED);
+    assert_int_equal(n, 64);
+    source->read(source, "levels.3.blocks.1.mixer.D", 1, &n, d, &found, &e);
+    expect_ok(&e);
+    for (int k = -1; k < n; k += 5)
+        for (int with_sign = 0; with_sign < 2; with_sign++) {
+            double want = 0, got;
+            for (int i = 0; i < n; i++)
+                want += k >= 0 && i != k ? 0 : (with_sign ? (double)d[i] : fabs((double)d[i])) / (k < 0 ? n : 1);
+            assert_int_equal(mv_mixer_diagonal(&got, net.model, 3, 1, k, with_sign, &e), MV_OK);
+            assert_true(fabs(got - want) <= 1e-6);
+        }
+    double ignored;
+    assert_int_equal(mv_mixer_diagonal(&ignored, net.model, 3, 2, -1, false, NULL), MV_EINPUT); /* it attends */
+    assert_int_equal(mv_mixer_diagonal(&ignored, net.model, 3, 1, n, false, NULL), MV_EINPUT);
+    network_free(&net);
+}
+
 static void signs_and_one_channel_equal_the_oracle(void **state)
 {
     (void)state;
@@ -442,6 +470,7 @@ int main(void)
         cmocka_unit_test(matrices_and_queries_equal_the_oracle),
         cmocka_unit_test(other_queries_follow_from_the_matrix),
         cmocka_unit_test(signs_and_one_channel_equal_the_oracle),
+        cmocka_unit_test(the_diagonal_is_told_apart),
         cmocka_unit_test(only_what_is_chosen_is_wanted),
         cmocka_unit_test(bad_choices_are_refused),
         cmocka_unit_test(methods_equal_the_oracle),

@@ -264,3 +264,24 @@ double mv_mixer_maps_scan_share(const mv_mixer_maps *m, int picture, int i)
     double all = r ? r->scan + r->local : 0;
     return all > 0 ? r->scan / all : (double)NAN;
 }
+
+mv_status mv_mixer_diagonal(double *out, const mv_model *model, int level, int block, int channel, bool with_sign,
+                            mv_error *e)
+{
+    *out = 0;
+    if (level < 2 || level >= MV_LEVELS || block < 0 || block >= mixer_blocks(&model->config, level))
+        return mv_fail(e, MV_EINPUT, "mixer: found level %d, block %d, expected a mixer block", level, block);
+    const mv_vector d = model->level[level].token[block].mixer.ssm.D;
+    if (channel < MV_CHANNEL_MEAN || channel >= d.n)
+        return mv_fail(e, MV_EINPUT, "mixer: found channel %d, expected 0 to %d", channel, d.n - 1);
+    float *host = malloc((size_t)d.n * sizeof *host);
+    if (!host)
+        return mv_fail_memory(e, "mixer");
+    mv_backend *b = model->backend;
+    mv_status s = b->read(b, host, mv_view_of(mv_tensor_of(d.data, MV_F32, 1, d.n)), e);
+    int from = channel < 0 ? 0 : channel, to = channel < 0 ? d.n : channel + 1;
+    for (int k = from; k < to && !s; k++)
+        *out += (with_sign ? (double)host[k] : fabs((double)host[k])) / (to - from);
+    free(host);
+    return s;
+}

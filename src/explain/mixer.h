@@ -22,6 +22,7 @@
 #define MV_EXPLAIN_MIXER_H
 
 #include "src/explain/rows.h"
+#include "src/model/weights.h"
 #include "src/run/probe.h"
 
 /* What can be shown of a mixer block. The maps of a state are one value a token; `padding` of a map is the part of the
@@ -112,5 +113,10 @@ mv_status mv_mixer_maps_query(mv_mixer_map *out, const mv_mixer_maps *m, int pic
 /* With contributions: the scan's share of a block, 1 - sum |z part| / (sum |scan part| + sum |z part|) over all pairs
  * of tokens; NaN if they were not asked for. */
 double mv_mixer_maps_scan_share(const mv_mixer_maps *m, int picture, int i);
+
+/* What hidden attention leaves out: the diagonal D of y = (M + diag D) x. The mean over channels of |D|, or of D
+ * `with_sign`; or that of one channel. MV_EINPUT for a block that is no mixer, or a channel that it does not have. */
+mv_status mv_mixer_diagonal(double *out, const mv_model *model, int level, int block, int channel, bool with_sign,
+                            mv_error *e);
 
 #endif

@@ -158,7 +158,22 @@ static int count_maps(const void *own, const void *p)
     return n * mv_mixer_maps_count(own);
 }
 
-static mv_status add_map(const mv_subject *s, int i, mv_mixer_kind kind, mv_maps *out, mv_error *e)
+/* Figures of a block that its map leaves out. */
+static mv_status add_figures(mv_map *map, const mv_subject *s, const params *p, int i, mv_mixer_kind kind, mv_error *e)
+{
+    double d;
+    if (kind == MV_MIXER_CONTRIBUTIONS)
+        mv_map_figure(map, "scan", "scan_share", "of the contributions", 2,
+                      mv_mixer_maps_scan_share(s->own, s->picture, i));
+    if (kind != MV_MIXER_HIDDEN)
+        return MV_OK;
+    mv_status status = mv_mixer_diagonal(&d, s->model, map->level, map->block,
+                                         p->channel.n ? p->channel.v[0] : MV_CHANNEL_MEAN, p->with_sign, e);
+    mv_map_figure(map, p->with_sign ? "D" : "|D|", "D", "on the diagonal, apart", 2, d);
+    return status;
+}
+
+static mv_status add_map(const mv_subject *s, const params *p, int i, mv_mixer_kind kind, mv_maps *out, mv_error *e)
 {
     const mv_mixer_map *seen = mv_mixer_maps_lookup(s->own, s->picture, i, kind);
     mv_mixer_block b = mv_mixer_maps_block_at(s->own, i);
@@ -173,10 +188,7 @@ static mv_status add_map(const mv_subject *s, int i, mv_mixer_kind kind, mv_maps
     if (!map->v)
         return mv_fail_memory(e, "mixer");
     memcpy(map->v, seen->map.v, n * sizeof *map->v);
-    if (kind == MV_MIXER_CONTRIBUTIONS)
-        mv_map_figure(map, "scan", "scan_share", "of the contributions", 2,
-                      mv_mixer_maps_scan_share(s->own, s->picture, i));
-    return MV_OK;
+    return add_figures(map, s, p, i, kind, e);
 }
 
 static mv_status explain(const mv_subject *s, const void *p, mv_maps *out, mv_error *e)
@@ -185,7 +197,7 @@ static mv_status explain(const mv_subject *s, const void *p, mv_maps *out, mv_er
     for (int i = 0; i < mv_mixer_maps_count(s->own) && !status; i++)
         for (mv_mixer_kind kind = 0; kind < MV_MIXER_KINDS && !status; kind++)
             if (wanted(p) & MV_MIXER_BIT(kind))
-                status = add_map(s, i, kind, out, e);
+                status = add_map(s, p, i, kind, out, e);
     return status;
 }
 
