@@ -149,5 +149,5 @@ void report_find(report_findings *f, const call *c, const shot *t, const report_
         n = snprintf(f->subtitle, sizeof f->subtitle, "%.1f logits ahead of %s" DOT, f->logit[0] - f->logit[1],
                      f->name[1]);
     snprintf(f->subtitle + n, sizeof f->subtitle - (size_t)n, "%.200s%s", t->base,
-             c->o.model || c->html ? "" : DOT "demo model: ten classes");
+             c->o.model ? "" : DOT "demo model: ten classes");
 }
