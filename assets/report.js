@@ -735,6 +735,7 @@ function begin() {
   buildSection("attention", false);
   buildSection("mixers", true);
   buildAnswers();
+  for (const t of tiles) t.seen = t.seen || t.canvas.getBoundingClientRect().top < innerHeight + 200; /* in the first frame */
   if (window.IntersectionObserver) {
     const observer = new IntersectionObserver(entries => {
       for (const entry of entries) tiles.find(t => t.canvas === entry.target).seen = entry.isIntersecting;
@@ -742,6 +743,7 @@ function begin() {
     }, { rootMargin: "200px" });
     for (const t of tiles) observer.observe(t.canvas);
   }
+  window.addEventListener("beforeprint", () => { for (const t of tiles) if (t.dirty) drawTile(t); });
   if (window.ResizeObserver) new ResizeObserver(() => update(false)).observe(stage);
   else window.addEventListener("resize", () => update(false));
   /* The cell with the most evidence for the answer. */

@@ -174,7 +174,11 @@ for width in 360 800 1600; do
 done
 
 # What a hand does, as the browser itself passes it on.
-cell_of() { evaluate 'new Promise(done => setTimeout(done, 150)).then(() => document.querySelector("#attention .of").textContent.split(",").slice(0, 2).join())'; }
+cell_of() { # CELL: waits up to three seconds for it, and says what is shown
+    evaluate "(async () => { let said; for (let i = 0; i < 30; i++) { await new Promise(done => setTimeout(done, 100));
+        said = document.querySelector('#attention .of').textContent.split(',').slice(0, 2).join();
+        if (said === 'of cell $1') break; } return said; })()"
+}
 at() { # Y X: the middle of a cell of 16 px, in px of the window
     evaluate "(() => { const b = document.getElementById('stage').getBoundingClientRect(); return Math.round(b.left + (16 * $2 + 8) / 256 * b.width) +
         ' ' + Math.round(b.top + (16 * $1 + 8) / 256 * b.height); })()"
@@ -183,14 +187,17 @@ press() { call Input.dispatchKeyEvent "{\"type\":\"keyDown\",\"key\":\"$1\",\"co
 visit "$tmp/page.html" 1600 900
 read -r x y <<<"$(at 5 9)"
 call Input.dispatchMouseEvent "{\"type\":\"mouseMoved\",\"x\":$x,\"y\":$y}"
-said=$(cell_of)
+said=$(cell_of 5,9)
 [ "$said" = "of cell 5,9" ]
 say $? "the mouse on a cell shows it" "$said"
+call Emulation.setTouchEmulationEnabled '{"enabled":true}'
+visit "$tmp/page.html" 800 900
+cell_of any >/dev/null # three seconds, in which the browser learns where fingers matter
 read -r x y <<<"$(at 7 3)"
 call Input.dispatchTouchEvent "{\"type\":\"touchStart\",\"touchPoints\":[{\"x\":$x,\"y\":$y}]}"
+said=$(cell_of 7,3)
 call Input.dispatchTouchEvent '{"type":"touchEnd","touchPoints":[]}'
-call Input.dispatchMouseEvent '{"type":"mouseMoved","x":1500,"y":700}'
-said=$(cell_of)
+call Emulation.setTouchEmulationEnabled '{"enabled":false}'
 [ "$said" = "of cell 7,3" ]
 say $? "a finger keeps a cell" "$said"
 visit "$tmp/page.html" 1600 900
@@ -198,7 +205,7 @@ stops=
 for ((i = 0; i < 13; i++)); do
     press Tab 9
     stops+=" $(evaluate '(e => e.id || e.name || e.className || e.tagName.toLowerCase())(document.activeElement)')"
-    [ $i != 1 ] || { press ArrowDown 40; stops+=" $(cell_of | tr ' ' '-')"; }
+    [ $i != 1 ] || { press ArrowDown 40; stops+=" $(cell_of 8,15 | tr ' ' '-')"; }
 done
 [[ $stops == " theme stage of-cell-"*" drawn opacity button button button button button button class against tile" ]]
 say $? "the Tab key stops at the theme, the picture, its controls, the answers, the classes and the maps" "$stops"
