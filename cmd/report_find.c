@@ -11,20 +11,17 @@
 #define DOTS "\xe2\x80\xa6"
 #define DOT  "  \xc2\xb7  "
 
-/* The name before its first comma, safe to print: "tench" of "tench, Tinca tinca". One that is too long ends in an
+/* The name before its first comma: "tench" of "tench, Tinca tinca". One that is too long ends in an
  * ellipsis. */
 static void short_name(char *out, size_t size, const session *s, int i)
 {
     char text[24];
     const char *name = session_class(s, i, text);
-    char *clean = mv_text_escape(name);
-    name = clean ? clean : "";
     size_t n = strcspn(name, ","), room = size - sizeof DOTS;
     bool cut = n > room;
     for (n = cut ? room : n; cut && n > 0 && ((unsigned char)name[n] & 0xc0) == 0x80;) /* not within a character */
         n--;
     snprintf(out, size, "%.*s%s", (int)n, name, cut ? DOTS : "");
-    free(clean);
 }
 
 static void find_answer(report_findings *f, const call *c, const shot *t)

@@ -285,6 +285,23 @@ static void broken_configs_are_told_by_key(void **s)
     collector_free(&c);
 }
 
+/* A name may hold anything JSON can say: it must not reach a terminal or a page as it is. */
+static void names_of_classes_are_safe_to_print(void **s)
+{
+    (void)s;
+    mv_error e = {0};
+    mv_labels l = {0};
+    mv_config c = {0};
+    unsigned has;
+    static const char json[] = "{\"num_classes\": 2, \"id2label\": {\"0\": \"\\u001b[31mred\", \"1\": \"caf\\u00e9\"}, "
+                               "\"wnids\": [\"n1\\n\", \"n2\"]}";
+    assert_int_equal(mv_config_parse(&c, &l, &has, json, sizeof json - 1, "config", &e), MV_OK);
+    assert_string_equal(l.name[0], "\\x1b[31mred");
+    assert_string_equal(l.name[1], "caf\xc3\xa9");
+    assert_string_equal(l.wnid[0], "n1\\x0a");
+    mv_labels_free(&l);
+}
+
 static void other_files_are_no_checkpoints(void **s)
 {
     (void)s;
@@ -379,10 +396,10 @@ static void labels_are_lines_of_id_and_name(void **s)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(files_folders_prefixes_and_types), cmocka_unit_test(what_no_config_says_is_inferred),
-        cmocka_unit_test(broken_tensors_are_named),         cmocka_unit_test(broken_configs_are_told_by_key),
-        cmocka_unit_test(other_files_are_no_checkpoints),   cmocka_unit_test(variants_are_found_by_name),
-        cmocka_unit_test(labels_are_lines_of_id_and_name),
+        cmocka_unit_test(files_folders_prefixes_and_types),   cmocka_unit_test(what_no_config_says_is_inferred),
+        cmocka_unit_test(broken_tensors_are_named),           cmocka_unit_test(broken_configs_are_told_by_key),
+        cmocka_unit_test(names_of_classes_are_safe_to_print), cmocka_unit_test(other_files_are_no_checkpoints),
+        cmocka_unit_test(variants_are_found_by_name),         cmocka_unit_test(labels_are_lines_of_id_and_name),
     };
     return cmocka_run_group_tests_name("checkpoint", tests, make_folder, remove_folder);
 }

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "src/base/text.h"
+
 /* Of every published variant; means and deviations are ImageNet's. */
 #define COMMON .mlp_ratio = 4, .classes = 1000
 #define PREPROCESS(size, pct, crop)                                                                                    \
@@ -204,7 +206,8 @@ static mv_status numbers(const reader *r, mv_config *c, unsigned *has)
     return s ? s : channels(r, "std", 1e-6f, c->preprocess.std);
 }
 
-/* Names are under "id2label" ({"0": "tench", ...}) or "classes" (a list), WordNet ids under "wnids" (a list). */
+/* The names are anybody's text, and are kept safe to print. They are under "id2label" ({"0": "tench", ...}) or
+ * "classes" (a list), WordNet ids under "wnids" (a list). */
 static mv_status labels_of(const reader *r, int classes, mv_labels *out)
 {
     const json_t *map = json_object_get(r->root, "id2label"), *list = json_object_get(r->root, "classes");
@@ -222,7 +225,7 @@ static mv_status labels_of(const reader *r, int classes, mv_labels *out)
         if (!name)
             s = mv_fail(r->e, MV_EINPUT, "%s: \"%s\" has no name for class %zu", r->place,
                         json_is_object(map) ? "id2label" : "classes", i);
-        else if (!(l.name[i] = strdup(name)) || (wnid && !(l.wnid[i] = strdup(wnid))))
+        else if (!(l.name[i] = mv_text_escape(name)) || (wnid && !(l.wnid[i] = mv_text_escape(wnid))))
             s = mv_fail_memory(r->e, r->place);
     }
     if (s) {

@@ -1,4 +1,5 @@
-/* The names of a network's classes. */
+/* The names of a network's classes. Those of a checkpoint are escaped when they are read (mv_text_escape), so that they
+ * are safe to print, to draw and to store. */
 #ifndef MV_LABELS_H
 #define MV_LABELS_H
 
