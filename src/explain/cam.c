@@ -76,11 +76,12 @@ mv_status mv_cam(mv_map *out, const mv_model *model, mv_tensor norm, int picture
 {
     int classes = model->config.classes;
     *out = (mv_map){0};
-    if (check(model, norm, picture, e))
-        return e->code;
+    mv_status s = check(model, norm, picture, e);
+    if (s)
+        return s;
     if (c < 0 || c >= classes)
         return mv_fail(e, MV_EINPUT, "class %d: the model has %d classes, expected 0 to %d", c, classes, classes - 1);
-    mv_status s = make_mean(out, model, norm, picture, c, c + 1, e);
+    s = make_mean(out, model, norm, picture, c, c + 1, e);
     out->class_ = c;
     return s;
 }
