@@ -1,4 +1,5 @@
-/* What an explanation method is: a const struct in a file of its own, listed by one line in methods.c.
+/* What an explanation method is: a const struct in a file of its own (two that differ in a word share one), listed by
+ * one word in methods.c.
  *
  * A method says what it takes and which sites it needs. The driver (methods.h) joins the needs of all methods that were
  * asked for into one forward pass, and calls `explain` once per picture and class. A method's file includes this header

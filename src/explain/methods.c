@@ -7,7 +7,7 @@
 
 #include "src/base/text.h"
 
-/* A method is one file and one name in this list. */
+/* A method is one struct in a file of its own, and one name in this list. */
 #define METHODS(X)                                                                                                     \
     X(cam)                                                                                                             \
     X(attention) X(eigencam) X(pca) X(similarity) X(occlusion) X(rise) X(scorecam) X(ablationcam) X(lens) X(rollout)   \
