@@ -1,6 +1,7 @@
 /* Cells and overlays, pixel by pixel. */
 #include "viz/draw/raster.h"
 
+#include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -112,32 +113,6 @@ static void row_colours(const mv_map *map, const mv_colouring *k, int y, mv_rgb 
         finite[c] = cell_colour(map, k, (size_t)y * (size_t)map->w + (size_t)c, &colour[c]);
 }
 
-mv_status mv_raster_cells(mv_image *out, const mv_map *map, const mv_colouring *k, mv_error *e)
-{
-    mv_rgb *colour = malloc((size_t)map->w * sizeof *colour);
-    bool *finite = malloc((size_t)map->w * sizeof *finite);
-    for (int y = 0, row = -1; colour && finite && y < out->h; y++) {
-        int now = (int)((y + 0.5) * map->h / out->h);
-        if (now != row)
-            row_colours(map, k, now, colour, finite);
-        row = now;
-        uint8_t *to = out->rgb + (size_t)y * (size_t)out->w * 3;
-        for (int x = 0; x < out->w; x++, to += 3) {
-            int c = (int)((x + 0.5) * map->w / out->w);
-            mv_rgb p = finite[c] ? colour[c] : hatch_at(x, y);
-            memcpy(to, &p, 3);
-        }
-    }
-    mv_status s = colour && finite ? MV_OK : mv_fail_memory(e, "drawing");
-    free(finite);
-    free(colour);
-    if (s == MV_OK)
-        draw_grid(out, map, k);
-    return s;
-}
-
-/* --- a scan ------------------------------------------------------------------------------------ */
-
 /* The token of a cell in its window, row by row. */
 static int token_of(const mv_map *map, int y, int x)
 {
@@ -145,12 +120,8 @@ static int token_of(const mv_map *map, int y, int x)
     return map->window > 0 ? y % side * side + x % side : y * side + x;
 }
 
-static int tokens_of(const mv_map *map)
-{
-    return map->window > 0 ? map->window * map->window : map->w * map->h;
-}
-
-mv_status mv_raster_scan(mv_image *out, const mv_map *map, const mv_colouring *k, int scanned, mv_error *e)
+/* Paints the cells of the first `scanned` tokens of each window. */
+static mv_status draw_cells(mv_image *out, const mv_map *map, const mv_colouring *k, int scanned, mv_error *e)
 {
     mv_rgb *colour = malloc((size_t)map->w * sizeof *colour);
     bool *finite = malloc((size_t)map->w * sizeof *finite);
@@ -170,14 +141,31 @@ mv_status mv_raster_scan(mv_image *out, const mv_map *map, const mv_colouring *k
     mv_status s = colour && finite ? MV_OK : mv_fail_memory(e, "drawing");
     free(finite);
     free(colour);
-    if (s)
-        return s;
-    draw_grid(out, map, k);
-    for (int y = 0; y < map->h && scanned < tokens_of(map); y++)
+    if (s == MV_OK)
+        draw_grid(out, map, k);
+    return s;
+}
+
+mv_status mv_raster_cells(mv_image *out, const mv_map *map, const mv_colouring *k, mv_error *e)
+{
+    return draw_cells(out, map, k, INT_MAX, e);
+}
+
+/* --- a scan ------------------------------------------------------------------------------------ */
+
+static int tokens_of(const mv_map *map)
+{
+    return map->window > 0 ? map->window * map->window : map->w * map->h;
+}
+
+mv_status mv_raster_scan(mv_image *out, const mv_map *map, const mv_colouring *k, int scanned, mv_error *e)
+{
+    mv_status s = draw_cells(out, map, k, scanned, e);
+    for (int y = 0; s == MV_OK && y < map->h && scanned < tokens_of(map); y++)
         for (int x = 0; x < map->w; x++)
             if (token_of(map, y, x) == scanned - 1)
                 outline(out, map, y, x);
-    return MV_OK;
+    return s;
 }
 
 /* --- overlay ----------------------------------------------------------------------------------- */
