@@ -7,8 +7,6 @@
 
 #include "src/explain/road.h"
 
-const double mv_faith_share[MV_FAITH_SHARES] = {0.2, 0.4, 0.6, 0.8};
-
 enum { BASELINES = 4, DOUBLES = sizeof(mv_faith_score) / sizeof(double) };
 
 struct mv_faith {

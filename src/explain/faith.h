@@ -24,10 +24,12 @@
 #include "src/base/map.h"
 #include "src/explain/passes.h"
 
-enum { MV_FAITH_STEPS = 50, MV_FAITH_POINTS = MV_FAITH_STEPS + 1, MV_FAITH_SHARES = 4, MV_FAITH_SEEDS = 100 };
-
-/* Shares of the pixels that ROAD removes: 0.2, 0.4, 0.6, 0.8. */
-extern const double mv_faith_share[MV_FAITH_SHARES];
+enum {
+    MV_FAITH_STEPS = 50,
+    MV_FAITH_POINTS = MV_FAITH_STEPS + 1,
+    MV_FAITH_SHARES = 4, /* shares of the pixels that ROAD removes: 0.2, 0.4, 0.6, 0.8 */
+    MV_FAITH_SEEDS = 100
+};
 
 typedef struct {
     int steps;     /* even steps of deletion and insertion, 1 to MV_FAITH_STEPS; 0: MV_FAITH_STEPS */
