@@ -45,9 +45,6 @@ mv_status ablation_run(ablation *a, const study *s, ablation_result **out, mv_er
 
 enum { ABLATION_WORDS = 480 };
 
-/* The softmax of n logits at class c. */
-double ablation_probability(const float *logits, int n, int c);
-
 /* The classes that are shown: the `top` first ones before and after, and those that were asked for, by the logit
  * before. Returns how many, at most `room`. */
 int ablation_classes(const ablation_result *r, int n, int top, int room, int *out);

@@ -7,6 +7,7 @@
 #include "cmd/page_file.h"
 #include "src/base/number.h"
 #include "src/base/text.h"
+#include "src/explain/replies.h"
 #include "viz/page/ablate.h"
 
 enum { SHOWN = 12 }; /* classes on a page */
@@ -135,10 +136,10 @@ static void fill_classes(const call *c, const ablation_result *r, int top, mv_ab
     for (int i = 0; i < *count; i++) {
         int k = shown[i];
         out[i] = (mv_ablate_class){.name = session_class(&c->session, k, name[i]),
-                                   .probability = {ablation_probability(r->before, n, k), NAN},
+                                   .probability = {mv_probability(r->before, n, k), NAN},
                                    .logit = {(double)r->before[k], NAN}};
         if (r->after) {
-            out[i].probability[1] = ablation_probability(r->after, n, k);
+            out[i].probability[1] = mv_probability(r->after, n, k);
             out[i].logit[1] = (double)r->after[k];
         }
     }
@@ -162,7 +163,7 @@ static void say_below(const call *c, const shot *t, const ablation *a, const abl
     else {
         at = snprintf(text, 900, "%s: %s", ablation_quantity(c, r, of), mv_number_text(b, before, 3, true));
         if (r->against < 0)
-            at += snprintf(text + at, 900 - (size_t)at, ", p = %.2f", ablation_probability(r->before, n, r->class_));
+            at += snprintf(text + at, 900 - (size_t)at, ", p = %.2f", mv_probability(r->before, n, r->class_));
     }
     if (r->after && r->change)
         at += snprintf(text + at, 900 - (size_t)at, "  \xc2\xb7  sweeps on top of the edit%s", edits == 1 ? "" : "s");

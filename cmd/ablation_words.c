@@ -6,16 +6,7 @@
 #include "cmd/edit_words.h"
 #include "src/base/number.h"
 #include "src/base/text.h"
-
-double ablation_probability(const float *logits, int n, int c)
-{
-    double most = -INFINITY, sum = 0;
-    for (int i = 0; i < n; i++)
-        most = fmax(most, (double)logits[i]);
-    for (int i = 0; i < n; i++)
-        sum += exp((double)logits[i] - most);
-    return exp((double)logits[c] - most) / sum;
-}
+#include "src/explain/replies.h"
 
 /* The next class by its logit after `last` (-1: the first); equal logits in the order of the classes. */
 static int next_class(const float *logits, int n, int last)
@@ -105,11 +96,10 @@ static void say_edits(const call *c, const ablation *a, const ablation_result *r
         snprintf(edit, sizeof edit, "With %d edits", set->n);
     if (r->class_ == before && after != before)
         snprintf(text, ABLATION_WORDS, "%s: %.70s (%s) becomes %.70s (%s)", edit, session_class(s, before, name[0]),
-                 mv_number_text(from, ablation_probability(r->before, n, before), 2, false),
-                 session_class(s, after, name[1]),
-                 mv_number_text(to, ablation_probability(r->after, n, after), 2, false));
+                 mv_number_text(from, mv_probability(r->before, n, before), 2, false), session_class(s, after, name[1]),
+                 mv_number_text(to, mv_probability(r->after, n, after), 2, false));
     else {
-        say_move(move, ablation_probability(r->before, n, r->class_), ablation_probability(r->after, n, r->class_));
+        say_move(move, mv_probability(r->before, n, r->class_), mv_probability(r->after, n, r->class_));
         snprintf(text, ABLATION_WORDS, "%s: %.100s %s", edit, session_class(s, r->class_, name[0]), move);
     }
 }

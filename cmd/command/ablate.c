@@ -13,6 +13,7 @@
 #include "cmd/talk.h"
 #include "src/base/number.h"
 #include "src/base/text.h"
+#include "src/explain/replies.h"
 #include "viz/page/ablate.h"
 
 typedef struct {
@@ -100,10 +101,10 @@ static void print_classes(const call *c, const shot *t, const ablation_result *r
     for (int i = 0; i < count; i++) {
         char text[24];
         int k = shown[i];
-        fprintf(t->out, "  %6.2f %%  %9.3f", 100 * ablation_probability(r->before, n, k), (double)r->before[k]);
+        fprintf(t->out, "  %6.2f %%  %9.3f", 100 * mv_probability(r->before, n, k), (double)r->before[k]);
         if (r->after)
-            fprintf(t->out, "   %6.2f %%  %9.3f  %+9.3f", 100 * ablation_probability(r->after, n, k),
-                    (double)r->after[k], (double)r->after[k] - (double)r->before[k]);
+            fprintf(t->out, "   %6.2f %%  %9.3f  %+9.3f", 100 * mv_probability(r->after, n, k), (double)r->after[k],
+                    (double)r->after[k] - (double)r->before[k]);
         fprintf(t->out, "  %s\n", session_class(&c->session, k, text));
     }
     free(shown);
@@ -390,7 +391,8 @@ static mv_status close_ablate(call *c, mv_error *e)
 
 static const char *const examples[] = {"ablate --set 'levels.2.blocks.4.mixer.v[head=3]=zero' photo.jpg",
                                        "ablate --sweep heads,blocks -o depends.pdf photo.jpg",
-                                       "ablate --set 'levels.2.blocks.*.mixer=mean' --sweep mixers --json photo.jpg", NULL};
+                                       "ablate --set 'levels.2.blocks.*.mixer=mean' --sweep mixers --json photo.jpg",
+                                       NULL};
 
 const command command_ablate = {.name = "ablate",
                                 .operands = "IMAGE...",

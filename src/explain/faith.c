@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "src/explain/replies.h"
 #include "src/explain/road.h"
 
 enum { BASELINES = 4, DOUBLES = sizeof(mv_faith_score) / sizeof(double) };
@@ -187,22 +188,12 @@ static void make(void *context, int i, float *planes)
         }
 }
 
-static double probability(const float *logits, int n, int class_)
-{
-    double most = -INFINITY, sum = 0;
-    for (int i = 0; i < n; i++)
-        most = fmax(most, (double)logits[i]);
-    for (int i = 0; i < n; i++)
-        sum += exp((double)logits[i] - most);
-    return exp((double)logits[class_] - most) / sum;
-}
-
 static mv_status take(void *context, int i, const float *logits, mv_error *e)
 {
     mv_faith *f = context;
     mv_faith_score *s = f->score;
     int points = f->o.steps + 1, road = i - 2 * points;
-    double p = probability(logits, f->classes, f->class_);
+    double p = mv_probability(logits, f->classes, f->class_);
     if (!isfinite(p))
         return mv_fail(e, MV_EINPUT, "faith: the probability of class %d is not finite for changed input %d", f->class_,
                        i);
