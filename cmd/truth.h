@@ -1,8 +1,8 @@
 /* What the pictures of a folder really show: the class of each, by its folder, a file of labels, or both.
  *
  *     DIR/CLASS/...           the first folder below DIR names the class: a number, a wnid or a name
- *     DIR/1.jpg 2.jpg ...     all pictures in one folder, with --truth FILE: "PICTURE CLASS" a line, or a class a line
- * for the pictures in the order of their names
+ *     DIR/1.jpg 2.jpg ...     all pictures in one folder, with --truth FILE: "PICTURE CLASS" a line, or a class a
+ *                             line, for the pictures in the order of their names
  *
  * --classes FILE gives other words for classes, "WORD CLASS" a line; the class - leaves out the pictures.
  */

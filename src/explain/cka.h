@@ -12,9 +12,9 @@
  * samples of each block, whatever the number of pictures.
  *
  *     mv_features *a = mv_features_new(&config_a, h, w, pictures, &e);         // and b
- *     mv_run *r = mv_run_new(model_a, h, w, 1, mv_features_probe(a), &e);   // and b: the same pictures
+ *     mv_run *r = mv_run_new(model_a, h, w, 1, mv_features_probe(a), &e);      // and b: the same pictures
  *     for (each picture) mv_run_forward(r, planes, 1, logits, &e);
- *     mv_cka_grid(a, b, grid, &e);
+ *     mv_cka_grid(grid, a, b, &e);
  */
 #ifndef MV_EXPLAIN_CKA_H
 #define MV_EXPLAIN_CKA_H

@@ -28,8 +28,7 @@ mv_road *mv_road_new(int h, int w, mv_error *e);
 void mv_road_free(mv_road *r); /* NULL is fine */
 
 /* out (3, h, w) = planes with the pixels where `removed` is true filled in; noise of standard deviation `noise` from
- * this seed is added to them. Returns the largest number of iterations that a
- * channel took at full size. */
+ * this seed is added to them. Returns the largest number of iterations that a channel took at full size. */
 int mv_road_fill(mv_road *r, float *out, const float *planes, const bool *removed, double noise, uint64_t seed);
 
 #endif

@@ -5,8 +5,8 @@
  * A query is a weight for each real cell. Its map is q^T A, computed window by window:
  *
  *     pooled    1 / (h w) everywhere: the network has no class token, the mean over space is its query
- *     received  1 / (cells of the window): the column means of a window, what a cell gets from the queries of its
- * window cell      1 at one cell of the level, 0 elsewhere
+ *     received  1 / (cells of the window): the column means of a window, what a cell gets from its window's queries
+ *     cell      1 at one cell of the level, 0 elsewhere
  *
  * With one window, pooled and received are equal. With several, pooled weights a window by its cells, and its map sums
  * to 1 over the picture; received does not, and its map sums to 1 over each window (both minus the share on padding).
