@@ -438,8 +438,6 @@ static void a_rollout_needs_blocks(void **state)
     o.mixers = true;
     mv_rollout *r = mv_rollout_new(&o, &c, 64, 64, NULL);
     assert_non_null(r);
-    assert_int_equal(mv_rollout_blocks(r, 3), 1);
-    assert_int_equal(mv_rollout_blocks(r, 2), 0);
     assert_null(mv_rollout_rows(r, 0, 3));
     double none = 0;
     assert_int_equal(mv_rollout_follow(&none, r, 0, 3, &none, NULL), MV_EMISUSE);

@@ -174,11 +174,6 @@ const mv_grid *mv_rollout_grid(const mv_rollout *r, int level)
     return &r->level[level].grid;
 }
 
-int mv_rollout_blocks(const mv_rollout *r, int level)
-{
-    return r->level[level].blocks;
-}
-
 /* ---- results */
 
 const float *mv_rollout_rows(const mv_rollout *r, int picture, int level)

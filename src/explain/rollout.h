@@ -30,7 +30,6 @@ mv_probe *mv_rollout_probe(mv_rollout *r); /* borrowed; set its `next` to contin
 /* ---- known before a run */
 
 const mv_grid *mv_rollout_grid(const mv_rollout *r, int level); /* borrowed */
-int mv_rollout_blocks(const mv_rollout *r, int level);          /* that it goes through; 0: the level was not chosen */
 
 /* ---- results of the last forward, valid until the next one or the free */
 

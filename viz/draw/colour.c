@@ -73,7 +73,6 @@ const mv_theme *mv_theme_of(mv_theme_kind kind)
         .accent = {0x0f, 0x6c, 0x9c},
         .counter = {0xb4, 0x54, 0x1e},
         .track = {0xf2, 0xf4, 0xf6},
-        .dark = false,
     };
     static const mv_theme dark = {
         .paper = {0x10, 0x13, 0x18},
@@ -84,7 +83,6 @@ const mv_theme *mv_theme_of(mv_theme_kind kind)
         .accent = {0x5b, 0xb8, 0xea},
         .counter = {0xf0, 0xa0, 0x6a},
         .track = {0x1a, 0x1e, 0x25},
-        .dark = true,
     };
     return kind == MV_DARK ? &dark : &light;
 }

@@ -82,7 +82,6 @@ typedef enum { MV_LIGHT, MV_DARK } mv_theme_kind;
 /* The colours of a page: ink, second and third voice, hairlines, accent and its counterpart. */
 typedef struct {
     mv_rgb paper, ink, second, third, hairline, accent, counter, track;
-    bool dark;
 } mv_theme;
 
 const mv_theme *mv_theme_of(mv_theme_kind kind);
