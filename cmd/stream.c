@@ -72,7 +72,7 @@ static void list_pictures(stream *s)
     operands_shard(&s->o, c->o.shard);
     count_pictures(s);
     c->pictures = pictures_before(&s->o, s->o.n);
-    if (s->o.n == 0) {
+    if (s->o.n == 0 && !c->journal) { /* a journal without pictures is what joining all parts needs */
         if (c->o.verbose || c->command->takes & TAKES_VALUES) /* a missing output must not surprise */
             warn("--shard %d/%d: this part holds no picture", c->o.shard.i, c->o.shard.n);
         exit(EXIT_DONE);
@@ -129,7 +129,7 @@ static void measure(const stream *s)
         int pictures, h, w;
         bool good = input_size(&c->session, s->o.path[i], &pictures, &h, &w, NULL) == MV_OK;
         if (good && known && (h != c->height || w != c->width))
-            die(EXIT_FAILED, "%s: found an input of %dx%d, expected %dx%d as those before: a %s stacks its pictures",
+            die(EXIT_FAILED, "%s: found an input of %dx%d, expected %dx%d as those before; call %s once for each size",
                 s->o.path[i], h, w, c->height, c->width, c->command->name);
         if (!known)
             c->height = h, c->width = w;

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "cmd/evaluation_files.h"
 #include "cmd/evaluation_page.h"
 #include "cmd/operands.h"
 #include "cmd/page_file.h"
@@ -19,7 +20,6 @@
 #include "src/base/name_set.h"
 #include "src/base/text.h"
 #include "src/explain/redraw.h"
-#include "src/file/output.h"
 #include "viz/page/eval.h"
 
 typedef struct {
@@ -138,6 +138,8 @@ static bool begins_method(const char *text)
 static void add_methods(call *c, const char *text)
 {
     own *o = c->own;
+    if (!*text)
+        die(EXIT_MISUSE, "--faith: found an empty name, expected a method (mvscope methods lists them)");
     while (*text) {
         size_t n = strcspn(text, ",");
         while (text[n] && memchr(text, ':', n) && !begins_method(text + n + 1))
@@ -213,6 +215,8 @@ static void check(call *c)
     own *o = c->own;
     static const char *const of_faith[] = {"steps", "seeds", "without", "randomise", "boxes"};
     check_page(c);
+    evaluation_files_check(
+        c, &(evaluation_files){o->classes, o->truth_file, o->boxes, o->page, o->csv, o->records_path, o->merge});
     if (o->merge) {
         check_merge(c);
         return;
@@ -235,26 +239,13 @@ static void check(call *c)
 
 /* ---- the list */
 
-/* An output that is one of the inputs would replace it. */
-static void check_output(const operands *l, const char *option, const char *path)
-{
-    mv_error e = {0};
-    if (!path)
-        return;
-    for (int i = 0; i < l->n; i++)
-        if (mv_output_is_same(l->path[i], path))
-            die(EXIT_MISUSE, "%s: %s is the picture %s, which it would replace", option, path, l->path[i]);
-    if (mv_output_check(path, &e))
-        die_of(&e, false);
-}
-
 static void list(call *c, operands *l)
 {
     own *o = c->own;
     if (l->n && !l->below[0])
         die(EXIT_MISUSE, "%s: found a file, expected a folder", c->operand[0]);
-    check_output(l, "--csv", o->csv);
-    check_output(l, "-o", c->o.out && strcmp(c->o.out, "-") ? o->page : NULL);
+    evaluation_files_check_pictures(l, "--csv", o->csv);
+    evaluation_files_check_pictures(l, "-o", c->o.out && strcmp(c->o.out, "-") ? o->page : NULL);
     o->study.below = l->below[0];
     truth_of(&o->truth, &c->session, l, c->operand[0], o->classes, o->truth_file, o->limit);
     int kinds = 0;
