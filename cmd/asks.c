@@ -59,7 +59,16 @@ static void say_equal(asks *a, const char *name, const char *at)
     a->equal = true;
 }
 
-/* "NAME:site=AT,PARAMS": a site in the parameters still counts. */
+/* True if the parameters in "NAME:PARAMS" choose a site. */
+static bool chooses_site(const char *text)
+{
+    const char *p = strchr(text, ':');
+    while (p && strncmp(p + 1, "site=", 5) != 0)
+        p = strchr(p + 1, ',');
+    return p;
+}
+
+/* "NAME:site=AT,PARAMS" */
 static char *with_site(const char *text, const char *at)
 {
     char *out;
@@ -87,7 +96,8 @@ static void add_method(asks *a, const char *text, const char *at)
     }
     if (a->methods == CALL_ASKS)
         die(EXIT_MISUSE, "--method: found more than %d methods", CALL_ASKS);
-    char *full = at && has_site(mv_method_lookup(name)) ? with_site(text, at) : NULL;
+    char *full = at && has_site(mv_method_lookup(name)) && !chooses_site(text) ? with_site(text, at) : NULL;
+    a->uses_at |= full != NULL;
     int i = a->methods++;
     mv_status s = mv_ask_parse(&a->method[i], &a->memory[i], equal ? "cam" : full ? full : text, &e);
     free(full);
@@ -97,7 +107,6 @@ static void add_method(asks *a, const char *text, const char *at)
 
 void asks_methods(asks *a, const mv_param_texts *methods, const char *otherwise, const char *at)
 {
-    bool takes = false;
     for (int i = 0; i < methods->n || (i == 0 && !methods->n); i++) {
         const char *text = methods->n ? methods->v[i] : otherwise;
         if (!*text)
@@ -111,8 +120,11 @@ void asks_methods(asks *a, const mv_param_texts *methods, const char *otherwise,
             text += n + (text[n] != '\0');
         }
     }
+    bool takes = false;
     for (int i = 0; i < a->methods; i++)
         takes |= has_site(a->method[i].method);
+    if (at && !a->uses_at && takes)
+        die(EXIT_MISUSE, "--at: has no effect beside the site= of --method");
     if (at && !takes && !(a->equal && strcmp(at, "norm") == 0))
         die(EXIT_MISUSE, "--at: has no effect on %s, which take%s no site", a->method[0].method->name,
             a->methods == 1 ? "s" : "");

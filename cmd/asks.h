@@ -18,13 +18,15 @@ typedef struct {
     int methods;
     mv_ask method[CALL_ASKS];
     void *memory[CALL_ASKS];
-    bool equal; /* a method was asked for that equals cam here */
+    bool equal;   /* a method was asked for that equals cam here */
+    bool uses_at; /* --at gave a method its site */
     int n;
     char name[CALL_ASKS][ASKS_NAME]; /* of the maps of ask i in raw output: "rise", "cam.class.7", "rise.2" */
 } asks;
 
 /* Parses methods; `otherwise` where none is given. at: the site of all methods that have the parameter; NULL: theirs.
- * Ends the program with status 2 for a method or parameter that does not parse, and for a site that no method takes. */
+ * Ends the program with status 2 for a method or parameter that does not parse, and for a site that no method takes or
+ * that all have in their parameters. */
 void asks_methods(asks *a, const mv_param_texts *methods, const char *otherwise, const char *at);
 
 /* True if some method takes what one of the MV_TAKES_ bits says. */

@@ -198,10 +198,11 @@ static mv_status answer(batches *b, const group *g, int i, mv_error *e)
         if (!(j->logits[k] - j->logits[k] == 0)) /* infinite, or NaN */
             return mv_fail(e, MV_EINPUT, "%s: the logit of class %zu is %f, expected a finite number",
                            b->o->path[j->operand], k, (double)j->logits[k]);
+    mv_error why = {0};
     for (int a = 0; a < c->asks; a++)
         if (mv_explainer_explain(b->explainer, a, c->session.model, i, j->planes, j->logits, class_name, &c->session,
-                                 &j->maps[a], e))
-            return e->code;
+                                 &j->maps[a], &why))
+            return mv_fail(e, why.code, "%s: %s", b->o->path[j->operand], why.text);
     return c->command->study ? study_job(b, j, i, e) : MV_OK;
 }
 

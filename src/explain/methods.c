@@ -10,8 +10,9 @@
 /* A method is one struct in a file of its own, and one name in this list. */
 #define METHODS(X)                                                                                                     \
     X(cam)                                                                                                             \
-    X(attention) X(eigencam) X(pca) X(similarity) X(occlusion) X(rise) X(scorecam) X(ablationcam) X(lens) X(rollout)   \
-        X(hybrid) X(mixer) X(mixer_attribution)
+    X(attention)                                                                                                       \
+    X(eigencam) X(pca) X(similarity) X(occlusion) X(rise) X(scorecam) X(ablationcam) X(lens) X(rollout) X(hybrid)      \
+        X(mixer) X(mixer_attribution)
 
 #define DECLARE(name) extern const mv_method mv_method_##name;
 METHODS(DECLARE)
@@ -310,6 +311,9 @@ mv_status mv_explainer_explain(mv_explainer *x, int ask, const mv_model *model, 
                     .kept = x->trace,
                     .own = o->own};
     bool lacks = (o->ask->class_ != MV_MAP_NONE && s.class_ < 0) || (o->ask->against != MV_MAP_NONE && s.against < 0);
+    if (s.class_ >= 0 && s.class_ == s.against)
+        return mv_fail(e, MV_EINPUT, "the class and the one against it are both %s, expected two classes",
+                       name(names, s.class_, text[0]));
     if (lacks) /* a runner-up in a network of one class */
         return MV_OK;
     if ((o->ask->method->takes & MV_TAKES_PASSES) && (!planes || !x->passes))
