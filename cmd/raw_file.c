@@ -7,7 +7,7 @@
 #include "cmd/talk.h"
 #include "src/file/output.h"
 
-void raw_choose(call *c, const char *raw)
+void raw_choose(call *c, const char *raw, bool several)
 {
     mv_store_kind kind;
     mv_error e = {0};
@@ -15,6 +15,9 @@ void raw_choose(call *c, const char *raw)
         die(EXIT_MISUSE, "--raw: found '-', expected a name: FILE.safetensors, FILE.npz, FILE.npy or FOLDER/");
     if (mv_store_kind_of(&kind, raw, "--raw", &e))
         die_of(&e, true);
+    if (several && kind == MV_STORE_NPY)
+        die(EXIT_MISUSE, "--raw: found '%s', expected FILE.safetensors, FILE.npz or FOLDER/, as a .npy holds one array",
+            raw);
     c->wants_raw = kind == MV_STORE_FOLDER;
     c->raw = c->wants_raw ? raw : NULL;
     c->store = c->wants_raw ? NULL : raw;

@@ -1,7 +1,7 @@
 /* The numbers of --raw: arrays that belong to pictures. A FILE holds those of all pictures, stacked along the first
  * dimension; a FOLDER/ gets a file for each picture.
  *
- *     raw_choose(c, o->raw);                             // in check
+ *     raw_choose(c, o->raw, several);                    // in check
  *     raw_file_add(&o->file, c, t, arrays, n, &e);       // in study: FILE
  *     raw_write(t->raw, t, arrays, n, &e);               // in picture: FOLDER/, where t->raw is set
  *     raw_file_close(&o->file, c, &e);                    // in close
@@ -25,8 +25,8 @@ typedef struct {
 } raw_file;
 
 /* Where --raw goes: sets c->store for a FILE, or c->raw and c->wants_raw for a FOLDER/. Ends the program for any other
- * ending, and for --resume with a FILE of all pictures. */
-void raw_choose(call *c, const char *raw);
+ * ending, and for --resume with a FILE of all pictures. several: a picture has more than the one array of a .npy. */
+void raw_choose(call *c, const char *raw, bool several);
 
 /* Appends one picture's arrays to the FILE, which is opened by the first: every picture must have the same arrays in
  * the same shapes (MV_EINPUT with both shapes). Call it on the thread that computes, picture by picture. The strings

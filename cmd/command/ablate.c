@@ -321,7 +321,7 @@ static void check(call *c)
     if (o->at && !sweeps_a_site(o))
         die(EXIT_MISUSE, "--at: has no effect without --sweep channels or tokens");
     if (o->raw)
-        raw_choose(c, o->raw);
+        raw_choose(c, o->raw, true);
     c->one_size = true;
     c->wants_page = c->shows = !o->raw || c->o.out;
     if (!c->wants_page)

@@ -92,7 +92,7 @@ static void check(call *c)
     asks_methods(&o->asks, &o->method, "cam", o->at);
     asks_check_classes(&o->asks, &o->class_, o->against);
     if (o->raw)
-        raw_choose(c, o->raw);
+        raw_choose(c, o->raw, false);
     c->wants_page = c->shows = !o->raw || c->o.out || o->overlay;
     c->together = o->overlay ? 0 : TOGETHER_MOST;
     if (!c->wants_page)

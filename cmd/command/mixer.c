@@ -65,7 +65,7 @@ static void check(call *c)
     if (!options_given(c, "channel"))
         v->channel = MV_CHANNEL_MEAN;
     if (o->raw)
-        raw_choose(c, o->raw);
+        raw_choose(c, o->raw, true);
     c->film = o->animate;
     c->wants_film = o->animate != NULL;
     c->wants_page = (!o->raw && !o->animate) || c->o.out;
