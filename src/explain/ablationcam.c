@@ -15,6 +15,7 @@
 
 #include "src/explain/cells.h"
 #include "src/explain/method.h"
+#include "src/explain/params.h"
 #include "src/explain/replies.h"
 #include "src/run/run.h"
 
@@ -22,14 +23,8 @@ typedef struct {
     const char *site;
 } params;
 
-static const mv_param param[] = {{.name = "site",
-                                  .kind = MV_PARAM_TEXT,
-                                  .offset = offsetof(params, site),
-                                  .otherwise = "levels.3",
-                                  .argument = "SITE",
-                                  .completes = MV_COMPLETE_SITE,
-                                  .help = "the features to use; levels.3 and norm need no further pass"},
-                                 {0}};
+static const mv_param param[] = {
+    MV_SHARED_SITE(offsetof(params, site), "the features to use; levels.3 and norm need no further pass"), {0}};
 
 /* A probe that sets one channel to zero: channel number i in pass i. */
 typedef struct {

@@ -12,38 +12,19 @@
 #include "src/explain/attention.h"
 #include "src/explain/attention_method.h"
 #include "src/explain/method.h"
+#include "src/explain/params.h"
 
 /* ---- parameters */
 
-static mv_status check_query(const char *value, const char *place, mv_error *e)
-{
-    mv_query q;
-    return mv_query_parse(&q, value, place, e);
-}
-
-static const char *const level_words[] = {"all", NULL}, *const head_words[] = {"mean", "all", NULL},
-                         *const query_words[] = {"pooled", "received", NULL};
+static const char *const head_words[] = {"mean", "all", NULL};
 
 /* The words of --head are -1 and -2 in a list, which are MV_HEAD_MEAN and MV_HEAD_EACH. */
 _Static_assert(MV_HEAD_MEAN == -1 && MV_HEAD_EACH == -2, "the words of --head");
 
 #define AT(member) offsetof(mv_attention_params, member)
 const mv_param mv_attention_param[] = {
-    {.name = "level",
-     .letter = 'l',
-     .kind = MV_PARAM_LIST,
-     .offset = AT(level),
-     .least = 2,
-     .most = 3,
-     .words = level_words,
-     .argument = "LEVEL",
-     .help = "levels to show: 2, 3 or all, the default"},
-    {.name = "block",
-     .kind = MV_PARAM_LIST,
-     .offset = AT(block),
-     .most = 511,
-     .argument = "N",
-     .help = "blocks to show, counted from 0; all that attend by default"},
+    MV_SHARED_LEVELS(AT(level)),
+    MV_SHARED_BLOCKS(AT(block), "blocks to show, counted from 0; all that attend by default"),
     {.name = "head",
      .kind = MV_PARAM_LIST,
      .offset = AT(head),
@@ -51,14 +32,8 @@ const mv_param mv_attention_param[] = {
      .words = head_words,
      .argument = "N|mean|all",
      .help = "heads to show, counted from 0; all, or their mean, the default"},
-    {.name = "query",
-     .kind = MV_PARAM_TEXT,
-     .offset = AT(query),
-     .otherwise = "pooled",
-     .check = check_query,
-     .words = query_words,
-     .argument = "pooled|Y,X|received",
-     .help = "whose attention: the mean over all cells (pooled), one cell (Y,X), or what each cell receives"},
+    MV_SHARED_QUERY(AT(query), "pooled",
+                    "whose attention: the mean over all cells (pooled), one cell (Y,X), or what each cell receives"),
     {.name = "rollout",
      .kind = MV_PARAM_FLAG,
      .offset = AT(rollout),

@@ -10,20 +10,14 @@
 
 #include "src/explain/cells.h"
 #include "src/explain/method.h"
+#include "src/explain/params.h"
 #include "src/explain/principal.h"
 
 typedef struct {
     const char *site;
 } params;
 
-static const mv_param param[] = {{.name = "site",
-                                  .kind = MV_PARAM_TEXT,
-                                  .offset = offsetof(params, site),
-                                  .otherwise = "levels.3",
-                                  .argument = "SITE",
-                                  .completes = MV_COMPLETE_SITE,
-                                  .help = "the features to use"},
-                                 {0}};
+static const mv_param param[] = {MV_SHARED_SITE(offsetof(params, site), "the features to use"), {0}};
 
 static mv_status open_cells(void **own, const void *p, const mv_config *config, int h, int w, mv_error *e)
 {

@@ -5,41 +5,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "src/explain/params.h"
+
 /* ---- parameters */
-
-static mv_status check_query(const char *value, const char *place, mv_error *e)
-{
-    mv_query q;
-    return mv_query_parse(&q, value, place, e);
-}
-
-static const char *const level_words[] = {"all", NULL}, *const query_words[] = {"pooled", "received", NULL};
 
 #define AT(member) offsetof(mv_inside_params, member)
 const mv_param mv_inside_param[] = {
-    {.name = "level",
-     .letter = 'l',
-     .kind = MV_PARAM_LIST,
-     .offset = AT(level),
-     .least = 2,
-     .most = 3,
-     .words = level_words,
-     .argument = "LEVEL",
-     .help = "levels to show: 2, 3 or all, the default"},
-    {.name = "block",
-     .kind = MV_PARAM_LIST,
-     .offset = AT(block),
-     .most = 511,
-     .argument = "N",
-     .help = "blocks to show, counted from 0; all that have a mixer by default"},
-    {.name = "query",
-     .kind = MV_PARAM_TEXT,
-     .offset = AT(query),
-     .otherwise = "pooled",
-     .check = check_query,
-     .words = query_words,
-     .argument = "pooled|Y,X|received",
-     .help = "whose hidden attention: the mean over all cells (pooled), one cell (Y,X), or what each cell receives"},
+    MV_SHARED_LEVELS(AT(level)),
+    MV_SHARED_BLOCKS(AT(block), "blocks to show, counted from 0; all that have a mixer by default"),
+    MV_SHARED_QUERY(
+        AT(query), "pooled",
+        "whose hidden attention: the mean over all cells (pooled), one cell (Y,X), or what each cell receives"),
     {.name = "signed",
      .kind = MV_PARAM_FLAG,
      .offset = AT(with_sign),

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "src/explain/method.h"
+#include "src/explain/params.h"
 #include "src/model/grid.h"
 #include "src/run/ops.h"
 
@@ -20,24 +21,9 @@ typedef struct {
     mv_param_list level, block;
 } params;
 
-static const char *const level_words[] = {"all", NULL};
-
 #define AT(member) offsetof(params, member)
-static const mv_param param[] = {{.name = "level",
-                                  .kind = MV_PARAM_LIST,
-                                  .offset = AT(level),
-                                  .least = 2,
-                                  .most = 3,
-                                  .words = level_words,
-                                  .argument = "LEVEL",
-                                  .help = "levels to show: 2, 3 or all, the default"},
-                                 {.name = "block",
-                                  .kind = MV_PARAM_LIST,
-                                  .offset = AT(block),
-                                  .most = 511,
-                                  .argument = "N",
-                                  .help = "blocks to show, counted from 0; all by default"},
-                                 {0}};
+static const mv_param param[] = {
+    MV_SHARED_LEVELS(AT(level)), MV_SHARED_BLOCKS(AT(block), "blocks to show, counted from 0; all by default"), {0}};
 
 /* The normed features of one block, (pictures, channels, h, w) of level 3. */
 typedef struct {

@@ -6,6 +6,7 @@
 
 #include "src/explain/method.h"
 #include "src/explain/mixer.h"
+#include "src/explain/params.h"
 
 typedef struct {
     mv_param_list what, level, block, channel;
@@ -13,19 +14,12 @@ typedef struct {
     bool with_sign;
 } params;
 
-static mv_status check_query(const char *value, const char *place, mv_error *e)
-{
-    mv_query q;
-    return mv_query_parse(&q, value, place, e);
-}
-
 static const char *what_at(int i)
 {
     return mv_mixer_key((mv_mixer_kind)i);
 }
 
-static const char *const level_words[] = {"all", NULL}, *const channel_words[] = {"mean", NULL},
-                         *const query_words[] = {"pooled", "received", NULL};
+static const char *const channel_words[] = {"mean", NULL};
 
 #define AT(member) offsetof(params, member)
 static const mv_param param[] = {
@@ -37,32 +31,16 @@ static const mv_param param[] = {
      .argument = "WHAT",
      .help = "what to show of a block: dt, B, C, write, h, ratio, half_life, hidden (the default) or contributions, "
              "joined by commas"},
-    {.name = "level",
-     .kind = MV_PARAM_LIST,
-     .offset = AT(level),
-     .least = 2,
-     .most = 3,
-     .words = level_words,
-     .argument = "LEVEL",
-     .help = "levels to show: 2, 3 or all, the default"},
-    {.name = "block",
-     .kind = MV_PARAM_LIST,
-     .offset = AT(block),
-     .most = 511,
-     .argument = "N",
-     .help = "blocks to show, counted from 0; all that are mixers by default"},
-    {.name = "query",
-     .kind = MV_PARAM_TEXT,
-     .offset = AT(query),
-     .check = check_query,
-     .words = query_words,
-     .argument = "pooled|Y,X|received",
-     .help = "whose hidden attention or contributions: the mean over all cells (pooled, the default), one cell (Y,X), "
-             "or what each cell gives to all (received)"},
+    MV_SHARED_LEVELS(AT(level)),
+    MV_SHARED_BLOCKS(AT(block), "blocks to show, counted from 0; all that have a mixer by default"),
+    MV_SHARED_QUERY(
+        AT(query), NULL,
+        "whose hidden attention or contributions: the mean over all cells (pooled, the default), one cell (Y,X), "
+        "or what each cell receives"),
     {.name = "signed",
      .kind = MV_PARAM_FLAG,
      .offset = AT(with_sign),
-     .help = "hidden attention with its signs, and not the mean of absolute values"},
+     .help = "hidden attention with its sign: the mean over channels of M, not of |M|"},
     {.name = "channel",
      .kind = MV_PARAM_LIST,
      .offset = AT(channel),

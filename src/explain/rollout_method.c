@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "src/explain/method.h"
+#include "src/explain/params.h"
 #include "src/explain/rollout.h"
 
 extern const mv_method mv_method_rollout, mv_method_mixer_attribution; /* below */
@@ -19,14 +20,6 @@ typedef struct {
     int level;
     const char *query;
 } params;
-
-static mv_status check_query(const char *value, const char *place, mv_error *e)
-{
-    mv_query q;
-    return mv_query_parse(&q, value, place, e);
-}
-
-static const char *const query_words[] = {"pooled", "received", NULL};
 
 /* The methods differ in the words of help only. */
 #define PARAMS(LEVEL_HELP, QUERY_HELP)                                                                                 \
@@ -39,14 +32,7 @@ static const char *const query_words[] = {"pooled", "received", NULL};
          .otherwise = "3",                                                                                             \
          .argument = "LEVEL",                                                                                          \
          .help = LEVEL_HELP},                                                                                          \
-            {.name = "query",                                                                                          \
-             .kind = MV_PARAM_TEXT,                                                                                    \
-             .offset = offsetof(params, query),                                                                        \
-             .otherwise = "pooled",                                                                                    \
-             .check = check_query,                                                                                     \
-             .words = query_words,                                                                                     \
-             .argument = "pooled|Y,X|received",                                                                        \
-             .help = QUERY_HELP},                                                                                      \
+            MV_SHARED_QUERY(offsetof(params, query), "pooled", QUERY_HELP),                                            \
         {                                                                                                              \
             0                                                                                                          \
         }                                                                                                              \

@@ -13,6 +13,7 @@
 
 #include "src/explain/cells.h"
 #include "src/explain/method.h"
+#include "src/explain/params.h"
 #include "src/explain/replies.h"
 #include "src/explain/upsample.h"
 
@@ -22,13 +23,7 @@ typedef struct {
 } params;
 
 #define AT(member) offsetof(params, member)
-static const mv_param param[] = {{.name = "site",
-                                  .kind = MV_PARAM_TEXT,
-                                  .offset = AT(site),
-                                  .otherwise = "levels.3",
-                                  .argument = "SITE",
-                                  .completes = MV_COMPLETE_SITE,
-                                  .help = "the features to use"},
+static const mv_param param[] = {MV_SHARED_SITE(AT(site), "the features to use"),
                                  {.name = "channels",
                                   .kind = MV_PARAM_INTEGER,
                                   .offset = AT(channels),

@@ -9,6 +9,7 @@
 
 #include "src/explain/cells.h"
 #include "src/explain/method.h"
+#include "src/explain/params.h"
 
 typedef struct {
     const char *site, *cell;
@@ -30,13 +31,7 @@ static mv_status check_cell(const char *value, const char *place, mv_error *e)
 
 static const char *const cell_words[] = {"centre", NULL};
 
-static const mv_param param[] = {{.name = "site",
-                                  .kind = MV_PARAM_TEXT,
-                                  .offset = offsetof(params, site),
-                                  .otherwise = "levels.3",
-                                  .argument = "SITE",
-                                  .completes = MV_COMPLETE_SITE,
-                                  .help = "the features to use"},
+static const mv_param param[] = {MV_SHARED_SITE(offsetof(params, site), "the features to use"),
                                  {.name = "cell",
                                   .kind = MV_PARAM_TEXT,
                                   .offset = offsetof(params, cell),

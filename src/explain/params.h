@@ -1,0 +1,40 @@
+/* Rows of parameter tables that several methods share. `at` is the offset of the member: a text for a site or a query,
+ * an mv_param_list for levels and blocks. Each method says in its own words what the parameter does (`told`).
+ */
+#ifndef MV_EXPLAIN_PARAMS_H
+#define MV_EXPLAIN_PARAMS_H
+
+#include "src/base/param.h"
+
+extern const char *const mv_level_words[], *const mv_query_words[];
+
+/* For mv_param.check: a query that mv_query_parse refuses. */
+mv_status mv_query_check_text(const char *text, const char *place, mv_error *e);
+
+/* Levels 2 and 3; the word "all" is -1. */
+#define MV_SHARED_LEVELS(at)                                                                                           \
+    {                                                                                                                  \
+        .name = "level", .letter = 'l', .kind = MV_PARAM_LIST, .offset = at, .least = 2, .most = 3,                    \
+        .words = mv_level_words, .argument = "LEVEL", .help = "levels to show: 2, 3 or all, the default"               \
+    }
+
+#define MV_SHARED_BLOCKS(at, told)                                                                                     \
+    {                                                                                                                  \
+        .name = "block", .kind = MV_PARAM_LIST, .offset = at, .most = 511, .argument = "N", .help = told               \
+    }
+
+/* standard: the query without the parameter; NULL: none. */
+#define MV_SHARED_QUERY(at, standard, told)                                                                            \
+    {                                                                                                                  \
+        .name = "query", .kind = MV_PARAM_TEXT, .offset = at, .otherwise = standard, .check = mv_query_check_text,     \
+        .words = mv_query_words, .argument = "pooled|Y,X|received", .help = told                                       \
+    }
+
+/* The site of cells.h. */
+#define MV_SHARED_SITE(at, told)                                                                                       \
+    {                                                                                                                  \
+        .name = "site", .kind = MV_PARAM_TEXT, .offset = at, .otherwise = "levels.3", .argument = "SITE",              \
+        .completes = MV_COMPLETE_SITE, .help = told                                                                    \
+    }
+
+#endif
