@@ -40,7 +40,7 @@ static int help(void)
     for (int i = 0; commands[i]; i++)
         printf("  %-12s %s\n", commands[i]->name, commands[i]->summary);
     printf("\nExamples\n  mvscope classify photo.jpg\n  mvscope classify --explain -o why.png photo.jpg\n  mvscope "
-           "attention --level 3 photo.jpg\n\n'mvscope COMMAND --help' lists the options of a command; see also 'man "
+           "report photo.jpg\n\n'mvscope COMMAND --help' lists the options of a command; see also 'man "
            "mvscope'.\n");
     return finish(EXIT_DONE);
 }
