@@ -132,7 +132,8 @@ void asks_methods(asks *a, const mv_param_texts *methods, const char *otherwise,
 
 /* ---- classes */
 
-bool asks_take(const asks *a, unsigned bits)
+/* True if some method takes what one of the MV_TAKES_ bits says. */
+static bool asks_take(const asks *a, unsigned bits)
 {
     for (int i = 0; i < a->methods; i++)
         if (a->method[i].method->takes & bits)

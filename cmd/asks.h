@@ -29,9 +29,6 @@ typedef struct {
  * that all have in their parameters. */
 void asks_methods(asks *a, const mv_param_texts *methods, const char *otherwise, const char *at);
 
-/* True if some method takes what one of the MV_TAKES_ bits says. */
-bool asks_take(const asks *a, unsigned bits);
-
 /* Warns of classes that no method takes; ends the program with status 2 for a second class that none takes, and for too
  * many classes. */
 void asks_check_classes(const asks *a, const mv_param_texts *classes, const char *against);

@@ -20,7 +20,9 @@ static int falling(const void *a, const void *b)
     return (x < y) - (x > y);
 }
 
-double finding_half(const mv_map *map)
+/* The part of the picture, 0 to 1, that the highest values cover which make up half of the sum of the positive ones.
+ * NaN where no value is positive, or without memory. */
+static double half_of(const mv_map *map)
 {
     size_t n = (size_t)map->h * (size_t)map->w, i = 0;
     float *v = malloc(n * sizeof *v);
@@ -38,7 +40,8 @@ double finding_half(const mv_map *map)
     return sum > 0 ? (double)i / (double)n : (double)NAN;
 }
 
-double finding_agreement(const mv_map *a, const mv_map *b)
+/* Spearman's rank correlation of two maps of one channel over the whole picture. */
+static double correlation(const mv_map *a, const mv_map *b)
 {
     static const int n = GRID * GRID;
     double *wide = malloc((size_t)n * sizeof *wide);
@@ -93,7 +96,7 @@ static void share_text(char text[16], double share)
 static const char *evidence_text(char text[FINDING], const session *s, const mv_map *m)
 {
     char name[100], part[16];
-    double half = finding_half(m);
+    double half = half_of(m);
     share_text(part, half);
     if (isfinite(half))
         snprintf(text, FINDING, "Half of what speaks for %s lies in %s %% of the picture", class_words(name, s, m),
@@ -128,7 +131,7 @@ static const char *spread_text(char text[FINDING], const mv_map *m)
 {
     char most[32], part[16];
     const mv_method *method = m->method ? mv_method_lookup(m->method) : NULL;
-    share_text(part, finding_half(m));
+    share_text(part, half_of(m));
     snprintf(text, FINDING, "%s: half of it on %s %% of the picture, at most %s\xc3\x97 even",
              method ? method->title : m->title, part, mv_number_text(most, (double)m->hi, 1, false));
     return text;
@@ -200,7 +203,7 @@ static bool agreement(const mv_map *const maps[], int n, double *lo, double *hi)
     *lo = INFINITY, *hi = -INFINITY;
     for (int i = 0; i < n && n <= MOST_COMPARED; i++)
         for (int k = 0; k < i; k++) {
-            double r = finding_agreement(maps[k], maps[i]);
+            double r = correlation(maps[k], maps[i]);
             *lo = fmin(*lo, r);
             *hi = fmax(*hi, r);
         }
@@ -298,8 +301,8 @@ const char *finding_of_pictures(char text[FINDING], const mv_map *const maps[], 
         coloured = coloured && row[0] && row[0]->channels == 3;
         evidence = evidence && row[0] && row[0]->class_ >= 0 && row[0]->channels != 3;
         if (evidence) {
-            least = fmin(least, finding_half(row[0]));
-            most = fmax(most, finding_half(row[0]));
+            least = fmin(least, half_of(row[0]));
+            most = fmax(most, half_of(row[0]));
         }
         const mv_map *ranked[MOST_COMPARED];
         if (agreement(ranked, ordered(ranked, row, columns), &a, &b)) {

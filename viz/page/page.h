@@ -1,5 +1,4 @@
-/* Finished pages: what they have in common. Each kind of page has its own header: classify.h, attention.h, heads.h and
- * sheet.h.
+/* Finished pages: what they have in common. Each kind of page has a header of its own beside this one.
  *
  * A page is drawn from plain facts: maps, images and strings. It knows nothing of the network; captions are made from
  * the words that the maps carry. Everything pointed at stays the caller's and must live until mv_page_write returns;
@@ -32,7 +31,7 @@ typedef struct {
     double zoom;         /* device pixels per page px in a PNG, 0.25 to 8; 0: 1 */
     int width;           /* page px, 640 to 8000; 0: the width of the page kind */
     const char *table;   /* colour table: of sequential maps, or of diverging ones if the table diverges; NULL: inferno
-                            and   blue-red */
+                            and blue-red */
     mv_scale_kind scale; /* MV_SCALE_AUTO: as the page is designed */
     bool grid;           /* draw the cells' grid over maps and overlays */
 } mv_page_style;

@@ -6,7 +6,7 @@
 
 #include "viz/panel/panel_impl.h"
 
-mv_rgb mv_voice_of(const mv_layout *layout, mv_voice voice)
+static mv_rgb voice_of(const mv_layout *layout, mv_voice voice)
 {
     const mv_theme *t = mv_layout_theme(layout);
     return voice == MV_INK ? t->ink : voice == MV_SECOND ? t->second : voice == MV_THIRD ? t->third : t->counter;
@@ -75,7 +75,7 @@ static void label_draw(mv_layout *layout, mv_panel *p, mv_canvas *c)
     label *l = (label *)p;
     const mv_text *t = set_label(layout, l, p->w);
     if (t)
-        mv_canvas_text(c, l->right ? p->x + p->w - mv_text_width(t) : p->x, p->y, t, mv_voice_of(layout, l->voice));
+        mv_canvas_text(c, l->right ? p->x + p->w - mv_text_width(t) : p->x, p->y, t, voice_of(layout, l->voice));
 }
 
 static void label_free(mv_panel *p)
