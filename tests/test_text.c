@@ -83,6 +83,9 @@ static void bytes_that_are_not_ours_are_escaped(void **s)
         {"\xed\x9f\xbf\xee\x80\x80", "\xed\x9f\xbf\xee\x80\x80"},
         {"\xf4\x8f\xbf\xbd\xf4\x90\x80\x80", "\xf4\x8f\xbf\xbd\\xf4\\x90\\x80\\x80"}, /* past U+10FFFF */
         {"\xef\xbf\xbe\xef\xbf\xbf", "\\xef\\xbf\\xbe\\xef\\xbf\\xbf"},
+        {"a\xe2\x80\xa8z", "a\\xe2\\x80\\xa8z"}, /* ends a line */
+        {"a\xe2\x80\xaez", "a\\xe2\\x80\\xaez"}, /* turns round what follows */
+        {"a\xe2\x81\xa6z\xe2\x80\x93", "a\\xe2\\x81\\xa6z\xe2\x80\x93"},
         {"\xe2\x82", "\\xe2\\x82"}, /* cut short */
         {"\xe2\x82z\xf0\x9f\x90", "\\xe2\\x82z\\xf0\\x9f\\x90"},
         {"\xc3", "\\xc3"},
@@ -113,7 +116,8 @@ static bool may_stay(const uint8_t *p, size_t n)
     }
     static const uint32_t smallest[] = {0, 0, 0x80, 0x800, 0x10000};
     return c >= smallest[n] && c >= 0x20 && c != '\\' && !(c >= 0x7F && c < 0xA0) && !(c >= 0xD800 && c < 0xE000) &&
-           c != 0xFFFE && c != 0xFFFF && c <= 0x10FFFF;
+           c != 0xFFFE && c != 0xFFFF && c <= 0x10FFFF && !(c >= 0x2028 && c <= 0x202E) &&
+           !(c >= 0x2066 && c <= 0x2069);
 }
 
 static size_t length_said(uint8_t b)

@@ -86,6 +86,10 @@ static size_t clean_length(const uint8_t *p)
             return 0;
     if (p[0] == 0xEF && p[1] == 0xBF && p[2] >= 0xBE) /* U+FFFE, U+FFFF */
         return 0;
+    if (p[0] == 0xE2 && p[1] == 0x80 && p[2] >= 0xA8 && p[2] <= 0xAE) /* line ends, and text turned round */
+        return 0;
+    if (p[0] == 0xE2 && p[1] == 0x81 && p[2] >= 0xA6 && p[2] <= 0xA9)
+        return 0;
     return n;
 }
 

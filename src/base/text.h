@@ -36,7 +36,8 @@ uint64_t mv_text_hash(const char *text);
  * UTF-8 on one line, without control characters. These bytes become \xHH, with two lower-case hexadecimal digits:
  * - bytes that are not part of well-formed UTF-8 (overlong forms, surrogates, values above U+10FFFF),
  * - control characters: U+0000 to U+001F, DEL, and U+0080 to U+009F,
- * - U+FFFE and U+FFFF, which XML does not allow.
+ * - U+FFFE and U+FFFF, which XML does not allow,
+ * - U+2028 and U+2029, which end a line, and U+202A to U+202E and U+2066 to U+2069, which turn round what follows.
  * A backslash becomes two, so that different names stay different. Everything else is copied unchanged. The result is
  * the caller's to free; NULL without memory. */
 char *mv_text_escape(const char *bytes);
