@@ -133,7 +133,7 @@ static const mv_labels *labels(const session *s)
 const char *session_class(const session *s, int i, char text[24])
 {
     const mv_labels *l = labels(s);
-    if (i < l->n && l->name[i])
+    if (i < l->n && l->name[i] && *l->name[i])
         return l->name[i];
     snprintf(text, 24, "class %d", i);
     return text;
