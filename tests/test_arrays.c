@@ -172,6 +172,10 @@ static void damaged_files_are_refused(void **state)
     write_compressed(in_folder("other.npz"), bytes, n);
     refused(in_folder("other.npz"), "levels.2.blocks.0: found other bytes");
     free(bytes);
+    mkdir(in_folder("twins"), 0700);
+    put_file(in_folder("twins/a.npy"), "junk", 0600);
+    put_file(in_folder("twins/a.NPY"), "junk", 0600);
+    refused(in_folder("twins"), "found two arrays named 'a'");
 }
 
 /* Any byte of an archive may be wrong: nothing crashes, and what is read has the checksum it should have. */

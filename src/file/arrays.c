@@ -57,6 +57,22 @@ static int by_name(const void *a, const void *b)
     return strcmp(((const named *)a)->name, ((const named *)b)->name);
 }
 
+/* Two arrays of one name: which of them is meant cannot be known. */
+static mv_status refuse_twins(const mv_arrays *a, mv_error *e)
+{
+    for (int i = 1; i < a->n; i++) {
+        if (strcmp(a->array[i - 1].name, a->array[i].name))
+            continue;
+        char *name = mv_text_escape(a->array[i].name);
+        mv_status s = name ? mv_fail(e, MV_EINPUT, "%s: found two arrays named '%.100s', expected one of each name",
+                                     a->path, name)
+                           : mv_fail_memory(e, a->path);
+        free(name);
+        return s;
+    }
+    return MV_OK;
+}
+
 /* ---- opening */
 
 static mv_status open_safetensors(mv_arrays *a, mv_error *e)
@@ -140,7 +156,10 @@ static mv_status open_any(mv_arrays *a, mv_error *e)
                     "%s: found another ending, expected .safetensors, .npz, .npy or a folder of .npy files", a->path);
     if (!s && a->n == 0)
         s = mv_fail(e, MV_EINPUT, "%s: found no array in it, expected at least one", a->path);
-    return s;
+    if (s)
+        return s;
+    qsort(a->array, (size_t)a->n, sizeof *a->array, by_name);
+    return refuse_twins(a, e);
 }
 
 mv_arrays *mv_arrays_open(const char *path, mv_error *e)
@@ -151,10 +170,8 @@ mv_arrays *mv_arrays_open(const char *path, mv_error *e)
         *a = (mv_arrays){.path = strdup(path), .last = -1};
     if (!a || !a->path)
         mv_fail_memory(&mine, path);
-    else if (!open_any(a, &mine)) {
-        qsort(a->array, (size_t)a->n, sizeof *a->array, by_name);
+    else if (!open_any(a, &mine))
         return a;
-    }
     mv_arrays_close(a);
     mv_fail(e, mine.code, "%s", mine.text);
     return NULL;
