@@ -84,7 +84,7 @@ static mv_status add_sites(const comparison *k, store *t, mv_compare_content *co
         if (p->d.largest > 0)
             snprintf(text[2], sizeof *text, "%.3g at %s", p->d.largest, value_pair_place(p, place));
         else
-            snprintf(text[2], sizeof *text, "none");
+            snprintf(text[2], sizeof *text, "%s", p->d.odd ? "values that are no number" : "none");
         t->site[content->site_count++] =
             (mv_compare_site){p->name, text[0], text[1], text[2], relative, relative > v->tolerance};
     }

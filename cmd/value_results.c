@@ -42,7 +42,7 @@ static int indices_of(const value_pair *p, int index[MV_MAX_DIMS])
 const char *value_pair_place(const value_pair *p, char text[64])
 {
     int index[MV_MAX_DIMS], n = 0;
-    snprintf(text, 64, "-");
+    snprintf(text, 64, p->d.odd == p->d.n && p->d.n > 0 ? "no number" : "-");
     for (int i = 0; p->d.largest > 0 && i < indices_of(p, index); i++)
         n += snprintf(text + n, 64 - (size_t)n, "%s%d", i ? "," : "", index[i]);
     return text;

@@ -61,6 +61,9 @@ static void distances_at_the_edges(void **state)
     mv_distance_add(&d, one, odd, 2);
     assert_true(isinf(mv_distance_relative(&d)));
     assert_int_equal(d.odd, 1);
+    d = (mv_distance){0};
+    mv_distance_add(&d, one, odd, 1); /* not one pair of numbers */
+    assert_true(isinf(mv_distance_relative(&d)) && isnan(mv_distance_cosine(&d)));
 }
 
 static void maps_of_two_shapes_have_no_distance(void **state)

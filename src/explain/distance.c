@@ -42,6 +42,8 @@ double mv_distance_relative(const mv_distance *d)
 
 double mv_distance_cosine(const mv_distance *d)
 {
+    if (d->odd == d->n && d->n > 0) /* no pair is finite */
+        return (double)NAN;
     if (d->aa <= 0 || d->bb <= 0)
         return d->aa <= 0 && d->bb <= 0 ? 1 : (double)NAN;
     return fmax(-1, fmin(1, d->ab / (sqrt(d->aa) * sqrt(d->bb))));

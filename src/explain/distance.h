@@ -22,7 +22,8 @@ void mv_distance_add(mv_distance *d, const float *a, const float *b, size_t n);
 /* |b - a| / |a|, Euclidean norms: 0 where b = a; infinite where only a is 0, and where any value is not finite. */
 double mv_distance_relative(const mv_distance *d);
 
-/* a . b / (|a| |b|): 1 for b = s a with s > 0. 1 where both are 0, and NaN where one is. */
+/* a . b / (|a| |b|): 1 for b = s a with s > 0. 1 where both are 0, and NaN where one is
+ * or no pair is finite. */
 double mv_distance_cosine(const mv_distance *d);
 
 /* Pearson's correlation: the cosine of both less their means, which an offset does not change. NaN where one is
