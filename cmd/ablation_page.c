@@ -1,3 +1,4 @@
+/* The page of `ablate`: before and after, and the grids of sweeps. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

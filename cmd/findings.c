@@ -62,14 +62,6 @@ static double correlation(const mv_map *a, const mv_map *b)
     return r;
 }
 
-static double figure(const mv_map *m, const char *key)
-{
-    for (int i = 0; i < m->figures; i++)
-        if (strcmp(m->figure[i].key, key) == 0)
-            return m->figure[i].value;
-    return (double)NAN;
-}
-
 static bool is(const mv_map *m, const char *method)
 {
     return m->method && strcmp(m->method, method) == 0;
@@ -141,10 +133,11 @@ static const char *one(char text[FINDING], const session *s, const mv_map *m)
 {
     if (m->channels == 3)
         snprintf(text, FINDING, "Three directions hold %.0f %% of the variance of the features",
-                 100 * (figure(m, "red_share") + figure(m, "green_share") + figure(m, "blue_share")));
+                 100 * (mv_map_figure_value(m, "red_share") + mv_map_figure_value(m, "green_share") +
+                        mv_map_figure_value(m, "blue_share")));
     else if (is(m, "eigencam"))
         snprintf(text, FINDING, "One direction holds %.0f %% of the variance of the features",
-                 100 * figure(m, "variance"));
+                 100 * mv_map_figure_value(m, "variance"));
     else if (is(m, "similarity"))
         return similar_text(text, m);
     else if (strcmp(m->unit, "\xc3\x97 even") == 0)
@@ -161,7 +154,7 @@ static const char *one(char text[FINDING], const session *s, const mv_map *m)
 /* True if the class is ahead at this depth: of all others, or of the second class. */
 static bool leads(const mv_map *m)
 {
-    return m->against >= 0 ? mv_map_mean(m) > 0 : figure(m, "rank") < 1.5;
+    return m->against >= 0 ? mv_map_mean(m) > 0 : mv_map_figure_value(m, "rank") < 1.5;
 }
 
 static const char *depth_text(char text[FINDING], const session *s, const mv_map *const maps[], int n)
@@ -175,7 +168,8 @@ static const char *depth_text(char text[FINDING], const session *s, const mv_map
     mv_text_capital(capital, sizeof capital, name);
     const char *than = last->against >= 0 ? session_class(s, last->against, other) : "";
     if (from == n && last->against < 0)
-        snprintf(text, FINDING, "%s does not lead after the last block: rank %.0f", capital, figure(last, "rank"));
+        snprintf(text, FINDING, "%s does not lead after the last block: rank %.0f", capital,
+                 mv_map_figure_value(last, "rank"));
     else if (from == n)
         snprintf(text, FINDING, "%s is behind %s after the last block", capital, than);
     else if (from == 0)
@@ -231,8 +225,8 @@ static const char *trust_text(char text[FINDING], const mv_map *const maps[], in
     int good = 0;
     const mv_map *best = NULL;
     for (int i = 0; i < n; i++) {
-        double deletion = figure(maps[i], "random_deletion") - figure(maps[i], "deletion"),
-               insertion = figure(maps[i], "insertion") - figure(maps[i], "random_insertion");
+        double deletion = mv_map_figure_value(maps[i], "random_deletion") - mv_map_figure_value(maps[i], "deletion"),
+               insertion = mv_map_figure_value(maps[i], "insertion") - mv_map_figure_value(maps[i], "random_insertion");
         if (!isfinite(deletion) || !isfinite(insertion))
             return NULL;
         if (deletion > 0 && insertion > 0) {

@@ -355,19 +355,11 @@ static const char *method_names(const asks *a, char text[200])
     return text;
 }
 
-static double figure(const mv_map *m, const char *key)
-{
-    for (int i = 0; i < m->figures; i++)
-        if (strcmp(m->figure[i].key, key) == 0)
-            return m->figure[i].value;
-    return (double)NAN;
-}
-
 /* ", worse than a random order at deletion, better at insertion"; empty for a map that was not measured */
 static const char *trust_of(const mv_map *m, char text[120])
 {
-    double deletion = figure(m, "random_deletion") - figure(m, "deletion"),
-           insertion = figure(m, "insertion") - figure(m, "random_insertion");
+    double deletion = mv_map_figure_value(m, "random_deletion") - mv_map_figure_value(m, "deletion"),
+           insertion = mv_map_figure_value(m, "insertion") - mv_map_figure_value(m, "random_insertion");
     const char *first = deletion > 0 ? "better" : "worse", *second = insertion > 0 ? "better" : "worse";
     *text = '\0';
     if (isfinite(deletion) && isfinite(insertion) && first == second)

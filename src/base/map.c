@@ -137,6 +137,14 @@ void mv_map_figure(mv_map *map, const char *name, const char *key, const char *u
         map->figure[map->figures++] = (mv_figure){name, key, unit, digits, value};
 }
 
+double mv_map_figure_value(const mv_map *map, const char *key)
+{
+    for (int i = 0; i < map->figures; i++)
+        if (strcmp(map->figure[i].key, key) == 0)
+            return map->figure[i].value;
+    return (double)NAN;
+}
+
 enum { LINE = 96 };
 
 const char *mv_map_words(const mv_map *m, mv_map_part part, char text[LINE])

@@ -97,6 +97,9 @@ mv_status mv_map_subtract(mv_map *out, const mv_map *a, const mv_map *b, mv_erro
 /* Appends a figure; one too many is dropped, so a method never has to count. */
 void mv_map_figure(mv_map *map, const char *name, const char *key, const char *unit, int digits, double value);
 
+/* The value of the figure `key`; NaN if the map has none. */
+double mv_map_figure_value(const mv_map *map, const char *key);
+
 typedef enum { MV_MAP_HEADS, MV_MAP_CELLS, MV_MAP_WINDOWS, MV_MAP_PADDING } mv_map_part;
 
 /* One phrase of the geometry: "4 heads" or "head 3 of 4", "14 × 14 cells of 16 px" or "224 × 224 px", "one window" or

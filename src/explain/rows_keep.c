@@ -217,11 +217,12 @@ typedef struct {
     long rows, spread; /* rows; rows that could be spread over several tokens */
 } figures;
 
-/* The row of token t, T shares or unnormalised, as multiples of an even spread in k->shares. */
+/* A row's share on padding, and the sum of its raw values. */
 typedef struct {
     double lost, total;
 } remains;
 
+/* The row of token t, T shares or unnormalised, as multiples of an even spread in k->shares. */
 static remains read_row(const mv_rows_keep *k, const mv_coded *c, const mv_coded_window *w, const float *row, int t,
                         figures *f)
 {
