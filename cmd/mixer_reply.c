@@ -39,7 +39,7 @@ static bool measure(mixer_line *l)
     l->padding = h->padding;
     l->norm_on_padding = h->on_padding;
     l->hidden_on_padding = hidden ? hidden->on_padding : (double)NAN;
-    l->scan_share = c && c->figures ? c->figure[0].value : (double)NAN;
+    l->scan_share = c ? mv_map_figure_value(c, "scan_share") : (double)NAN;
     return median_of(&l->half_life, l->map[MV_MIXER_HALF_LIFE]) && median_of(&l->step, l->map[MV_MIXER_DT]) &&
            median_of(&l->norm, h) && median_of(&l->ratio, l->map[MV_MIXER_RATIO]);
 }

@@ -100,14 +100,6 @@ static void add_evidence(facts *f, const shot *t, const report_asks *a, const re
 
 /* ---- attention */
 
-static double figure_of(const mv_map *m, const char *name)
-{
-    for (int i = 0; i < m->figures; i++)
-        if (strcmp(m->figure[i].name, name) == 0)
-            return m->figure[i].value;
-    return NAN;
-}
-
 static mv_status add_attention(facts *f, const shot *t, const report_asks *a, mv_error *e)
 {
     mv_report_content *k = &f->content;
@@ -123,8 +115,8 @@ static mv_status add_attention(facts *f, const shot *t, const report_asks *a, mv
     for (int i = 0; i < maps->n; i++) {
         const mv_map *m = &maps->map[i];
         if (m->head >= 0)
-            f->head[k->head_count++] =
-                (mv_report_head){m->level, m->block, m->head, figure_of(m, "entropy"), figure_of(m, "reach")};
+            f->head[k->head_count++] = (mv_report_head){m->level, m->block, m->head, mv_map_figure_value(m, "entropy"),
+                                                        mv_map_figure_value(m, "reach_px")};
         else if (m->head == MV_MAP_MEAN)
             f->attention[k->attention_count++] = *m;
     }
@@ -187,15 +179,16 @@ static void add_mixers(facts *f, const shot *t, const report_asks *a)
         const mv_map *first = &maps->map[0],
                      *shares = mv_inside_lookup(maps, first->level, first->block, "contributions"),
                      *matrix = mv_inside_lookup(maps, first->level, first->block, "hidden_matrix");
-        f->mixer[k->mixer_count++] = (mv_report_mixer){.level = first->level,
-                                                       .block = first->block,
-                                                       .dt = taken(maps, first, MV_MIXER_DT),
-                                                       .state = taken(maps, first, MV_MIXER_H),
-                                                       .half_life = taken(maps, first, MV_MIXER_HALF_LIFE),
-                                                       .hidden = taken(maps, first, MV_MIXER_HIDDEN),
-                                                       .matrix = matrix ? matrix->v : NULL,
-                                                       .tokens = matrix ? matrix->w : 0,
-                                                       .scan_share = shares ? figure_of(shares, "scan") : (double)NAN};
+        f->mixer[k->mixer_count++] =
+            (mv_report_mixer){.level = first->level,
+                              .block = first->block,
+                              .dt = taken(maps, first, MV_MIXER_DT),
+                              .state = taken(maps, first, MV_MIXER_H),
+                              .half_life = taken(maps, first, MV_MIXER_HALF_LIFE),
+                              .hidden = taken(maps, first, MV_MIXER_HIDDEN),
+                              .matrix = matrix ? matrix->v : NULL,
+                              .tokens = matrix ? matrix->w : 0,
+                              .scan_share = shares ? mv_map_figure_value(shares, "scan_share") : (double)NAN};
     }
     k->mixer = f->mixer;
 }
@@ -221,8 +214,8 @@ static mv_status add_sweeps(facts *f, const report_result *r, mv_error *e)
         f->branch = calloc((size_t)r->mixers.rows, sizeof *f->branch);
         if (!f->branch)
             return mv_fail_memory(e, "page");
-        for (int i = 0; i < r->mixers.rows;
-             i++) { /* the first two edits of a mixer: its scan off, its local branch off */
+        /* the first two edits of a mixer: its scan off, its local branch off */
+        for (int i = 0; i < r->mixers.rows; i++) {
             const double *change = r->mixers.change + (size_t)i * (size_t)r->mixers.columns;
             f->branch[i] = (mv_bar_row){r->mixers.row[i], {change[0], change[1]}};
         }

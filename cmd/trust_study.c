@@ -157,9 +157,9 @@ static bool choose_others(const trust_study *t, const call *c, int i, size_t siz
 }
 
 static mv_status explain_quarters(trust_study *t, const call *c, const study *s, const float *four, int i, record *one,
-                                  int first, mv_error *e)
+                                  mv_error *e)
 {
-    int h = s->shot->h, w = s->shot->w, own = i % 4;
+    int h = s->shot->h, w = s->shot->w, own = i % 4, row = 0;
     size_t size = (size_t)3 * (size_t)h * (size_t)w;
     const float *in[4];
     float *input = malloc(size * sizeof *input);
@@ -176,8 +176,8 @@ static mv_status explain_quarters(trust_study *t, const call *c, const study *s,
         status = another_explain(t->quarters, input, t->truth->class_[i], maps, e);
     for (int a = 0; a < c->asks && !status; a++)
         for (int k = 0; k < maps[a].n && !status; k++)
-            if (is_ordered(&maps[a].map[k]) && first < one->n)
-                status = mv_quarters_share(&maps[a].map[k], own, h, w, &one->score[first++].v[FIGURE_GRID], e);
+            if (is_ordered(&maps[a].map[k]) && row < one->n)
+                status = mv_quarters_share(&maps[a].map[k], own, h, w, &one->score[row++].v[FIGURE_GRID], e);
     for (int a = 0; a < CALL_ASKS; a++)
         mv_maps_free(&maps[a]);
     free(input);
@@ -197,7 +197,7 @@ static mv_status measure_quarters(trust_study *t, const call *c, const study *s,
     memcpy(four, s->planes, size * sizeof *four);
     mv_status status = MV_OK;
     if (choose_others(t, c, i, size, four))
-        status = explain_quarters(t, c, s, four, i, one, 0, e);
+        status = explain_quarters(t, c, s, four, i, one, e);
     free(four);
     return status;
 }
