@@ -234,8 +234,8 @@ static bool add_numbers(json_t *line, const report_result *r)
         good =
             reply_set(line, "faith",
                       json_pack("{s:s,s:i,s:i,s:f,s:f,s:f,s:f}", "method", "cam", "steps", r->steps, "seeds", r->seeds,
-                                "deletion", r->cam.deletion_area, "deletion_random", r->random.deletion_area,
-                                "insertion", r->cam.insertion_area, "insertion_random", r->random.insertion_area));
+                                "deletion", r->cam.deletion_area, "random_deletion", r->random.deletion_area,
+                                "insertion", r->cam.insertion_area, "random_insertion", r->random.insertion_area));
     for (int i = 0; r->audit && i < MV_FLIPS && good; i++) {
         const mv_audit *a = r->audit;
         double like = a->evidence[i].correlation;
