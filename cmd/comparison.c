@@ -255,23 +255,9 @@ static mv_status compare_maps(comparison *k, mv_error *e)
 
 /* ---- values */
 
-static char *joined(const mv_param_texts *t)
-{
-    size_t n = 1;
-    for (int i = 0; i < t->n; i++)
-        n += strlen(t->v[i]) + 1;
-    char *all = calloc(1, n);
-    for (int i = 0; all && i < t->n; i++) {
-        if (i)
-            strcat(all, ",");
-        strcat(all, t->v[i]);
-    }
-    return all;
-}
-
 static mv_status plan_values(comparison *k, mv_error *e)
 {
-    char *patterns = joined(&k->o->site);
+    char *patterns = mv_param_join(&k->o->site);
     bool exact = strcmp(session_precision(k->side[0].session), "fp32") == 0 &&
                  strcmp(session_precision(k->side[1].session), "fp32") == 0;
     mv_status s = patterns ? value_pairs_new(&k->values, k->side[0].session, k->dump ? NULL : k->side[1].session,

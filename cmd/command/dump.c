@@ -28,21 +28,6 @@ static const mv_param params[] = {
      .help = "pattern of the sites to write, repeatable; levels.*,avgpool,head by default"},
     {0}};
 
-/* All --site patterns as one list. NULL without memory. */
-static char *join_patterns(const mv_param_texts *t)
-{
-    size_t n = 1;
-    for (int i = 0; i < t->n; i++)
-        n += strlen(t->v[i]) + 1;
-    char *all = t->n ? calloc(1, n) : strdup("levels.*,avgpool,head");
-    for (int i = 0; all && i < t->n; i++) {
-        if (i)
-            strcat(all, ",");
-        strcat(all, t->v[i]);
-    }
-    return all;
-}
-
 static void check(call *c)
 {
     mv_store_kind kind;
@@ -82,7 +67,7 @@ static mv_status open_dump(call *c, mv_error *e)
 {
     own *o = c->own;
     bool written;
-    o->patterns = join_patterns(&o->site);
+    o->patterns = o->site.n ? mv_param_join(&o->site) : strdup("levels.*,avgpool,head");
     mv_status s = o->patterns ? MV_OK : mv_fail_memory(e, "--site");
     if (!s)
         s = mv_sites_list(&o->sites, &c->session.config, c->pictures, c->height, c->width, e);

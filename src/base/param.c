@@ -288,3 +288,17 @@ mv_status mv_param_parse(void *into, const mv_param *table, const char *text, ch
     }
     return MV_OK;
 }
+
+char *mv_param_join(const mv_param_texts *texts)
+{
+    size_t n = 1;
+    for (int i = 0; i < texts->n; i++)
+        n += strlen(texts->v[i]) + 1;
+    char *all = calloc(1, n);
+    for (int i = 0; all && i < texts->n; i++) {
+        if (i)
+            strcat(all, ",");
+        strcat(all, texts->v[i]);
+    }
+    return all;
+}

@@ -101,4 +101,7 @@ const char *mv_param_help(const mv_param *p, char *text, size_t size);
 mv_status mv_param_parse(void *into, const mv_param *table, const char *text, char *copy, const char *place,
                          mv_error *e);
 
+/* The texts with commas between them, as a list of patterns; the caller's to free. NULL without memory. */
+char *mv_param_join(const mv_param_texts *texts);
+
 #endif
