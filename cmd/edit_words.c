@@ -363,7 +363,7 @@ static void say_site(const mv_config *config, const char *site, char out[160])
     else if (words)
         snprintf(out, 160, "%s%s of level %d block %d", index, words, level, block);
     else
-        snprintf(out, 160, "%s%.100s", index, *index ? name : site);
+        snprintf(out, 160, "%.59s%.100s", index, *index ? name : site);
 }
 
 const char *edit_words_say(const mv_config *config, const char *text, char out[EDIT_WORDS])

@@ -33,9 +33,10 @@ static void paint(uint8_t *rgb, int frame)
         for (int x = 0; x < W; x++) {
             uint8_t *p = rgb + 3 * (y * W + x);
             bool cell = y / 12 * 4 + x / 16 < 2 * seen;
-            p[0] = cell ? (uint8_t)(20 + 60 * (y / 12)) : (uint8_t)(3 * y);
-            p[1] = cell ? (uint8_t)(200 - 40 * (x / 16)) : p[0];
-            p[2] = cell ? 90 : p[0];
+            int dark = 3 * y;
+            p[0] = (uint8_t)(cell ? 20 + 60 * (y / 12) : dark);
+            p[1] = (uint8_t)(cell ? 200 - 40 * (x / 16) : dark);
+            p[2] = (uint8_t)(cell ? 90 : dark);
         }
 }
 

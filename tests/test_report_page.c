@@ -31,7 +31,7 @@ typedef struct {
     float matrix[TOKENS * TOKENS];
     double lens[3 * MOST], ablation[MOST * MOST_HEADS], share[POINTS], curve[6][POINTS];
     int heads[MOST];
-    char name[3][MOST][8];
+    char name[3][MOST][24];
     const char *names[3][MOST];
     mv_bar_row branch[MOST];
     mv_report_content content;
