@@ -1,5 +1,6 @@
 #include "cmd/comparison.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -378,7 +379,7 @@ int comparison_run(call *c)
     progress_end();
     if (s && !stop_asked())
         complain("%s", e.text);
-    else if (s)
+    else if (s && stop_results_error() != EPIPE)
         complain("stopped; nothing was compared");
     int status = s == MV_EINPUT && strncmp(e.text, "--", 2) == 0 ? EXIT_MISUSE : s ? EXIT_FAILED : verdict(&k);
     free_all(&k);

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cmd/page_file.h"
+#include "cmd/stop.h"
 #include "src/explain/evidence.h"
 #include "src/explain/rows_keep.h"
 #include "src/file/output.h"
@@ -174,6 +176,8 @@ mv_status html_file_write(const call *c, const shot *t, const html_facts *facts,
         const mv_error *first = mv_output_error(file);
         mv_fail(e, first->code ? first->code : status, "%s", first->code ? first->text : writing.text);
         mv_output_discard(file);
+        if (page_is_stdout(c))
+            stop_if_reader_left();
     } else if (file)
         status = mv_output_commit(file, e);
     words_free(&w);

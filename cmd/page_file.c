@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "cmd/stop.h"
 #include "cmd/talk.h"
 #include "src/base/text.h"
 #include "src/file/output.h"
@@ -177,7 +178,7 @@ static mv_status draw_film(const call *c, const shot *t, const page_words *w, co
 }
 
 /* Gives the file its name, or drops it where something failed. */
-static mv_status end_file(mv_output *file, mv_status status, const mv_error *drawing, mv_error *e)
+static mv_status end_file(const call *c, mv_output *file, mv_status status, const mv_error *drawing, mv_error *e)
 {
     if (!file)
         return status;
@@ -186,6 +187,8 @@ static mv_status end_file(mv_output *file, mv_status status, const mv_error *dra
     const mv_error *writing = mv_output_error(file);
     mv_fail(e, writing->code ? writing->code : status, "%s", writing->code ? writing->text : drawing->text);
     mv_output_discard(file);
+    if (page_is_stdout(c))
+        stop_if_reader_left();
     return status;
 }
 
@@ -198,7 +201,7 @@ mv_status page_write(const call *c, const shot *t, const mv_page_kind *kind, con
         return e->code;
     mv_output *file = mv_output_open(t->page, e);
     mv_status status = file ? draw(c, t, kind, words, &r, content, file, &drawing) : e->code;
-    status = end_file(file, status, &drawing, e);
+    status = end_file(c, file, status, &drawing, e);
     free(r.command);
     return status;
 }
@@ -211,7 +214,7 @@ mv_status film_write(const call *c, const shot *t, const page_words *words, cons
         return e->code;
     mv_output *file = mv_output_open(t->film, e);
     mv_status status = file ? draw_film(c, t, words, &r, content, file, &drawing) : e->code;
-    status = end_file(file, status, &drawing, e);
+    status = end_file(c, file, status, &drawing, e);
     free(r.command);
     return status;
 }

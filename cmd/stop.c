@@ -1,9 +1,11 @@
 #include "cmd/stop.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stddef.h>
+#include <unistd.h>
 
 #include "src/file/output.h"
 
@@ -56,6 +58,13 @@ void stop_results(int error)
 int stop_results_error(void)
 {
     return results_error;
+}
+
+void stop_if_reader_left(void)
+{
+    struct pollfd out = {.fd = STDOUT_FILENO};
+    if (poll(&out, 1, 0) == 1 && (out.revents & POLLERR))
+        stop_results(EPIPE);
 }
 
 void stop_end(void)

@@ -18,6 +18,9 @@ bool stop_asked(void);
 void stop_results(int error);
 int stop_results_error(void); /* 0: none failed */
 
+/* After a failed write of a page to standard output: stops as stop_results(EPIPE) does if the reader has left. */
+void stop_if_reader_left(void);
+
 /* Ends the process by the signal that was caught, or by SIGPIPE where the reader has left, so that its parent sees why.
  * Returns otherwise. */
 void stop_end(void);

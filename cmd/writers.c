@@ -58,7 +58,7 @@ static void print_slot(slot *s)
         if (why != EPIPE && why != EINTR)
             complain("standard output: cannot be written: %s", strerror(why));
     }
-    if (s->error.code)
+    if (s->error.code && stop_results_error() != EPIPE)
         complain("%s", s->error.text);
     free(s->text);
 }
