@@ -86,7 +86,9 @@ mv_status mv_cam(mv_map *out, const mv_model *model, mv_tensor norm, int picture
     return s;
 }
 
-mv_status mv_cam_mean(mv_map *out, const mv_model *model, mv_tensor norm, int picture, mv_error *e)
+/* The mean of the evidence for all classes. Logits share an offset, so a map less this one shows what speaks for its
+ * class and not for any other. */
+static mv_status mean_of_all(mv_map *out, const mv_model *model, mv_tensor norm, int picture, mv_error *e)
 {
     *out = (mv_map){0};
     mv_status s = check(model, norm, picture, e);
@@ -147,7 +149,7 @@ static mv_status explain_relative(const mv_subject *s, mv_tensor norm, mv_map *o
         sum += (double)s->logits[c];
     mv_status status = mv_cam(&a, s->model, norm, s->picture, s->class_, e);
     if (!status)
-        status = mv_cam_mean(&mean, s->model, norm, s->picture, e);
+        status = mean_of_all(&mean, s->model, norm, s->picture, e);
     if (!status)
         status = mv_map_subtract(out, &a, &mean, e);
     mv_map_free(&a);

@@ -16,8 +16,4 @@
  * that does not fit the model is MV_EMISUSE. The difference of two classes is mv_map_subtract. */
 mv_status mv_cam(mv_map *out, const mv_model *model, mv_tensor norm, int picture, int c, mv_error *e);
 
-/* The mean of the evidence for all classes. Logits share an offset, so a map less this one shows what speaks for its
- * class and not for any other. */
-mv_status mv_cam_mean(mv_map *out, const mv_model *model, mv_tensor norm, int picture, mv_error *e);
-
 #endif

@@ -49,7 +49,8 @@ static mv_status weigh_class(double *weight, double *sum, const mv_subject *s, c
     memset(weight, 0, (size_t)g->windows * (size_t)g->tokens * sizeof *weight);
     for (int i = 0; i < g->h * g->w; i++)
         *sum += fmax((double)cam.v[i], 0);
-    for (int i = 0; i<g->h * g->w && * sum> 0; i++) {
+    const bool any = *sum > 0;
+    for (int i = 0; any && i < g->h * g->w; i++) {
         int n, t;
         mv_grid_token(g, i / g->w, i % g->w, &n, &t);
         weight[(size_t)n * (size_t)g->tokens + (size_t)t] = fmax((double)cam.v[i], 0) / *sum;
