@@ -18,6 +18,12 @@ static inline uint64_t mv_random_mix(uint64_t x)
     return x ^ (x >> 31);
 }
 
+/* splitmix64 itself, for what is drawn in order: the next number of the sequence; *state moves on. */
+static inline uint64_t mv_random_next(uint64_t *state)
+{
+    return mv_random_mix(*state += 0x9e3779b97f4a7c15u);
+}
+
 static inline uint64_t mv_random_bits(uint64_t seed, uint64_t stream, uint64_t i)
 {
     const uint64_t g = 0x9e3779b97f4a7c15u;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "src/base/random.h"
 #include "src/explain/replies.h"
 #include "src/explain/road.h"
 
@@ -120,15 +121,6 @@ static mv_status rank_by(mv_faith *f, const float *v, int gh, int gw, mv_error *
     return MV_OK;
 }
 
-/* splitmix64 (Steele et al. 2014) */
-static uint64_t next_random(uint64_t *state)
-{
-    uint64_t z = *state += 0x9e3779b97f4a7c15u;
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-    return z ^ z >> 31;
-}
-
 /* A random order (Fisher and Yates), or that of a random value for each cell. */
 static mv_status rank_randomly(mv_faith *f, int grid_h, int grid_w, uint64_t state, mv_error *e)
 {
@@ -138,13 +130,13 @@ static mv_status rank_randomly(mv_faith *f, int grid_h, int grid_w, uint64_t sta
         if (!v)
             return mv_fail_memory(e, "faith");
         for (size_t i = 0; i < cells; i++)
-            v[i] = (float)(next_random(&state) >> 40) * 0x1p-24f;
+            v[i] = (float)(mv_random_next(&state) >> 40) * 0x1p-24f;
         mv_status s = rank_by(f, v, grid_h, grid_w, e);
         free(v);
         return s;
     }
     for (size_t i = 0; i < f->pixels; i++) {
-        size_t k = (size_t)(next_random(&state) % (i + 1));
+        size_t k = (size_t)(mv_random_next(&state) % (i + 1));
         f->rank[i] = f->rank[k];
         f->rank[k] = (int)i;
     }
@@ -317,7 +309,7 @@ mv_status mv_faith_random(mv_faith *f, int grid_h, int grid_w, const mv_faith_ba
     for (int k = 0; k < f->o.seeds; k++) {
         mv_faith_score s;
         uint64_t seed = f->o.seed + 1 + (uint64_t)k;
-        uint64_t state = next_random(&seed); /* a seed's numbers are not those of the next one, shifted */
+        uint64_t state = mv_random_next(&seed); /* a seed's numbers are not those of the next one, shifted */
         if (rank_randomly(f, grid_h, grid_w, state, e) || measure(f, &s, e))
             break;
         accumulate(&b, &s);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "src/base/random.h"
 #include "src/base/text.h"
 
 int mv_redraw_stages(const mv_config *c)
@@ -56,11 +57,8 @@ static mv_status read(mv_source *s, const char *name, int nd, const int *dim, fl
     for (int i = 0; i < nd; i++)
         n *= (size_t)dim[i];
     uint64_t state = mv_text_hash(name) + r->seed;
-    for (size_t i = n; i > 1; i--) { /* Fisher and Yates, by splitmix64 */
-        uint64_t z = state += 0x9e3779b97f4a7c15u;
-        z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-        z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-        size_t k = (size_t)((z ^ z >> 31) % i);
+    for (size_t i = n; i > 1; i--) { /* Fisher and Yates */
+        size_t k = (size_t)(mv_random_next(&state) % i);
         float v = out[i - 1];
         out[i - 1] = out[k];
         out[k] = v;

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "src/base/random.h"
+
 /* One grid; the next one has half its sides. On it lies what a coarser one gives as the start of this one. */
 struct mv_road {
     int h, w;
@@ -200,16 +202,12 @@ static int fill(mv_road *r, double mean)
     return solve(r, enough);
 }
 
-/* splitmix64 (Steele et al. 2014) to a normal deviate, by Box and Muller */
+/* A normal deviate, by Box and Muller. */
 static double normal(uint64_t *state)
 {
     double u[2];
-    for (int i = 0; i < 2; i++) {
-        uint64_t z = *state += 0x9e3779b97f4a7c15u;
-        z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-        z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-        u[i] = ((double)((z ^ z >> 31) >> 11) + 0.5) * 0x1p-53;
-    }
+    for (int i = 0; i < 2; i++)
+        u[i] = ((double)(mv_random_next(state) >> 11) + 0.5) * 0x1p-53;
     return sqrt(-2 * log(u[0])) * cos(6.283185307179586 * u[1]);
 }
 

@@ -3,14 +3,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-/* splitmix64 (Steele et al. 2014) */
-static uint64_t next_random(uint64_t *state)
-{
-    uint64_t z = *state += 0x9e3779b97f4a7c15u;
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-    return z ^ z >> 31;
-}
+#include "src/base/random.h"
 
 static int by_value(const void *a, const void *b)
 {
@@ -42,7 +35,7 @@ mv_status mv_bootstrap(mv_estimate *out, const double *values, int n, uint64_t s
         for (int k = 0; k < MV_RESAMPLES; k++) {
             means[k] = 0;
             for (int i = 0; i < out->n; i++) /* the high half of a product with n: an index without a division */
-                means[k] += v[(next_random(&seed) >> 32) * (uint64_t)out->n >> 32];
+                means[k] += v[(mv_random_next(&seed) >> 32) * (uint64_t)out->n >> 32];
             means[k] /= out->n;
         }
         qsort(means, MV_RESAMPLES, sizeof *means, by_value);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "src/base/pattern.h"
+#include "src/base/random.h"
 #include "src/base/text.h"
 #include "src/model/grid.h"
 #include "src/run/edit_impl.h"
@@ -126,13 +127,9 @@ static double deviation(const place *p, const float *v)
     return n > 0 ? sqrt(squares / n) : 0;
 }
 
-/* splitmix64 (Steele, Lea and Flood 2014) */
 static uint64_t mixed(uint64_t x)
 {
-    x += 0x9e3779b97f4a7c15U;
-    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9U;
-    x = (x ^ (x >> 27)) * 0x94d049bb133111ebU;
-    return x ^ (x >> 31);
+    return mv_random_next(&x);
 }
 
 /* Number i of a standard normal sequence (Box and Muller 1958). */
