@@ -233,8 +233,8 @@ static bool add_numbers(json_t *line, const report_result *r)
     if (r->steps && good)
         good =
             reply_set(line, "faith",
-                      json_pack("{s:s,s:i,s:i,s:f,s:f,s:f,s:f}", "method", "cam", "steps", r->steps, "seeds", r->seeds,
-                                "deletion", r->cam.deletion_area, "random_deletion", r->random.deletion_area,
+                      json_pack("{s:s,s:i,s:i,s:f,s:f,s:f,s:f}", "method", "cam:relative", "steps", r->steps, "seeds",
+                                r->seeds, "deletion", r->cam.deletion_area, "random_deletion", r->random.deletion_area,
                                 "insertion", r->cam.insertion_area, "random_insertion", r->random.insertion_area));
     for (int i = 0; r->audit && i < MV_FLIPS && good; i++) {
         const mv_audit *a = r->audit;
