@@ -11,8 +11,10 @@
 #define METHODS(X)                                                                                                     \
     X(cam)                                                                                                             \
     X(attention)                                                                                                       \
-    X(eigencam) X(pca) X(similarity) X(occlusion) X(rise) X(scorecam) X(ablationcam) X(lens) X(rollout) X(hybrid)      \
-        X(mixer) X(mixer_attribution)
+    X(eigencam)                                                                                                        \
+    X(pca)                                                                                                             \
+    X(similarity)                                                                                                      \
+    X(occlusion) X(rise) X(scorecam) X(ablationcam) X(lens) X(rollout) X(hybrid) X(mixer) X(mixer_attribution)
 
 #define DECLARE(name) extern const mv_method mv_method_##name;
 METHODS(DECLARE)
