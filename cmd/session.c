@@ -1,5 +1,6 @@
 #include "cmd/session.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -163,7 +164,7 @@ mv_status session_find_class(const session *s, const char *text, const char *pla
     }
     errno = 0;
     long number = strtol(text, &end, 10);
-    if (*text && !*end) {
+    if ((isdigit((unsigned char)*text) || *text == '-') && end > text && !*end) { /* no space or + before it */
         if (errno || number < 0 || number >= classes)
             return mv_fail(e, MV_EINPUT, "%s: found %.40s, expected 0 to %d", place, text, classes - 1);
         *out = (int)number;

@@ -444,6 +444,8 @@ static mv_status close_eval(call *c, mv_error *e)
     o->records.failed = c->failed;
     bool whole = !c->stopped && !c->broken;
     mv_status s = records_close(&o->records, whole, &closing);
+    if (c->broken)
+        s = MV_OK; /* why is said already, and a full disk also refuses the rest */
     if (s)
         mv_fail(e, s, "%s", closing.text);
     if (whole && !s)
