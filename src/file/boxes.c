@@ -270,7 +270,9 @@ static void XMLCALL on_end(void *context, const char *name)
     voc *v = context;
     mv_boxed *p = v->out->picture;
     v->text[v->letters] = 0;
-    double number = strtod(v->text, NULL);
+    char *end;
+    double number = strtod(v->text, &end);
+    bool is_number = end > v->text && !end[strspn(end, " \t\r\n")] && isfinite(number);
     int side = number >= 1 && number <= MV_BOXES_SIDE ? (int)number : 0;
     if (is_at(v, "/annotation/filename"))
         replace(v, &p->name);
@@ -283,9 +285,13 @@ static void XMLCALL on_end(void *context, const char *name)
     else if (is_at(v, "/annotation/object"))
         end_object(v);
     else if (strncmp(v->path, "/annotation/object/bndbox/", 26) == 0)
-        for (int k = 0; k < 4; k++)
-            if (strcmp(name, corners[k]) == 0)
-                v->corner[k] = number;
+        for (int k = 0; k < 4; k++) {
+            if (strcmp(name, corners[k]) != 0)
+                continue;
+            v->corner[k] = number;
+            if (!is_number)
+                stop(v, "a corner that is no number");
+        }
     v->letters = 0;
     v->path[v->begin[--v->depth]] = 0;
 }
