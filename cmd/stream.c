@@ -340,9 +340,9 @@ static int end(stream *s)
         c->broken = true;
     }
     if (c->stopped && (!stop_results_error() || stop_results_error() == EINTR)) {
-        bool goes_on = c->command->takes & TAKES_VALUES ? c->o.resume
-                                                        : c->journal || c->wants_page || c->wants_raw ||
-                                                              c->wants_film || (c->o.json && c->command->results);
+        bool whole = c->joined || (c->store && c->store != c->o.out); /* what --resume is refused for */
+        bool kept = c->journal || c->wants_page || c->wants_raw || c->wants_film || (c->o.json && c->command->results);
+        bool goes_on = c->command->takes & TAKES_VALUES ? c->o.resume : kept && !whole;
         complain("stopped after %d of %d pictures%s", c->kept + c->done + c->failed, c->pictures,
                  goes_on ? "; the same command with --resume goes on from there" : "");
     }
