@@ -11,17 +11,22 @@
 #define DOTS "\xe2\x80\xa6"
 #define DOT  "  \xc2\xb7  "
 
-/* The name before its first comma: "tench" of "tench, Tinca tinca". One that is too long ends in an
- * ellipsis. */
-static void short_name(char *out, size_t size, const session *s, int i)
+/* The first n bytes of a name. One that is too long ends in an ellipsis. */
+static void cut_name(char *out, size_t size, const char *name, size_t n)
 {
-    char text[24];
-    const char *name = session_class(s, i, text);
-    size_t n = strcspn(name, ","), room = size - sizeof DOTS;
+    size_t room = size - sizeof DOTS;
     bool cut = n > room;
     for (n = cut ? room : n; cut && n > 0 && ((unsigned char)name[n] & 0xc0) == 0x80;) /* not within a character */
         n--;
     snprintf(out, size, "%.*s%s", (int)n, name, cut ? DOTS : "");
+}
+
+/* The name before its first comma: "tench" of "tench, Tinca tinca". */
+static void short_name(char *out, size_t size, const session *s, int i)
+{
+    char text[24];
+    const char *name = session_class(s, i, text);
+    cut_name(out, size, name, strcspn(name, ","));
 }
 
 static void find_answer(report_findings *f, const call *c, const shot *t)
@@ -131,7 +136,7 @@ static void find_flipped(report_findings *f, const call *c, const report_result 
 
 void report_find(report_findings *f, const call *c, const shot *t, const report_asks *asks, const report_result *r)
 {
-    char top[64];
+    char top[64], base[200];
     *f = (report_findings){0};
     find_answer(f, c, t);
     find_proof(f, c, t, &t->maps[asks->cam].map[0]);
@@ -145,6 +150,7 @@ void report_find(report_findings *f, const call *c, const shot *t, const report_
     if (f->n > 1)
         n = snprintf(f->subtitle, sizeof f->subtitle, "%.1f logits ahead of %s" DOT, f->logit[0] - f->logit[1],
                      f->name[1]);
-    snprintf(f->subtitle + n, sizeof f->subtitle - (size_t)n, "%.200s%s", t->base,
+    cut_name(base, sizeof base, t->base, strlen(t->base));
+    snprintf(f->subtitle + n, sizeof f->subtitle - (size_t)n, "%s%s", base,
              c->o.model ? "" : DOT "demo model: ten classes");
 }
