@@ -103,17 +103,25 @@ static void find_padding(report_findings *f, const call *c, const shot *t, const
                  100 * tokens, 100 * most, level, block);
 }
 
+/* "0.18 better", "0.04 worse"; "no better" for what is 0 as printed. */
+static const char *better_words(char text[48], double by)
+{
+    char number[32];
+    mv_number_text(number, fabs(by), 2, false);
+    snprintf(text, 48, strcmp(number, "0.00") == 0 ? "no better" : by < 0 ? "%s worse" : "%s better", number);
+    return text;
+}
+
 static void find_truth(report_findings *f, const report_result *r)
 {
-    char a[32], b[32];
+    char a[48], b[48];
     if (!r || r->steps == 0)
         return;
     double deletion = r->random.deletion_area - r->cam.deletion_area,
            insertion = r->cam.insertion_area - r->random.insertion_area;
     snprintf(add_check(f, "Against a random order"), REPORT_WORDS,
-             "deletion is %s %s and insertion %s %s than with random maps (areas)",
-             mv_number_text(a, fabs(deletion), 2, false), deletion < 0 ? "worse" : "better",
-             mv_number_text(b, fabs(insertion), 2, false), insertion < 0 ? "worse" : "better");
+             "deletion is %s and insertion %s than with random maps (areas)", better_words(a, deletion),
+             better_words(b, insertion));
 }
 
 static void find_flipped(report_findings *f, const call *c, const report_result *r)
