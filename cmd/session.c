@@ -160,6 +160,8 @@ mv_status session_find_class(const session *s, const char *text, const char *pla
     int classes = s->config.classes;
     if (strcmp(text, "top") == 0 || strcmp(text, "second") == 0) {
         *out = *text == 't' ? MV_CLASS_TOP : MV_CLASS_SECOND;
+        if (*out == MV_CLASS_SECOND && classes < 2)
+            return mv_fail(e, MV_EINPUT, "%s: found 'second', but the model has one class", place);
         return MV_OK;
     }
     errno = 0;
