@@ -39,8 +39,8 @@ static const char *note_of(mv_sweep_kind kind)
     static const char *const notes[MV_SWEEPS] = {
         [MV_SWEEP_HEADS] = "Rows are level.block. Every head gives zeros to the projection.",
         [MV_SWEEP_BLOCKS] = "What a block adds to its input is zero.",
-        [MV_SWEEP_MIXERS] = "Rows are level.block. y is the scan, z the local branch, dt the step size, whose mean is "
-                            "over the window's tokens; C = 0 leaves D x of the scan.",
+        [MV_SWEEP_MIXERS] = ("Rows are level.block. y is the scan, z the local branch, dt the step size, whose mean is "
+                             "over the window's tokens; C = 0 leaves D x of the scan."),
         [MV_SWEEP_BRANCHES] = "Rows are level.block. What the mixer (or attention) and the MLP add is zero.",
         [MV_SWEEP_CHANNELS] = "A row is 32 channels.",
         [MV_SWEEP_TOKENS] = "Each cell is replaced by the mean over the site's tokens."};

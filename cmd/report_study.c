@@ -142,7 +142,7 @@ static mv_status run_faith(const report_study *r, const study *s, const mv_map *
     if (r->ask->without[REPORT_FAITH])
         return MV_OK;
     const mv_faith_options how = {.steps = r->ask->steps, .seeds = r->ask->seeds};
-    const mv_faith_baseline *random;
+    const mv_faith_baseline *random = NULL;
     mv_faith *f = mv_faith_new(&how, s->passes, s->planes, r->h, r->w, r->c->session.config.classes, class_, e);
     if (!f)
         return e->code;

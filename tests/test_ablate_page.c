@@ -134,9 +134,7 @@ static void numbers_are_on_the_page(void **state)
     s->value[2] = INFINITY;
     mv_ablate_content c = {.picture = &picture, .grids = &s->grid, .grid_count = 1, .unit = "logit"};
     drawing_buffer b = draw(state, &c, (mv_page_style){0}, MV_CANVAS_SVG);
-    static const char *const says[] = {"\xe2\x88\x92"
-                                       "1.42<",
-                                       "+0.31<", "1 cell is not finite: hatched", "2.0<", "head<"};
+    static const char *const says[] = {"−1.42<", "+0.31<", "1 cell is not finite: hatched", "2.0<", "head<"};
     for (size_t i = 0; i < sizeof says / sizeof *says; i++)
         if (!strstr(b.bytes, says[i]))
             fail_msg("'%s' is not on the page", says[i]);

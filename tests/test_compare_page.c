@@ -177,8 +177,7 @@ static void what_it_says(void **state)
                                 "lines: half the scale, dashed below 0",
                                 "How alike the blocks are",
                                 "The sites that are furthest apart",
-                                "1e\xe2\x88\x92"
-                                "5",
+                                "1e−5",
                                 "0.01"};
     for (size_t i = 0; i < sizeof said / sizeof *said; i++)
         if (!strstr(b.bytes, said[i]))

@@ -61,9 +61,10 @@ static void shrink(double *out, int size, const double *in, int n, size_t count,
 mv_status mv_quarters_make(float *out, const float *const in[4], int h, int w, mv_error *e)
 {
     size_t W = (size_t)w, pixels = (size_t)h * W;
-    double *plane = malloc(3 * pixels * sizeof *plane), *rows = plane + pixels, *small = rows + pixels;
+    double *plane = malloc(3 * pixels * sizeof *plane);
     if (!plane)
         return mv_fail_memory(e, "quarters");
+    double *rows = plane + pixels, *small = rows + pixels;
     for (int q = 0; q < 4; q++) {
         int top = q / 2 ? h / 2 : 0, left = q % 2 ? w / 2 : 0, qh = q / 2 ? h - h / 2 : h / 2,
             qw = q % 2 ? w - w / 2 : w / 2;

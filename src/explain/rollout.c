@@ -64,7 +64,9 @@ static bool sees(mv_probe *p, mv_run *run, const mv_site_info *site, mv_view v)
     if (block == s->first)
         for (int i = 0; i < 2; i++)
             s->held[i] = mv_scratch_hold(run, MV_F32, 3, n, t, t);
-    mv_tensor before = block == s->first ? (mv_tensor){0} : s->rows, rows = mv_tensor_of(v.data, MV_F32, 3, n, t, t);
+    mv_tensor before = {0}, rows = mv_tensor_of(v.data, MV_F32, 3, n, t, t);
+    if (block != s->first)
+        before = s->rows;
     s->rows = s->held[before.data == s->held[0].data && before.nd];
     if (v.nd == 4) {
         rows = mv_scratch_new(run, MV_F32, 3, n, t, t);
