@@ -23,6 +23,8 @@ static void print_method(const mv_method *m)
         if (m->takes & taken[i].bit)
             printf(", a %s", taken[i].word);
     putchar('\n');
+    if (m->measured)
+        printf("            true?   %s\n", m->measured);
     for (const mv_param *p = m->params; p && p->name; p++, sep = ' ')
         printf("            %s%c %s%s%s  %s\n", sep == ':' ? "params" : "      ", ' ', p->name, p->argument ? "=" : "",
                p->argument ? p->argument : "", mv_param_help(p, text, sizeof text));
@@ -49,8 +51,9 @@ static json_t *method_json(const mv_method *m)
     for (int i = 0; i < TAKEN && good; i++)
         if (m->takes & taken[i].bit)
             good = reply_append(takes, json_string(taken[i].word));
-    json_t *o = json_pack("{s:s,s:s,s:s,s:s,s:s,s:O*,s:O*}", "name", m->name, "title", m->title, "summary", m->summary,
-                          "source", m->source, "cost", m->cost, "takes", takes, "params", params);
+    json_t *o =
+        json_pack("{s:s,s:s,s:s,s:s,s:s,s:s*,s:O*,s:O*}", "name", m->name, "title", m->title, "summary", m->summary,
+                  "source", m->source, "cost", m->cost, "measured", m->measured, "takes", takes, "params", params);
     json_decref(takes);
     json_decref(params);
     if (good)
@@ -72,6 +75,10 @@ static int run(call *c)
             good = good && reply_append(all, method_json(m));
         else
             print_method(m);
+    if (!c->o.json)
+        puts("\ntrue?  means by eval --faith on 30 photos with the embedded model; deletion is good if it is small,\n"
+             "       insertion if it is large; random cells of 32 px: 0.41 and 0.50 (mvscope-methods(1) has the "
+             "intervals)");
     if (c->o.json && (!good || reply_print(json_incref(all), stdout, "methods", &e)))
         die(EXIT_FAILED, "methods: out of memory");
     json_decref(all);

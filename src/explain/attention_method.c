@@ -223,6 +223,7 @@ const mv_method mv_method_attention = {
     .summary = "where the queries of self-attention look, per level, block and head, against an even spread",
     .source = "Vaswani et al. 2017, arXiv 1706.03762; rollout: Abnar & Zuidema 2020, arXiv 2005.00928",
     .cost = "one forward pass",
+    .measured = "level 3: deletion 0.41, insertion 0.51; beats random cells at neither",
     .takes = MV_TAKES_CELL,
     .params = mv_attention_param,
     .size = sizeof(mv_attention_params),

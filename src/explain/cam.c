@@ -188,6 +188,7 @@ const mv_method mv_method_cam = {
     .summary = "what each cell contributes to the class; the mean over cells is the logit",
     .source = "Zhou et al. 2016, arXiv 1512.04150",
     .cost = "one forward pass",
+    .measured = "deletion 0.27, insertion 0.62; beats random cells at both",
     .takes = MV_TAKES_CLASS | MV_TAKES_AGAINST,
     .keeps = "norm",
     .params = param,

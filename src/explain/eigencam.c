@@ -68,6 +68,7 @@ const mv_method mv_method_eigencam = {
     .summary = "what varies most among the cells of a site: their projection on the first principal direction",
     .source = "Muhammad & Yeasin 2020, arXiv 2008.00299",
     .cost = "one forward pass",
+    .measured = "deletion 0.41, insertion 0.48; beats random cells at neither",
     .params = param,
     .size = sizeof(params),
     .open = open_cells,

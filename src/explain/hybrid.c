@@ -135,6 +135,7 @@ const mv_method mv_method_hybrid = {
     .summary = "what the pooled output, or the evidence for a class, looks at through all blocks of levels 3 and 2",
     .source = "rollout: Abnar & Zuidema 2020, arXiv 2005.00928; contributions after LaTIM 2025, arXiv 2502.15612",
     .cost = "one forward pass, and several times the work of the mixers",
+    .measured = "for the class: deletion 0.35, insertion 0.52; beats random cells at deletion",
     .takes = MV_MAY_TAKE_CLASS,
     .keeps = "norm",
     .open = open_rollout,

@@ -54,6 +54,7 @@ typedef struct {
     const char *summary;    /* one line: what the map shows */
     const char *source;     /* "Zhou et al. 2016, arXiv 1512.04150" */
     const char *cost;       /* in words: "one forward pass" */
+    const char *measured;   /* whether its maps are true, by `mvscope eval --faith`; NULL: not measured */
     unsigned takes;         /* MV_TAKES_ bits */
     const char *keeps;      /* patterns of the sites whose values are kept; NULL: none */
     const mv_param *params; /* its parameters; NULL: none */

@@ -213,6 +213,7 @@ const mv_method mv_method_scorecam = {
     .summary = "channels of a site, weighted by how the picture seen through them speaks for the class",
     .source = "Wang et al. 2020, arXiv 1910.01279",
     .cost = "a forward pass for each channel: 640 for T",
+    .measured = "deletion 0.37, insertion 0.51; beats random cells at neither",
     .takes = MV_TAKES_CLASS | MV_TAKES_PASSES,
     .params = param,
     .size = sizeof(params),

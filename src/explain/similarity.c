@@ -126,6 +126,7 @@ const mv_method mv_method_similarity = {
     .summary = "how similar the features of each cell are to those of a chosen one: their cosine",
     .source = "Caron et al. 2021, arXiv 2104.14294",
     .cost = "one forward pass",
+    .measured = "deletion 0.35, insertion 0.54; beats random cells at deletion",
     .takes = MV_TAKES_CELL,
     .params = param,
     .size = sizeof(params),
