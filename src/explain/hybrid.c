@@ -112,7 +112,7 @@ static mv_status explain(const mv_subject *s, const void *params, mv_maps *out, 
     if (!status && of_class)
         status = weigh_class(weight, &sum, s, g3, e);
     else if (!status)
-        mv_query_weights(weight, (mv_query){MV_QUERY_POOLED}, g3);
+        mv_query_weights(weight, (mv_query){.kind = MV_QUERY_POOLED}, g3);
     if (!status)
         status = go_down(weight + all3, weight, s, e);
     if (!status)

@@ -48,7 +48,7 @@ mv_animation *mv_animation_new(mv_animation_kind kind, const mv_canvas_target *t
                         .w = w,
                         .h = h,
                         .frames = frames,
-                        .shown = malloc((size_t)w * (size_t)h * 3),
+                        .shown = calloc((size_t)w * (size_t)h, 3), /* the first frame is compared with it, too */
                         .row = malloc((size_t)w * 3),
                         .same = calloc((size_t)w * (size_t)h, sizeof *a->same),
                         .palette = kind == MV_ANIMATION_GIF ? mv_palette_new(e) : NULL};
