@@ -14,7 +14,7 @@ static int next_class(const float *logits, int n, int last)
 {
     int found = -1;
     for (int i = 0; i < n; i++) {
-        bool left = last < 0 || logits[i] < logits[last] || (logits[i] == logits[last] && i > last);
+        bool left = last < 0 || logits[i] < logits[last] || (i > last && logits[i] == logits[last]);
         if (left && (found < 0 || logits[i] > logits[found]))
             found = i;
     }
@@ -54,7 +54,7 @@ int ablation_next(const double *change, int from, int to, int last)
     int found = -1;
     for (int i = from; i < to; i++) {
         double v = fabs(change[i]);
-        bool left = isfinite(v) && (last < 0 || v < fabs(change[last]) || (v == fabs(change[last]) && i > last));
+        bool left = isfinite(v) && (last < 0 || v < fabs(change[last]) || (i > last && v == fabs(change[last])));
         if (left && (found < 0 || v > fabs(change[found])))
             found = i;
     }

@@ -93,7 +93,7 @@ int side_rank(const float *logits, int classes, int k)
         int before = found;
         found = -1;
         for (int i = 0; i < classes; i++) {
-            bool left = rank == 0 || logits[i] < logits[before] || (logits[i] <= logits[before] && i > before);
+            bool left = rank == 0 || logits[i] < logits[before] || (i > before && logits[i] <= logits[before]);
             if (left && (found < 0 || logits[i] > logits[found]))
                 found = i;
         }

@@ -379,7 +379,7 @@ static void read_logits(record *one, const float *logits, int classes)
             one->answer = i;
     for (int i = 0; i < classes; i++) {
         sum += exp((double)logits[i] - (double)logits[one->answer]);
-        one->rank += logits[i] > logits[one->class_] || (logits[i] == logits[one->class_] && i < one->class_);
+        one->rank += logits[i] > logits[one->class_] || (i < one->class_ && logits[i] == logits[one->class_]);
     }
     one->p = 1 / sum;
 }
