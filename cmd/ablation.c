@@ -130,27 +130,12 @@ const ablation_ask *ablation_asked(const ablation *a)
 
 /* ---- one picture */
 
-/* The class that a rank means; MV_MAP_NONE past the last. Equal logits count in the order of the classes. */
-static int class_of(int wanted, const float *logits, int classes)
-{
-    if (wanted > MV_CLASS_TOP)
-        return wanted;
-    int first = 0, second = MV_MAP_NONE;
-    for (int i = 1; i < classes; i++)
-        if (logits[i] > logits[first])
-            first = i;
-    for (int i = 0; i < classes; i++)
-        if (i != first && (second < 0 || logits[i] > logits[second]))
-            second = i;
-    return wanted == MV_CLASS_TOP ? first : second;
-}
-
 static mv_status choose_classes(const ablation *a, ablation_result *r, const char *name, mv_error *e)
 {
     int classes = a->c->session.config.classes;
     char text[24];
-    r->class_ = class_of(a->ask->class_, r->before, classes);
-    r->against = a->ask->against == MV_MAP_NONE ? MV_MAP_NONE : class_of(a->ask->against, r->before, classes);
+    r->class_ = mv_class_of(a->ask->class_, r->before, classes);
+    r->against = a->ask->against == MV_MAP_NONE ? MV_MAP_NONE : mv_class_of(a->ask->against, r->before, classes);
     if (r->class_ < 0 || (a->ask->against != MV_MAP_NONE && r->against < 0))
         return mv_fail(e, MV_EINPUT, "%s: found one class, expected two for a second one", name);
     if (r->class_ == r->against)

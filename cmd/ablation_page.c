@@ -8,7 +8,7 @@
 #include "cmd/page_file.h"
 #include "src/base/number.h"
 #include "src/base/text.h"
-#include "src/explain/replies.h"
+#include "src/explain/logits.h"
 #include "viz/page/ablate.h"
 
 enum { SHOWN = 12 }; /* classes on a page */

@@ -7,19 +7,7 @@
 #include "cmd/edit_words.h"
 #include "src/base/number.h"
 #include "src/base/text.h"
-#include "src/explain/replies.h"
-
-/* The next class by its logit after `last` (-1: the first); equal logits in the order of the classes. */
-static int next_class(const float *logits, int n, int last)
-{
-    int found = -1;
-    for (int i = 0; i < n; i++) {
-        bool left = last < 0 || logits[i] < logits[last] || (i > last && logits[i] == logits[last]);
-        if (left && (found < 0 || logits[i] > logits[found]))
-            found = i;
-    }
-    return found;
-}
+#include "src/explain/logits.h"
 
 int ablation_classes(const ablation_result *r, int n, int top, int room, int *out)
 {
@@ -29,11 +17,11 @@ int ablation_classes(const ablation_result *r, int n, int top, int room, int *ou
     for (int k = 0; k < 2; k++)
         if (asked[k] >= 0)
             out[count++] = asked[k];
-    for (int rank = 0, last[2] = {-1, -1}; rank < top && rank < n; rank++)
+    for (int rank = 0, last[2] = {MV_MAP_NONE, MV_MAP_NONE}; rank < top && rank < n; rank++)
         for (int k = 0; k < 2; k++) {
             if (!side[k])
                 continue;
-            last[k] = next_class(side[k], n, last[k]);
+            last[k] = mv_class_next(side[k], n, last[k]);
             bool known = false;
             for (int i = 0; i < count; i++)
                 known |= out[i] == last[k];
@@ -89,7 +77,8 @@ static void say_edits(const call *c, const ablation *a, const ablation_result *r
 {
     const session *s = &c->session;
     const mv_param_texts *set = ablation_asked(a)->set;
-    int n = s->config.classes, before = next_class(r->before, n, -1), after = next_class(r->after, n, -1);
+    int n = s->config.classes, before = mv_class_next(r->before, n, MV_MAP_NONE),
+        after = mv_class_next(r->after, n, MV_MAP_NONE);
     char edit[EDIT_WORDS], name[2][24], move[80], from[32], to[32];
     if (set->n == 1)
         edit_words_say(&s->config, set->v[0], edit);

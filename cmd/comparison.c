@@ -47,14 +47,11 @@ static mv_status label(comparison *k, int i, mv_error *e)
 static void rank(compared *x)
 {
     int classes = x->session->config.classes;
-    double sum = 0;
     x->top_count = classes < COMPARED_TOP ? classes : COMPARED_TOP;
-    for (int i = 0; i < x->top_count; i++)
-        x->top[i] = side_rank(x->logits, classes, i);
-    for (int i = 0; i < classes; i++)
-        sum += exp((double)x->logits[i] - (double)x->logits[x->top[0]]);
-    for (int i = 0; i < x->top_count; i++)
-        x->probability[i] = exp((double)x->logits[x->top[i]] - (double)x->logits[x->top[0]]) / sum;
+    for (int i = 0; i < x->top_count; i++) {
+        x->top[i] = mv_class_of(MV_CLASS_RANK(i), x->logits, classes);
+        x->probability[i] = mv_probability(x->logits, classes, x->top[i]);
+    }
 }
 
 /* ---- inputs */
@@ -129,9 +126,7 @@ static mv_status choose_class(comparison *k, int i, int wanted, mv_error *e)
 {
     compared *x = &k->side[i];
     int classes = x->session->config.classes;
-    x->class_ = wanted;
-    if (wanted <= MV_CLASS_TOP)
-        x->class_ = side_rank(x->logits, classes, MV_CLASS_TOP - wanted);
+    x->class_ = mv_class_of(wanted, x->logits, classes);
     if (x->class_ < 0 && wanted != MV_MAP_NONE)
         return mv_fail(e, MV_EINPUT, "--class: found second, expected a network of more than one class");
     return MV_OK;

@@ -29,12 +29,9 @@ static const char *query_words(const mv_map *hidden, char text[64])
 
 void mixer_words_of(mixer_words *w, const call *c, const shot *t, const mixer_line *line, int lines)
 {
-    int best = longest(line, lines), top = 0;
+    int best = longest(line, lines), top = mv_class_next(t->logits, c->session.config.classes, MV_MAP_NONE);
     char query[64], name[24], channel[32] = "";
     double least = INFINITY, most = 0;
-    for (int i = 1; i < c->session.config.classes; i++)
-        if (t->logits[i] > t->logits[top])
-            top = i;
     for (int i = 0; i < lines; i++) {
         least = fmin(least, line[i].half_life);
         most = fmax(most, line[i].half_life);

@@ -32,24 +32,11 @@ static void short_name(char *out, size_t size, const session *s, int i)
 static void find_answer(report_findings *f, const call *c, const shot *t)
 {
     int classes = c->session.config.classes;
-    double sum = 0;
     f->n = classes < REPORT_TOP ? classes : REPORT_TOP;
     for (int i = 0; i < f->n; i++) {
-        int best = -1;
-        for (int k = 0; k < classes; k++) {
-            bool taken = false;
-            for (int j = 0; j < i; j++)
-                taken |= f->class_[j] == k;
-            if (!taken && (best < 0 || t->logits[k] > t->logits[best]))
-                best = k;
-        }
-        f->class_[i] = best;
-        f->logit[i] = (double)t->logits[best];
-    }
-    for (int k = 0; k < classes; k++)
-        sum += exp((double)t->logits[k] - f->logit[0]);
-    for (int i = 0; i < f->n; i++) {
-        f->probability[i] = exp(f->logit[i] - f->logit[0]) / sum;
+        int k = f->class_[i] = mv_class_of(MV_CLASS_RANK(i), t->logits, classes);
+        f->logit[i] = (double)t->logits[k];
+        f->probability[i] = mv_probability(t->logits, classes, k);
         short_name(f->name[i], sizeof f->name[i], &c->session, f->class_[i]);
     }
 }

@@ -85,20 +85,3 @@ mv_status side_explain(side *x, const float *planes, const float *logits, mv_map
 {
     return mv_explainer_explain(x->explainer, 0, x->session->model, 0, planes, logits, class_name, x->session, out, e);
 }
-
-int side_rank(const float *logits, int classes, int k)
-{
-    int found = -1;
-    for (int rank = 0; rank <= k; rank++) {
-        int before = found;
-        found = -1;
-        for (int i = 0; i < classes; i++) {
-            bool left = rank == 0 || logits[i] < logits[before] || (i > before && logits[i] <= logits[before]);
-            if (left && (found < 0 || logits[i] > logits[found]))
-                found = i;
-        }
-        if (found < 0)
-            break;
-    }
-    return found;
-}

@@ -29,7 +29,4 @@ mv_status side_run(side *x, const float *planes, float *logits, mv_error *e);
 /* Appends the maps of the input that ran last. */
 mv_status side_explain(side *x, const float *planes, const float *logits, mv_maps *out, mv_error *e);
 
-/* Number k by its logit, from 0; -1 past the last class. Equal logits are in the order of classes. */
-int side_rank(const float *logits, int classes, int k);
-
 #endif

@@ -13,7 +13,7 @@
 #include "cmd/talk.h"
 #include "src/base/number.h"
 #include "src/base/text.h"
-#include "src/explain/replies.h"
+#include "src/explain/logits.h"
 #include "viz/page/ablate.h"
 
 typedef struct {

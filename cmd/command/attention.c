@@ -60,10 +60,7 @@ static const char *subtitle_of(const call *c, const shot *t, char subtitle[400])
     const own *o = c->own;
     char query[96], name[24];
     bool mean = o->method.head.n == 0 || (o->method.head.n == 1 && o->method.head.v[0] == MV_HEAD_MEAN);
-    int best = 0;
-    for (int i = 1; i < c->session.config.classes; i++)
-        if (t->logits[i] > t->logits[best])
-            best = i;
+    int best = mv_class_next(t->logits, c->session.config.classes, MV_MAP_NONE);
     snprintf(subtitle, 400, "%s%s  \xc2\xb7  %.200s, answered %s", query_words(o, query), mean ? ", mean of heads" : "",
              t->base, session_class(&c->session, best, name));
     return subtitle;

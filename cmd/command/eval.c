@@ -373,15 +373,10 @@ static mv_status open_eval(call *c, mv_error *e)
 /* Its answer, and the rank of its true class; equal logits in the order of classes. */
 static void read_logits(record *one, const float *logits, int classes)
 {
-    double sum = 0;
+    one->answer = mv_class_next(logits, classes, MV_MAP_NONE);
+    one->p = mv_probability(logits, classes, one->answer);
     for (int i = 0; i < classes; i++)
-        if (logits[i] > logits[one->answer])
-            one->answer = i;
-    for (int i = 0; i < classes; i++) {
-        sum += exp((double)logits[i] - (double)logits[one->answer]);
         one->rank += logits[i] > logits[one->class_] || (i < one->class_ && logits[i] == logits[one->class_]);
-    }
-    one->p = 1 / sum;
 }
 
 static mv_status study_picture(call *c, study *s, mv_error *e)

@@ -142,11 +142,7 @@ static mv_status open_asks(call *c, mv_error *e)
 
 static int top_class(const call *c, const shot *t)
 {
-    int best = 0;
-    for (int i = 1; i < c->session.config.classes; i++)
-        if (t->logits[i] > t->logits[best])
-            best = i;
-    return best;
+    return mv_class_next(t->logits, c->session.config.classes, MV_MAP_NONE);
 }
 
 /* Beside random maps of 32 px cells, as coarse as most maps are: single pixels at random would shred the picture, and
@@ -374,11 +370,9 @@ static const char *subtitle_of(const call *c, const shot *t, const mv_map *const
 {
     char name[24], number[32], trust[120] = "";
     int best = top_class(c, t);
-    double sum = 0;
-    for (int i = 0; i < c->session.config.classes; i++)
-        sum += exp((double)t->logits[i] - (double)t->logits[best]);
     snprintf(text, 520, "%.200s, classified as %.80s, p = %s%s", t->base, session_class(&c->session, best, name),
-             mv_number_text(number, 1 / sum, 2, false), n == 1 ? trust_of(maps[0], trust) : "");
+             mv_number_text(number, mv_probability(t->logits, c->session.config.classes, best), 2, false),
+             n == 1 ? trust_of(maps[0], trust) : "");
     return text;
 }
 

@@ -147,11 +147,7 @@ static mv_status take(void *context, int i, const float *logits, mv_error *e)
     if (!s)
         s = compare_all(p, &maps[0], &maps[1], e);
     p->audit->flipped[p->flip] = (double)logits[p->audit->class_];
-    int top = 0;
-    for (int c = 1; c < a->model->config.classes; c++)
-        if (logits[c] > logits[top])
-            top = c;
-    p->audit->top[p->flip] = top;
+    p->audit->top[p->flip] = mv_class_next(logits, a->model->config.classes, MV_MAP_NONE);
     mv_maps_free(&maps[0]);
     mv_maps_free(&maps[1]);
     return s;

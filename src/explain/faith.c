@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "src/base/random.h"
-#include "src/explain/replies.h"
+#include "src/explain/logits.h"
 #include "src/explain/road.h"
 
 enum { BASELINES = 4, DOUBLES = sizeof(mv_faith_score) / sizeof(double) };

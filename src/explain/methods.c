@@ -259,29 +259,6 @@ void mv_explainer_clear(mv_explainer *x)
         mv_trace_clear(x->trace);
 }
 
-/* The class of rank k by its logit, equal logits in the order of classes; MV_MAP_NONE past the last. */
-static int ranked(const float *logits, int classes, int k)
-{
-    int found = -1;
-    for (int rank = 0; rank <= k; rank++) {
-        int before = found;
-        found = MV_MAP_NONE;
-        for (int i = 0; i < classes; i++) {
-            bool left = rank == 0 || (i > before && logits[i] == logits[before]) || logits[i] < logits[before];
-            if (left && (found < 0 || logits[i] > logits[found]))
-                found = i;
-        }
-        if (found < 0)
-            break;
-    }
-    return found;
-}
-
-static int class_of(int wanted, const float *logits, int classes)
-{
-    return wanted <= MV_CLASS_TOP ? ranked(logits, classes, MV_CLASS_TOP - wanted) : wanted;
-}
-
 bool mv_explainer_takes_passes(const mv_explainer *x)
 {
     for (int i = 0; i < x->n; i++)
@@ -308,8 +285,8 @@ mv_status mv_explainer_explain(mv_explainer *x, int ask, const mv_model *model, 
                     .planes = planes,
                     .passes = x->passes,
                     .logits = logits,
-                    .class_ = class_of(o->ask->class_, logits, classes),
-                    .against = class_of(o->ask->against, logits, classes),
+                    .class_ = mv_class_of(o->ask->class_, logits, classes),
+                    .against = mv_class_of(o->ask->against, logits, classes),
                     .kept = x->trace,
                     .own = o->own};
     bool lacks = (o->ask->class_ != MV_MAP_NONE && s.class_ < 0) || (o->ask->against != MV_MAP_NONE && s.against < 0);

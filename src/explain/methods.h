@@ -13,14 +13,11 @@
 #ifndef MV_METHODS_H
 #define MV_METHODS_H
 
+#include "src/explain/logits.h"
 #include "src/explain/method.h"
 
 const mv_method *mv_method_at(int i);                /* in the order of the list; NULL past the last */
 const mv_method *mv_method_lookup(const char *name); /* NULL when there is none */
-
-/* Classes that are known only after the forward pass. */
-#define MV_CLASS_RANK(k) (-100 - (k)) /* number k by its logit, from 0; past the last class: no map */
-enum { MV_CLASS_TOP = MV_CLASS_RANK(0), MV_CLASS_SECOND = MV_CLASS_RANK(1) };
 
 /* One question: a method with its parameters, for a class. */
 typedef struct {

@@ -1,8 +1,9 @@
 #include "src/explain/replies.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "src/explain/logits.h"
 
 enum { MOST_KEPT = 16 << 20 }; /* values: 64 MiB */
 
@@ -73,16 +74,6 @@ mv_status mv_replies_run(mv_replies *r, const mv_subject *s, int n, mv_pass_make
     status = mv_passes_run(s->passes, n, make_input, keep, &k, e);
     r->key = status ? 0 : key;
     return status;
-}
-
-double mv_probability(const float *logits, int classes, int c)
-{
-    double most = -INFINITY, sum = 0;
-    for (int i = 0; i < classes; i++)
-        most = fmax(most, (double)logits[i]);
-    for (int i = 0; i < classes; i++)
-        sum += exp((double)logits[i] - most);
-    return exp((double)logits[c] - most) / sum;
 }
 
 double mv_probability_of(const mv_subject *s, const float *logits)

@@ -21,9 +21,6 @@ void mv_replies_free(mv_replies *r);
 mv_status mv_replies_run(mv_replies *r, const mv_subject *s, int n, mv_pass_make *make, mv_pass_take *take,
                          void *context, mv_error *e);
 
-/* The softmax probability of class c, in double. */
-double mv_probability(const float *logits, int classes, int c);
-
 /* The probability of the subject's class, less that of the second class if there is one. */
 double mv_probability_of(const mv_subject *s, const float *logits);
 
