@@ -41,7 +41,7 @@ const ablation_ask *ablation_asked(const ablation *a);
 /* Of one picture. *out is the caller's to ablation_result_free, also on failure. */
 mv_status ablation_run(ablation *a, const study *s, ablation_result **out, mv_error *e);
 
-/* ---- what is told of it (ablation_words.c) */
+/* ---- its words (ablation_words.c) */
 
 enum { ABLATION_WORDS = 480 };
 

@@ -1,4 +1,4 @@
-/* What is told of an ablation: its classes, the finding, the order of the changes. */
+/* The words of an ablation: its classes, the finding, the order of the changes. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>

@@ -143,7 +143,7 @@ static mv_status parse(parts *p, const char *text, const char *place, mv_error *
     return p->file ? MV_OK : mv_fail_memory(e, place);
 }
 
-/* The site with its index, as mv_edits_add takes it: what is wrong with it is told there. */
+/* The site with its index, as mv_edits_add takes it: mv_edits_add reports what is wrong with it. */
 mv_status edit_words_check(const char *text, const char *place, mv_error *e)
 {
     parts p;

@@ -1,5 +1,5 @@
 /* Rows of parameter tables that several methods share. `at` is the offset of the member: a text for a site or a query,
- * an mv_param_list for levels and blocks. Each method says in its own words what the parameter does (`told`).
+ * an mv_param_list for levels and blocks. Each method says in its own words what the parameter does (`text`).
  */
 #ifndef MV_EXPLAIN_PARAMS_H
 #define MV_EXPLAIN_PARAMS_H
@@ -18,23 +18,23 @@ mv_status mv_query_check_text(const char *text, const char *place, mv_error *e);
         .words = mv_level_words, .argument = "LEVEL", .help = "levels to show: 2, 3 or all, the default"               \
     }
 
-#define MV_SHARED_BLOCKS(at, told)                                                                                     \
+#define MV_SHARED_BLOCKS(at, text)                                                                                     \
     {                                                                                                                  \
-        .name = "block", .kind = MV_PARAM_LIST, .offset = at, .most = 511, .argument = "N", .help = told               \
+        .name = "block", .kind = MV_PARAM_LIST, .offset = at, .most = 511, .argument = "N", .help = text               \
     }
 
 /* standard: the query without the parameter; NULL: none. */
-#define MV_SHARED_QUERY(at, standard, told)                                                                            \
+#define MV_SHARED_QUERY(at, standard, text)                                                                            \
     {                                                                                                                  \
         .name = "query", .kind = MV_PARAM_TEXT, .offset = at, .otherwise = standard, .check = mv_query_check_text,     \
-        .words = mv_query_words, .argument = "pooled|Y,X|received", .help = told                                       \
+        .words = mv_query_words, .argument = "pooled|Y,X|received", .help = text                                       \
     }
 
 /* The site of cells.h. */
-#define MV_SHARED_SITE(at, told)                                                                                       \
+#define MV_SHARED_SITE(at, text)                                                                                       \
     {                                                                                                                  \
         .name = "site", .kind = MV_PARAM_TEXT, .offset = at, .otherwise = "levels.3", .argument = "SITE",              \
-        .completes = MV_COMPLETE_SITE, .help = told                                                                    \
+        .completes = MV_COMPLETE_SITE, .help = text                                                                    \
     }
 
 #endif
