@@ -102,6 +102,7 @@ struct call {
     const char *raw;                        /* --raw, if wants_raw */
     const char *film;                       /* --animate, if wants_film */
     const char *store;                      /* a store of the values of all pictures; NULL: none */
+    const char *store_option;               /* that names it: "-o", "--raw" */
     int together;                           /* pictures that a page may show if -o names a file; 0: one */
     const char *journal;                    /* a file of its own that --resume goes on with; NULL: none */
     bool shows;                             /* shot.image is wanted */

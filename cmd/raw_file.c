@@ -21,6 +21,7 @@ void raw_choose(call *c, const char *raw, bool several)
     c->wants_raw = kind == MV_STORE_FOLDER;
     c->raw = c->wants_raw ? raw : NULL;
     c->store = c->wants_raw ? NULL : raw;
+    c->store_option = "--raw";
     c->one_size |= c->store != NULL;
     if (c->store && c->o.resume)
         die(EXIT_MISUSE, "--resume: a file of all pictures is written whole; --raw FOLDER/ makes one for each picture, "
@@ -46,7 +47,7 @@ static mv_status declare(raw_file *f, call *c, const raw_array *a, int n, mv_err
         memcpy(site->dim, a[i].dim, sizeof site->dim);
         site->dim[0] *= c->pictures;
     }
-    f->file = value_file_open(c, c->store, "**", &f->sites, e);
+    f->file = value_file_open(c, "**", &f->sites, e);
     return f->file ? MV_OK : e->code;
 }
 

@@ -141,16 +141,15 @@ static void measure(const stream *s)
 static void check_inputs(const stream *s)
 {
     const call *c = s->c;
-    const char *option = c->store == c->o.out ? "-o" : "--raw";
     for (int i = 0; i < s->o.n; i++) {
         if (c->store && mv_output_is_same(s->o.path[i], c->store))
-            die(EXIT_MISUSE, "%s: %s is the input %s, which it would replace", option, c->store, s->o.path[i]);
+            die(EXIT_MISUSE, "%s: %s is the input %s, which it would replace", c->store_option, c->store, s->o.path[i]);
         if (results_are_kept() && strcmp(s->o.path[i], "-") && mv_output_is_same(s->o.path[i], "/dev/stdout"))
             die(EXIT_MISUSE, "%s: is standard output, too, which would overwrite it", s->o.path[i]);
     }
     for (int i = 0; c->store && i < MODEL_FILES; i++)
         if (s->model[i] && mv_output_is_same(s->model[i], c->store))
-            die(EXIT_MISUSE, "%s: %s is the model, which it would replace", option, c->store);
+            die(EXIT_MISUSE, "%s: %s is the model, which it would replace", c->store_option, c->store);
 }
 
 /* The files of the model, if it is not embedded: none may be replaced. */
@@ -340,7 +339,7 @@ static int end(stream *s)
         c->broken = true;
     }
     if (c->stopped && (!stop_results_error() || stop_results_error() == EINTR)) {
-        bool whole = c->joined || (c->store && c->store != c->o.out); /* what --resume is refused for */
+        bool whole = c->joined || (c->store && !(c->command->takes & TAKES_VALUES)); /* what --resume is refused for */
         bool kept = c->journal || c->wants_page || c->wants_raw || c->wants_film || (c->o.json && c->command->results);
         bool goes_on = c->command->takes & TAKES_VALUES ? c->o.resume : kept && !whole;
         complain("stopped after %d of %d pictures%s", c->kept + c->done + c->failed, c->pictures,

@@ -18,7 +18,6 @@ typedef struct {
 
 struct value_file {
     call *c;
-    const char *path;
     mv_store *store;
     mv_store_kind kind;
     const char *patterns;
@@ -225,8 +224,8 @@ static mv_status open_store(value_file *v, mv_error *e)
     const options *o = &v->c->o;
     char *print = o->resume ? fingerprint(v) : NULL;
     if (o->resume && !print)
-        return mv_fail_memory(e, v->path);
-    v->store = o->resume ? mv_store_open_resumable(v->path, print, e) : mv_store_open(v->path, e);
+        return mv_fail_memory(e, v->c->store);
+    v->store = o->resume ? mv_store_open_resumable(v->c->store, print, e) : mv_store_open(v->c->store, e);
     free(print);
     mv_status s = v->store ? MV_OK : e->code;
     for (int i = 0; i < v->sites->n && !s; i++) {
@@ -237,23 +236,23 @@ static mv_status open_store(value_file *v, mv_error *e)
             return mv_fail(e, MV_EINPUT,
                            "-o: found several sites for %s, expected one, as a .npy holds one array; choose one by "
                            "--site, or write a .npz, a .safetensors or a folder",
-                           v->path);
+                           v->c->store);
         s = mv_store_declare(v->store, t->name, t->nd, t->dim, e);
         v->sites_written++;
     }
     return s ? s : read_notes(v, e);
 }
 
-value_file *value_file_open(call *c, const char *path, const char *patterns, const mv_sites *sites, mv_error *e)
+value_file *value_file_open(call *c, const char *patterns, const mv_sites *sites, mv_error *e)
 {
     value_file *v = calloc(1, sizeof *v);
     if (!v) {
-        mv_fail_memory(e, path);
+        mv_fail_memory(e, c->store);
         return NULL;
     }
-    *v = (value_file){.c = c, .path = path, .patterns = patterns, .sites = sites, .expected = c->pictures};
+    *v = (value_file){.c = c, .patterns = patterns, .sites = sites, .expected = c->pictures};
     session_hash(&c->session);
-    mv_status s = mv_store_kind_of(&v->kind, path, path == c->o.out ? "-o" : "--raw", e);
+    mv_status s = mv_store_kind_of(&v->kind, c->store, c->store_option, e);
     if (!s)
         s = open_store(v, e);
     if (!s && !c->o.resume)

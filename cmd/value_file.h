@@ -10,9 +10,9 @@
 
 typedef struct value_file value_file;
 
-/* Opens `path` for the values of the sites that fit `patterns`, for all pictures of c->list. All are borrowed until it
- * is closed. NULL on failure. */
-value_file *value_file_open(call *c, const char *path, const char *patterns, const mv_sites *sites, mv_error *e);
+/* Opens c->store for the values of the sites that fit `patterns`, for all pictures of c->list. All are borrowed until
+ * it is closed. NULL on failure. */
+value_file *value_file_open(call *c, const char *patterns, const mv_sites *sites, mv_error *e);
 
 mv_store *value_file_store(value_file *v); /* borrowed; the command appends the rows of each batch */
 int value_file_sites(const value_file *v);

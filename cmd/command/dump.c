@@ -43,6 +43,7 @@ static void check(call *c)
         die_of(&e, false);
     c->one_size = true;
     c->store = c->o.out;
+    c->store_option = "-o";
 }
 
 static bool answered(call *c, const char *name)
@@ -73,7 +74,7 @@ static mv_status open_dump(call *c, mv_error *e)
         s = mv_sites_list(&o->sites, &c->session.config, c->pictures, c->height, c->width, e);
     if (!s)
         s = mv_pattern_check(o->patterns, o->sites.n, o->sites.name, "--site", e);
-    if (!s && !(o->file = value_file_open(c, c->store, o->patterns, &o->sites, e)))
+    if (!s && !(o->file = value_file_open(c, o->patterns, &o->sites, e)))
         s = e->code;
     if (!s && !(o->trace = mv_trace_new(o->patterns, keep, value_file_store(o->file), e))) {
         c->broken = true;
