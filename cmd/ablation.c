@@ -1,6 +1,5 @@
 #include "cmd/ablation.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -159,11 +158,6 @@ static void make(void *context, int i, float *planes)
     memcpy(planes, p->s->planes, (size_t)3 * (size_t)t->h * (size_t)t->w * sizeof *planes);
 }
 
-static const char *class_name(void *session_, int c, char text[24])
-{
-    return session_class(session_, c, text);
-}
-
 static mv_status take(void *context, int i, const float *logits, mv_error *e)
 {
     pass *p = context;
@@ -171,15 +165,15 @@ static mv_status take(void *context, int i, const float *logits, mv_error *e)
     call *c = a->c;
     size_t n = (size_t)c->session.config.classes;
     memcpy(i ? p->r->after : p->r->before, logits, n * sizeof *logits);
-    for (size_t k = 0; k < n; k++)
-        if (!isfinite(logits[k]))
-            return mv_fail(e, MV_EINPUT, "%s: the logit of class %zu is %f after the edit, expected a finite number",
-                           p->s->shot->name, k, (double)logits[k]);
+    size_t bad = mv_first_not_finite(logits, n);
+    if (bad < n)
+        return mv_fail(e, MV_EINPUT, "%s: the logit of class %zu is %f after the edit, expected a finite number",
+                       p->s->shot->name, bad, (double)logits[bad]);
     if (i == 0 && choose_classes(a, p->r, p->s->shot->name, e))
         return e->code;
     a->cam.class_ = p->r->class_;
     a->cam.against = p->r->against;
-    return mv_explainer_explain(a->explainer, 0, c->session.model, 0, NULL, logits, class_name, &c->session,
+    return mv_explainer_explain(a->explainer, 0, c->session.model, 0, NULL, logits, session_class_name, &c->session,
                                 &p->r->maps, e);
 }
 

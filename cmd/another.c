@@ -63,11 +63,6 @@ bool another_fits(const another *a, int h, int w)
     return a && a->h == h && a->w == w;
 }
 
-static const char *class_name(void *session_, int c, char text[24])
-{
-    return session_class(session_, c, text);
-}
-
 mv_status another_explain(another *a, const float *planes, int class_, mv_maps *maps, mv_error *e)
 {
     mv_explainer_clear(a->explainer);
@@ -75,8 +70,8 @@ mv_status another_explain(another *a, const float *planes, int class_, mv_maps *
     for (int i = 0; i < a->c->asks && !s; i++) {
         if (a->c->ask[i].class_ != MV_MAP_NONE)
             a->ask[i].class_ = class_;
-        s = mv_explainer_explain(a->explainer, i, a->model, 0, planes, a->logits, class_name, (void *)&a->c->session,
-                                 &maps[i], e);
+        s = mv_explainer_explain(a->explainer, i, a->model, 0, planes, a->logits, session_class_name,
+                                 (void *)&a->c->session, &maps[i], e);
     }
     return s;
 }

@@ -164,11 +164,6 @@ static void fail_group(batches *b, group *g, const mv_error *e)
     g->n = 0;
 }
 
-static const char *class_name(void *session_, int c, char text[24])
-{
-    return session_class(session_, c, text);
-}
-
 /* i: its number in the group */
 static mv_status study_job(batches *b, job *j, int i, mv_error *e)
 {
@@ -194,14 +189,14 @@ static mv_status answer(batches *b, const group *g, int i, mv_error *e)
     if (!j->logits)
         return mv_fail_memory(e, "logits");
     memcpy(j->logits, g->logits + (size_t)i * classes, classes * sizeof *j->logits);
-    for (size_t k = 0; k < classes; k++)
-        if (!(j->logits[k] - j->logits[k] == 0)) /* infinite, or NaN */
-            return mv_fail(e, MV_EINPUT, "%s: the logit of class %zu is %f, expected a finite number",
-                           b->o->path[j->operand], k, (double)j->logits[k]);
+    size_t bad = mv_first_not_finite(j->logits, classes);
+    if (bad < classes)
+        return mv_fail(e, MV_EINPUT, "%s: the logit of class %zu is %f, expected a finite number",
+                       b->o->path[j->operand], bad, (double)j->logits[bad]);
     mv_error why = {0};
     for (int a = 0; a < c->asks; a++)
-        if (mv_explainer_explain(b->explainer, a, c->session.model, i, j->planes, j->logits, class_name, &c->session,
-                                 &j->maps[a], &why))
+        if (mv_explainer_explain(b->explainer, a, c->session.model, i, j->planes, j->logits, session_class_name,
+                                 &c->session, &j->maps[a], &why))
             return mv_fail(e, why.code, "%s: %s", b->o->path[j->operand], why.text);
     return c->command->study ? study_job(b, j, i, e) : MV_OK;
 }

@@ -1,7 +1,6 @@
 /* What a report finds, in words and numbers. */
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "cmd/report_page.h"

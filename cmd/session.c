@@ -140,6 +140,11 @@ const char *session_class(const session *s, int i, char text[24])
     return text;
 }
 
+const char *session_class_name(void *session_, int i, char text[24])
+{
+    return session_class(session_, i, text);
+}
+
 const char *session_wnid(const session *s, int i)
 {
     const mv_labels *l = labels(s);

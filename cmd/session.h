@@ -33,6 +33,9 @@ const char *session_hash(session *s);
 const char *session_class(const session *s, int i, char text[24]);
 const char *session_wnid(const session *s, int i);
 
+/* session_class as an mv_class_name, whose context is the session. */
+const char *session_class_name(void *session_, int i, char text[24]);
+
 /* The class that `text` names: its number, its wnid, its name in either case, or the first of several names that are
  * separated by commas; "top" and "second" give MV_CLASS_TOP and MV_CLASS_SECOND. MV_EINPUT, with the nearest name,
  * where there is none. `place` begins the message: "--class". */

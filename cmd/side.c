@@ -76,12 +76,8 @@ mv_status side_run(side *x, const float *planes, float *logits, mv_error *e)
     return MV_OK;
 }
 
-static const char *class_name(void *of, int c, char text[24])
-{
-    return session_class(of, c, text);
-}
-
 mv_status side_explain(side *x, const float *planes, const float *logits, mv_maps *out, mv_error *e)
 {
-    return mv_explainer_explain(x->explainer, 0, x->session->model, 0, planes, logits, class_name, x->session, out, e);
+    return mv_explainer_explain(x->explainer, 0, x->session->model, 0, planes, logits, session_class_name, x->session,
+                                out, e);
 }

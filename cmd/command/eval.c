@@ -2,7 +2,6 @@
  * with --faith how true the maps of each method are.
  */
 #include <errno.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "src/base/pattern.h"
+#include "src/explain/kept.h"
 #include "src/run/run.h"
 #include "src/run/sites.h"
 
@@ -16,9 +17,7 @@ struct mv_cells {
     int level, block; /* or MV_MAP_NONE */
     int cell;         /* px a side */
     mv_grid grid;     /* of the windows */
-    float *value;     /* of `pictures` pictures, as the run delivers it */
-    size_t room;      /* values */
-    int pictures;
+    mv_kept kept;     /* as the run delivers it */
 };
 
 /* ---- the probe */
@@ -43,24 +42,7 @@ static void kept(mv_probe *p, mv_run *r, const char *site, int part, mv_tensor v
 {
     (void)part;
     mv_cells *c = (mv_cells *)p;
-    size_t each = values_of_picture(c), first = (size_t)mv_run_first(r), n = (size_t)mv_run_pictures(r);
-    size_t needed = (first + n) * each;
-    if (mv_tensor_count(value) != n * each) {
-        mv_run_fail(r, MV_EMISUSE, "%s: found %zu values of %zu pictures, expected %zu", site, mv_tensor_count(value),
-                    n, n * each);
-        return;
-    }
-    if (needed > c->room) {
-        float *more = realloc(c->value, needed * sizeof *more);
-        if (!more) {
-            mv_run_fail(r, MV_ENOMEM, "%s: out of memory for %zu values", site, needed);
-            return;
-        }
-        c->value = more;
-        c->room = needed;
-    }
-    memcpy(c->value + first * each, value.data, n * each * sizeof *c->value);
-    c->pictures = (int)(first + n);
+    mv_kept_take(&c->kept, r, site, value, values_of_picture(c));
 }
 
 /* ---- the object */
@@ -147,7 +129,7 @@ void mv_cells_free(mv_cells *c)
 {
     if (!c)
         return;
-    free(c->value);
+    free(c->kept.value);
     free(c->site);
     free(c);
 }
@@ -212,9 +194,10 @@ mv_status mv_cells_map(mv_map *out, const mv_cells *c, const char *method, mv_er
 float *mv_cells_read(const mv_cells *c, int picture, mv_error *e)
 {
     size_t n = (size_t)c->h * (size_t)c->w, channels = (size_t)c->channels;
-    if (picture < 0 || picture >= c->pictures) {
+    const float *from = mv_kept_at(&c->kept, picture, values_of_picture(c));
+    if (!from) {
         mv_fail(e, MV_EMISUSE, "%s: found picture %d, expected one of the %d that were seen", c->site, picture,
-                c->pictures);
+                c->kept.pictures);
         return NULL;
     }
     float *out = malloc(n * channels * sizeof *out);
@@ -222,7 +205,6 @@ float *mv_cells_read(const mv_cells *c, int picture, mv_error *e)
         mv_fail_memory(e, c->site);
         return NULL;
     }
-    const float *from = c->value + (size_t)picture * values_of_picture(c);
     for (size_t p = 0; p < n; p++) {
         if (c->tokens) {
             int window, token;

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "src/explain/kept.h"
 #include "src/explain/method.h"
 #include "src/explain/params.h"
 #include "src/model/grid.h"
@@ -28,9 +29,7 @@ static const mv_param param[] = {
 /* The normed features of one block, (pictures, channels, h, w) of level 3. */
 typedef struct {
     int level, block;
-    float *value;
-    size_t room; /* values */
-    int pictures;
+    mv_kept kept;
 } depth;
 
 typedef struct {
@@ -70,20 +69,7 @@ static void kept(mv_probe *p, mv_run *r, const char *site, int part, mv_tensor v
 {
     (void)part;
     const state *s = (const state *)p;
-    depth *d = depth_of(s, site);
-    size_t each = (size_t)s->channels * (size_t)s->h * (size_t)s->w, first = (size_t)mv_run_first(r),
-           n = (size_t)mv_run_pictures(r), needed = (first + n) * each;
-    if (needed > d->room) {
-        float *more = realloc(d->value, needed * sizeof *more);
-        if (!more) {
-            mv_run_fail(r, MV_ENOMEM, "%s: out of memory for %zu values", site, needed);
-            return;
-        }
-        d->value = more;
-        d->room = needed;
-    }
-    memcpy(d->value + first * each, value.data, n * each * sizeof *d->value);
-    d->pictures = (int)(first + n);
+    mv_kept_take(&depth_of(s, site)->kept, r, site, value, (size_t)s->channels * (size_t)s->h * (size_t)s->w);
 }
 
 /* ---- the method's state */
@@ -100,7 +86,7 @@ static void close_state(void *own)
 {
     state *s = own;
     for (int i = 0; i < s->n; i++)
-        free(s->depth[i].value);
+        free(s->depth[i].kept.value);
     free(s->depth);
     free(s);
 }
@@ -213,9 +199,9 @@ static mv_status explain_depth(const mv_subject *s, const state *own, const dept
                                mv_error *e)
 {
     size_t channels = (size_t)own->channels, cells = (size_t)own->h * (size_t)own->w;
-    if (s->picture < 0 || s->picture >= d->pictures)
+    const float *x = mv_kept_at(&d->kept, s->picture, channels * cells);
+    if (!x)
         return mv_fail(e, MV_EMISUSE, "lens: picture %d was not seen", s->picture);
-    const float *x = d->value + (size_t)s->picture * channels * cells;
     double *mean = work, *mine = mean + channels, *other = mine + cells, second = 0;
     for (size_t k = 0; k < channels; k++) {
         mean[k] = 0;
