@@ -6,7 +6,7 @@
 
 #include "viz/panel/chart_impl.h"
 
-enum { SAMPLE = 18, SAMPLE_GAP = 6, KEY_GAP = 12, LOWEST = 80, HIGHEST = 220 };
+enum { SAMPLE = 18, SAMPLE_GAP = 6, KEY_GAP = 12, LOWEST = 80, HIGHEST = 220, ROW = 22, ROWS_TALL = 16 };
 
 #define MARK 3.5 /* px from the middle of a mark to its side */
 
@@ -45,22 +45,6 @@ double mv_axis_place(const mv_axis *a, double value)
 static mv_scale scale_of(const mv_axis *a)
 {
     return mv_scale_of(MV_SCALE_LINEAR, a->lo, a->hi, false);
-}
-
-/* The ticks of an axis across, and the room that each label takes along it. */
-static int ticks_across(mv_layout *layout, const mv_axis *a, double length, mv_tick tick[MV_TICKS_MAX], double *room)
-{
-    mv_scale scale = scale_of(a);
-    *room = CHART_LINE;
-    for (;;) {
-        int n = mv_scale_ticks(&scale, length, *room, false, tick);
-        double widest = *room;
-        for (int i = 0; i < n; i++)
-            widest = fmax(widest, ceil(mv_line_width(layout, MV_TYPE_SMALL, tick[i].label)) + 1);
-        if (widest == *room)
-            return n;
-        *room = widest;
-    }
 }
 
 /* Whole powers of ten from bottom to top, as many as have room. */
@@ -129,14 +113,14 @@ static void draw_names(mv_layout *layout, mv_canvas *c, const mv_plot *p)
     const mv_axis *a = p->across;
     double widest = 0, y = p->y + p->h, step = p->w / fmax(a->hi - a->lo, 1), free_from = p->x;
     for (int i = 0; i < a->name_count; i++)
-        widest = fmax(widest, ceil(mv_line_width(layout, MV_TYPE_SMALL, a->names[i])) + 1);
+        widest = fmax(widest, mv_line_room(layout, a->names[i]));
     int every = (int)fmax(ceil((fmin(widest, p->w) + 6) / step), 1);
     for (int i = 0; i < a->name_count; i++) {
         double x = p->x + mv_axis_place(a, i) * p->w;
         mv_canvas_rect(c, fmin(x, p->x + p->w - 1), y, 1, i % every ? CHART_TICK / 2.0 : CHART_TICK, 0, t->third);
         if (i % every)
             continue;
-        double w = fmin(ceil(mv_line_width(layout, MV_TYPE_SMALL, a->names[i])) + 1, p->w);
+        double w = fmin(mv_line_room(layout, a->names[i]), p->w);
         double from = fmin(fmax(x - w / 2, p->x), p->x + p->w - w);
         if (from < free_from)
             continue; /* moved inwards, it would reach into the one before */
@@ -148,14 +132,15 @@ static void draw_names(mv_layout *layout, mv_canvas *c, const mv_plot *p)
 static void draw_across(mv_layout *layout, mv_canvas *c, const mv_plot *p)
 {
     const mv_theme *t = mv_layout_theme(layout);
-    double y = p->y + p->h, room;
+    double y = p->y + p->h, room = CHART_LINE;
     mv_canvas_rect(c, p->x, y, p->w, 1, 0, t->third);
     if (p->across->names) {
         draw_names(layout, c, p);
         return;
     }
     mv_tick tick[MV_TICKS_MAX];
-    int n = ticks_across(layout, p->across, p->w, tick, &room);
+    mv_scale scale = scale_of(p->across);
+    int n = mv_ticks_across(layout, &scale, p->w, false, tick, &room);
     for (int i = 0; i < n; i++) {
         double at = tick[i].place * p->w, centre = mv_tick_centre(&tick[i], p->w, room);
         double along = centre < at ? 1 : centre > at ? 0 : 0.5;
@@ -184,6 +169,13 @@ void mv_plot_draw(mv_layout *layout, mv_canvas *c, const mv_plot *p, double left
             mv_line_draw(layout, c, MV_TYPE_SMALL, t->second, p->across->title, p->x - left,
                          p->y + p->h + CHART_TICK + CHART_LINE, p->w + left, 1);
     }
+}
+
+double mv_row_pitch(double asked, int rows, double least)
+{
+    if (asked > 0)
+        return asked;
+    return rows <= ROWS_TALL ? ROW : fmax(floor((double)ROW * ROWS_TALL / rows), least);
 }
 
 double mv_plot_height(double asked, double width)

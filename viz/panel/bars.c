@@ -3,23 +3,7 @@
 
 #include "viz/panel/chart_impl.h"
 
-/* The widest share of a chart that its names may take. */
-#define WIDEST_NAMES 0.4
-
-enum { PITCH = 22, LEAST_PITCH = 8, ROWS_TALL = 16, NUMBER_GAP = 12 };
-
-/* px from row to row: as asked, or less where there are many rows. */
-static double pitch_of(double asked, int rows)
-{
-    if (asked > 0)
-        return asked;
-    return rows <= ROWS_TALL ? PITCH : fmax(floor((double)PITCH * ROWS_TALL / rows), LEAST_PITCH);
-}
-
-static double name_width(mv_layout *layout, double widest, const char *name)
-{
-    return name && *name ? fmax(widest, ceil(mv_line_width(layout, MV_TYPE_SMALL, name)) + 1) : widest;
-}
+enum { LEAST_PITCH = 8, NUMBER_GAP = 12 };
 
 /* Names every few rows where they would touch. */
 static void draw_name(mv_layout *layout, mv_canvas *c, const char *name, int i, double pitch, double x, double middle,
@@ -55,7 +39,7 @@ static double bars_legend(mv_layout *layout, mv_canvas *c, const mv_bars *k, dou
 static double bars_height(mv_layout *layout, mv_panel *p, double width)
 {
     const mv_bars *k = &((bars *)p)->of;
-    double h = bars_legend(layout, NULL, k, 0, 0, width) + k->rows * pitch_of(k->pitch, k->rows);
+    double h = bars_legend(layout, NULL, k, 0, 0, width) + k->rows * mv_row_pitch(k->pitch, k->rows, LEAST_PITCH);
     return ceil((h + mv_axis_below(&k->across)) / 4) * 4;
 }
 
@@ -70,10 +54,11 @@ static void draw_bar(mv_layout *layout, mv_canvas *c, double x, double y, double
 static void bars_draw(mv_layout *layout, mv_panel *p, mv_canvas *c)
 {
     const mv_bars *k = &((bars *)p)->of;
-    double names = 0, pitch = pitch_of(k->pitch, k->rows), legend = bars_legend(layout, c, k, p->x, p->y, p->w);
+    double names = 0, pitch = mv_row_pitch(k->pitch, k->rows, LEAST_PITCH),
+           legend = bars_legend(layout, c, k, p->x, p->y, p->w);
     for (int i = 0; i < k->rows; i++)
-        names = name_width(layout, names, k->row[i].name);
-    names = fmin(names, WIDEST_NAMES * p->w);
+        names = fmax(names, mv_line_room(layout, k->row[i].name));
+    names = fmin(names, CHART_NAMES * p->w);
     double left = names > 0 ? names + NUMBER_GAP : 0;
     mv_plot plot = {p->x + left, p->y + legend, fmax(p->w - left, 8), k->rows * pitch, &k->across, NULL};
     double thick = floor(fmin(0.72 * pitch / k->series, 9)), zero = plot.x + mv_axis_place(&k->across, 0) * plot.w;
@@ -124,7 +109,7 @@ static double intervals_height(mv_layout *layout, mv_panel *p, double width)
     (void)layout;
     (void)width;
     const mv_intervals *k = &((intervals *)p)->of;
-    return ceil((k->rows * pitch_of(0, k->rows) + mv_axis_below(&k->across)) / 4) * 4;
+    return ceil((k->rows * mv_row_pitch(0, k->rows, LEAST_PITCH) + mv_axis_below(&k->across)) / 4) * 4;
 }
 
 static void draw_interval(mv_layout *layout, mv_canvas *c, const mv_plot *plot, const mv_interval_row *row,
@@ -144,14 +129,14 @@ static void draw_interval(mv_layout *layout, mv_canvas *c, const mv_plot *plot, 
 static void intervals_draw(mv_layout *layout, mv_panel *p, mv_canvas *c)
 {
     const mv_intervals *k = &((intervals *)p)->of;
-    double names = 0, numbers = 0, pitch = pitch_of(0, k->rows);
+    double names = 0, numbers = 0, pitch = mv_row_pitch(0, k->rows, LEAST_PITCH);
     char text[32];
     for (int i = 0; i < k->rows; i++) {
-        names = name_width(layout, names, k->row[i].name);
+        names = fmax(names, mv_line_room(layout, k->row[i].name));
         if (k->digits >= 0 && pitch >= CHART_LINE)
-            numbers = name_width(layout, numbers, mv_number_text(text, k->row[i].value, k->digits, false));
+            numbers = fmax(numbers, mv_line_room(layout, mv_number_text(text, k->row[i].value, k->digits, false)));
     }
-    names = fmin(names, WIDEST_NAMES * p->w);
+    names = fmin(names, CHART_NAMES * p->w);
     double left = names > 0 ? names + NUMBER_GAP : 0, right = numbers > 0 ? numbers + NUMBER_GAP : 0;
     mv_plot plot = {p->x + left, p->y, fmax(p->w - left - right, 8), k->rows * pitch, &k->across, NULL};
     mv_plot_draw(layout, c, &plot, left);

@@ -7,6 +7,9 @@
 
 enum { CHART_LINE = 16, CHART_TICK = 4, CHART_GAP = 8 }; /* px: a line of small text, a tick, text beside a plot */
 
+/* The widest share of a chart that the names of its rows may take. */
+#define CHART_NAMES 0.4
+
 /* The range of values that are drawn. Start with {0}. */
 typedef struct {
     double lo, hi;
@@ -39,6 +42,9 @@ void mv_plot_draw(mv_layout *layout, mv_canvas *c, const mv_plot *p, double left
 
 /* px a plot is tall that says nothing about it. */
 double mv_plot_height(double asked, double width);
+
+/* px from row to row: as asked, or 22, or less where there are many rows, but at least `least`. */
+double mv_row_pitch(double asked, int rows, double least);
 
 mv_rgb mv_hue_of(const mv_layout *layout, int hue);
 

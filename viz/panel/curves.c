@@ -54,7 +54,7 @@ static double name_room(mv_layout *layout, const mv_curves *k, double width, dou
         const mv_series *s = &k->series[i];
         if (!s->name || !*s->name)
             continue;
-        widest = fmax(widest, ceil(mv_line_width(layout, MV_TYPE_SMALL, s->name)) + 1 + CHART_GAP);
+        widest = fmax(widest, mv_line_room(layout, s->name) + CHART_GAP);
         named++;
     }
     return named * CHART_LINE > height || widest > WIDEST_NAMES * width ? 0 : widest;
@@ -110,7 +110,7 @@ static double curves_height(mv_layout *layout, mv_panel *p, double width)
     return frame_height(&f);
 }
 
-/* Calls for each run of values that are finite: a line, or a band around it. */
+/* Draws a line through each run of finite values, or the band around it. */
 static void draw_runs(mv_canvas *c, const mv_plot *p, const mv_curves *k, const mv_series *s, bool band,
                       mv_point *point, mv_rgb colour)
 {

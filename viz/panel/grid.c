@@ -6,14 +6,9 @@
 
 #include "viz/panel/chart_impl.h"
 
-/* The widest share of a chart that its names may take. */
-#define WIDEST_NAMES 0.4
-
 enum {
-    CELL = 22,          /* px a row is tall */
-    LEAST_CELL = 6,     /* of many rows */
+    LEAST_CELL = 6,     /* px a row is tall, of many */
     WIDEST_CELL = 64,   /* px */
-    ROWS_TALL = 16,     /* rows of that height */
     NAME_GAP = 10,      /* px between names and cells */
     MATRIX_PIXELS = 512 /* a side, in SVG and PDF */
 };
@@ -25,9 +20,7 @@ typedef struct {
 
 static double cell_height(const mv_heat *k)
 {
-    if (k->cell > 0)
-        return k->cell;
-    return k->rows <= ROWS_TALL ? CELL : fmax(floor((double)CELL * ROWS_TALL / k->rows), LEAST_CELL);
+    return mv_row_pitch(k->cell, k->rows, LEAST_CELL);
 }
 
 /* The title and the names of the columns, px above the cells. */
@@ -53,8 +46,7 @@ static double names_width(mv_layout *layout, const char *const *name, int n)
 {
     double widest = 0;
     for (int i = 0; name && i < n; i++)
-        if (name[i] && *name[i])
-            widest = fmax(widest, ceil(mv_line_width(layout, MV_TYPE_SMALL, name[i])) + 1);
+        widest = fmax(widest, mv_line_room(layout, name[i]));
     return widest;
 }
 
@@ -119,7 +111,7 @@ static void heat_draw(mv_layout *layout, mv_panel *p, mv_canvas *c)
 {
     const mv_heat *k = &((heat *)p)->of;
     mv_rgb second = mv_layout_theme(layout)->second;
-    double names = fmin(names_width(layout, k->row, k->rows), WIDEST_NAMES * p->w), head = heat_head(k);
+    double names = fmin(names_width(layout, k->row, k->rows), CHART_NAMES * p->w), head = heat_head(k);
     double left = names > 0 ? names + NAME_GAP : 0, h = cell_height(k);
     double w = k->columns > 0 ? fmin((p->w - left) / k->columns, WIDEST_CELL) : 0;
     if (k->title && *k->title)
@@ -161,7 +153,7 @@ typedef struct {
 static void matrix_box(mv_layout *layout, const matrix *q, double width, double *left, double *top, double *w,
                        double *h)
 {
-    *left = ceil(mv_line_width(layout, MV_TYPE_SMALL, q->last[1])) + 1 + CHART_TICK + 4;
+    *left = mv_line_room(layout, q->last[1]) + CHART_TICK + 4;
     *top = q->of.down && *q->of.down ? CHART_LINE + 4 : 0;
     *w = fmax(width - *left, 8);
     *h = fmax(round(*w * q->of.rows / q->of.columns), 1);

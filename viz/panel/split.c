@@ -1,7 +1,7 @@
 /* A bar in two parts. */
 #include <math.h>
 
-#include "viz/panel/panel.h"
+#include "viz/panel/panel_impl.h"
 
 enum { THICK = 8, LINE = 16, PART_GAP = 2 };
 
@@ -19,24 +19,15 @@ static double split_height(mv_layout *layout, mv_panel *p, double width)
     return THICK + 4 + LINE;
 }
 
-static void word(mv_layout *layout, mv_canvas *c, const split *s, const char *text, bool right, mv_rgb ink)
-{
-    const mv_panel *p = &s->panel;
-    mv_text *t = mv_text_new(mv_layout_fonts(layout), MV_TYPE_SMALL, text, p->w / 2 - 2, 1, mv_layout_error(layout));
-    if (t)
-        mv_canvas_text(c, right ? p->x + p->w - mv_text_width(t) : p->x, p->y + THICK + 4, t, ink);
-    mv_text_free(t);
-}
-
 static void split_draw(mv_layout *layout, mv_panel *p, mv_canvas *c)
 {
     const split *s = (const split *)p;
     const mv_theme *t = mv_layout_theme(layout);
-    double left = fmin(fmax(s->share, 0), 1) * (p->w - PART_GAP);
+    double left = fmin(fmax(s->share, 0), 1) * (p->w - PART_GAP), words = p->y + THICK + 4, half = p->w / 2 - 2;
     mv_canvas_rect(c, p->x, p->y, left, THICK, 2, t->accent);
     mv_canvas_rect(c, p->x + left + PART_GAP, p->y, p->w - PART_GAP - left, THICK, 2, t->counter);
-    word(layout, c, s, s->left, false, t->accent);
-    word(layout, c, s, s->right, true, t->counter);
+    mv_line_draw(layout, c, MV_TYPE_SMALL, t->accent, s->left, p->x, words, half, 0);
+    mv_line_draw(layout, c, MV_TYPE_SMALL, t->counter, s->right, p->x + p->w - half, words, half, 1);
 }
 
 mv_panel *mv_panel_split(mv_layout *layout, double share, const char *left, const char *right)

@@ -29,6 +29,25 @@ double mv_line_width(mv_layout *layout, mv_type type, const char *words)
     return w;
 }
 
+double mv_line_room(mv_layout *layout, const char *words)
+{
+    return words && *words ? ceil(mv_line_width(layout, MV_TYPE_SMALL, words)) + 1 : 0;
+}
+
+int mv_ticks_across(mv_layout *layout, const mv_scale *scale, double length, bool times, mv_tick tick[MV_TICKS_MAX],
+                    double *room)
+{
+    for (;;) {
+        int n = mv_scale_ticks(scale, length, *room, times, tick);
+        double widest = *room;
+        for (int i = 0; i < n; i++)
+            widest = fmax(widest, mv_line_room(layout, tick[i].label));
+        if (widest == *room)
+            return n;
+        *room = widest;
+    }
+}
+
 /* --- labels ------------------------------------------------------------------------------------ */
 
 typedef struct {
@@ -237,15 +256,8 @@ static void bar_colours(const mv_layout *layout, const colour_bar *b, uint8_t rg
 static int find_ticks(mv_layout *layout, const colour_bar *b, double length, mv_tick tick[MV_TICKS_MAX], double *room)
 {
     *room = LABEL_LINE - 2;
-    for (;;) {
-        int n = mv_scale_ticks(&b->k.scale, length, *room, b->times, tick);
-        double widest = *room;
-        for (int i = 0; i < n && !b->beside; i++)
-            widest = fmax(widest, ceil(mv_line_width(layout, MV_TYPE_SMALL, tick[i].label)) + 1);
-        if (widest == *room)
-            return n;
-        *room = widest;
-    }
+    return b->beside ? mv_scale_ticks(&b->k.scale, length, *room, b->times, tick)
+                     : mv_ticks_across(layout, &b->k.scale, length, b->times, tick, room);
 }
 
 static void draw_tick(mv_layout *layout, const colour_bar *b, mv_canvas *c, const mv_tick *tick, double length,
