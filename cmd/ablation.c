@@ -35,12 +35,6 @@ void ablation_result_free(void *of)
 
 /* ---- preparing */
 
-static void watch(void *unused, int done, int of)
-{
-    (void)unused;
-    progress_passes(done, of);
-}
-
 static mv_status add_sets(ablation *a, mv_edits *ed, const mv_sites *sites, mv_error *e)
 {
     mv_status s = MV_OK;
@@ -80,7 +74,7 @@ static mv_status prepare_sweep(ablation *a, const mv_sites *sites, mv_error *e)
     }
     if (!s) {
         mv_passes_stop_when(mv_sweep_passes(a->sweep), stop_asked);
-        mv_passes_watch(mv_sweep_passes(a->sweep), watch, NULL);
+        mv_passes_watch(mv_sweep_passes(a->sweep), progress_passes, NULL);
     }
     return s;
 }

@@ -1,77 +1,72 @@
 #include "cmd/another.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "cmd/stop.h"
-#include "src/run/run.h"
 
-struct another {
-    const call *c;
-    const mv_model *model;
-    int h, w;
-    mv_ask ask[CALL_ASKS];
-    mv_explainer *explainer;
-    mv_passes *passes;
-    mv_run *run;
-    float *logits;
-};
-
-another *another_new(const call *c, const mv_model *model, int h, int w, mv_error *e)
+static mv_status open_explainer(another *x, int h, int w, int batch, mv_error *e)
 {
-    another *a = calloc(1, sizeof *a);
-    if (a)
-        *a = (another){.c = c, .model = model, .h = h, .w = w};
-    if (!a || !(a->logits = malloc((size_t)model->config.classes * sizeof *a->logits))) {
-        free(a);
-        mv_fail_memory(e, "another input");
-        return NULL;
-    }
-    memcpy(a->ask, c->ask, sizeof a->ask);
-    a->explainer = mv_explainer_new(a->ask, c->asks, &model->config, h, w, e);
-    if (a->explainer && mv_explainer_takes_passes(a->explainer)) {
-        a->passes = mv_passes_new(model, h, w, c->o.batch, NULL, e);
-        if (a->passes) {
-            mv_passes_stop_when(a->passes, stop_asked);
-            mv_explainer_use(a->explainer, a->passes);
-        }
-    }
-    bool good = a->explainer && (a->passes || !mv_explainer_takes_passes(a->explainer));
-    if (good)
-        a->run = mv_run_new(model, h, w, 1, mv_explainer_probe(a->explainer), e);
-    if (!a->run) {
-        another_free(a);
-        return NULL;
-    }
-    mv_run_stop_when(a->run, stop_asked);
-    return a;
+    x->explainer = mv_explainer_new(x->ask, x->asks, &x->session->config, h, w, e);
+    if (!x->explainer)
+        return e->code;
+    if (!mv_explainer_takes_passes(x->explainer))
+        return MV_OK;
+    x->passes = mv_passes_new(x->model, h, w, batch, NULL, e);
+    if (!x->passes)
+        return e->code;
+    mv_passes_stop_when(x->passes, stop_asked);
+    mv_explainer_use(x->explainer, x->passes);
+    return MV_OK;
 }
 
-void another_free(another *a)
+/* The explainer's probes, then the others. */
+static mv_probe *chain_of(const another *x, mv_probe *probes)
 {
-    if (!a)
-        return;
-    mv_run_free(a->run);
-    mv_explainer_free(a->explainer);
-    mv_passes_free(a->passes);
-    free(a->logits);
-    free(a);
+    mv_probe *first = x->explainer ? mv_explainer_probe(x->explainer) : NULL, *last = first;
+    if (!first)
+        return probes;
+    while (last->next)
+        last = last->next;
+    last->next = probes;
+    return first;
 }
 
-bool another_fits(const another *a, int h, int w)
+mv_status another_open(another *x, const session *s, const mv_model *model, const mv_ask *asks, int n, mv_probe *probes,
+                       int h, int w, int batch, mv_error *e)
 {
-    return a && a->h == h && a->w == w;
+    *x = (another){.session = s, .model = model, .asks = n};
+    if (n)
+        memcpy(x->ask, asks, (size_t)n * sizeof *asks);
+    mv_status status = n ? open_explainer(x, h, w, batch, e) : MV_OK;
+    if (!status && !(x->run = mv_run_new(model, h, w, 1, chain_of(x, probes), e)))
+        status = e->code;
+    if (status)
+        another_close(x);
+    else
+        mv_run_stop_when(x->run, stop_asked);
+    return status;
 }
 
-mv_status another_explain(another *a, const float *planes, int class_, mv_maps *maps, mv_error *e)
+void another_close(another *x)
 {
-    mv_explainer_clear(a->explainer);
-    mv_status s = mv_run_forward(a->run, planes, 1, a->logits, e);
-    for (int i = 0; i < a->c->asks && !s; i++) {
-        if (a->c->ask[i].class_ != MV_MAP_NONE)
-            a->ask[i].class_ = class_;
-        s = mv_explainer_explain(a->explainer, i, a->model, 0, planes, a->logits, session_class_name,
-                                 (void *)&a->c->session, &maps[i], e);
-    }
+    mv_run_free(x->run);
+    mv_explainer_free(x->explainer);
+    mv_passes_free(x->passes);
+    *x = (another){0};
+}
+
+mv_status another_run(another *x, const float *planes, float *logits, mv_error *e)
+{
+    if (x->explainer)
+        mv_explainer_clear(x->explainer);
+    return mv_run_forward(x->run, planes, 1, logits, e);
+}
+
+mv_status another_explain(another *x, const float *planes, const float *logits, mv_maps *maps, mv_error *e)
+{
+    mv_status s = MV_OK;
+    for (int i = 0; i < x->asks && !s; i++)
+        s = mv_explainer_explain(x->explainer, i, x->model, 0, planes, logits, session_class_name, (void *)x->session,
+                                 &maps[i], e);
     return s;
 }

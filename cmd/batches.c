@@ -6,6 +6,7 @@
 #include "cmd/stop.h"
 #include "cmd/talk.h"
 #include "src/base/text.h"
+#include "src/explain/logits.h"
 #include "src/run/run.h"
 
 /* One picture on its way from the decoder to a writer, which frees it. */
@@ -189,10 +190,8 @@ static mv_status answer(batches *b, const group *g, int i, mv_error *e)
     if (!j->logits)
         return mv_fail_memory(e, "logits");
     memcpy(j->logits, g->logits + (size_t)i * classes, classes * sizeof *j->logits);
-    size_t bad = mv_first_not_finite(j->logits, classes);
-    if (bad < classes)
-        return mv_fail(e, MV_EINPUT, "%s: the logit of class %zu is %f, expected a finite number",
-                       b->o->path[j->operand], bad, (double)j->logits[bad]);
+    if (mv_logits_check(j->logits, c->session.config.classes, b->o->path[j->operand], e))
+        return e->code;
     mv_error why = {0};
     for (int a = 0; a < c->asks; a++)
         if (mv_explainer_explain(b->explainer, a, c->session.model, i, j->planes, j->logits, session_class_name,
@@ -249,12 +248,6 @@ static void settle(batches *b)
     g->n = 0;
 }
 
-static void count_passes(void *unused, int done, int of)
-{
-    (void)unused;
-    progress_passes(done, of);
-}
-
 /* Further passes for inputs of the size at hand, where a method or the command makes some. */
 static mv_status prepare_passes(batches *b, mv_error *e)
 {
@@ -267,7 +260,7 @@ static mv_status prepare_passes(batches *b, mv_error *e)
     if (!b->passes)
         return e->code;
     mv_passes_stop_when(b->passes, stop_asked);
-    mv_passes_watch(b->passes, count_passes, NULL);
+    mv_passes_watch(b->passes, progress_passes, NULL);
     if (b->explainer)
         mv_explainer_use(b->explainer, b->passes);
     return MV_OK;

@@ -157,27 +157,32 @@ static mv_status class_of(comparison *k, int i, mv_error *e)
 }
 
 /* The first picture of a side: its answer and its maps. */
-static mv_status explain_side(comparison *k, int i, side *x, mv_error *e)
+static mv_status explain_side(comparison *k, int i, another *x, mv_error *e)
 {
     compared *of = &k->side[i];
-    if (side_run(x, of->planes, of->logits, e) || class_of(k, i, e))
+    if (another_run(x, of->planes, of->logits, e) ||
+        mv_logits_check(of->logits, of->session->config.classes, of->session->name, e) || class_of(k, i, e))
         return e->code;
     rank(of);
-    x->ask.class_ = of->class_;
-    return side_explain(x, of->planes, of->logits, &k->maps[i], e);
+    x->ask[0].class_ = of->class_;
+    return another_explain(x, of->planes, of->logits, &k->maps[i], e);
 }
 
-static mv_status open_side(comparison *k, int i, side *x, mv_error *e)
+static mv_status open_side(comparison *k, int i, another *x, mv_error *e)
 {
-    session *s = k->side[i].session;
+    const session *s = k->side[i].session;
     if (k->counts_blocks && !(k->cells[i] = mv_features_new(&s->config, k->h, k->w, k->pictures, e)))
         return e->code;
-    return side_open(x, s, &k->o->ask, k->cells[i] ? mv_features_probe(k->cells[i]) : NULL, k->h, k->w, k->c->o.batch,
-                     e);
+    if (another_open(x, s, s->model, &k->o->ask, 1, k->cells[i] ? mv_features_probe(k->cells[i]) : NULL, k->h, k->w,
+                     k->c->o.batch, e))
+        return e->code;
+    if (x->passes)
+        mv_passes_watch(x->passes, progress_passes, NULL);
+    return MV_OK;
 }
 
 /* Shows both networks the pictures after the first, for CKA. */
-static mv_status show_others(comparison *k, side x[2], input *in, mv_error *e)
+static mv_status show_others(comparison *k, another x[2], input *in, mv_error *e)
 {
     mv_status s = MV_OK;
     int shown = 1, operand = 0;
@@ -193,7 +198,9 @@ static mv_status show_others(comparison *k, side x[2], input *in, mv_error *e)
             s = logits[i] ? planes_of(k, k->side[i].session, in, index, &k->side[i].planes, e)
                           : mv_fail_memory(e, "compare");
             if (!s)
-                s = side_run(&x[i], k->side[i].planes, logits[i], e);
+                s = another_run(&x[i], k->side[i].planes, logits[i], e);
+            if (!s)
+                s = mv_logits_check(logits[i], k->side[i].session->config.classes, k->side[i].session->name, e);
         }
         free(logits[0]);
         free(logits[1]);
@@ -231,7 +238,7 @@ static mv_status read_sides(comparison *k, input *in, mv_error *e)
 static mv_status compare_maps(comparison *k, mv_error *e)
 {
     input in = {0};
-    side x[2] = {{0}, {0}};
+    another x[2] = {{0}, {0}};
     mv_status s = read_sides(k, &in, e);
     for (int i = 0; i < 2 && !s; i++) {
         s = open_side(k, i, &x[i], e);
@@ -243,7 +250,7 @@ static mv_status compare_maps(comparison *k, mv_error *e)
     if (!s && k->counts_blocks)
         s = compare_blocks(k, e);
     for (int i = 0; i < 2; i++)
-        side_close(&x[i]);
+        another_close(&x[i]);
     input_free(&in);
     return s ? s : map_pairs_of(&k->pairs, &k->maps[0], &k->maps[1], e);
 }

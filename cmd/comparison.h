@@ -1,9 +1,10 @@
 /* The run of `compare`: reads the pictures, opens both sides, compares their maps or their values, and writes what was
- * asked for. The parts are map_pairs.h, value_pairs.h and side.h; comparison_page.c draws.
+ * asked for. The parts are map_pairs.h, value_pairs.h and another.h; comparison_page.c draws.
  */
 #ifndef COMPARISON_H
 #define COMPARISON_H
 
+#include "cmd/another.h"
 #include "cmd/command.h"
 #include "cmd/inputs.h"
 #include "cmd/map_pairs.h"

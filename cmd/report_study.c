@@ -62,12 +62,6 @@ void report_study_free(report_study *r)
     free(r);
 }
 
-static void show_progress(void *unused, int done, int of)
-{
-    (void)unused;
-    progress_passes(done, of);
-}
-
 /* ---- sweeps */
 
 /* True if a level has blocks of this kind. */
@@ -92,7 +86,7 @@ static mv_status prepare_sweep(report_study *r, mv_error *e)
         (mixers && mv_sweep_add(r->sweep, MV_SWEEP_MIXERS, NULL, e)))
         return e->code;
     mv_passes_stop_when(mv_sweep_passes(r->sweep), stop_asked);
-    mv_passes_watch(mv_sweep_passes(r->sweep), show_progress, NULL);
+    mv_passes_watch(mv_sweep_passes(r->sweep), progress_passes, NULL);
     return MV_OK;
 }
 

@@ -180,8 +180,9 @@ void progress_count(int done, int all)
     pthread_mutex_unlock(&terminal);
 }
 
-void progress_passes(int done, int all)
+void progress_passes(void *unused, int done, int all)
 {
+    (void)unused;
     pthread_mutex_lock(&terminal);
     if (progress.passes != all || done < progress.passed) {
         progress.passing = now();

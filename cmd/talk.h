@@ -45,8 +45,8 @@ void progress_begin(const char *what);
 /* `done` of `all` pictures; the rate counts from the first call. */
 void progress_count(int done, int all);
 
-/* `done` of `all` forward passes of the picture at hand. */
-void progress_passes(int done, int all);
+/* `done` of `all` forward passes of the picture at hand: for mv_passes_watch, without a context. */
+void progress_passes(void *unused, int done, int all);
 
 /* Clears the line and ends its thread. */
 void progress_end(void);

@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cmd/another.h"
 #include "cmd/evaluation.h"
 #include "cmd/regions.h"
 #include "cmd/talk.h"
@@ -117,6 +116,29 @@ static mv_status measure_random(trust_study *t, const study *s, mv_faith *f, con
     return MV_OK;
 }
 
+/* ---- other inputs and networks */
+
+/* With the asks of the call. */
+static mv_status open_asks(another *x, const call *c, const mv_model *model, int h, int w, mv_error *e)
+{
+    return another_open(x, &c->session, model, c->ask, c->asks, NULL, h, w, c->o.batch, e);
+}
+
+/* The maps of every ask, maps[CALL_ASKS], which the caller frees, also after a failure. Asks for a class get this one,
+ * whatever the network answers. */
+static mv_status explain(another *x, const call *c, const float *planes, int class_, mv_maps *maps, mv_error *e)
+{
+    float *logits = malloc((size_t)c->session.config.classes * sizeof *logits);
+    for (int i = 0; i < c->asks; i++)
+        if (c->ask[i].class_ != MV_MAP_NONE)
+            x->ask[i].class_ = class_;
+    mv_status s = logits ? another_run(x, planes, logits, e) : mv_fail_memory(e, "another input");
+    if (!s)
+        s = another_explain(x, planes, logits, maps, e);
+    free(logits);
+    return s;
+}
+
 /* ---- four pictures in one */
 
 static mv_status load(const call *c, const char *path, float *planes, mv_error *e)
@@ -167,13 +189,10 @@ static mv_status explain_quarters(trust_study *t, const call *c, const study *s,
     for (int q = 0; q < 4; q++)
         in[(own + q) % 4] = four + (size_t)q * size;
     mv_status status = input ? mv_quarters_make(input, in, h, w, e) : mv_fail_memory(e, "quarters");
-    if (!status && !another_fits(t->quarters, h, w)) {
-        another_free(t->quarters);
-        t->quarters = another_new(c, c->session.model, h, w, e);
-        status = t->quarters ? MV_OK : e->code;
-    }
+    if (!status && !t->quarters.run) /* all inputs have the model's own size */
+        status = open_asks(&t->quarters, c, c->session.model, h, w, e);
     if (!status)
-        status = another_explain(t->quarters, input, t->truth->class_[i], maps, e);
+        status = explain(&t->quarters, c, input, t->truth->class_[i], maps, e);
     for (int a = 0; a < c->asks && !status; a++)
         for (int k = 0; k < maps[a].n && !status; k++)
             if (is_ordered(&maps[a].map[k]) && row < one->n)
@@ -242,15 +261,17 @@ static mv_status measure_redrawn(const trust_study *t, const call *c, const stud
         mv_maps maps[CALL_ASKS] = {0};
         mv_source *from = mv_redraw_source(&r, mv_checkpoint_source(c->session.checkpoint), config, k + 1, SEED);
         mv_model *m = mv_model_new(config, c->session.backend, from, e);
-        another *a = m ? another_new(c, m, s->shot->h, s->shot->w, e) : NULL;
-        status = a ? another_explain(a, s->planes, one->answer, maps, e) : e->code;
+        another net = {0};
+        status = m ? open_asks(&net, c, m, s->shot->h, s->shot->w, e) : e->code;
+        if (!status)
+            status = explain(&net, c, s->planes, one->answer, maps, e);
         if (!status)
             status = compare(c, s, maps, k, stages, one, e);
         for (int j = 0; j < CALL_ASKS; j++)
             mv_maps_free(&maps[j]);
-        another_free(a);
+        another_close(&net);
         mv_model_free(m);
-        progress_passes(k + 1, stages);
+        progress_passes(NULL, k + 1, stages);
     }
     return status;
 }
@@ -285,6 +306,5 @@ mv_status trust_study_picture(trust_study *t, const call *c, const study *s, rec
 
 void trust_study_free(trust_study *t)
 {
-    another_free(t->quarters);
-    t->quarters = NULL;
+    another_close(&t->quarters);
 }

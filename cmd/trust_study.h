@@ -3,6 +3,7 @@
 #ifndef TRUST_STUDY_H
 #define TRUST_STUDY_H
 
+#include "cmd/another.h"
 #include "cmd/command.h"
 #include "cmd/records.h"
 #include "cmd/truth.h"
@@ -17,8 +18,8 @@ typedef struct {
     bool without[WITHOUTS];
     int redraws;  /* the redrawn network is asked for the first pictures of this number, evenly spread; 0: none */
     size_t below; /* letters of the folder, with its slash, before the path below it */
-    struct regions *regions;  /* boxes or masks; NULL: none */
-    struct another *quarters; /* made at the first picture of a size */
+    struct regions *regions; /* boxes or masks; NULL: none */
+    another quarters;        /* of four pictures in one; open from the first one on */
 } trust_study;
 
 /* Adds the scores of picture `i` of the list, which is answered as `one` says, to it: a row for each map of each

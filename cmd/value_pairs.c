@@ -229,8 +229,7 @@ mv_status value_pairs_new(value_pairs *v, session *a, session *b, mv_arrays *dum
 {
     mv_sites first = {0}, second = {0};
     int compared = 0;
-    *v = (value_pairs){.pictures = pictures, .dump = dump, .part = -1, .session = {a, b}};
-    v->side[0] = v->side[1] = (side){.h = h, .w = w};
+    *v = (value_pairs){.pictures = pictures, .dump = dump, .part = -1, .h = h, .w = w, .session = {a, b}};
     mv_status s = mv_sites_list(&first, &a->config, pictures, h, w, e);
     if (!s)
         s = mv_pattern_check(patterns, first.n, first.name, "--site", e);
@@ -265,9 +264,7 @@ mv_status value_pairs_new(value_pairs *v, session *a, session *b, mv_arrays *dum
 static void close_part(value_pairs *v)
 {
     for (int i = 0; i < 2; i++) {
-        int h = v->side[i].h, w = v->side[i].w;
-        side_close(&v->side[i]);
-        v->side[i] = (side){.h = h, .w = w};
+        another_close(&v->side[i]);
         mv_trace_free(v->trace[i]);
         v->trace[i] = NULL;
     }
@@ -349,8 +346,8 @@ static mv_status open_part(value_pairs *v, int part, mv_error *e)
     mv_status s = names ? MV_OK : mv_fail_memory(e, "--site");
     for (int i = 0; i < (v->dump ? 1 : 2) && !s; i++) {
         v->trace[i] = mv_trace_new(names, i == 1 ? against_first : v->dump ? against_dump : NULL, v, e);
-        s = v->trace[i] ? side_open(&v->side[i], v->session[i], NULL, mv_trace_probe(v->trace[i]), v->side[i].h,
-                                    v->side[i].w, 1, e)
+        s = v->trace[i] ? another_open(&v->side[i], v->session[i], v->session[i]->model, NULL, 0,
+                                       mv_trace_probe(v->trace[i]), v->h, v->w, 1, e)
                         : e->code;
     }
     free(names);
@@ -364,8 +361,11 @@ mv_status value_pairs_add(value_pairs *v, const float *const planes[2], float *c
         s = open_part(v, part, e);
         if (!s && !v->dump)
             mv_trace_clear(v->trace[0]);
-        for (int i = 0; i < (v->dump ? 1 : 2) && !s; i++)
-            s = side_run(&v->side[i], planes[i], logits[i], e);
+        for (int i = 0; i < (v->dump ? 1 : 2) && !s; i++) {
+            s = another_run(&v->side[i], planes[i], logits[i], e);
+            if (!s)
+                s = mv_logits_check(logits[i], v->session[i]->config.classes, v->session[i]->name, e);
+        }
     }
     v->done += !s;
     return s;

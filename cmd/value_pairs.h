@@ -8,7 +8,7 @@
 #include <jansson.h>
 #include <stdio.h>
 
-#include "cmd/side.h"
+#include "cmd/another.h"
 #include "src/explain/distance.h"
 #include "src/file/arrays.h"
 #include "src/run/sites.h"
@@ -39,7 +39,8 @@ typedef struct {
     /* ---- state */
     int part;          /* that the sides are open for; -1: none */
     int parts, *first; /* the first pair of each part, and the end */
-    side side[2];
+    int h, w;          /* pixels of the inputs */
+    another side[2];
     session *session[2];
     mv_trace *trace[2];
     float *row;

@@ -2,6 +2,8 @@
 
 #include <math.h>
 
+#include "src/base/tensor.h"
+
 int mv_class_next(const float *logits, int classes, int before)
 {
     int found = MV_MAP_NONE;
@@ -34,4 +36,13 @@ double mv_probability(const float *logits, int classes, int c)
     for (int i = 0; i < classes; i++)
         sum += exp((double)logits[i] - most);
     return exp((double)logits[c] - most) / sum;
+}
+
+mv_status mv_logits_check(const float *logits, int classes, const char *place, mv_error *e)
+{
+    size_t bad = mv_first_not_finite(logits, (size_t)classes);
+    if (bad == (size_t)classes)
+        return MV_OK;
+    return mv_fail(e, MV_EINPUT, "%s: the logit of class %zu is %f, expected a finite number", place, bad,
+                   (double)logits[bad]);
 }

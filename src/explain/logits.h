@@ -5,6 +5,7 @@
 #define MV_EXPLAIN_LOGITS_H
 
 #include "src/base/map.h"
+#include "src/base/status.h"
 
 /* Classes that are known only after the forward pass. */
 #define MV_CLASS_RANK(k) (-100 - (k)) /* number k by its logit, from 0; past the last class: no map */
@@ -18,5 +19,8 @@ int mv_class_of(int wanted, const float *logits, int classes);
 
 /* The softmax probability of class c, in double. */
 double mv_probability(const float *logits, int classes, int c);
+
+/* MV_EINPUT, at `place`, where a logit is not finite. */
+mv_status mv_logits_check(const float *logits, int classes, const char *place, mv_error *e);
 
 #endif
