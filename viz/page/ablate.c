@@ -37,9 +37,7 @@ static mv_status check(const void *content, mv_error *e)
     if (s == MV_OK)
         s = mv_page_check_count(c->class_count, 0, MOST_CLASSES, "classes", e);
     if (s == MV_OK)
-        s = mv_page_check_count(c->evidence_count, 0, MOST_EVIDENCE, "maps", e);
-    for (int i = 0; s == MV_OK && i < c->evidence_count; i++)
-        s = mv_page_check_map(&c->evidence[i], "a map of evidence", e);
+        s = mv_page_check_maps(c->evidence, c->evidence_count, MOST_EVIDENCE, "maps", "a map of evidence", e);
     if (s == MV_OK)
         s = mv_page_check_count(c->grid_count, 0, MOST_GRIDS, "grids", e);
     for (int i = 0; s == MV_OK && i < c->grid_count; i++) {
@@ -85,12 +83,7 @@ static void add_lines(mv_page *p, mv_panel *column, const places *of)
 
 static mv_panel *titled(mv_page *p, const char *title, mv_panel *body)
 {
-    mv_layout *l = p->layout;
-    mv_panel *column = mv_panel_column(l);
-    mv_panel_add(column, mv_panel_label(l, MV_TYPE_PANEL, MV_INK, title, 2));
-    mv_panel_add(column, mv_panel_space(l, 8));
-    mv_panel_add(column, body);
-    return column;
+    return mv_page_titled(p, title, 2, 8, body);
 }
 
 /* ---- the answers */

@@ -19,12 +19,8 @@ static mv_status check(const void *content, mv_error *e)
     const mv_classify_content *c = content;
     mv_status s = mv_page_check_picture(c->picture, "the picture", e);
     if (s == MV_OK)
-        s = mv_page_check_count(c->evidence_count, 0, MOST_EVIDENCE, "maps", e);
-    if (s == MV_OK)
-        s = mv_page_check_count(c->top_count, 0, MOST_CLASSES, "classes", e);
-    for (int i = 0; s == MV_OK && i < c->evidence_count; i++)
-        s = mv_page_check_map(&c->evidence[i], "a map of evidence", e);
-    return s;
+        s = mv_page_check_maps(c->evidence, c->evidence_count, MOST_EVIDENCE, "maps", "a map of evidence", e);
+    return s == MV_OK ? mv_page_check_count(c->top_count, 0, MOST_CLASSES, "classes", e) : s;
 }
 
 static mv_panel *caption(mv_page *p, const mv_map *map, const mv_colouring *k)

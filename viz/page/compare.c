@@ -50,20 +50,13 @@ static mv_status check(const void *content, mv_error *e)
 
 static mv_panel *picture(mv_page *p, const char *title, const mv_image *image)
 {
-    mv_panel *column = mv_panel_column(p->layout);
-    mv_panel_add(column, mv_panel_label(p->layout, MV_TYPE_PANEL, MV_INK, title, 2));
-    mv_panel_add(column, mv_panel_space(p->layout, 8));
-    mv_panel_add(column, mv_panel_picture(p->layout, image));
-    return column;
+    return mv_page_titled(p, title, 2, 8, mv_panel_picture(p->layout, image));
 }
 
-static void add_answer(mv_page *p, mv_panel *column, const mv_compare_side *s, bool named)
+static mv_panel *answer(mv_page *p, const mv_compare_side *s, bool named)
 {
-    mv_layout *l = p->layout;
-    mv_panel_add(column, mv_panel_label(l, MV_TYPE_PANEL, MV_INK,
-                                        named ? mv_layout_text(l, "Answer of %s", s->who) : "Answer", 2));
-    mv_panel_add(column, mv_panel_space(l, 8));
-    mv_panel_add(column, mv_panel_class_bars(l, s->top, s->top_count));
+    return mv_page_titled(p, named ? mv_layout_text(p->layout, "Answer of %s", s->who) : "Answer", 2, 8,
+                          mv_panel_class_bars(p->layout, s->top, s->top_count));
 }
 
 static bool is_one(const mv_compare_content *c)
@@ -78,7 +71,7 @@ static mv_panel *answers(mv_page *p, const mv_compare_content *c)
     bool both = c->side[1].top_count > 0;
     for (int i = 0; i < (both ? 2 : 1); i++) {
         mv_panel_add(column, mv_panel_space(p->layout, i ? 24 : 0));
-        add_answer(p, column, &c->side[i], both);
+        mv_panel_add(column, answer(p, &c->side[i], both));
     }
     return column;
 }
@@ -86,11 +79,8 @@ static mv_panel *answers(mv_page *p, const mv_compare_content *c)
 static void add_answers_beside(mv_page *p, const mv_compare_content *c, mv_panel *row)
 {
     bool both = c->side[1].top_count > 0, room = p->inner > NARROW; /* for an empty column, which keeps the grid */
-    for (int i = 0; i < (both || room ? 2 : 1); i++) {
-        mv_panel *column = mv_panel_add(row, mv_panel_column(p->layout));
-        if (i == 0 || both)
-            add_answer(p, column, &c->side[i], both);
-    }
+    for (int i = 0; i < (both || room ? 2 : 1); i++)
+        mv_panel_add(row, i == 0 || both ? answer(p, &c->side[i], both) : mv_panel_space(p->layout, 0));
 }
 
 /* One picture beside its answers, or two pictures. */
@@ -245,10 +235,7 @@ static mv_panel *grid(mv_page *p, const mv_compare_content *c)
                     .k = k,
                     .digits = 2,
                     .title = mv_layout_text(l, "level.block of %s", c->side[1].who)};
-    mv_panel *column = mv_panel_column(l);
-    mv_panel_add(column, mv_panel_hairline(l));
-    mv_panel_add(column, mv_panel_space(l, 8));
-    mv_panel_add(column, mv_panel_label(l, MV_TYPE_SECTION, MV_INK, "How alike the blocks are", 0));
+    mv_panel *column = mv_page_section(p, "How alike the blocks are", 8);
     mv_panel_add(column, mv_panel_space(l, 12));
     if (p->width < NARROW) {
         mv_panel_add(column, mv_panel_heat(l, &heat));
@@ -339,10 +326,7 @@ static mv_panel *table(mv_page *p, const mv_compare_content *c)
 static mv_panel *sites(mv_page *p, const mv_compare_content *c)
 {
     mv_layout *l = p->layout;
-    mv_panel *column = mv_panel_column(l);
-    mv_panel_add(column, mv_panel_hairline(l));
-    mv_panel_add(column, mv_panel_space(l, 8));
-    mv_panel_add(column, mv_panel_label(l, MV_TYPE_SECTION, MV_INK, "How far the values are apart", 0));
+    mv_panel *column = mv_page_section(p, "How far the values are apart", 8);
     mv_panel_add(column, mv_panel_space(l, 12));
     mv_panel_add(column, curve(p, c));
     mv_panel_add(column, mv_panel_space(l, 24));

@@ -23,9 +23,7 @@ static void add_section(mv_page *p, mv_panel *column, const char *title, const c
 {
     mv_layout *l = p->layout;
     mv_panel_add(column, mv_panel_space(l, 32));
-    mv_panel_add(column, mv_panel_hairline(l));
-    mv_panel_add(column, mv_panel_space(l, 8));
-    mv_panel_add(column, mv_panel_label(l, MV_TYPE_SECTION, MV_INK, title, 0));
+    mv_panel_add(column, mv_page_section(p, title, 8));
     if (note) {
         mv_panel_add(column, mv_panel_space(l, 4));
         mv_panel_add(column, mv_panel_label(l, MV_TYPE_TEXT, MV_SECOND, note, 0));
@@ -33,13 +31,10 @@ static void add_section(mv_page *p, mv_panel *column, const char *title, const c
     mv_panel_add(column, mv_panel_space(l, 16));
 }
 
-static mv_panel *titled(mv_page *p, const char *title, const char *note, mv_panel *chart)
+static mv_panel *noted(mv_page *p, const char *title, const char *note, mv_panel *chart)
 {
     mv_layout *l = p->layout;
-    mv_panel *column = mv_panel_column(l);
-    mv_panel_add(column, mv_panel_label(l, MV_TYPE_PANEL, MV_INK, title, 0));
-    mv_panel_add(column, mv_panel_space(l, 8));
-    mv_panel_add(column, chart);
+    mv_panel *column = mv_page_titled(p, title, 0, 8, chart);
     if (note && *note) {
         mv_panel_add(column, mv_panel_space(l, 8));
         mv_panel_add(column, mv_panel_label(l, MV_TYPE_SMALL, MV_SECOND, note, 0));
@@ -62,7 +57,7 @@ static mv_panel *reliability(mv_page *p, const mv_eval_content *c)
                        .across = {.title = "probability of the answer", .hi = 1},
                        .up = {.title = "share of right answers", .hi = 1},
                        .height = 320};
-    return titled(p, "Calibration", c->calibration_note, mv_panel_curves(p->layout, &chart));
+    return noted(p, "Calibration", c->calibration_note, mv_panel_curves(p->layout, &chart));
 }
 
 static mv_panel *confusion(mv_page *p, const mv_eval_content *c)
@@ -76,7 +71,7 @@ static mv_panel *confusion(mv_page *p, const mv_eval_content *c)
                     .k = mv_page_colouring(p, &shares),
                     .digits = 2,
                     .title = "answer"};
-    return titled(p, "What is taken for what", c->confusion_note, mv_panel_heat(p->layout, &heat));
+    return noted(p, "What is taken for what", c->confusion_note, mv_panel_heat(p->layout, &heat));
 }
 
 static void add_answers(mv_page *p, mv_panel *column, const mv_eval_content *c)
@@ -102,7 +97,7 @@ static mv_panel *figure(mv_page *p, const mv_eval_figure *f)
     mv_intervals chart = {.row = f->row, .rows = f->rows, .digits = 3};
     if (f->note)
         chart.across.line = true, chart.across.at = f->at;
-    return titled(p, f->title, f->note, mv_panel_intervals(p->layout, &chart));
+    return noted(p, f->title, f->note, mv_panel_intervals(p->layout, &chart));
 }
 
 static void add_figures(mv_page *p, mv_panel *column, const mv_eval_content *c)

@@ -21,16 +21,11 @@ typedef struct {
     int step, steps;
 } moment;
 
-static int tokens_of(const mv_map *map)
-{
-    return map->window > 0 ? map->window * map->window : map->h * map->w;
-}
-
 int mv_film_steps(const mv_film_content *c)
 {
     int most = 1;
     for (int i = 0; i < c->count; i++)
-        most = tokens_of(c->scans[i].map) > most ? tokens_of(c->scans[i].map) : most;
+        most = mv_page_tokens(c->scans[i].map) > most ? mv_page_tokens(c->scans[i].map) : most;
     int stride = (most + MOST_STEPS - 1) / MOST_STEPS;
     return (most + stride - 1) / stride;
 }
@@ -56,7 +51,7 @@ static mv_panel *scan(mv_page *p, const moment *m, const mv_film_scan *of)
 {
     mv_layout *l = p->layout;
     mv_panel *column = mv_panel_column(l), *line = mv_panel_row(l, 8, MV_BASELINE);
-    int tokens = tokens_of(of->map), scanned = (int)lround((double)m->step * tokens / m->steps);
+    int tokens = mv_page_tokens(of->map), scanned = (int)lround((double)m->step * tokens / m->steps);
     mv_extent x = {0};
     mv_extent_add(&x, of->map);
     mv_colouring k = mv_page_colouring_of(mv_page_colouring_states(p, &x), of->map);

@@ -211,11 +211,6 @@ static void add_band(mv_page *p, const mv_mixer_content *c, level lv, int from, 
 
 /* --- the film ---------------------------------------------------------------------------------- */
 
-static int tokens_of(const mv_map *map)
-{
-    return map->window > 0 ? map->window * map->window : map->h * map->w;
-}
-
 static void add_film(mv_page *p, const mv_mixer_content *c, level lv, mv_panel *column)
 {
     mv_layout *l = p->layout;
@@ -241,7 +236,7 @@ static void add_film(mv_page *p, const mv_mixer_content *c, level lv, mv_panel *
         if (!of->state)
             continue;
         mv_colouring k = mv_page_colouring_of(mv_page_colouring_states(p, &x), of->state);
-        int tokens = tokens_of(of->state);
+        int tokens = mv_page_tokens(of->state);
         for (int from = 0; from < c->film; from += line) {
             mv_panel *row = new_row(p, MV_TOP);
             mv_panel *name = mv_panel_label(l, MV_TYPE_STRONG, MV_INK, mv_layout_text(l, "Block %d", of->block), 1);
@@ -394,8 +389,6 @@ static mv_panel *head(mv_page *p, const mv_mixer_content *c)
 
 static mv_panel *grid(mv_page *p, const mv_mixer_grid *g)
 {
-    mv_layout *l = p->layout;
-    mv_panel *column = mv_panel_column(l);
     mv_colouring k = {g->around_zero ? p->diverging : mv_page_table_of_states(p),
                       mv_scale_of(MV_SCALE_LINEAR, g->around_zero ? -1 : 0, 1, g->around_zero), false, 0};
     mv_heat heat = {.row = g->row,
@@ -405,10 +398,7 @@ static mv_panel *grid(mv_page *p, const mv_mixer_grid *g)
                     .value = g->value,
                     .k = k,
                     .digits = 2};
-    mv_panel_add(column, mv_panel_label(l, MV_TYPE_PANEL, MV_INK, g->title, 0));
-    mv_panel_add(column, mv_panel_space(l, 4));
-    mv_panel_add(column, mv_panel_heat(l, &heat));
-    return column;
+    return mv_page_titled(p, g->title, 0, 4, mv_panel_heat(p->layout, &heat));
 }
 
 static void add_grids(mv_page *p, const mv_mixer_content *c, mv_panel *column)
@@ -417,9 +407,7 @@ static void add_grids(mv_page *p, const mv_mixer_content *c, mv_panel *column)
     if (c->grid_count == 0)
         return;
     mv_panel_add(column, mv_panel_space(l, 32));
-    mv_panel_add(column, mv_panel_hairline(l));
-    mv_panel_add(column, mv_panel_space(l, 12));
-    mv_panel_add(column, mv_panel_label(l, MV_TYPE_SECTION, MV_INK, c->grids_title ? c->grids_title : "", 0));
+    mv_panel_add(column, mv_page_section(p, c->grids_title ? c->grids_title : "", 12));
     if (c->grids_note)
         mv_panel_add(column, mv_panel_label(l, MV_TYPE_TEXT, MV_SECOND, c->grids_note, 0));
     int line = has_side(p) ? 2 : 1;

@@ -29,6 +29,14 @@ mv_status mv_page_check_count(int count, int least, int most, const char *what, 
     return MV_OK;
 }
 
+mv_status mv_page_check_maps(const mv_map *maps, int count, int most, const char *many, const char *one, mv_error *e)
+{
+    mv_status s = mv_page_check_count(count, 0, most, many, e);
+    for (int i = 0; s == MV_OK && i < count; i++)
+        s = mv_page_check_map(&maps[i], one, e);
+    return s;
+}
+
 /* --- style ------------------------------------------------------------------------------------- */
 
 /* Fills in what the style leaves open, and looks up its colour table; *named is NULL if it names none. */
@@ -150,6 +158,26 @@ mv_status mv_page_write(const mv_page_kind *kind, const mv_heading *heading, con
     return s;
 }
 
+/* --- parts ------------------------------------------------------------------------------------- */
+
+mv_panel *mv_page_titled(mv_page *p, const char *title, int lines, double gap, mv_panel *body)
+{
+    mv_panel *column = mv_panel_column(p->layout);
+    mv_panel_add(column, mv_panel_label(p->layout, MV_TYPE_PANEL, MV_INK, title, lines));
+    mv_panel_add(column, mv_panel_space(p->layout, gap));
+    mv_panel_add(column, body);
+    return column;
+}
+
+mv_panel *mv_page_section(mv_page *p, const char *heading, double gap)
+{
+    mv_panel *column = mv_panel_column(p->layout);
+    mv_panel_add(column, mv_panel_hairline(p->layout));
+    mv_panel_add(column, mv_panel_space(p->layout, gap));
+    mv_panel_add(column, mv_panel_label(p->layout, MV_TYPE_SECTION, MV_INK, heading, 0));
+    return column;
+}
+
 /* --- maps -------------------------------------------------------------------------------------- */
 
 void mv_extent_add(mv_extent *x, const mv_map *map)
@@ -186,14 +214,20 @@ const mv_colour_table *mv_page_table_of_states(const mv_page *p)
 
 mv_colouring mv_page_colouring_states(const mv_page *p, const mv_extent *x)
 {
-    mv_scale_kind kind = p->style.scale == MV_SCALE_AUTO ? MV_SCALE_LINEAR : p->style.scale;
-    return (mv_colouring){mv_page_table_of_states(p), mv_scale_of(kind, x->lo, x->hi, false), p->style.grid, 0};
+    mv_colouring k = colouring(p, MV_SCALE_LINEAR, x->lo, x->hi, false);
+    k.table = mv_page_table_of_states(p);
+    return k;
 }
 
 mv_colouring mv_page_colouring_of(mv_colouring k, const mv_map *map)
 {
     k.window = map->down * map->across > 1 ? map->window : 0;
     return k;
+}
+
+int mv_page_tokens(const mv_map *map)
+{
+    return map->window > 0 ? map->window * map->window : map->h * map->w;
 }
 
 void mv_page_add_odd(mv_page *p, mv_panel *column, int odd)

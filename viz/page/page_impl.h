@@ -45,6 +45,17 @@ mv_colouring mv_page_colouring_of(mv_colouring k, const mv_map *map);
 mv_status mv_page_check_picture(const mv_image *picture, const char *what, mv_error *e);
 mv_status mv_page_check_map(const mv_map *map, const char *what, mv_error *e);
 mv_status mv_page_check_count(int count, int least, int most, const char *what, mv_error *e);
+/* The same for up to `most` maps: `many` names all of them, `one` each. */
+mv_status mv_page_check_maps(const mv_map *maps, int count, int most, const char *many, const char *one, mv_error *e);
+
+/* A title of a panel on up to `lines` lines (0: any), `gap` px, and what it names. */
+mv_panel *mv_page_titled(mv_page *p, const char *title, int lines, double gap, mv_panel *body);
+
+/* A column that begins with a hairline and the heading of a section; `gap` px between them. */
+mv_panel *mv_page_section(mv_page *p, const char *heading, double gap);
+
+/* The tokens of a map that a scan passes: those of one of its windows, which are scanned at the same time. */
+int mv_page_tokens(const mv_map *map);
 
 /* Appends "3 cells are not finite: hatched" for a count above 0. */
 void mv_page_add_odd(mv_page *p, mv_panel *column, int odd);

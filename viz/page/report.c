@@ -31,13 +31,10 @@ static mv_status check(const void *content, mv_error *e)
     if (s == MV_OK)
         s = mv_page_check_count(c->top_count, 1, MOST_CLASSES, "classes", e);
     if (s == MV_OK)
-        s = mv_page_check_count(c->evidence_count, 0, 3, "maps of evidence", e);
-    for (int i = 0; s == MV_OK && i < c->evidence_count; i++)
-        s = mv_page_check_map(&c->evidence[i], "a map of evidence", e);
+        s = mv_page_check_maps(c->evidence, c->evidence_count, 3, "maps of evidence", "a map of evidence", e);
     if (s == MV_OK)
-        s = mv_page_check_count(c->attention_count, 0, MOST_MAPS, "maps of attention", e);
-    for (int i = 0; s == MV_OK && i < c->attention_count; i++)
-        s = mv_page_check_map(&c->attention[i], "a map of attention", e);
+        s = mv_page_check_maps(c->attention, c->attention_count, MOST_MAPS, "maps of attention", "a map of attention",
+                               e);
     if (s == MV_OK && c->rollout)
         s = mv_page_check_map(c->rollout, "the rollout", e);
     return s == MV_OK ? check_charts(c, e) : s;
