@@ -42,13 +42,7 @@ const mv_param mv_attention_param[] = {
 
 static mv_status fill_lists(mv_attention_options *o, const mv_attention_params *p, mv_error *e)
 {
-    for (int i = 0; i < p->level.n; i++)
-        if (p->level.v[i] >= 0)
-            o->level[p->level.v[i]] = true;
-        else /* "all" */
-            o->level[2] = o->level[3] = true;
-    if (o->level[2] && o->level[3]) /* all that have attention */
-        memset(o->level, 0, sizeof o->level);
+    mv_shared_levels(o->level, &p->level);
     o->blocks = p->block.n;
     memcpy(o->block, p->block.v, sizeof o->block);
     o->heads = p->head.n ? p->head.n : 1;
@@ -66,19 +60,9 @@ static mv_status fill_lists(mv_attention_options *o, const mv_attention_params *
 
 static mv_status options_of(mv_attention_options *o, const mv_attention_params *p, mv_error *e)
 {
-    mv_query q = {.kind = MV_QUERY_POOLED};
-    *o = (mv_attention_options){.query = MV_QUERY_POOLED};
+    *o = (mv_attention_options){0};
     mv_status s = fill_lists(o, p, e);
-    if (!s && p->query)
-        s = mv_query_parse(&q, p->query, "query", e);
-    if (s)
-        return s;
-    /* A cell is one of the level. With both levels it is one of level 2, and level 3 shows the cell that holds it. */
-    bool both = o->level[2] == o->level[3];
-    o->query = q.kind;
-    o->cell[2][0] = q.y, o->cell[2][1] = q.x;
-    o->cell[3][0] = both ? q.y / 2 : q.y, o->cell[3][1] = both ? q.x / 2 : q.x;
-    return MV_OK;
+    return s ? s : mv_shared_query(&o->query, o->cell, o->level, p->query, "query", e);
 }
 
 /* ---- the probe */

@@ -30,26 +30,12 @@ const mv_param mv_inside_param[] = {
 
 static mv_status options_of(mv_mixer_options *o, const mv_inside_params *p, mv_error *e)
 {
-    mv_query q = {.kind = MV_QUERY_POOLED};
     *o = (mv_mixer_options){
         .wants = p->wants, .matrices = p->matrices, .channel = p->channel, .with_sign = p->with_sign};
-    for (int i = 0; i < p->level.n; i++)
-        if (p->level.v[i] >= 0)
-            o->level[p->level.v[i]] = true;
-        else /* "all" */
-            o->level[2] = o->level[3] = true;
-    if (o->level[2] && o->level[3]) /* all that have mixers */
-        memset(o->level, 0, sizeof o->level);
+    mv_shared_levels(o->level, &p->level);
     o->blocks = p->block.n;
     memcpy(o->block, p->block.v, sizeof o->block);
-    if (p->query && mv_query_parse(&q, p->query, "query", e))
-        return e->code;
-    /* A cell is one of the level. With both levels it is one of level 2, and level 3 shows the cell that holds it. */
-    bool both = o->level[2] == o->level[3];
-    o->query = q.kind;
-    o->cell[2][0] = q.y, o->cell[2][1] = q.x;
-    o->cell[3][0] = both ? q.y / 2 : q.y, o->cell[3][1] = both ? q.x / 2 : q.x;
-    return MV_OK;
+    return mv_shared_query(&o->query, o->cell, o->level, p->query, "query", e);
 }
 
 static mv_status open_maps(void **own, const void *params, const mv_config *config, int h, int w, mv_error *e)

@@ -79,30 +79,15 @@ static mv_status check(const params *p, unsigned wants, mv_error *e)
 
 static mv_status options_of(mv_mixer_options *o, const params *p, mv_error *e)
 {
-    mv_query q = {.kind = MV_QUERY_POOLED};
     *o = (mv_mixer_options){.wants = wanted(p), .with_sign = p->with_sign, .channel = MV_CHANNEL_MEAN};
-    mv_status s = check(p, o->wants, e);
-    if (!s && p->query)
-        s = mv_query_parse(&q, p->query, "mixer: query", e);
-    if (s)
-        return s;
+    if (check(p, o->wants, e))
+        return e->code;
     if (p->channel.n) /* "mean" is -1 */
         o->channel = p->channel.v[0];
-    for (int i = 0; i < p->level.n; i++)
-        if (p->level.v[i] >= 0)
-            o->level[p->level.v[i]] = true;
-        else
-            o->level[2] = o->level[3] = true;
-    bool both = o->level[2] == o->level[3];
-    if (both) /* all that have mixers */
-        memset(o->level, 0, sizeof o->level);
+    mv_shared_levels(o->level, &p->level);
     o->blocks = p->block.n;
     memcpy(o->block, p->block.v, sizeof o->block);
-    /* A cell is one of the level. With both levels it is one of level 2, and level 3 shows the cell that holds it. */
-    o->query = q.kind;
-    o->cell[2][0] = q.y, o->cell[2][1] = q.x;
-    o->cell[3][0] = both ? q.y / 2 : q.y, o->cell[3][1] = both ? q.x / 2 : q.x;
-    return MV_OK;
+    return mv_shared_query(&o->query, o->cell, o->level, p->query, "mixer: query", e);
 }
 
 _Static_assert(MV_CHANNEL_MEAN == -1, "the word of channel");

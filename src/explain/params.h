@@ -5,6 +5,7 @@
 #define MV_EXPLAIN_PARAMS_H
 
 #include "src/base/param.h"
+#include "src/explain/rows.h"
 
 extern const char *const mv_level_words[], *const mv_query_words[];
 
@@ -23,12 +24,20 @@ mv_status mv_query_check_text(const char *text, const char *place, mv_error *e);
         .name = "block", .kind = MV_PARAM_LIST, .offset = at, .most = 511, .argument = "N", .help = text               \
     }
 
+/* The levels of such a list; none set: both, which is the default. `level` starts all false. */
+void mv_shared_levels(bool level[MV_LEVELS], const mv_param_list *list);
+
 /* standard: the query without the parameter; NULL: none. */
 #define MV_SHARED_QUERY(at, standard, text)                                                                            \
     {                                                                                                                  \
         .name = "query", .kind = MV_PARAM_TEXT, .offset = at, .otherwise = standard, .check = mv_query_check_text,     \
         .words = mv_query_words, .argument = "pooled|Y,X|received", .help = text                                       \
     }
+
+/* Such a query, NULL: pooled, for the levels that mv_shared_levels has set. A cell is one of the level. With both
+ * levels it is one of level 2, and level 3 shows the cell that holds it. */
+mv_status mv_shared_query(mv_query_kind *kind, int cell[MV_LEVELS][2], const bool level[MV_LEVELS], const char *text,
+                          const char *place, mv_error *e);
 
 /* The site of cells.h. */
 #define MV_SHARED_SITE(at, text)                                                                                       \
