@@ -107,23 +107,13 @@ static void close_maps(void *own)
 
 static void describe(mv_map *map, const mv_attention_block *b, int head, const mv_attention_map *seen)
 {
-    static const char *const queries[] = {
-        [MV_QUERY_POOLED] = "pooled", [MV_QUERY_RECEIVED] = "received", [MV_QUERY_CELL] = "cell"};
-    const mv_grid *g = &b->grid;
     bool rollout = b->block == MV_BLOCK_ROLLOUT;
+    mv_grid_describe(map, &b->grid);
+    mv_query_describe(map, b->query);
     map->method = "attention";
-    map->level = b->level;
     map->block = rollout ? MV_MAP_ALL : b->block;
     map->head = head;
     map->heads = b->heads;
-    map->query = queries[b->query.kind];
-    map->query_y = b->query.y;
-    map->query_x = b->query.x;
-    map->cell = g->cell;
-    map->window = g->window;
-    map->down = g->down;
-    map->across = g->across;
-    map->padding = g->padding;
     map->on_padding = seen->padding;
     if (rollout)
         snprintf(map->title, sizeof map->title, "Level %d, rollout", b->level);

@@ -176,16 +176,12 @@ mv_status mv_cells_map(mv_map *out, const mv_cells *c, const char *method, mv_er
 {
     if (mv_map_new(out, c->h, c->w, e))
         return e->code;
+    if (c->tokens)
+        mv_grid_describe(out, &c->grid);
     out->method = method;
     out->level = c->level;
     out->block = c->block;
     out->cell = c->cell;
-    if (c->tokens) {
-        out->window = c->grid.window;
-        out->down = c->grid.down;
-        out->across = c->grid.across;
-        out->padding = c->grid.padding;
-    }
     return MV_OK;
 }
 

@@ -150,14 +150,11 @@ static mv_status add_matrix(const mv_subject *s, int i, mv_mixer_kind kind, mv_m
     if (!map || mv_map_new(map, rows, b.grid.tokens, e))
         return e->code;
     memcpy(map->v, matrix, (size_t)rows * (size_t)b.grid.tokens * sizeof *map->v);
+    mv_grid_describe(map, &b.grid);
+    map->cell = 0; /* its rows and columns are tokens */
     map->method = "mixer";
     map->what = names[kind != MV_MIXER_HIDDEN];
-    map->level = b.level;
     map->block = b.block;
-    map->window = b.grid.window;
-    map->down = b.grid.down;
-    map->across = b.grid.across;
-    map->padding = b.grid.padding;
     snprintf(map->title, sizeof map->title, "Level %d, block %d", b.level, b.block);
     mv_map_range(map);
     map->diverging = map->lo < 0;

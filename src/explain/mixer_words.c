@@ -54,28 +54,16 @@ static const char *unit_of(const mv_mixer_maps *m, mv_mixer_kind kind)
 
 static void describe(mv_mixer_map *to, const mv_mixer_maps *m, const mv_mixer_block *b, mv_mixer_kind kind, mv_query q)
 {
-    static const char *const queries[] = {
-        [MV_QUERY_POOLED] = "pooled", [MV_QUERY_RECEIVED] = "received", [MV_QUERY_CELL] = "cell"};
-    const mv_grid *g = &b->grid;
     mv_map *map = &to->map;
-    bool matrix = MV_MIXER_BIT(kind) & MV_MIXER_MATRICES,
-         one = m->options.channel >= 0 && kind != MV_MIXER_B && kind != MV_MIXER_C && kind != MV_MIXER_CONTRIBUTIONS;
+    bool one = m->options.channel >= 0 && kind != MV_MIXER_B && kind != MV_MIXER_C && kind != MV_MIXER_CONTRIBUTIONS;
     char channel[32] = "";
+    mv_grid_describe(map, &b->grid);
     map->method = "mixer";
     map->what = mv_mixer_key(kind);
-    map->level = b->level;
     map->block = b->block;
-    map->cell = g->cell;
-    map->window = g->window;
-    map->down = g->down;
-    map->across = g->across;
-    map->padding = g->padding;
     map->on_padding = to->padding;
-    if (matrix) {
-        map->query = queries[q.kind];
-        map->query_y = q.y;
-        map->query_x = q.x;
-    }
+    if (MV_MIXER_BIT(kind) & MV_MIXER_MATRICES)
+        mv_query_describe(map, q);
     if (one)
         snprintf(channel, sizeof channel, ", channel %d", m->options.channel);
     snprintf(map->title, sizeof map->title, "Level %d, block %d, %s%s", b->level, b->block, mv_mixer_title(kind),

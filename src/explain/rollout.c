@@ -228,13 +228,8 @@ void mv_rollout_bridge(double *to, const mv_grid *level2, const double *from, co
 
 void mv_rollout_describe(mv_map *map, const char *method, const mv_grid *g, double on_padding)
 {
+    mv_grid_describe(map, g);
     map->method = method;
-    map->level = g->level;
-    map->cell = g->cell;
-    map->window = g->window;
-    map->down = g->down;
-    map->across = g->across;
-    map->padding = g->padding;
     map->on_padding = on_padding;
     snprintf(map->raw_unit, sizeof map->raw_unit, "share of the query");
     mv_map_range(map);
@@ -243,8 +238,6 @@ void mv_rollout_describe(mv_map *map, const char *method, const mv_grid *g, doub
 mv_status mv_rollout_map(mv_map *out, const mv_rollout *r, int picture, int level, mv_query query, const char *method,
                          const char *title, mv_error *e)
 {
-    static const char *const queries[] = {
-        [MV_QUERY_POOLED] = "pooled", [MV_QUERY_RECEIVED] = "received", [MV_QUERY_CELL] = "cell"};
     const mv_grid *g = mv_rollout_grid(r, level);
     size_t all = (size_t)g->windows * (size_t)g->tokens;
     double *weight = malloc(2 * all * sizeof *weight), on_padding = 0;
@@ -264,9 +257,7 @@ mv_status mv_rollout_map(mv_map *out, const mv_rollout *r, int picture, int leve
         return s;
     }
     out->raw = share.v;
-    out->query = queries[query.kind];
-    out->query_y = query.y;
-    out->query_x = query.x;
+    mv_query_describe(out, query);
     snprintf(out->title, sizeof out->title, "%.60s, level %d", title, level);
     mv_rollout_describe(out, method, g, on_padding);
     return MV_OK;

@@ -36,6 +36,15 @@ mv_status mv_query_check(mv_query q, const mv_grid *g, mv_error *e)
                    q.y, q.x, g->level, g->h, g->w, g->h - 1, g->w - 1);
 }
 
+void mv_query_describe(mv_map *map, mv_query q)
+{
+    static const char *const words[] = {
+        [MV_QUERY_POOLED] = "pooled", [MV_QUERY_RECEIVED] = "received", [MV_QUERY_CELL] = "cell"};
+    map->query = words[q.kind];
+    map->query_y = q.y;
+    map->query_x = q.x;
+}
+
 /* Weight of each real cell of window n, unless the query is one cell. */
 static double weight_in(mv_query q, const mv_grid *g, int n)
 {

@@ -29,6 +29,9 @@ mv_status mv_query_parse(mv_query *out, const char *text, const char *place, mv_
 /* MV_EINPUT, with the size of the grid, for a cell outside it. */
 mv_status mv_query_check(mv_query q, const mv_grid *g, mv_error *e);
 
+/* Gives a map the words of the query that it answers. */
+void mv_query_describe(mv_map *map, mv_query q);
+
 /* The query's weights (windows, tokens), 0 on padding. The query must have passed mv_query_check. */
 void mv_query_weights(double *weight, mv_query q, const mv_grid *g);
 

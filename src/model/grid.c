@@ -60,3 +60,13 @@ mv_status mv_grid_stitch(mv_map *out, const mv_grid *g, const double *tokens, mv
     mv_map_range(out);
     return MV_OK;
 }
+
+void mv_grid_describe(mv_map *map, const mv_grid *g)
+{
+    map->level = g->level;
+    map->cell = g->cell;
+    map->window = g->window;
+    map->down = g->down;
+    map->across = g->across;
+    map->padding = g->padding;
+}

@@ -44,4 +44,7 @@ void mv_grid_extent(const mv_grid *g, int n, int *rows, int *columns);
  * to mv_map_free; its range is set. */
 mv_status mv_grid_stitch(mv_map *out, const mv_grid *g, const double *tokens, mv_error *e);
 
+/* Gives a map the level, cells, windows and padding of its grid. */
+void mv_grid_describe(mv_map *map, const mv_grid *g);
+
 #endif
