@@ -170,7 +170,7 @@ static mv_status fields_of(const map_pair *p, char name[3][MV_MAP_NAME + 16], mv
 {
     static const char *const sides[] = {"a", "b", "difference"};
     char text[MV_MAP_NAME];
-    float *of[] = {p->a->raw ? p->a->raw : p->a->v, p->b->raw ? p->b->raw : p->b->v, NULL};
+    float *of[] = {mv_map_raw(p->a), mv_map_raw(p->b), NULL};
     size_t n = (size_t)p->a->h * (size_t)p->a->w;
     of[2] = malloc(n * sizeof(float));
     for (size_t i = 0; of[2] && i < n; i++)

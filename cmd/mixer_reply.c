@@ -25,7 +25,7 @@ static bool median_of(double *out, const mv_map *m)
     float *sorted = malloc(n * sizeof *sorted);
     if (!sorted)
         return false;
-    memcpy(sorted, m->raw ? m->raw : m->v, n * sizeof *sorted);
+    memcpy(sorted, mv_map_raw(m), n * sizeof *sorted);
     qsort(sorted, n, sizeof *sorted, by_value);
     *out = (double)sorted[(n - 1) / 2];
     free(sorted);

@@ -153,7 +153,7 @@ mv_status maps_write(const char *path, const mv_maps *maps, const char *query, m
     for (size_t i = 0; !status && i < n; i++) {
         const mv_map *m = &maps->map[i];
         name[i] = mv_map_name(m, names[i]);
-        value[i] = mv_tensor_of(m->raw ? m->raw : m->v, MV_F32, m->channels > 1 ? 3 : 2, m->h, m->w, m->channels);
+        value[i] = mv_tensor_of(mv_map_raw(m), MV_F32, m->channels > 1 ? 3 : 2, m->h, m->w, m->channels);
     }
     if (!status && mv_text_ends_in(path, ".npy"))
         status = mv_npy_write(path, value[0], e);

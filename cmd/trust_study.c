@@ -245,8 +245,7 @@ static mv_status compare(const call *c, const study *s, const mv_maps *maps, int
             const mv_map *is = k < maps[a].n ? &maps[a].map[k] : NULL;
             if (!is || is->h != was->h || is->w != was->w)
                 return mv_fail(e, MV_EMISUSE, "redrawn: the map has another size");
-            to->stage[stage] =
-                mv_rank_correlation(was->raw ? was->raw : was->v, is->raw ? is->raw : is->v, was->h * was->w);
+            to->stage[stage] = mv_rank_correlation(mv_map_raw(was), mv_map_raw(is), was->h * was->w);
         }
     return MV_OK;
 }

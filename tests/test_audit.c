@@ -129,8 +129,8 @@ static mv_likeness turned_back(const mv_map *original, const mv_map *flipped, mv
 {
     size_t n = (size_t)original->h * (size_t)original->w;
     float *back = malloc(n * sizeof *back);
-    mv_flip_planes(back, flipped->raw ? flipped->raw : flipped->v, 1, flipped->h, flipped->w, flip);
-    mv_likeness l = mv_likeness_of(original->raw ? original->raw : original->v, back, n);
+    mv_flip_planes(back, mv_map_raw(flipped), 1, flipped->h, flipped->w, flip);
+    mv_likeness l = mv_likeness_of(mv_map_raw(original), back, n);
     free(back);
     return l;
 }

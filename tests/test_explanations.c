@@ -180,7 +180,7 @@ static void maps_equal_the_oracle(void **state)
                 mv_maps maps = explain(&s, p);
                 assert_int_equal(maps.n, 1);
                 assert_int_equal(maps.map->class_, cases[i].class_);
-                compare(maps.map, maps.map->raw ? maps.map->raw : maps.map->v, cases[i].name, p);
+                compare(maps.map, mv_map_raw(maps.map), cases[i].name, p);
                 mv_maps_free(&maps);
             }
             if (strncmp(cases[i].method, "ablationcam", 11) != 0) /* it makes passes of its own */

@@ -353,7 +353,7 @@ static void compare_method(const char *spec, int class_, const char *name)
             expect_ok(&e);
             assert_int_equal(maps.n, mv_explainer_maps(x));
             const mv_map *m = &maps.map[0];
-            compare(spec, m->raw ? m->raw : m->v, want, p);
+            compare(spec, mv_map_raw(m), want, p);
             double sum = 0;
             for (int k = 0; k < m->h * m->w; k++)
                 sum += m->raw ? (double)m->raw[k] : 0;

@@ -211,7 +211,7 @@ static mv_status arrays_of(arrays *out, const call *c, const mv_maps *maps, mv_e
             out->array[out->n] = (raw_array){.name = asks_map_name(&o->asks, &maps[a], a, i, out->name[out->n]),
                                              .nd = colour ? 4 : 3,
                                              .dim = {1, m->h, m->w, colour ? 3 : 0},
-                                             .values = m->raw ? m->raw : m->v};
+                                             .values = mv_map_raw(m)};
             out->n++;
         }
     return MV_OK;

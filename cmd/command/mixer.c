@@ -131,7 +131,7 @@ static raw_array *add_array(arrays *a, const mixer_line *l, const char *leaf, co
 
 static void add_map(arrays *a, const mixer_line *l, const char *leaf, const mv_map *m)
 {
-    raw_array *to = add_array(a, l, leaf, m->raw ? m->raw : m->v);
+    raw_array *to = add_array(a, l, leaf, mv_map_raw(m));
     to->nd = 3;
     to->dim[0] = 1, to->dim[1] = m->h, to->dim[2] = m->w;
 }

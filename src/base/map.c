@@ -107,6 +107,44 @@ double mv_map_mean(const mv_map *map)
     return sum / (double)n;
 }
 
+/* A copy of `from`, a map's v or raw; NULL if that is NULL. */
+static mv_status copy_values(float **out, const float *from, const mv_map *map, mv_error *e)
+{
+    size_t bytes = values(map) * sizeof **out;
+    *out = from ? malloc(bytes) : NULL;
+    if (from && !*out)
+        return mv_fail_memory(e, "map");
+    if (from)
+        memcpy(*out, from, bytes);
+    return MV_OK;
+}
+
+mv_status mv_map_copy(mv_map *out, const mv_map *from, mv_error *e)
+{
+    mv_map copy = *from;
+    copy.raw = NULL;
+    mv_status s = copy_values(&copy.v, from->v, from, e);
+    if (!s)
+        s = copy_values(&copy.raw, from->raw, from, e);
+    if (s) {
+        free(copy.v);
+        return s;
+    }
+    *out = copy;
+    return MV_OK;
+}
+
+mv_status mv_map_keep_raw(mv_map *map, mv_error *e)
+{
+    memcpy(map->raw_unit, map->unit, sizeof map->raw_unit);
+    return copy_values(&map->raw, map->v, map, e);
+}
+
+float *mv_map_raw(const mv_map *map)
+{
+    return map->raw ? map->raw : map->v;
+}
+
 mv_status mv_map_subtract(mv_map *out, const mv_map *a, const mv_map *b, mv_error *e)
 {
     if (a->h != b->h || a->w != b->w || values(a) != values(b))

@@ -75,6 +75,16 @@ typedef struct {
 mv_status mv_map_new(mv_map *out, int h, int w, mv_error *e);
 void mv_map_free(mv_map *map); /* NULL is fine; the map is empty afterwards */
 
+/* A copy of a map, with its words; the caller's to mv_map_free. */
+mv_status mv_map_copy(mv_map *out, const mv_map *from, mv_error *e);
+
+/* Keeps v and its unit as the raw values too, before v becomes another view of them. The map must have no raw values.
+ */
+mv_status mv_map_keep_raw(mv_map *map, mv_error *e);
+
+/* The values as the method computed them: raw, or v where there is no other view. */
+float *mv_map_raw(const mv_map *map);
+
 /* A zeroed place at the end of the list for a map that the caller makes there; NULL without memory. The pointer is
  * valid until the next mv_maps_add. */
 mv_map *mv_maps_add(mv_maps *maps, mv_error *e);

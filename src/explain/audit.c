@@ -76,19 +76,14 @@ bool mv_auditor_fits(const mv_auditor *a, int h, int w)
 
 /* ---- one flip */
 
-static const float *raw_of(const mv_map *m)
-{
-    return m->raw ? m->raw : m->v;
-}
-
 static mv_status compare(mv_likeness *out, const mv_map *original, const mv_map *flipped, mv_flip flip, mv_error *e)
 {
     size_t n = (size_t)original->h * (size_t)original->w;
     float *back = malloc(n * sizeof *back);
     if (!back)
         return mv_fail_memory(e, "audit");
-    mv_flip_planes(back, raw_of(flipped), 1, original->h, original->w, flip);
-    *out = mv_likeness_of(raw_of(original), back, n);
+    mv_flip_planes(back, mv_map_raw(flipped), 1, original->h, original->w, flip);
+    *out = mv_likeness_of(mv_map_raw(original), back, n);
     free(back);
     return MV_OK;
 }

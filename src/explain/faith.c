@@ -276,7 +276,7 @@ mv_status mv_faith_map(mv_faith *f, const mv_map *map, mv_faith_score *out, mv_e
     if (map->channels > 1 || map->h < 1 || map->w < 1)
         return mv_fail(e, MV_EMISUSE, "faith: found a map of %d channels, expected one", map->channels);
     f->noise = f->o.seed;
-    return rank_by(f, map->raw ? map->raw : map->v, map->h, map->w, e) ? e->code : measure(f, out, e);
+    return rank_by(f, mv_map_raw(map), map->h, map->w, e) ? e->code : measure(f, out, e);
 }
 
 /* Adds one seed's score, by Welford: spread is the sum of squares until the end. */

@@ -83,11 +83,10 @@ static mv_status draw(mv_map *map, const mv_subject *s, const double *share, mv_
     double ignored, kept = 0;
     mv_status status = mv_rows_map(map, &ignored, share, g, e);
     size_t n = (size_t)g->h * (size_t)g->w;
-    if (!status && !(map->raw = malloc(n * sizeof *map->raw)))
-        status = mv_fail_memory(e, "hybrid");
+    if (!status)
+        status = mv_map_keep_raw(map, e);
     if (status)
         return status;
-    memcpy(map->raw, map->v, n * sizeof *map->raw);
     for (size_t i = 0; i < n; i++) {
         kept += (double)map->v[i];
         map->v[i] *= (float)n;

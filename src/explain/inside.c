@@ -59,22 +59,9 @@ static void close_maps(void *own)
 
 /* ---- maps */
 
-/* Moves v to raw and makes room for another view of it. */
-static mv_status keep_raw(mv_map *map, mv_error *e)
-{
-    size_t n = (size_t)map->h * (size_t)map->w;
-    float *view = malloc(n * sizeof *view);
-    if (!view)
-        return mv_fail_memory(e, "mixer");
-    map->raw = map->v;
-    map->v = view;
-    memcpy(map->raw_unit, map->unit, sizeof map->raw_unit);
-    return MV_OK;
-}
-
 static mv_status view_ratio(mv_map *map, mv_error *e)
 {
-    if (keep_raw(map, e))
+    if (mv_map_keep_raw(map, e))
         return MV_ENOMEM;
     for (size_t i = 0; i < (size_t)map->h * (size_t)map->w; i++)
         map->v[i] = log2f(map->raw[i]);
@@ -86,7 +73,7 @@ static mv_status view_ratio(mv_map *map, mv_error *e)
 /* 1 is what every token gets, padding included, if the same sum is spread evenly over the windows of the query. */
 static mv_status view_even(mv_map *map, const mv_mixer_map *from, const mv_mixer_block *b, mv_error *e)
 {
-    if (keep_raw(map, e))
+    if (mv_map_keep_raw(map, e))
         return MV_ENOMEM;
     size_t n = (size_t)map->h * (size_t)map->w;
     double sum = 0;
@@ -100,19 +87,6 @@ static mv_status view_even(mv_map *map, const mv_mixer_map *from, const mv_mixer
     return MV_OK;
 }
 
-static mv_status copy_map(mv_map *to, const mv_map *from, mv_error *e)
-{
-    size_t n = (size_t)from->h * (size_t)from->w * sizeof *to->v;
-    float *v = malloc(n);
-    if (!v)
-        return mv_fail_memory(e, "mixer");
-    memcpy(v, from->v, n);
-    *to = *from;
-    to->v = v;
-    to->raw = NULL;
-    return MV_OK;
-}
-
 static mv_status add_map(const mv_subject *s, int i, mv_mixer_kind kind, const mv_inside_params *p, mv_maps *out,
                          mv_error *e)
 {
@@ -122,7 +96,7 @@ static mv_status add_map(const mv_subject *s, int i, mv_mixer_kind kind, const m
         return mv_fail(e, MV_EMISUSE, "mixer: level %d, block %d: %s was not seen", b.level, b.block,
                        mv_mixer_key(kind));
     mv_map *map = mv_maps_add(out, e);
-    mv_status status = map ? copy_map(map, &seen->map, e) : MV_ENOMEM;
+    mv_status status = map ? mv_map_copy(map, &seen->map, e) : MV_ENOMEM;
     if (!status && kind == MV_MIXER_RATIO)
         status = view_ratio(map, e);
     else if (!status && kind == MV_MIXER_HIDDEN && p->with_sign)

@@ -143,15 +143,8 @@ static mv_status add_map(const mv_subject *s, const params *p, int i, mv_mixer_k
     if (!seen)
         return mv_fail(e, MV_EMISUSE, "mixer: level %d, block %d was not seen", b.level, b.block);
     mv_map *map = mv_maps_add(out, e);
-    if (!map)
-        return MV_ENOMEM;
-    *map = seen->map;
-    size_t n = (size_t)map->h * (size_t)map->w;
-    map->v = malloc(n * sizeof *map->v);
-    if (!map->v)
-        return mv_fail_memory(e, "mixer");
-    memcpy(map->v, seen->map.v, n * sizeof *map->v);
-    return add_figures(map, s, p, i, kind, e);
+    mv_status status = map ? mv_map_copy(map, &seen->map, e) : MV_ENOMEM;
+    return status ? status : add_figures(map, s, p, i, kind, e);
 }
 
 static mv_status explain(const mv_subject *s, const void *p, mv_maps *out, mv_error *e)
