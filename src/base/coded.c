@@ -19,7 +19,7 @@ mv_coded_window mv_coded_window_at(const mv_coded *c, int n)
     return w;
 }
 
-mv_status mv_coded_new(mv_coded *c, mv_error *e)
+void mv_coded_count(mv_coded *c)
 {
     c->rows = c->codes = 0;
     for (int n = 0; n < c->down * c->across; n++) {
@@ -28,6 +28,11 @@ mv_status mv_coded_new(mv_coded *c, mv_error *e)
         c->rows += rows;
         c->codes += rows * (size_t)w.rows * (size_t)w.columns;
     }
+}
+
+mv_status mv_coded_new(mv_coded *c, mv_error *e)
+{
+    mv_coded_count(c);
     c->code = calloc(c->codes + 1, 1);
     c->most = calloc(c->rows + 1, sizeof *c->most);
     c->lost = c->padding > 0 ? calloc(c->rows + 1, sizeof *c->lost) : NULL;

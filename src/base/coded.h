@@ -49,8 +49,10 @@ typedef struct {
 
 mv_coded_window mv_coded_window_at(const mv_coded *c, int n);
 
-/* Sets `rows` and `codes` from the geometry and heads, and allocates the arrays, zeroed. The caller frees them by
- * mv_coded_free, also on failure. */
+/* Sets `rows` and `codes` from the geometry and heads. */
+void mv_coded_count(mv_coded *c);
+
+/* The same, and allocates the arrays, zeroed. The caller frees them by mv_coded_free, also on failure. */
 mv_status mv_coded_new(mv_coded *c, mv_error *e);
 void mv_coded_free(mv_coded *c); /* NULL and an empty one are fine; it is empty afterwards */
 

@@ -59,16 +59,7 @@ static void shape_block(mv_coded *c, const watched *b, const mv_config *config, 
                     .across = g->across,
                     .group = step_group(step, b->scan),
                     .padding = g->padding};
-}
-
-static size_t size_of(const mv_coded *c)
-{
-    size_t codes = 0;
-    for (int n = 0; n < c->down * c->across; n++) {
-        mv_coded_window w = mv_coded_window_at(c, n);
-        codes += (size_t)c->heads * (size_t)w.qrows * (size_t)w.qcolumns * (size_t)w.rows * (size_t)w.columns;
-    }
-    return codes;
+    mv_coded_count(c);
 }
 
 /* Chooses heads and groups for inputs of h x w px. */
@@ -85,7 +76,7 @@ static void plan(mv_rows_keep *k, int h, int w)
             const watched *b = &k->block[i];
             mv_grid g = mv_grid_of(k->config, b->level, h, w);
             shape_block(&k->shape[i], b, k->config, &g, step[b->level]);
-            of[b->level] += size_of(&k->shape[i]);
+            of[b->level] += k->shape[i].codes;
         }
         int largest = 2;
         for (int i = 2; i < MV_LEVELS; i++) {
