@@ -3,13 +3,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "src/explain/kept.h"
 #include "src/run/run.h"
 
 struct mv_evidence_keep {
     mv_probe probe;
     const mv_model *model;
-    mv_tensor norm; /* (pictures of the forward, C, h, w); owned */
-    size_t room;    /* values */
+    mv_kept kept;       /* the final norm: (channels, h, w) of each picture */
+    int channels, h, w; /* of the last forward */
 };
 
 void mv_evidence_free(mv_evidence *v)
@@ -38,22 +39,10 @@ static void kept(mv_probe *p, mv_run *r, const char *site, int part, mv_tensor v
 {
     (void)part;
     mv_evidence_keep *k = (mv_evidence_keep *)p;
-    int first = mv_run_first(r);
-    size_t n = mv_tensor_count(value), one = n / (size_t)value.dim[0], before = (size_t)first * one;
-    if (before + n > k->room) {
-        float *more = realloc(k->norm.data, (before + n) * sizeof *more);
-        if (!more) {
-            mv_run_fail(r, MV_ENOMEM, "%s: out of memory", site);
-            return;
-        }
-        k->norm.data = more;
-        k->room = before + n;
-    }
-    void *data = k->norm.data;
-    memcpy((float *)data + before, value.data, n * sizeof(float));
-    k->norm = value;
-    k->norm.data = data;
-    k->norm.dim[0] = first + value.dim[0];
+    k->channels = value.dim[1];
+    k->h = value.dim[2];
+    k->w = value.dim[3];
+    mv_kept_take(&k->kept, r, site, value, mv_tensor_count(value) / (size_t)value.dim[0]);
 }
 
 mv_evidence_keep *mv_evidence_keep_new(const mv_model *model, mv_error *e)
@@ -72,7 +61,7 @@ void mv_evidence_keep_free(mv_evidence_keep *k)
 {
     if (!k)
         return;
-    free(k->norm.data);
+    free(k->kept.value);
     free(k);
 }
 
@@ -150,13 +139,14 @@ static void code_class(mv_evidence *v, int i, const mv_model *m, const float *no
 mv_status mv_evidence_of(mv_evidence *out, const mv_evidence_keep *k, int picture, const float *logits, size_t budget,
                          mv_error *e)
 {
-    const mv_tensor *norm = &k->norm;
+    int channels = k->channels, classes = k->model->config.classes;
+    mv_evidence v = {.h = k->h, .w = k->w};
+    size_t cells = (size_t)v.h * (size_t)v.w;
+    const float *norm = mv_kept_at(&k->kept, picture, (size_t)channels * cells);
     *out = (mv_evidence){0};
-    if (!norm->data || picture < 0 || picture >= norm->dim[0] || !k->model->head_weight)
+    if (!norm || !k->model->head_weight)
         return mv_fail(e, MV_EMISUSE, "evidence: picture %d of the batch was not seen", picture);
-    int channels = norm->dim[1], classes = k->model->config.classes;
-    mv_evidence v = {.h = norm->dim[2], .w = norm->dim[3]};
-    size_t cells = (size_t)v.h * (size_t)v.w, fit = budget / cells;
+    size_t fit = budget / cells;
     v.n = fit >= (size_t)classes ? classes : fit > 2 ? (int)fit : classes < 2 ? classes : 2;
     v.class_ = malloc((size_t)v.n * sizeof *v.class_);
     v.code = malloc((size_t)v.n * cells);
@@ -167,9 +157,8 @@ mv_status mv_evidence_of(mv_evidence *out, const mv_evidence_keep *k, int pictur
     mv_status s = full ? rank(&v, logits, classes, e) : mv_fail_memory(e, "evidence");
     if (!s) {
         mean_weights(k->model, channels, r.weight);
-        const float *values = (const float *)norm->data + (size_t)picture * (size_t)channels * cells;
         for (int i = 0; i < v.n; i++)
-            code_class(&v, i, k->model, values, channels, &r);
+            code_class(&v, i, k->model, norm, channels, &r);
         *out = v;
     } else
         mv_evidence_free(&v);
