@@ -9,6 +9,7 @@
 #include "src/base/text.h"
 #include "src/explain/faith.h"
 #include "src/explain/methods.h"
+#include "src/explain/upsample.h"
 
 enum { GRID = 48, MOST_COMPARED = 8 };
 
@@ -48,10 +49,10 @@ static double correlation(const mv_map *a, const mv_map *b)
     float *x = malloc((size_t)n * sizeof *x), *y = malloc((size_t)n * sizeof *y);
     double r = (double)NAN;
     if (wide && x && y) {
-        mv_faith_upsample(wide, GRID, GRID, a->v, a->h, a->w);
+        mv_upsample_exact(wide, GRID, GRID, a->v, a->h, a->w);
         for (int i = 0; i < n; i++)
             x[i] = (float)wide[i];
-        mv_faith_upsample(wide, GRID, GRID, b->v, b->h, b->w);
+        mv_upsample_exact(wide, GRID, GRID, b->v, b->h, b->w);
         for (int i = 0; i < n; i++)
             y[i] = (float)wide[i];
         r = mv_rank_correlation(x, y, n);

@@ -14,6 +14,7 @@
 
 #include "src/explain/faith.h"
 #include "src/explain/road.h"
+#include "src/explain/upsample.h"
 #include "tests/network.h"
 
 /* ---- the oracle's */
@@ -127,12 +128,12 @@ static void upsampling_is_the_oracle_s(void **state)
     float *want = load(s.file, "up", &t);
     double *up = calloc((size_t)(s.h * s.w), sizeof *up);
     assert_non_null(up);
-    mv_faith_upsample(up, s.h, s.w, s.map.v, s.map.h, s.map.w);
+    mv_upsample_exact(up, s.h, s.w, s.map.v, s.map.h, s.map.w);
     for (int y = 0; y < t.dim[1]; y++)
         for (int x = 0; x < t.dim[2]; x++)
             assert_true(fabs(up[7 * y * s.w + 5 * x] - (double)want[y * t.dim[2] + x]) < 1e-5);
     const float one = 3;
-    mv_faith_upsample(up, 5, 4, &one, 1, 1);
+    mv_upsample_exact(up, 5, 4, &one, 1, 1);
     for (int i = 0; i < 20; i++)
         assert_true(up[i] == 3);
     free(up);

@@ -8,6 +8,7 @@
 #include "src/base/random.h"
 #include "src/explain/logits.h"
 #include "src/explain/road.h"
+#include "src/explain/upsample.h"
 
 enum { BASELINES = 4, DOUBLES = sizeof(mv_faith_score) / sizeof(double) };
 
@@ -87,23 +88,6 @@ static int by_falling_value(const void *a, const void *b)
                                 : (x->index > y->index) - (x->index < y->index);
 }
 
-void mv_faith_upsample(double *out, int h, int w, const float *v, int gh, int gw)
-{
-    for (int y = 0; y < h; y++) {
-        double ty = fmin(fmax((y + 0.5) * gh / h - 0.5, 0), gh - 1);
-        int y0 = (int)ty < gh - 2 ? (int)ty : gh > 1 ? gh - 2 : 0, y1 = y0 + 1 < gh ? y0 + 1 : gh - 1;
-        double fy = ty - y0;
-        for (int x = 0; x < w; x++) {
-            double tx = fmin(fmax((x + 0.5) * gw / w - 0.5, 0), gw - 1);
-            int x0 = (int)tx < gw - 2 ? (int)tx : gw > 1 ? gw - 2 : 0, x1 = x0 + 1 < gw ? x0 + 1 : gw - 1;
-            double fx = tx - x0;
-            double left = (double)v[y0 * gw + x0] * (1 - fy) + (double)v[y1 * gw + x0] * fy,
-                   right = (double)v[y0 * gw + x1] * (1 - fy) + (double)v[y1 * gw + x1] * fy;
-            out[(size_t)y * (size_t)w + (size_t)x] = left * (1 - fx) + right * fx;
-        }
-    }
-}
-
 /* Ranks from the values of a grid, brought to the input's size. */
 static mv_status rank_by(mv_faith *f, const float *v, int gh, int gw, mv_error *e)
 {
@@ -111,7 +95,7 @@ static mv_status rank_by(mv_faith *f, const float *v, int gh, int gw, mv_error *
     pixel *order = f->order;
     if (!up)
         return mv_fail_memory(e, "faith");
-    mv_faith_upsample(up, f->h, f->w, v, gh, gw);
+    mv_upsample_exact(up, f->h, f->w, v, gh, gw);
     for (size_t i = 0; i < f->pixels; i++)
         order[i] = (pixel){isnan(up[i]) ? -INFINITY : up[i], (int)i};
     free(up);

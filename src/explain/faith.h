@@ -72,10 +72,7 @@ mv_status mv_faith_map(mv_faith *f, const mv_map *map, mv_faith_score *out, mv_e
  * them by its texture. Borrowed until f is freed; each grid is computed once, at most 4 of them. */
 mv_status mv_faith_random(mv_faith *f, int grid_h, int grid_w, const mv_faith_baseline **out, mv_error *e);
 
-/* ---- parts that are of use alone */
-
-/* (gh, gw) float to (h, w) double: bilinear, half-pixel centres, clamped at the border. */
-void mv_faith_upsample(double *out, int h, int w, const float *v, int gh, int gw);
+/* ---- of use alone */
 
 /* Spearman's rank correlation of n values, equal values at their mean rank; 0 where all values of one are equal. NaN
  * without memory. */

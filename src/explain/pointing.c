@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "src/explain/faith.h"
+#include "src/explain/upsample.h"
 
 static mv_status at_pixels(double **out, const mv_map *map, int h, int w, mv_error *e)
 {
@@ -14,7 +14,7 @@ static mv_status at_pixels(double **out, const mv_map *map, int h, int w, mv_err
     *out = malloc((size_t)h * (size_t)w * sizeof **out);
     if (!*out)
         return mv_fail_memory(e, "pointing");
-    mv_faith_upsample(*out, h, w, mv_map_raw(map), map->h, map->w);
+    mv_upsample_exact(*out, h, w, mv_map_raw(map), map->h, map->w);
     return MV_OK;
 }
 

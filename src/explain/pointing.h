@@ -1,6 +1,6 @@
 /* Does a map point at the object? In a region that somebody marked, and in a picture of four pictures.
  *
- * Maps have one channel and cover the whole input; they are brought to its size as mv_faith_upsample does.
+ * Maps have one channel and cover the whole input; they are brought to its size as mv_upsample_exact does.
  */
 #ifndef MV_POINTING_H
 #define MV_POINTING_H

@@ -15,15 +15,21 @@ struct mv_upsample {
     float *line; /* b values: two rows of cells, blended */
 };
 
+/* The two cells that pixel i lies between. Returns the share of the next one. */
+static double place_of(int i, int pixels, int cells, int *at, int *next)
+{
+    double t = ((double)i + 0.5) * (double)cells / (double)pixels - 0.5;
+    t = fmin(fmax(t, 0), (double)(cells - 1));
+    *at = (int)t < cells - 2 ? (int)t : cells > 1 ? cells - 2 : 0;
+    *next = *at + 1 < cells ? *at + 1 : *at;
+    return t - (double)*at;
+}
+
 static place *places_new(int cells, int pixels)
 {
     place *p = malloc((size_t)pixels * sizeof *p);
-    for (int i = 0; p && i < pixels; i++) {
-        double t = ((double)i + 0.5) * (double)cells / (double)pixels - 0.5;
-        t = fmin(fmax(t, 0), (double)(cells - 1));
-        int at = (int)t < cells - 2 ? (int)t : cells > 1 ? cells - 2 : 0;
-        p[i] = (place){at, at + 1 < cells ? at + 1 : at, (float)(t - (double)at)};
-    }
+    for (int i = 0; p && i < pixels; i++)
+        p[i].share = (float)place_of(i, pixels, cells, &p[i].at, &p[i].next);
     return p;
 }
 
@@ -66,4 +72,19 @@ void mv_upsample_part(const mv_upsample *u, float *out, const float *from, int t
 void mv_upsample_run(const mv_upsample *u, float *out, const float *from)
 {
     mv_upsample_part(u, out, from, 0, 0, u->h, u->w);
+}
+
+void mv_upsample_exact(double *out, int h, int w, const float *from, int a, int b)
+{
+    for (int y = 0; y < h; y++) {
+        int y0, y1, x0, x1;
+        double below = place_of(y, h, a, &y0, &y1);
+        const float *upper = from + (size_t)y0 * (size_t)b, *lower = from + (size_t)y1 * (size_t)b;
+        for (int x = 0; x < w; x++) {
+            double beside = place_of(x, w, b, &x0, &x1),
+                   left = (double)upper[x0] * (1 - below) + (double)lower[x0] * below,
+                   right = (double)upper[x1] * (1 - below) + (double)lower[x1] * below;
+            *out++ = left * (1 - beside) + right * beside;
+        }
+    }
 }

@@ -19,4 +19,7 @@ void mv_upsample_part(const mv_upsample *u, float *out, const float *from, int t
 /* All of it: out (h, w). */
 void mv_upsample_run(const mv_upsample *u, float *out, const float *from);
 
+/* (a, b) cells to out (h, w) in double, for where the order of the pixels counts. */
+void mv_upsample_exact(double *out, int h, int w, const float *from, int a, int b);
+
 #endif
