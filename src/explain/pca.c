@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "src/base/quantile.h"
 #include "src/explain/cells.h"
 #include "src/explain/method.h"
 #include "src/explain/params.h"
@@ -12,28 +13,14 @@
 
 /* ---- colours */
 
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-/* The value below which a share of the n sorted values lies, linear between neighbours. */
-static double quantile(const double *sorted, size_t n, double share)
-{
-    double at = share * (double)(n - 1);
-    size_t i = (size_t)at, next = i + 1 < n ? i + 1 : i;
-    return sorted[i] + (at - (double)i) * (sorted[next] - sorted[i]);
-}
-
 /* The 2nd and 98th percentile of component k of n cells. */
 static void range_of(double range[2], const double *score, size_t n, int k, double *sorted)
 {
     for (size_t i = 0; i < n; i++)
         sorted[i] = score[i * MV_PCA_COLOURS + (size_t)k];
-    qsort(sorted, n, sizeof *sorted, by_value);
-    range[0] = quantile(sorted, n, 0.02);
-    range[1] = quantile(sorted, n, 0.98);
+    mv_sort(sorted, n);
+    range[0] = mv_quantile(sorted, n, 0.02);
+    range[1] = mv_quantile(sorted, n, 0.98);
 }
 
 /* Gives a map its colours and raw values from its cells' projections. */

@@ -3,21 +3,8 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "src/base/quantile.h"
 #include "src/base/random.h"
-
-static int by_value(const void *a, const void *b)
-{
-    const double *x = a, *y = b;
-    return (*x > *y) - (*x < *y);
-}
-
-/* The value at a share of a sorted list, between its neighbours. */
-static double quantile(const double *sorted, int n, double share)
-{
-    double at = share * (n - 1);
-    int i = (int)at;
-    return i + 1 < n ? sorted[i] + (at - i) * (sorted[i + 1] - sorted[i]) : sorted[n - 1];
-}
 
 mv_status mv_bootstrap(mv_estimate *out, const double *values, int n, uint64_t seed, mv_error *e)
 {
@@ -38,9 +25,9 @@ mv_status mv_bootstrap(mv_estimate *out, const double *values, int n, uint64_t s
                 means[k] += v[(mv_random_next(&seed) >> 32) * (uint64_t)out->n >> 32];
             means[k] /= out->n;
         }
-        qsort(means, MV_RESAMPLES, sizeof *means, by_value);
-        out->low = quantile(means, MV_RESAMPLES, 0.025);
-        out->high = quantile(means, MV_RESAMPLES, 0.975);
+        mv_sort(means, MV_RESAMPLES);
+        out->low = mv_quantile(means, MV_RESAMPLES, 0.025);
+        out->high = mv_quantile(means, MV_RESAMPLES, 0.975);
     }
     free(v);
     return MV_OK;
