@@ -2,9 +2,10 @@
 
 #include <math.h>
 #include <stdbool.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "src/base/random.h"
 
 enum {
     EXTRA = 6, /* further vectors of the subspace: they make it converge faster */
@@ -175,11 +176,8 @@ static double residual(const work *k, int n)
 
 static void find_vectors(work *k, int n)
 {
-    uint64_t state = 1; /* any fixed start: a linear congruential generator (Knuth's MMIX) */
-    for (size_t i = 0; i < (size_t)k->vectors * k->m; i++) {
-        state = state * 6364136223846793005u + 1442695040888963407u;
-        k->v[i] = (double)(state >> 11) / 9007199254740992.0 - 0.5;
-    }
+    for (size_t i = 0; i < (size_t)k->vectors * k->m; i++) /* any fixed start */
+        k->v[i] = mv_random_uniform(0, 0, i) - 0.5;
     for (int i = 0; i < ITERATIONS; i++) {
         orthonormalise(k);
         multiply(k);
