@@ -100,28 +100,6 @@ static mv_status check(mv_mixer_options *o, const mv_config *c, int h, int w, mv
 
 /* ---- the object */
 
-static double *weights_of(mv_query q, const mv_grid *g, mv_error *e)
-{
-    double *weight = malloc((size_t)g->windows * (size_t)g->tokens * sizeof *weight);
-    if (weight)
-        mv_query_weights(weight, q, g);
-    else
-        mv_fail_memory(e, "mixer");
-    return weight;
-}
-
-static mv_status prepare_query(mv_mixer_maps *m, const mv_grid *g, mv_error *e)
-{
-    size_t n = (size_t)g->windows * (size_t)g->tokens;
-    double *weight = weights_of(query_of(&m->options, g->level), g, e);
-    float *query = weight ? malloc(n * sizeof *query) : NULL;
-    for (size_t i = 0; query && i < n; i++)
-        query[i] = (float)weight[i];
-    free(weight);
-    m->query[g->level] = query;
-    return query ? MV_OK : mv_fail_memory(e, "mixer");
-}
-
 static mv_status prepare(mv_mixer_maps *m, const mv_config *c, int h, int w, mv_error *e)
 {
     const mv_mixer_options *o = &m->options;
@@ -133,8 +111,8 @@ static mv_status prepare(mv_mixer_maps *m, const mv_config *c, int h, int w, mv_
         return mv_fail_memory(e, "mixer");
     for (int i = 2; i < MV_LEVELS; i++) {
         mv_grid g = mv_grid_of(c, i, h, w);
-        if (o->level[i] && prepare_query(m, &g, e))
-            return e->code;
+        if (o->level[i] && !(m->query[i] = mv_query_constant(query_of(o, i), &g)))
+            return mv_fail_memory(e, "mixer");
         for (int j = 0; o->level[i] && j < mixer_blocks(c, i); j++) {
             if (!listed(o, j))
                 continue;
@@ -247,14 +225,15 @@ mv_status mv_mixer_maps_query(mv_mixer_map *out, const mv_mixer_maps *m, int pic
     const mv_mixer_block *b = &m->view[i].block;
     if (mv_query_check(query, &b->grid, e))
         return MV_EINPUT;
-    double *weight = weights_of(query, &b->grid, e), *token = weight ? weights_of(query, &b->grid, e) : NULL;
-    mv_status s = token ? MV_OK : MV_ENOMEM;
-    if (!s) {
-        follow(token, weight, matrix, &b->grid, kind == MV_MIXER_CONTRIBUTIONS);
-        s = mv_mixer_finish(out, m, b, kind, query, token, e);
-    }
+    size_t all = (size_t)b->grid.windows * (size_t)b->grid.tokens;
+    double *weight = malloc(2 * all * sizeof *weight);
+    if (!weight)
+        return mv_fail_memory(e, "mixer");
+    double *token = weight + all;
+    mv_query_weights(weight, query, &b->grid);
+    follow(token, weight, matrix, &b->grid, kind == MV_MIXER_CONTRIBUTIONS);
+    mv_status s = mv_mixer_finish(out, m, b, kind, query, token, e);
     free(weight);
-    free(token);
     return s;
 }
 

@@ -69,6 +69,19 @@ void mv_query_weights(double *weight, mv_query q, const mv_grid *g)
     }
 }
 
+float *mv_query_constant(mv_query q, const mv_grid *g)
+{
+    size_t n = (size_t)g->windows * (size_t)g->tokens;
+    double *weight = malloc(n * sizeof *weight);
+    float *out = weight ? malloc(n * sizeof *out) : NULL;
+    if (out)
+        mv_query_weights(weight, q, g);
+    for (size_t i = 0; out && i < n; i++)
+        out[i] = (float)weight[i];
+    free(weight);
+    return out;
+}
+
 /* The sum of the weights in window n. */
 static double mass_in(mv_query q, const mv_grid *g, int n)
 {

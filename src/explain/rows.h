@@ -35,6 +35,9 @@ void mv_query_describe(mv_map *map, mv_query q);
 /* The query's weights (windows, tokens), 0 on padding. The query must have passed mv_query_check. */
 void mv_query_weights(double *weight, mv_query q, const mv_grid *g);
 
+/* The same in fp32, for the device; the caller's to free. NULL without memory. */
+float *mv_query_constant(mv_query q, const mv_grid *g);
+
 /* ---- figures */
 
 /* Means over the rows of real tokens; rows of padding are left out. */

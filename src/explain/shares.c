@@ -6,19 +6,8 @@
 
 mv_status mv_shares_new(mv_shares *s, const mv_grid *grid, mv_query query, int heads, mv_error *e)
 {
-    size_t n = (size_t)grid->windows * (size_t)grid->tokens;
-    double *weight = malloc(n * sizeof *weight);
-    *s = (mv_shares){.grid = *grid, .heads = heads, .query = malloc(n * sizeof *s->query)};
-    if (weight && s->query) {
-        mv_query_weights(weight, query, grid);
-        for (size_t i = 0; i < n; i++)
-            s->query[i] = (float)weight[i];
-    }
-    mv_status status = weight && s->query ? MV_OK : mv_fail_memory(e, "attention");
-    free(weight);
-    if (status)
-        mv_shares_free(s);
-    return status;
+    *s = (mv_shares){.grid = *grid, .heads = heads, .query = mv_query_constant(query, grid)};
+    return s->query ? MV_OK : mv_fail_memory(e, "attention");
 }
 
 void mv_shares_free(mv_shares *s)
