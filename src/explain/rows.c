@@ -14,14 +14,20 @@ static int cells_in(const mv_grid *g, int n)
 
 /* ---- queries */
 
+bool mv_cell_parse(const char *text, int *y, int *x)
+{
+    int used = 0;
+    return sscanf(text, "%5d,%5d%n", y, x, &used) == 2 && !text[used];
+}
+
 mv_status mv_query_parse(mv_query *out, const char *text, const char *place, mv_error *e)
 {
-    int y, x, used = 0;
+    int y, x;
     if (strcmp(text, "pooled") == 0)
         *out = (mv_query){.kind = MV_QUERY_POOLED};
     else if (strcmp(text, "received") == 0)
         *out = (mv_query){.kind = MV_QUERY_RECEIVED};
-    else if (sscanf(text, "%5d,%5d%n", &y, &x, &used) == 2 && !text[used])
+    else if (mv_cell_parse(text, &y, &x))
         *out = (mv_query){MV_QUERY_CELL, y, x};
     else
         return mv_fail(e, MV_EINPUT, "%s: found '%.60s', expected pooled, received or a cell as Y,X", place, text);

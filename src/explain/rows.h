@@ -23,6 +23,9 @@ typedef struct {
     int y, x; /* MV_QUERY_CELL: in cells of the level itself */
 } mv_query;
 
+/* The cell that a text names, as "Y,X"; false for any other text. */
+bool mv_cell_parse(const char *text, int *y, int *x);
+
 /* The query that a text names: "pooled", "received", or a cell as "Y,X". MV_EINPUT for any other. */
 mv_status mv_query_parse(mv_query *out, const char *text, const char *place, mv_error *e);
 

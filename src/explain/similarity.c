@@ -10,21 +10,16 @@
 #include "src/explain/cells.h"
 #include "src/explain/method.h"
 #include "src/explain/params.h"
+#include "src/explain/rows.h"
 
 typedef struct {
     const char *site, *cell;
 } params;
 
-static bool is_cell(const char *text, int *y, int *x)
-{
-    int used = 0;
-    return sscanf(text, "%5d,%5d%n", y, x, &used) == 2 && !text[used];
-}
-
 static mv_status check_cell(const char *value, const char *place, mv_error *e)
 {
     int y, x;
-    if (strcmp(value, "centre") == 0 || is_cell(value, &y, &x))
+    if (strcmp(value, "centre") == 0 || mv_cell_parse(value, &y, &x))
         return MV_OK;
     return mv_fail(e, MV_EINPUT, "%s: found '%.60s', expected centre or a cell as Y,X", place, value);
 }
@@ -61,7 +56,7 @@ static mv_status open_state(void **own, const void *p, const mv_config *config, 
     if (!s)
         return mv_fail_memory(e, "similarity");
     s->cells = mv_cells_new("similarity: site", given->site, config, h, w, e);
-    if (s->cells && !is_cell(given->cell, &s->y, &s->x)) {
+    if (s->cells && !mv_cell_parse(given->cell, &s->y, &s->x)) {
         s->y = (mv_cells_height(s->cells) - 1) / 2;
         s->x = (mv_cells_width(s->cells) - 1) / 2;
     }
