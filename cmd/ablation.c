@@ -8,6 +8,7 @@
 #include "cmd/stop.h"
 #include "cmd/talk.h"
 #include "src/base/number.h"
+#include "src/base/text.h"
 
 struct ablation {
     call *c;
@@ -175,7 +176,7 @@ static mv_status take(void *context, int i, const float *logits, mv_error *e)
 static void retitle(mv_map *m, const char *when)
 {
     char title[sizeof m->title];
-    snprintf(title, sizeof title, "%s%.80s", when, m->title);
+    mv_text_print(title, sizeof title, "%s%.80s", when, m->title);
     char *first = title + strlen(when);
     *first = *first == 'F' ? 'f' : *first;
     memcpy(m->title, title, sizeof title);

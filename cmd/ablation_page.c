@@ -168,7 +168,7 @@ static void say_below(const call *c, const shot *t, const ablation *a, const abl
     }
     if (r->after && r->change)
         at += snprintf(text + at, 900 - (size_t)at, "  \xc2\xb7  sweeps on top of the edit%s", edits == 1 ? "" : "s");
-    snprintf(text + at, 900 - (size_t)at, "  \xc2\xb7  %.200s", t->base);
+    mv_text_print(text + at, 900 - (size_t)at, "  \xc2\xb7  %.200s", t->base);
     if (*text == 't')
         *text = 'T';
 }

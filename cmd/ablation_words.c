@@ -53,10 +53,10 @@ const char *ablation_quantity(const call *c, const ablation_result *r, char text
 {
     char a[24], b[24];
     if (r->against < 0)
-        snprintf(text, ABLATION_WORDS, "the logit of %.100s", session_class(&c->session, r->class_, a));
+        mv_text_print(text, ABLATION_WORDS, "the logit of %.100s", session_class(&c->session, r->class_, a));
     else
-        snprintf(text, ABLATION_WORDS, "the margin of %.100s over %.100s", session_class(&c->session, r->class_, a),
-                 session_class(&c->session, r->against, b));
+        mv_text_print(text, ABLATION_WORDS, "the margin of %.100s over %.100s",
+                      session_class(&c->session, r->class_, a), session_class(&c->session, r->against, b));
     return text;
 }
 
@@ -85,12 +85,13 @@ static void say_edits(const call *c, const ablation *a, const ablation_result *r
     else
         snprintf(edit, sizeof edit, "With %d edits", set->n);
     if (r->class_ == before && after != before)
-        snprintf(text, ABLATION_WORDS, "%s: %.70s (%s) becomes %.70s (%s)", edit, session_class(s, before, name[0]),
-                 mv_number_text(from, mv_probability(r->before, n, before), 2, false), session_class(s, after, name[1]),
-                 mv_number_text(to, mv_probability(r->after, n, after), 2, false));
+        mv_text_print(
+            text, ABLATION_WORDS, "%s: %.70s (%s) becomes %.70s (%s)", edit, session_class(s, before, name[0]),
+            mv_number_text(from, mv_probability(r->before, n, before), 2, false), session_class(s, after, name[1]),
+            mv_number_text(to, mv_probability(r->after, n, after), 2, false));
     else {
         say_move(move, mv_probability(r->before, n, r->class_), mv_probability(r->after, n, r->class_));
-        snprintf(text, ABLATION_WORDS, "%s: %.100s %s", edit, session_class(s, r->class_, name[0]), move);
+        mv_text_print(text, ABLATION_WORDS, "%s: %.100s %s", edit, session_class(s, r->class_, name[0]), move);
     }
 }
 
@@ -104,8 +105,8 @@ const char *ablation_finding(const call *c, const ablation *a, const ablation_re
     else if (most < 0)
         snprintf(text, ABLATION_WORDS, "No edit gave a finite answer");
     else
-        snprintf(text, ABLATION_WORDS, "Without %s, %.200s %s by %s", mv_sweep_item_words(s, most, words),
-                 ablation_quantity(c, r, of), r->change[most] < 0 ? "falls" : "rises",
-                 mv_number_text(moved, fabs(r->change[most]), 2, false));
+        mv_text_print(text, ABLATION_WORDS, "Without %s, %.200s %s by %s", mv_sweep_item_words(s, most, words),
+                      ablation_quantity(c, r, of), r->change[most] < 0 ? "falls" : "rises",
+                      mv_number_text(moved, fabs(r->change[most]), 2, false));
     return text;
 }

@@ -38,7 +38,7 @@ static mv_status label(comparison *k, int i, mv_error *e)
         n = (size_t)snprintf(text, sizeof text, ", %.255s", i ? mv_text_base_name(o->dump) : x->session->name);
     x->who = mv_text_escape(*text ? text + 2 : "");
     if (o->with_class && x->class_ >= 0)
-        snprintf(text + n, sizeof text - n, ", %.80s", session_class(x->session, x->class_, name));
+        mv_text_print(text + n, sizeof text - n, ", %.80s", session_class(x->session, x->class_, name));
     x->label = mv_text_escape(*text ? text + 2 : "");
     return x->who && x->label ? MV_OK : mv_fail_memory(e, "compare");
 }

@@ -108,17 +108,18 @@ static void subtitle_of(const comparison *k, char text[2400])
     const compared *a = &k->side[0], *b = &k->side[1];
     char name[24];
     bool both = comparison_answers(k) == 2;
-    int n = snprintf(text, 2400, "%.500s%s%.200s, p = %.3f", both ? a->who : "", both ? ": " : "classified as ",
-                     session_class(a->session, a->top[0], name), a->probability[0]);
+    int n = mv_text_print(text, 2400, "%.500s%s%.200s, p = %.3f", both ? a->who : "", both ? ": " : "classified as ",
+                          session_class(a->session, a->top[0], name), a->probability[0]);
     if (both)
-        n += snprintf(text + n, 2400 - (size_t)n, "  \xc2\xb7  %.500s: %.200s, p = %.3f", b->who,
-                      session_class(b->session, b->top[0], name), b->probability[0]);
+        n += mv_text_print(text + n, 2400 - (size_t)n, "  \xc2\xb7  %.500s: %.200s, p = %.3f", b->who,
+                           session_class(b->session, b->top[0], name), b->probability[0]);
     else if (k->dump)
-        n += snprintf(text + n, 2400 - (size_t)n, "  \xc2\xb7  beside %.500s", b->label);
+        n += mv_text_print(text + n, 2400 - (size_t)n, "  \xc2\xb7  beside %.500s", b->label);
     if (k->pairs.n > PAIRS)
-        n += snprintf(text + n, 2400 - (size_t)n, "  \xc2\xb7  the first %d of %d pairs of maps", PAIRS, k->pairs.n);
+        n += mv_text_print(text + n, 2400 - (size_t)n, "  \xc2\xb7  the first %d of %d pairs of maps", PAIRS,
+                           k->pairs.n);
     if (!k->two)
-        snprintf(text + n, 2400 - (size_t)n, "  \xc2\xb7  %.500s", mv_text_base_name(a->name));
+        mv_text_print(text + n, 2400 - (size_t)n, "  \xc2\xb7  %.500s", mv_text_base_name(a->name));
 }
 
 static mv_status write_page(comparison *k, const mv_compare_content *content, mv_error *e)

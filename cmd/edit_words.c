@@ -384,7 +384,7 @@ const char *edit_words_say(const mv_config *config, const char *text, char out[E
     case NOISE: snprintf(out, EDIT_WORDS, "With noise on %s", place); break;
     case ORIGINAL: snprintf(out, EDIT_WORDS, "With %s left as it is", place); break;
     case FROM_FILE:
-    case PICTURE: snprintf(out, EDIT_WORDS, "With %s from %.60s", place, file); break;
+    case PICTURE: mv_text_print(out, EDIT_WORDS, "With %s from %.60s", place, file); break;
     }
     free(base);
     parts_free(&p);

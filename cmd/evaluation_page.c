@@ -195,7 +195,8 @@ mv_status evaluation_page(const call *c, const evaluation *v, const char *path, 
     if (v->of->n == 0)
         snprintf(title, sizeof title, "No picture could be answered");
     else if (best && random)
-        snprintf(title, sizeof title, "%.1f %% right; %.60s shows best what counts", 100 * v->top1.mean, best->name);
+        mv_text_print(title, sizeof title, "%.1f %% right; %.60s shows best what counts", 100 * v->top1.mean,
+                      best->name);
     else
         snprintf(title, sizeof title, "%.1f %% of %d pictures right", 100 * v->top1.mean, v->of->n);
     int used = snprintf(subtitle, sizeof subtitle, "%d pictures", v->of->n);
@@ -210,7 +211,7 @@ mv_status evaluation_page(const call *c, const evaluation *v, const char *path, 
                  "  \xc2\xb7  insertion %.2f against %.2f of random cells", best->figure[1].mean,
                  random->figure[1].mean);
     char model[120], device[96];
-    snprintf(model, sizeof model, "model %.80s %.6s", text_of(v, "model"), text_of(v, "sha256"));
+    mv_text_print(model, sizeof model, "model %.80s %.6s", text_of(v, "model"), text_of(v, "sha256"));
     snprintf(device, sizeof device, "%.16s %.64s", text_of(v, "precision"), v->of->device);
     page_source source = {.name = text_of(v, "model"),
                           .hash = text_of(v, "sha256"),

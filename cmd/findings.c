@@ -75,9 +75,9 @@ static const char *class_words(char text[100], const session *s, const mv_map *m
 {
     char a[24], b[24];
     if (m->against < 0)
-        snprintf(text, 100, "%.48s", session_class(s, m->class_, a));
+        mv_text_print(text, 100, "%.48s", session_class(s, m->class_, a));
     else
-        snprintf(text, 100, "%.44s over %.44s", session_class(s, m->class_, a), session_class(s, m->against, b));
+        mv_text_print(text, 100, "%.44s over %.44s", session_class(s, m->class_, a), session_class(s, m->against, b));
     return text;
 }
 
@@ -165,7 +165,7 @@ static const char *depth_text(char text[FINDING], const session *s, const mv_map
     int from = n;
     while (from > 0 && leads(maps[from - 1]))
         from--;
-    snprintf(name, sizeof name, "%.60s", session_class(s, last->class_, other));
+    mv_text_print(name, sizeof name, "%.60s", session_class(s, last->class_, other));
     mv_text_capital(capital, sizeof capital, name);
     const char *than = last->against >= 0 ? session_class(s, last->against, other) : "";
     if (from == n && last->against < 0)
@@ -265,8 +265,8 @@ static const char *together(char text[FINDING], const session *s, const mv_map *
         snprintf(text, FINDING, "%s and %s %s: rank correlation %s", maps[0]->method, maps[1]->method, verb(lo, hi),
                  range);
     else if (n == 2 && classes && maps[0]->class_ >= 0 && maps[1]->class_ >= 0)
-        snprintf(text, FINDING, "What speaks for %.60s and for %.60s: rank correlation %s", class_words(a, s, maps[0]),
-                 class_words(b, s, maps[1]), range);
+        mv_text_print(text, FINDING, "What speaks for %.60s and for %.60s: rank correlation %s",
+                      class_words(a, s, maps[0]), class_words(b, s, maps[1]), range);
     else
         snprintf(text, FINDING, "%d maps %s: rank correlation %s", n, verb(lo, hi), range);
     return text;

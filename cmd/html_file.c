@@ -7,6 +7,7 @@
 
 #include "cmd/page_file.h"
 #include "cmd/stop.h"
+#include "src/base/text.h"
 #include "src/explain/evidence.h"
 #include "src/explain/rows_keep.h"
 #include "src/file/output.h"
@@ -109,7 +110,7 @@ static mv_status words_of(words *w, const call *c, const shot *t, const page_wor
                  .name = calloc((size_t)v->n, sizeof *w->name)};
     if (!w->command || !w->class_ || !w->name)
         return mv_fail_memory(e, t->name);
-    snprintf(w->model, sizeof w->model, "model %s %.6s", s->name, s->hash);
+    mv_text_print(w->model, sizeof w->model, "model %s %.6s", s->name, s->hash);
     session_pipeline(s, w->pipeline);
     snprintf(w->device, sizeof w->device, "%s %s", session_precision(s), session_device(s));
     const char *const items[ITEMS] = {w->command,  w->model,  said->method, said->beside,

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cmd/mixer_reply.h"
+#include "src/base/text.h"
 
 /* ---- words */
 
@@ -50,20 +51,21 @@ void mixer_words_of(mixer_words *w, const call *c, const shot *t, const mixer_li
                  line[best].level, line[best].block, lines > 1 ? "remembers longest" : "remembers",
                  line[best].half_life);
     if (lines > 1 && best >= 0)
-        snprintf(w->subtitle, sizeof w->subtitle,
-                 "Median half-lives from %.3g to %.3g tokens  \xc2\xb7  %shidden attention: %s%s  \xc2\xb7  %.200s, "
-                 "answered %s",
-                 least, most, channel, query_words(line[0].map[MV_MIXER_HIDDEN], query),
-                 view->with_sign ? ", with its sign" : "", t->base, session_class(&c->session, top, name));
+        mv_text_print(
+            w->subtitle, sizeof w->subtitle,
+            "Median half-lives from %.3g to %.3g tokens  \xc2\xb7  %shidden attention: %s%s  \xc2\xb7  %.200s, "
+            "answered %s",
+            least, most, channel, query_words(line[0].map[MV_MIXER_HIDDEN], query),
+            view->with_sign ? ", with its sign" : "", t->base, session_class(&c->session, top, name));
     else
-        snprintf(w->subtitle, sizeof w->subtitle, "%sHidden attention: %s%s  \xc2\xb7  %.200s, answered %s", channel,
-                 lines ? query_words(line[0].map[MV_MIXER_HIDDEN], query) : "",
-                 view->with_sign ? ", with its sign" : "", t->base, session_class(&c->session, top, name));
+        mv_text_print(w->subtitle, sizeof w->subtitle, "%sHidden attention: %s%s  \xc2\xb7  %.200s, answered %s",
+                      channel, lines ? query_words(line[0].map[MV_MIXER_HIDDEN], query) : "",
+                      view->with_sign ? ", with its sign" : "", t->base, session_class(&c->session, top, name));
     bool several = lines && line[0].map[MV_MIXER_H]->down * line[0].map[MV_MIXER_H]->across > 1;
-    snprintf(w->film, sizeof w->film, "%s%.200s, answered %s  \xc2\xb7  %s", channel, t->base,
-             session_class(&c->session, top, name),
-             several ? "all windows are scanned at the same time, each row by row from an empty state"
-                     : "row by row, from an empty state");
+    mv_text_print(w->film, sizeof w->film, "%s%.200s, answered %s  \xc2\xb7  %s", channel, t->base,
+                  session_class(&c->session, top, name),
+                  several ? "all windows are scanned at the same time, each row by row from an empty state"
+                          : "row by row, from an empty state");
 }
 
 /* ---- columns and rows */

@@ -123,7 +123,7 @@ static mv_status recipe_of(recipe *r, const call *c, const shot *t, const page_w
     if (w->source)
         of = *w->source;
     else {
-        snprintf(r->model, sizeof r->model, "model %s %.6s", s->name, s->hash);
+        mv_text_print(r->model, sizeof r->model, "model %s %.6s", s->name, s->hash);
         session_pipeline(s, r->pipeline);
         snprintf(r->device, sizeof r->device, "%s %s", session_precision(s), session_device(s));
     }

@@ -15,9 +15,7 @@ static void cut_name(char *out, size_t size, const char *name, size_t n)
 {
     size_t room = size - sizeof DOTS;
     bool cut = n > room;
-    for (n = cut ? room : n; cut && n > 0 && ((unsigned char)name[n] & 0xc0) == 0x80;) /* not within a character */
-        n--;
-    snprintf(out, size, "%.*s%s", (int)n, name, cut ? DOTS : "");
+    mv_text_print(out, size, "%.*s%s", (int)(cut ? room : n), name, cut ? DOTS : "");
 }
 
 /* The name before its first comma: "tench" of "tench, Tinca tinca". */

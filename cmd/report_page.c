@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "src/base/number.h"
+#include "src/base/text.h"
 #include "src/picture/decode.h"
 
 enum { POINTS = MV_FAITH_POINTS, NAME = REPORT_NAME };
@@ -93,7 +94,7 @@ static void add_evidence(facts *f, const shot *t, const report_asks *a, const re
         if (i < 2)
             snprintf(m->title, sizeof m->title, "For %s", found->name[i]);
         else
-            snprintf(m->title, sizeof m->title, "%.44s over %.44s", found->name[0], found->name[1]);
+            mv_text_print(m->title, sizeof m->title, "%.44s over %.44s", found->name[0], found->name[1]);
     }
     k->evidence = f->evidence;
 }

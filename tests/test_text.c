@@ -64,6 +64,28 @@ static void the_nearest_word(void **s)
     assert_null(mv_text_nearest(longest, 5, words));
 }
 
+/* Whatever is cut, whole characters are left, and no character but the cut one is lost. */
+static void cut_between_characters(void **s)
+{
+    (void)s;
+    static const char text[] = "K\xc3\xb6n \xe2\x82\xac\xf0\x9f\x90\x88.";
+    static const size_t ends[] = {0, 1, 3, 4, 5, 8, 12, 13};
+    char to[32], expected[32];
+    for (size_t n = 0; n < sizeof text; n++) {
+        size_t end = 0;
+        for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
+            end = ends[i] <= n ? ends[i] : end;
+        snprintf(expected, sizeof expected, "%.*s", (int)end, text);
+        assert_int_equal(mv_text_print(to, n + 1, "%s", text), end);
+        assert_string_equal(to, expected);
+        mv_text_capital(to, n + 1, text);
+        assert_string_equal(to, expected);
+        snprintf(expected, sizeof expected, "%.*s\xe2\x80\xa6|", (int)end, text);
+        assert_int_equal(mv_text_print(to, sizeof to, "%.*s\xe2\x80\xa6|", (int)n, text), end + 4);
+        assert_string_equal(to, expected);
+    }
+}
+
 static void bytes_that_are_not_ours_are_escaped(void **s)
 {
     (void)s;
@@ -153,6 +175,7 @@ int main(void)
         cmocka_unit_test(base_names),
         cmocka_unit_test(distances),
         cmocka_unit_test(the_nearest_word),
+        cmocka_unit_test(cut_between_characters),
         cmocka_unit_test(bytes_that_are_not_ours_are_escaped),
         cmocka_unit_test(every_character_by_its_code_point),
     };

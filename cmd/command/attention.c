@@ -6,6 +6,7 @@
 #include "cmd/page_file.h"
 #include "cmd/reply.h"
 #include "cmd/talk.h"
+#include "src/base/text.h"
 #include "src/explain/attention.h"
 #include "src/explain/attention_method.h"
 #include "viz/page/attention.h"
@@ -61,8 +62,8 @@ static const char *subtitle_of(const call *c, const shot *t, char subtitle[400])
     char query[96], name[24];
     bool mean = o->method.head.n == 0 || (o->method.head.n == 1 && o->method.head.v[0] == MV_HEAD_MEAN);
     int best = mv_class_next(t->logits, c->session.config.classes, MV_MAP_NONE);
-    snprintf(subtitle, 400, "%s%s  \xc2\xb7  %.200s, answered %s", query_words(o, query), mean ? ", mean of heads" : "",
-             t->base, session_class(&c->session, best, name));
+    mv_text_print(subtitle, 400, "%s%s  \xc2\xb7  %.200s, answered %s", query_words(o, query),
+                  mean ? ", mean of heads" : "", t->base, session_class(&c->session, best, name));
     return subtitle;
 }
 

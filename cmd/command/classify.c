@@ -106,11 +106,11 @@ static mv_status draw(const call *c, const shot *t, const answer *sorted, mv_err
                         .subtitle = subtitle,
                         .method = method};
     if (classes > 1)
-        snprintf(subtitle, sizeof subtitle, "%.1f %% sure, %.1f logits ahead of %s  \xc2\xb7  %.200s",
-                 100 * sorted[0].probability, sorted[0].logit - sorted[1].logit,
-                 session_class(&c->session, sorted[1].index, names[0]), t->base);
+        mv_text_print(subtitle, sizeof subtitle, "%.1f %% sure, %.1f logits ahead of %s  \xc2\xb7  %.200s",
+                      100 * sorted[0].probability, sorted[0].logit - sorted[1].logit,
+                      session_class(&c->session, sorted[1].index, names[0]), t->base);
     else
-        snprintf(subtitle, sizeof subtitle, "%.200s", t->base);
+        mv_text_print(subtitle, sizeof subtitle, "%.200s", t->base);
     n = n < BARS ? n : BARS;
     for (int i = 0; i < n; i++)
         bars[i] = (mv_class_bar){session_class(&c->session, sorted[i].index, names[i]), sorted[i].probability};

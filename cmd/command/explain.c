@@ -370,9 +370,9 @@ static const char *subtitle_of(const call *c, const shot *t, const mv_map *const
 {
     char name[24], number[32], trust[120] = "";
     int best = top_class(c, t);
-    snprintf(text, 520, "%.200s, classified as %.80s, p = %s%s", t->base, session_class(&c->session, best, name),
-             mv_number_text(number, mv_probability(t->logits, c->session.config.classes, best), 2, false),
-             n == 1 ? trust_of(maps[0], trust) : "");
+    mv_text_print(text, 520, "%.200s, classified as %.80s, p = %s%s", t->base, session_class(&c->session, best, name),
+                  mv_number_text(number, mv_probability(t->logits, c->session.config.classes, best), 2, false),
+                  n == 1 ? trust_of(maps[0], trust) : "");
     return text;
 }
 

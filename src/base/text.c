@@ -1,5 +1,6 @@
 #include "src/base/text.h"
 
+#include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -141,9 +142,31 @@ uint64_t mv_text_hash(const char *text)
     return h;
 }
 
+int mv_text_print(char *to, size_t size, const char *format, ...)
+{
+    va_list values;
+    va_start(values, format);
+    vsnprintf(to, size, format, values);
+    va_end(values);
+    char *out = to;
+    for (const char *p = to; *p;) {
+        uint8_t first = (uint8_t)*p;
+        size_t whole = first < 0xC0 ? 1 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4, n = 1;
+        while (n < whole && ((uint8_t)p[n] & 0xC0) == 0x80)
+            n++;
+        if (n == whole) {
+            memmove(out, p, n);
+            out += n;
+        }
+        p += n;
+    }
+    *out = '\0';
+    return (int)(out - to);
+}
+
 const char *mv_text_capital(char *to, size_t size, const char *text)
 {
-    snprintf(to, size, "%s", text);
+    mv_text_print(to, size, "%s", text);
     if (to[0] >= 'a' && to[0] <= 'z')
         to[0] = (char)(to[0] - 'a' + 'A');
     return to;

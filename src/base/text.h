@@ -26,7 +26,12 @@ int mv_text_distance(const char *word, size_t n, const char *text);
  * half of its letters. Points into `words`; NULL if there is none. */
 const char *mv_text_nearest(const char *word, int n, const char *const words[]);
 
-/* Copies `text`, cut to size - 1 bytes, with a capital first letter if it is an ASCII one: "Church". Returns `to`. */
+/* As snprintf, for text that is UTF-8: a character that a precision ("%.80s") or the size cuts is left out as a whole.
+ * Returns the length of what is in `to`. */
+int mv_text_print(char *to, size_t size, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* Copies `text`, cut to size - 1 bytes as by mv_text_print, with a capital first letter if it is an ASCII one:
+ * "Church". Returns `to`. */
 const char *mv_text_capital(char *to, size_t size, const char *text);
 
 /* FNV-1a, 64 bits, for sets of names that are too large to store. */

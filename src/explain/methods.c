@@ -88,10 +88,10 @@ void mv_subject_title(const mv_subject *s, mv_map *map)
     map->class_ = s->class_;
     map->against = s->against;
     if (s->against == MV_MAP_NONE)
-        snprintf(map->title, sizeof map->title, "For %.80s", s->class_name);
+        mv_text_print(map->title, sizeof map->title, "For %.80s", s->class_name);
     else
-        snprintf(map->title, sizeof map->title, "%.44s over %.44s", mv_text_capital(name, sizeof name, s->class_name),
-                 s->against_name);
+        mv_text_print(map->title, sizeof map->title, "%.44s over %.44s",
+                      mv_text_capital(name, sizeof name, s->class_name), s->against_name);
 }
 
 /* ---- the driver */
