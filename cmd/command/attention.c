@@ -18,17 +18,13 @@ typedef struct {
     const char *raw;
 } own;
 
-static const mv_param params[] = {{.name = "shared-scale",
-                                   .kind = MV_PARAM_FLAG,
-                                   .offset = offsetof(own, shared_scale),
-                                   .help = "use one colour scale for all maps of a page"},
-                                  {.name = "raw",
-                                   .kind = MV_PARAM_TEXT,
-                                   .offset = offsetof(own, raw),
-                                   .argument = "FILE|FOLDER/",
-                                   .completes = MV_COMPLETE_FILE,
-                                   .help = "write the maps as numbers: a .safetensors or .npy file, or FOLDER/"},
-                                  {0}};
+static const mv_param params[] = {
+    {.name = "shared-scale",
+     .kind = MV_PARAM_FLAG,
+     .offset = offsetof(own, shared_scale),
+     .help = "use one colour scale for all maps of a page"},
+    OPTION_RAW(offsetof(own, raw), "write the maps as numbers: a .safetensors or .npy file, or FOLDER/"),
+    {0}};
 
 /* ---- words */
 

@@ -15,15 +15,7 @@ typedef struct {
 } own;
 
 static const mv_param params[] = {
-    {.name = "top",
-     .letter = 'k',
-     .kind = MV_PARAM_INTEGER,
-     .offset = offsetof(own, top),
-     .least = 1,
-     .most = 1000000,
-     .otherwise = "5",
-     .argument = "N",
-     .help = "number of classes to print"},
+    OPTION_TOP(offsetof(own, top), "number of classes to print"),
     {.name = "explain",
      .kind = MV_PARAM_FLAG,
      .offset = offsetof(own, explain),

@@ -48,12 +48,7 @@ static const mv_param params[] = {
      .kind = MV_PARAM_FLAG,
      .offset = AT(audit),
      .help = "compare evidence and states with those of the mirrored and of the upturned picture"},
-    {.name = "raw",
-     .kind = MV_PARAM_TEXT,
-     .offset = AT(raw),
-     .argument = "FILE|FOLDER/",
-     .completes = MV_COMPLETE_FILE,
-     .help = "write everything as numbers: .safetensors, .npz or FOLDER/"},
+    OPTION_RAW(AT(raw), "write everything as numbers: .safetensors, .npz or FOLDER/"),
     {0}};
 
 /* ---- before anything runs */
