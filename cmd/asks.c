@@ -36,12 +36,13 @@ static bool begins_method(const char *text, const mv_method *before)
     return mv_method_lookup(name) || equals_cam(name);
 }
 
-/* The length of the first method in text, with its parameters. */
-static size_t method_length(const char *text)
+size_t asks_method_length(const char *text)
 {
     char name[32];
-    const mv_method *m = mv_method_lookup(name_of(name, text, strcspn(text, ":, ")));
-    size_t n = 0;
+    size_t n = strcspn(text, ":, ");
+    const mv_method *m = mv_method_lookup(name_of(name, text, n));
+    if (text[n] != ':')
+        return n;
     while (text[n] && text[n] != ' ' && !(text[n] == ',' && begins_method(text + n + 1, m)))
         n++;
     return n;
@@ -112,7 +113,7 @@ void asks_methods(asks *a, const mv_param_texts *methods, const char *otherwise,
         if (!*text)
             die(EXIT_MISUSE, "--method: found an empty name, expected a method (mvscope methods lists them)");
         while (*text) {
-            size_t n = method_length(text);
+            size_t n = asks_method_length(text);
             char *one = must(strndup(text, n));
             if (*one)
                 add_method(a, one, at);

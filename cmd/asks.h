@@ -4,8 +4,8 @@
  *     asks_classes(&a, c, &o->class_, o->against, &e);         // in open: fills call.ask
  *     asks_free(&a);                                           // in close
  *
- * A value of --method is a method with parameters ("rise:n=400,seed=7"), or several joined by commas or spaces. A comma
- * before the name of a method begins the next one, unless the method before it has a parameter of that name.
+ * A value of --method is a method with parameters ("rise:n=400,seed=7"), or several joined by commas or spaces. After
+ * parameters, a comma ends the method only before the name of another one that is no parameter of it.
  */
 #ifndef ASKS_H
 #define ASKS_H
@@ -28,6 +28,9 @@ typedef struct {
  * Ends the program with status 2 for a method or parameter that does not parse, and for a site that no method takes or
  * that all have in their parameters. */
 void asks_methods(asks *a, const mv_param_texts *methods, const char *otherwise, const char *at);
+
+/* The length of the first method in text, with its parameters; what follows is a separator or the end. */
+size_t asks_method_length(const char *text);
 
 /* Warns of classes that no method takes; ends the program with status 2 for a second class that none takes, and for too
  * many classes. */

@@ -60,29 +60,29 @@ struct command;
 struct call;
 
 /* Rows that tables of commands share. `at` is the offset of a text, `text` the help. */
-#define OPTION_CLASS(word, at, text)                                                                                  \
+#define OPTION_CLASS(word, at, text)                                                                                   \
     {                                                                                                                  \
         .name = word, .kind = MV_PARAM_TEXT, .offset = at, .argument = "CLASS", .completes = MV_COMPLETE_CLASS,        \
-        .help = text                                                                                                  \
+        .help = text                                                                                                   \
     }
 
-#define OPTION_AT(at, text)                                                                                           \
+#define OPTION_AT(at, text)                                                                                            \
     {                                                                                                                  \
         .name = "at", .kind = MV_PARAM_TEXT, .offset = at, .argument = "SITE", .completes = MV_COMPLETE_SITE,          \
-        .help = text                                                                                                  \
+        .help = text                                                                                                   \
     }
 
-#define OPTION_RAW(at, text)                                                                                          \
+#define OPTION_RAW(at, text)                                                                                           \
     {                                                                                                                  \
         .name = "raw", .kind = MV_PARAM_TEXT, .offset = at, .argument = "FILE|FOLDER/", .completes = MV_COMPLETE_FILE, \
-        .help = text                                                                                                  \
+        .help = text                                                                                                   \
     }
 
 /* at: of an int */
-#define OPTION_TOP(at, text)                                                                                          \
+#define OPTION_TOP(at, text)                                                                                           \
     {                                                                                                                  \
         .name = "top", .letter = 'k', .kind = MV_PARAM_INTEGER, .offset = at, .least = 1, .most = 1000000,             \
-        .otherwise = "5", .argument = "N", .help = text                                                               \
+        .otherwise = "5", .argument = "N", .help = text                                                                \
     }
 
 /* Calls back for every option of a command, shared ones included, in the order of help. `group` is its heading: equal

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "cmd/asks.h"
 #include "cmd/evaluation_files.h"
 #include "cmd/evaluation_page.h"
 #include "cmd/operands.h"
@@ -124,15 +125,6 @@ static const mv_param params[] = {
 
 /* ---- words */
 
-/* True for what follows a comma, if it begins a method: its name, and no parameter of that name. */
-static bool begins_method(const char *text)
-{
-    char name[32];
-    size_t n = strcspn(text, ",:=");
-    snprintf(name, sizeof name, "%.*s", n < sizeof name ? (int)n : 0, text);
-    return text[n] != '=' && mv_method_lookup(name);
-}
-
 /* "cam,rise:n=400,seed=7" are two methods. */
 static void add_methods(call *c, const char *text)
 {
@@ -140,9 +132,7 @@ static void add_methods(call *c, const char *text)
     if (!*text)
         die(EXIT_MISUSE, "--faith: found an empty name, expected a method (mvscope methods lists them)");
     while (*text) {
-        size_t n = strcspn(text, ",");
-        while (text[n] && memchr(text, ':', n) && !begins_method(text + n + 1))
-            n += 1 + strcspn(text + n + 1, ",");
+        size_t n = asks_method_length(text);
         char *one = must(strndup(text, n));
         mv_error e = {0};
         if (c->asks == CALL_ASKS - 1)
@@ -156,7 +146,7 @@ static void add_methods(call *c, const char *text)
             if (strcmp(o->label[i], one) == 0)
                 die(EXIT_MISUSE, "--faith: found %s twice", one);
         o->label[c->asks++] = one;
-        text += n + (text[n] == ',');
+        text += n + (text[n] != '\0');
     }
 }
 
