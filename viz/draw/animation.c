@@ -16,7 +16,7 @@ struct mv_animation {
     mv_palette *palette; /* of a GIF */
     bool looked;
     uint8_t *shown; /* the pixels of the last frame, R G B */
-    bool *same;     /* which of them the frame before had */
+    bool *same;     /* which of them the frame before had, too */
     uint8_t *row;
 };
 
@@ -48,7 +48,7 @@ mv_animation *mv_animation_new(mv_animation_kind kind, const mv_canvas_target *t
                         .w = w,
                         .h = h,
                         .frames = frames,
-                        .shown = calloc((size_t)w * (size_t)h, 3), /* the first frame is compared with it, too */
+                        .shown = malloc((size_t)w * (size_t)h * 3),
                         .row = malloc((size_t)w * 3),
                         .same = calloc((size_t)w * (size_t)h, sizeof *a->same),
                         .palette = kind == MV_ANIMATION_GIF ? mv_palette_new(e) : NULL};
@@ -104,7 +104,8 @@ static mv_status start(mv_animation *a, const mv_pixels *p, mv_error *e)
     return a->png || a->gif ? MV_OK : mv_fail(e, own.code, "%s", own.text);
 }
 
-/* Takes over the frame, and returns the rectangle in which it differs from what was shown: one pixel if nowhere. */
+/* Takes over the frame, and returns the rectangle in which it differs from what was shown: all of the first frame, one
+ * pixel if nowhere. */
 static mv_part take_frame(mv_animation *a, const mv_pixels *p)
 {
     int left = a->w, right = -1, top = a->h, bottom = -1;
@@ -112,19 +113,15 @@ static mv_part take_frame(mv_animation *a, const mv_pixels *p)
         uint8_t *was = a->shown + (size_t)y * (size_t)a->w * 3;
         bool *same = a->same + (size_t)y * (size_t)a->w;
         mv_pixels_row(p, 0, y, a->w, a->row);
-        for (int x = 0; x < a->w; x++)
+        for (int x = 0; x < a->w; x++) {
             same[x] = a->done > 0 && memcmp(was + 3 * x, a->row + 3 * x, 3) == 0;
-        if (memcmp(was, a->row, (size_t)a->w * 3) == 0)
-            continue;
-        int from = 0, to = a->w - 1;
-        while (memcmp(was + 3 * from, a->row + 3 * from, 3) == 0)
-            from++;
-        while (memcmp(was + 3 * to, a->row + 3 * to, 3) == 0)
-            to--;
-        left = from < left ? from : left;
-        right = to > right ? to : right;
-        top = y < top ? y : top;
-        bottom = y;
+            if (same[x])
+                continue;
+            left = x < left ? x : left;
+            right = x > right ? x : right;
+            top = y < top ? y : top;
+            bottom = y;
+        }
         memcpy(was, a->row, (size_t)a->w * 3);
     }
     return bottom < 0 ? (mv_part){0, 0, 1, 1} : (mv_part){left, top, right - left + 1, bottom - top + 1};
@@ -138,8 +135,6 @@ mv_status mv_animation_add(mv_animation *a, const mv_pixels *p, int milliseconds
         return mv_fail(e, MV_EMISUSE, "animation: found more than the %d frames it has", a->frames);
     mv_status status = a->done ? MV_OK : start(a, p, e);
     mv_part part = take_frame(a, p);
-    if (a->done == 0)
-        part = (mv_part){0, 0, a->w, a->h};
     a->done++;
     if (status)
         return status;

@@ -61,7 +61,7 @@ void mv_palette_count(mv_palette *p, const mv_pixels *pixels, uint8_t *row)
 
 /* ---- median cut */
 
-/* Calls for every cell of a box that holds a colour: adds it to counts by its place along an axis. */
+/* Counts the pixels of a box by the place of their cell along an axis. */
 static void profile(const mv_palette *p, const box *b, int axis, uint64_t count[SIDE])
 {
     memset(count, 0, SIDE * sizeof *count);
