@@ -75,7 +75,9 @@ static mv_status set_confusion(page *p, const evaluation *v, mv_error *e)
     for (int i = 0; i < n; i++) {
         p->class_name[i] = v->class_name[list[i]];
         for (int k = 0; k < n; k++)
-            p->confusion[i * n + k] = i == k ? (double)v->class_[list[i]].top1 / v->class_[list[i]].pictures : 0;
+            p->confusion[i * n + k] = NAN;
+        if (v->class_[list[i]].top1)
+            p->confusion[i * n + i] = (double)v->class_[list[i]].top1 / v->class_[list[i]].pictures;
     }
     for (int j = 0; j < v->confusions; j++)
         for (int i = 0; i < n; i++)
@@ -87,7 +89,8 @@ static mv_status set_confusion(page *p, const evaluation *v, mv_error *e)
     p->content.class_name = p->class_name;
     p->content.confusion = p->confusion;
     p->content.confusion_note = p->confusion_note;
-    snprintf(p->confusion_note, sizeof p->confusion_note, "Rows are the true classes: the share of their pictures.%s",
+    snprintf(p->confusion_note, sizeof p->confusion_note,
+             "Rows are the true classes: the share of their pictures; blank: none.%s",
              n < all ? " Of all classes, those with the most wrong answers." : "");
     return MV_OK;
 }

@@ -278,6 +278,27 @@ static void cells_are_ragged_and_legible(void **state)
     free(b.bytes);
 }
 
+/* A value that is not there leaves its cell blank; one that is not finite is still hatched. */
+static void cells_have_gaps(void **state)
+{
+    static const double value[] = {0.5, NAN, INFINITY};
+    mv_layout *l = mv_layout_new(MV_LIGHT, *state, NULL);
+    drawing_buffer b = {.left = -1};
+    for (int gaps = 0; gaps < 2; gaps++) {
+        mv_heat chart = {.rows = 1, .columns = 3, .value = value, .k = heat_colours(1), .digits = 2, .gaps = gaps != 0};
+        write_panel(&b, MV_CANVAS_SVG, l, mv_panel_heat(l, &chart), 640);
+        const char *cell = element(b.bytes, "rect", 2), *next = element(b.bytes, "rect", 3);
+        assert_true(cell && next && !element(b.bytes, "rect", 4) && !element(b.bytes, "text", 1));
+        assert_int_equal(fill_of(cell), fill_of(next));
+        const char *stroke = strstr(cell, "<p");
+        assert_non_null(stroke);
+        assert_int_equal(stroke > next, gaps);
+        assert_non_null(strstr(next, "<p"));
+    }
+    mv_layout_free(l);
+    free(b.bytes);
+}
+
 /* A matrix with more values than pixels is averaged: single pixels of a fine pattern are all its mean. */
 static void matrices_are_averaged(void **state)
 {
@@ -397,6 +418,7 @@ int main(void)
         cmocka_unit_test(lines_follow_their_values),
         cmocka_unit_test(bars_are_as_long_as_their_values),
         cmocka_unit_test(cells_are_ragged_and_legible),
+        cmocka_unit_test(cells_have_gaps),
         cmocka_unit_test(matrices_are_averaged),
         cmocka_unit_test(lines_and_areas_are_ink),
         cmocka_unit_test(contours_lie_where_the_values_are),

@@ -70,7 +70,8 @@ static mv_panel *confusion(mv_page *p, const mv_eval_content *c)
                     .value = c->confusion,
                     .k = mv_page_colouring(p, &shares),
                     .digits = 2,
-                    .title = "answer"};
+                    .title = "answer",
+                    .gaps = true};
     return noted(p, "What is taken for what", c->confusion_note, mv_panel_heat(p->layout, &heat));
 }
 

@@ -34,7 +34,8 @@ typedef struct {
     /* ---- confusion */
     int classes; /* 0 to MV_EVAL_CLASSES */
     const char *const *class_name;
-    const double *confusion; /* classes x classes: row, the true one; share of its pictures that got this answer */
+    const double
+        *confusion; /* classes x classes: row, the true one; share of its pictures that got this answer; NaN: none */
     const char *confusion_note;
     /* ---- maps */
     int figures;

@@ -12,7 +12,7 @@
  *
  * Hues are 0 accent, 1 counterpart, 2 second voice, 3 ink; a larger number starts again. Since colours may be printed
  * in grey, lines also differ by their dash (0 solid, 1 dashed, 2 dotted) and points by their mark. Numbers that are not
- * finite are gaps in lines and hatched in cells.
+ * finite are gaps in lines and, unless a chart says otherwise, hatched in cells.
  */
 #ifndef MV_CHART_H
 #define MV_CHART_H
@@ -94,6 +94,7 @@ typedef struct {
     bool sign;           /* numbers have a sign: "+0.3" */
     const char *title;   /* of the columns, above them: "head"; NULL: none */
     double cell;         /* px a row is tall; 0: 22, less for many rows */
+    bool gaps;           /* NaN is a value that is not there: its cell is left blank, not hatched */
 } mv_heat;
 
 mv_panel *mv_panel_heat(mv_layout *layout, const mv_heat *chart);

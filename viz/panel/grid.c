@@ -78,13 +78,14 @@ static mv_rgb ink_on(mv_rgb k)
     return luminance > 0.1791 ? (mv_rgb){0, 0, 0} : (mv_rgb){0xff, 0xff, 0xff};
 }
 
-/* A cell whose value is not finite: a stroke from corner to corner. */
-static void draw_odd(mv_layout *layout, mv_canvas *c, double x, double y, double w, double h)
+/* A cell whose value is not finite: a stroke from corner to corner, or nothing if the value is not there. */
+static void draw_odd(mv_layout *layout, mv_canvas *c, bool blank, double x, double y, double w, double h)
 {
     const mv_theme *t = mv_layout_theme(layout);
     const mv_point stroke[] = {{x + 2, y + h - 2}, {x + w - 2, y + 2}};
     mv_canvas_rect(c, x, y, w, h, 0, t->track);
-    mv_canvas_line(c, stroke, 2, 1, 0, t->third);
+    if (!blank)
+        mv_canvas_line(c, stroke, 2, 1, 0, t->third);
 }
 
 static void draw_cells(mv_layout *layout, mv_canvas *c, const mv_heat *k, double x, double y, double w, double h)
@@ -96,7 +97,7 @@ static void draw_cells(mv_layout *layout, mv_canvas *c, const mv_heat *k, double
         for (int i = 0; i < length_of(k, r); i++) {
             double value = k->value[(size_t)r * (size_t)k->columns + (size_t)i], left = x + i * w, top = y + r * h;
             if (!isfinite(value)) {
-                draw_odd(layout, c, left, top, w - gap, h - gap);
+                draw_odd(layout, c, k->gaps && isnan(value), left, top, w - gap, h - gap);
                 continue;
             }
             mv_rgb colour = mv_colour_at(k->k.table, mv_scale_place(&k->k.scale, value));
