@@ -83,7 +83,9 @@ static mv_status load_ready(const char *path, input *in, mv_error *e)
 static mv_status load_picture(const session *s, const mv_picture_options *o, const char *path, input *in, mv_error *e)
 {
     mv_image whole = {0};
-    mv_status status = mv_picture_load(&whole, path, o, e);
+    mv_picture_options noted = *o;
+    noted.warnings = &in->warnings;
+    mv_status status = mv_picture_load(&whole, path, &noted, e);
     if (!status)
         status = mv_preprocess_crop(&s->config.preprocess, &whole, &in->image, e);
     mv_image_free(&whole);
@@ -162,10 +164,17 @@ static mv_status load(const inputs *all, const char *path, input *in, mv_error *
     return status;
 }
 
+static mv_status load_and_warn(const inputs *all, const char *path, input *in, mv_error *e)
+{
+    mv_status status = load(all, path, in, e);
+    warn_each(&in->warnings);
+    return status;
+}
+
 mv_status input_read(const session *s, const char *path, input_options how, input *in, mv_error *e)
 {
     const inputs one = {.s = s, .options = {.ignore_exif = how.no_exif, .max_pixels = how.max_pixels}};
-    return load(&one, path, in, e);
+    return load_and_warn(&one, path, in, e);
 }
 
 /* True for a picture in a regular file. Anything else may make its reader wait, so the caller reads it, whom a signal
@@ -255,8 +264,9 @@ mv_status inputs_next(inputs *all, input *in, mv_error *e)
     pthread_cond_broadcast(&all->changed);
     pthread_mutex_unlock(&all->lock);
     if (got.left)
-        return load(all, all->o->path[i], in, e);
+        return load_and_warn(all, all->o->path[i], in, e);
     *in = got.input;
+    warn_each(&in->warnings);
     if (got.status)
         mv_fail(e, got.status, "%s", got.error.text);
     return got.status;

@@ -7,12 +7,14 @@
 #include "cmd/operands.h"
 #include "cmd/session.h"
 #include "src/base/image.h"
+#include "src/base/warnings.h"
 
 /* What an operand holds: a picture, cut and scaled (`image`; planes NULL), or ready values (planes; image empty). */
 typedef struct {
     float *planes; /* (pictures, 3, h, w) */
     int pictures, h, w;
     mv_image image;
+    mv_warnings warnings; /* of what read it; inputs_next and input_read print them */
 } input;
 
 void input_free(input *in);

@@ -250,6 +250,14 @@ void complain(const char *format, ...)
     va_end(args);
 }
 
+void warn_each(const mv_warnings *warnings)
+{
+    for (int i = 0; i < warnings->n && i < MV_WARNINGS_KEPT; i++)
+        warn("%s", warnings->text[i]);
+    if (warnings->n > MV_WARNINGS_KEPT)
+        warn("and %d more of this kind", warnings->n - MV_WARNINGS_KEPT);
+}
+
 void die(int status, const char *format, ...)
 {
     va_list args;

@@ -11,6 +11,7 @@
 #include <stddef.h>
 
 #include "src/base/status.h"
+#include "src/base/warnings.h"
 
 enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_MISUSE = 2 };
 
@@ -19,6 +20,9 @@ extern bool talk_quiet; /* -q: no warnings, no progress */
 /* "mvscope: TEXT" on stderr; `warn` only without -q. Bytes that are not safe to print are escaped. */
 void warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* Warns of each of them, and of how many more there were. */
+void warn_each(const mv_warnings *warnings);
 
 /* Complains and ends the program. Never called while an output is open. */
 void die(int status, const char *format, ...) __attribute__((format(printf, 2, 3), noreturn));

@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "src/base/image.h"
+#include "src/base/warnings.h"
 
 typedef struct mv_codec mv_codec;
 
@@ -24,6 +25,7 @@ typedef struct {
     size_t size;
     const char *name; /* for errors */
     size_t max_pixels;
+    mv_warnings *warnings; /* for warnings; may be NULL */
 
     const mv_codec *codec;
     int w, h;            /* as stored */

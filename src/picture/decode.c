@@ -19,7 +19,11 @@ mv_status mv_picture_decode(mv_image *out, const void *bytes, size_t size, const
                             const mv_picture_options *o, mv_error *e)
 {
     *out = (mv_image){0};
-    mv_encoded f = {.bytes = bytes, .size = size, .name = name, .max_pixels = pixels_allowed(o)};
+    mv_encoded f = {.bytes = bytes,
+                    .size = size,
+                    .name = name,
+                    .max_pixels = pixels_allowed(o),
+                    .warnings = o ? o->warnings : NULL};
     mv_status s = mv_encoded_check(&f, e);
     if (!s)
         s = f.codec->decode(&f, out, e);

@@ -12,6 +12,7 @@
 #include <stddef.h>
 
 #include "src/base/image.h"
+#include "src/base/warnings.h"
 
 enum {
     MV_PICTURE_MAX_PIXELS = 64 * 1000 * 1000, /* unless the options say otherwise */
@@ -20,8 +21,9 @@ enum {
 };
 
 typedef struct {
-    size_t max_pixels; /* a larger picture is refused before it is decoded; 0: MV_PICTURE_MAX_PIXELS */
-    bool ignore_exif;  /* leave the image as stored, whatever its EXIF orientation says */
+    size_t max_pixels;     /* a larger picture is refused before it is decoded; 0: MV_PICTURE_MAX_PIXELS */
+    mv_warnings *warnings; /* where warnings go; NULL: nowhere */
+    bool ignore_exif;      /* leave the image as stored, whatever its EXIF orientation says */
 } mv_picture_options;
 
 /* Decodes a file. `path` "-" reads standard input to its end. Regular files and pipes are read, directories and devices
