@@ -62,18 +62,20 @@ void session_open(session *s, const options *o)
 {
     struct stat st;
     mv_error e = {0};
+    mv_warnings warnings = {0};
     *s = (session){0};
     if (!o->model)
         open_embedded(s);
     else if (stat(o->model, &st) && mv_config_lookup(o->model, &s->config))
         snprintf(s->name, sizeof s->name, "%s", s->config.name);
-    else if (!(s->checkpoint = mv_checkpoint_open(o->model, &e))) {
+    else if (!(s->checkpoint = mv_checkpoint_open(o->model, &warnings, &e))) {
         char names[MV_CONFIG_NAMES];
         if (!strchr(o->model, '/') && !strchr(o->model, '.') && stat(o->model, &st))
             die(EXIT_FAILED, "%s: found neither a file nor a variant of that name; variants are %s", o->model,
                 mv_config_names(names));
         die_of(&e, false);
     }
+    warn_each(&warnings);
     if (s->checkpoint) {
         s->config = *mv_checkpoint_config(s->checkpoint);
         set_name(s, mv_checkpoint_name(s->checkpoint));

@@ -1,14 +1,13 @@
 #include "src/model/checkpoint.h"
 
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "src/base/text.h"
-#include "src/file/mapping.h"
 #include "src/file/safetensors.h"
+#include "src/model/infer.h"
 
 struct mv_checkpoint {
     mv_source source;
@@ -21,8 +20,9 @@ struct mv_checkpoint {
 
 /* ---- tensors */
 
-static bool lookup(const mv_checkpoint *c, const char *name, mv_tensor *out)
+static bool lookup(const void *checkpoint, const char *name, mv_tensor *out)
 {
+    const mv_checkpoint *c = checkpoint;
     char full[256];
     snprintf(full, sizeof full, "%s%s", c->prefix, name);
     return mv_safetensors_lookup(c->file, full, out);
@@ -73,157 +73,7 @@ static mv_status find_prefix(mv_checkpoint *c, mv_error *e)
                    first, mv_safetensors_count(c->file));
 }
 
-/* ---- the config */
-
-static int first_dim(const mv_checkpoint *c, const char *name)
-{
-    mv_tensor t;
-    return lookup(c, name, &t) && t.nd > 0 ? t.dim[0] : 0;
-}
-
-static void infer_from_shapes(mv_checkpoint *c, unsigned has)
-{
-    mv_config *k = &c->config;
-    char name[96];
-    mv_tensor t;
-    if (!(has & MV_HAS_DIM))
-        k->dim = first_dim(c, "patch_embed.conv_down.3.weight");
-    if (!(has & MV_HAS_IN_DIM))
-        k->in_dim = first_dim(c, "patch_embed.conv_down.0.weight");
-    if (!(has & MV_HAS_CLASSES))
-        k->classes = first_dim(c, "head.weight");
-    for (int i = 0; i < MV_LEVELS && !(has & MV_HAS_DEPTHS); i++)
-        for (k->depth[i] = 0; k->depth[i] < 512; k->depth[i]++) {
-            snprintf(name, sizeof name, "levels.%d.blocks.%d.norm1.weight", i, k->depth[i]);
-            if (!lookup(c, name, &t))
-                break;
-        }
-    if (!(has & MV_HAS_GAMMA))
-        k->gamma = lookup(c, "levels.2.blocks.0.gamma_1", &t) || lookup(c, "levels.3.blocks.0.gamma_1", &t);
-    if ((lookup(c, "levels.2.blocks.0.mlp.fc1.weight", &t) || lookup(c, "levels.3.blocks.0.mlp.fc1.weight", &t)) &&
-        t.nd == 2 && t.dim[1] > 0)
-        k->mlp_ratio = (double)t.dim[0] / t.dim[1];
-}
-
-static bool same_sizes(const mv_config *a, const mv_config *b)
-{
-    return a->dim == b->dim && a->in_dim == b->in_dim && memcmp(a->depth, b->depth, sizeof a->depth) == 0 &&
-           a->gamma == b->gamma;
-}
-
-/* True if `path` contains the name of a variant: "mambavision_L2_512_21k.safetensors" that of L2-512-21K. */
-static bool path_names(const char *path, const char *name)
-{
-    size_t n = strlen(name);
-    for (const char *p = path; *p; p++) {
-        if (p > path && isalnum((unsigned char)p[-1]))
-            continue;
-        size_t i = 0;
-        while (i < n && p[i] && (toupper((unsigned char)p[i]) == name[i] || (name[i] == '-' && p[i] == '_')))
-            i++;
-        if (i == n && !isalnum((unsigned char)p[n]))
-            return true;
-    }
-    return false;
-}
-
-/* Takes heads, windows, input size and crop from the published variant of the same sizes. */
-static mv_status infer_from_table(mv_checkpoint *c, unsigned has, mv_error *e)
-{
-    mv_config *k = &c->config;
-    const mv_config *row = NULL, *v;
-    bool certain = false, ambiguous = false;
-    size_t longest = 0;
-    char names[96] = "";
-    for (int i = 0; (v = mv_config_at(i)); i++) {
-        if (!same_sizes(v, k) || ((has & MV_HAS_WINDOWS) && memcmp(v->window + 2, k->window + 2, 2 * sizeof(int))))
-            continue;
-        bool named = path_names(c->source.place, v->name);
-        if (named && strlen(v->name) > longest) {
-            row = v;
-            certain = true;
-            longest = strlen(v->name);
-        } else if (!row)
-            row = v;
-        else if (memcmp(row->window, v->window, sizeof v->window))
-            ambiguous = true;
-        snprintf(names + strlen(names), sizeof names - strlen(names), "%s%s", *names ? ", " : "", v->name);
-    }
-    bool complete = (has & MV_HAS_HEADS) && (has & MV_HAS_WINDOWS);
-    if (!row && !complete)
-        return mv_fail(e, MV_EINPUT,
-                       "%s: no published variant has dim %d, in_dim %d, depths %d %d %d %d: its %s cannot be inferred; "
-                       "expected a config.json beside it",
-                       c->source.place, k->dim, k->in_dim, k->depth[0], k->depth[1], k->depth[2], k->depth[3],
-                       has & MV_HAS_HEADS     ? "window_size"
-                       : has & MV_HAS_WINDOWS ? "num_heads"
-                                              : "num_heads and window_size");
-    if (row && !complete && ambiguous && !certain && !(has & MV_HAS_SIZE))
-        return mv_fail(
-            e, MV_EINPUT,
-            "%s: fits %s, which differ in windows; expected a config.json beside it, or its variant in the file's name",
-            c->source.place, names);
-    if (row && !complete && ambiguous && !certain)
-        for (int i = 0; (v = mv_config_at(i)); i++) /* the config's resolution decides */
-            if (same_sizes(v, k) && v->preprocess.h == k->preprocess.h)
-                row = v;
-    if (row) {
-        bool heads_fit = !(has & MV_HAS_HEADS) || memcmp(row->heads + 2, k->heads + 2, 2 * sizeof(int)) == 0;
-        if (heads_fit)
-            memcpy(k->name, row->name, sizeof k->name);
-        if (!(has & MV_HAS_HEADS))
-            memcpy(k->heads, row->heads, sizeof k->heads);
-        if (!(has & MV_HAS_WINDOWS))
-            memcpy(k->window, row->window, sizeof k->window);
-        if (!(has & MV_HAS_SIZE))
-            k->preprocess.h = row->preprocess.h, k->preprocess.w = row->preprocess.w;
-        if (!(has & MV_HAS_CROP))
-            k->preprocess.crop_pct = row->preprocess.crop_pct, k->preprocess.mode = row->preprocess.mode;
-    } else if (!(has & MV_HAS_SIZE)) /* the size at which level 2 is a single window */
-        k->preprocess.h = k->preprocess.w = 16 * k->window[2] < MV_SIZE_MIN ? MV_SIZE_MIN : 16 * k->window[2];
-    return MV_OK;
-}
-
-/* Reads config.json in the folder of `path`, if there is one. */
-static mv_status parse_beside(mv_checkpoint *c, const char *path, unsigned *has, mv_error *e)
-{
-    char place[4096];
-    struct stat st;
-    int n = snprintf(place, sizeof place, "%.*sconfig.json", (int)(mv_text_base_name(path) - path), path);
-    if (n < 0 || (size_t)n >= sizeof place || stat(place, &st))
-        return MV_OK;
-    if (st.st_size > 64 << 20)
-        return mv_fail(e, MV_EINPUT, "%s: found %lld bytes, expected a config of at most 64 MB", place,
-                       (long long)st.st_size);
-    mv_mapping map;
-    mv_status s = mv_mapping_open(&map, place, e);
-    if (s)
-        return s;
-    s = mv_config_parse(&c->config, &c->labels, has, (const char *)map.bytes, map.size, place, e);
-    mv_mapping_close(&map);
-    return s;
-}
-
-static mv_status find_config(mv_checkpoint *c, const char *path, mv_error *e)
-{
-    unsigned has = 0;
-    char place[600];
-    const char *own = mv_safetensors_metadata(c->file, "config");
-    c->config = (mv_config){
-        .mlp_ratio = 4,
-        .preprocess = {
-            .crop_pct = 1, .mode = MV_CROP_CENTER, .mean = {0.485f, 0.456f, 0.406f}, .std = {0.229f, 0.224f, 0.225f}}};
-    infer_from_shapes(c, 0); /* these stay where the config has no key */
-    mv_status s = MV_OK;
-    if (own) {
-        snprintf(place, sizeof place, "%s: metadata \"config\"", c->source.place);
-        s = mv_config_parse(&c->config, &c->labels, &has, own, strlen(own), place, e);
-    } else if (path)
-        s = parse_beside(c, path, &has, e);
-    if (!s)
-        s = infer_from_table(c, has, e);
-    return s ? s : mv_config_check(&c->config, c->source.place, e);
-}
+/* ---- opening */
 
 /* "nano", of "models/nano.safetensors" and of "nano/model.safetensors". */
 static void model_name(char *out, size_t size, const char *path)
@@ -242,7 +92,7 @@ static void model_name(char *out, size_t size, const char *path)
     snprintf(out, size, "%.*s", (int)(dot && dot > base ? dot - base : (ptrdiff_t)strlen(base)), base);
 }
 
-static mv_checkpoint *checkpoint_with(mv_safetensors *file, const char *path, mv_error *e)
+static mv_checkpoint *checkpoint_with(mv_safetensors *file, const char *path, mv_warnings *warnings, mv_error *e)
 {
     mv_checkpoint *c = file ? calloc(1, sizeof *c) : NULL;
     if (!c) {
@@ -253,7 +103,8 @@ static mv_checkpoint *checkpoint_with(mv_safetensors *file, const char *path, mv
     }
     c->file = file;
     c->source = (mv_source){.read = read_tensor, .place = mv_safetensors_file(file)};
-    if (find_prefix(c, e) || find_config(c, path, e)) {
+    const mv_shapes shapes = {lookup, c, c->source.place, path, mv_safetensors_metadata(file, "config")};
+    if (find_prefix(c, e) || mv_infer_config(&c->config, &c->labels, &shapes, warnings, e)) {
         mv_checkpoint_close(c);
         return NULL;
     }
@@ -264,7 +115,7 @@ static mv_checkpoint *checkpoint_with(mv_safetensors *file, const char *path, mv
     return c;
 }
 
-mv_checkpoint *mv_checkpoint_open(const char *path, mv_error *e)
+mv_checkpoint *mv_checkpoint_open(const char *path, mv_warnings *warnings, mv_error *e)
 {
     char inside[4096];
     struct stat st;
@@ -286,12 +137,12 @@ mv_checkpoint *mv_checkpoint_open(const char *path, mv_error *e)
         }
         path = inside;
     }
-    return checkpoint_with(mv_safetensors_open(path, e), path, e);
+    return checkpoint_with(mv_safetensors_open(path, e), path, warnings, e);
 }
 
 mv_checkpoint *mv_checkpoint_of(const void *bytes, size_t size, const char *name, mv_error *e)
 {
-    return checkpoint_with(mv_safetensors_of(bytes, size, name, e), NULL, e);
+    return checkpoint_with(mv_safetensors_of(bytes, size, name, e), NULL, NULL, e);
 }
 
 void mv_checkpoint_close(mv_checkpoint *c)

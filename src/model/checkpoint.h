@@ -8,14 +8,15 @@
 #ifndef MV_CHECKPOINT_H
 #define MV_CHECKPOINT_H
 
+#include "src/base/warnings.h"
 #include "src/model/config.h"
 #include "src/model/weights.h"
 
 typedef struct mv_checkpoint mv_checkpoint;
 
 /* Opens a file or folder. NULL on failure: there is no such file, it is no safetensors file, it holds no MambaVision,
- * or its sizes cannot be inferred. */
-mv_checkpoint *mv_checkpoint_open(const char *path, mv_error *e);
+ * or its sizes cannot be inferred. `warnings` (may be NULL) receives what was assumed or left out. */
+mv_checkpoint *mv_checkpoint_open(const char *path, mv_warnings *warnings, mv_error *e);
 
 /* Opens bytes, which stay the caller's and must outlive the checkpoint. `name` begins error messages and names the
  * model. */
