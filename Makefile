@@ -107,19 +107,12 @@ $(BUILD)/src/kernel/$(1)/%.o: src/kernel/%.c $(BUILD)/flags
 endef
 $(foreach i,$(ISAS),$(eval $(call kernels_for,$i)))
 
-# Files carried inside the program: the typefaces from their Debian packages, the model if there is one.
-FONT_DIRS ?= /usr/share/fonts/opentype/inter* /usr/share/fonts/truetype/inter* /usr/share/fonts/truetype/jetbrains-mono* \
-	/usr/share/fonts/opentype/jetbrains-mono* /usr/local/share/fonts
-font = $(or $(firstword $(wildcard $(foreach e,otf ttf,$(addsuffix /$(1).$(e),$(FONT_DIRS))))),$(1).otf)
-EMBED_INTER_REGULAR  = $(call font,Inter-Regular)
-EMBED_INTER_MEDIUM   = $(call font,Inter-Medium)
-EMBED_INTER_SEMIBOLD = $(call font,Inter-SemiBold)
-EMBED_JETBRAINS_MONO = $(call font,JetBrainsMono-Regular)
-EMBED_FONTS = $(EMBED_INTER_REGULAR) $(EMBED_INTER_MEDIUM) $(EMBED_INTER_SEMIBOLD) $(EMBED_JETBRAINS_MONO)
+# Files carried inside the program: typefaces, pages for browsers, the model if there is one.
+FONTS := assets/fonts/Inter-Regular.otf assets/fonts/Inter-Medium.otf assets/fonts/Inter-SemiBold.otf \
+	assets/fonts/JetBrainsMono-Regular.ttf
 EMBED_FILES := $(wildcard $(EMBED_MODEL) $(EMBED_LABELS))
 EMBED_PAGE  := $(addprefix assets/report.,html css js)
-EMBED_FLAGS = $(foreach f,INTER_REGULAR INTER_MEDIUM INTER_SEMIBOLD JETBRAINS_MONO,-DMV_FONT_$(f)='"$(EMBED_$(f))"') \
-	$(if $(wildcard $(EMBED_MODEL)),-DMV_EMBED_MODEL='"$(EMBED_MODEL)"') \
+EMBED_FLAGS = $(if $(wildcard $(EMBED_MODEL)),-DMV_EMBED_MODEL='"$(EMBED_MODEL)"') \
 	$(if $(wildcard $(EMBED_LABELS)),-DMV_EMBED_LABELS='"$(EMBED_LABELS)"')
 
 # Sets the shell variable `missing` to what the build needs and does not find.
@@ -127,8 +120,7 @@ HEADERS := oneapi/dnnl/dnnl.h stb/stb_image.h $(if $(LIBRARY),,gif_lib.h) $(if $
 FIND_MISSING = missing=; \
 	for c in $(CC) pkg-config; do type $$c &>/dev/null || missing+=" $$c"; done; \
 	for p in $(PC); do pkg-config --exists $$p &>/dev/null || missing+=" $$p"; done; \
-	for h in $(HEADERS); do $(CC) -E -x c - <<<"\#include <$$h>" &>/dev/null || missing+=" $$h"; done; \
-	for f in $(if $(LIBRARY),,$(EMBED_FONTS)); do [ -e $$f ] || missing+=" $$f"; done
+	for h in $(HEADERS); do $(CC) -E -x c - <<<"\#include <$$h>" &>/dev/null || missing+=" $$h"; done
 missing:
 	@$(FIND_MISSING); [ -z "$$missing" ] || echo $$missing
 
@@ -145,12 +137,12 @@ $(BUILD)/flags: FORCE
 $(BUILD)/embed-flags: export FLAGS := $(EMBED_FLAGS)
 $(BUILD)/embed-flags: $(BUILD)/flags FORCE
 	@[ "$$(cat $@ 2>/dev/null)" = "$$FLAGS" ] || echo "$$FLAGS" >$@
-$(BUILD)/assets/embed.o: assets/embed.S $(EMBED_FONTS) $(EMBED_FILES) $(EMBED_PAGE) $(BUILD)/embed-flags
+$(BUILD)/assets/embed.o: assets/embed.S $(FONTS) $(EMBED_FILES) $(EMBED_PAGE) $(BUILD)/embed-flags
 	@mkdir -p $(@D); $(call say,embed $(EMBED_FILES) and the typefaces)
 	$(Q)$(CC) $(EMBED_FLAGS) -c -o $@ $<
 
 # The program without a model, for the tests of what it then says.
-$(BUILD)/assets/embed-bare.o: assets/embed.S $(EMBED_FONTS) $(EMBED_PAGE) $(BUILD)/embed-flags
+$(BUILD)/assets/embed-bare.o: assets/embed.S $(FONTS) $(EMBED_PAGE) $(BUILD)/embed-flags
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(filter-out -DMV_EMBED_MODEL=%,$(EMBED_FLAGS)) -c -o $@ $<
 $(BUILD)/mvscope-bare: $(CMD_OBJS) $(VIZ) $(LIB) $(BUILD)/assets/embed-bare.o
@@ -327,7 +319,7 @@ lint-cppcheck:
 BINDIR  := $(DESTDIR)$(PREFIX)/bin
 DATADIR := $(DESTDIR)$(PREFIX)/share
 MAN     := $(wildcard man/*.[1-8])
-DOCS    := LICENSE README.md CHANGELOG.md $(wildcard assets/*.md)
+DOCS    := LICENSE README.md CHANGELOG.md $(wildcard assets/*.md) assets/fonts/OFL.txt
 
 install: mvscope
 	install -d $(BINDIR) $(DATADIR)/bash-completion/completions $(DATADIR)/zsh/site-functions \

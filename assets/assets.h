@@ -17,7 +17,7 @@ typedef struct {
 #define MV_ASSET_SYMBOLS(name) extern const unsigned char mv_asset_##name[], mv_asset_##name##_end[]
 #define MV_ASSET(name)         ((mv_asset){mv_asset_##name, (size_t)(mv_asset_##name##_end - mv_asset_##name)})
 
-MV_ASSET_SYMBOLS(inter_regular); /* typefaces: OpenType files of fonts-inter and fonts-jetbrains-mono */
+MV_ASSET_SYMBOLS(inter_regular); /* typefaces: the OpenType files of assets/fonts */
 MV_ASSET_SYMBOLS(inter_medium);
 MV_ASSET_SYMBOLS(inter_semibold);
 MV_ASSET_SYMBOLS(jetbrains_mono);

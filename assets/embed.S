@@ -1,7 +1,7 @@
 /* Files carried inside the program, as bytes between two symbols of assets.h.
  *
- * The Makefile names them: MV_FONT_* always; MV_EMBED_MODEL and MV_EMBED_LABELS where they are to be
- * had. The three files of the page for browsers are always there. Without one of these its two symbols are equal: an empty asset.
+ * The typefaces and the three files of the page for browsers are always there. The Makefile names the model and the class
+ * labels (MV_EMBED_*) if there are any; without one, its two symbols are equal: an empty asset.
  */
     .section .rodata
     .macro asset name
@@ -16,19 +16,19 @@ mv_asset_\name\()_end:
     .endm
 
     asset inter_regular
-    .incbin MV_FONT_INTER_REGULAR
+    .incbin "assets/fonts/Inter-Regular.otf"
     asset_end inter_regular
 
     asset inter_medium
-    .incbin MV_FONT_INTER_MEDIUM
+    .incbin "assets/fonts/Inter-Medium.otf"
     asset_end inter_medium
 
     asset inter_semibold
-    .incbin MV_FONT_INTER_SEMIBOLD
+    .incbin "assets/fonts/Inter-SemiBold.otf"
     asset_end inter_semibold
 
     asset jetbrains_mono
-    .incbin MV_FONT_JETBRAINS_MONO
+    .incbin "assets/fonts/JetBrainsMono-Regular.ttf"
     asset_end jetbrains_mono
 
     asset html_page
