@@ -48,7 +48,7 @@ BUILD   := build/$(FLAVOUR)
 
 # libdnnl-dev and libgif-dev have no .pc file in Debian: they are linked by name. LIBRARY=1 builds the library and what
 # tests and times a GPU, which need nothing that draws.
-PC       := $(if $(LIBRARY),,cairo pangocairo pangoft2 fontconfig harfbuzz-subset popt) libpng libexif jansson libzip nettle zlib expat
+PC       := $(if $(LIBRARY),,cairo pangocairo pangoft2 fontconfig harfbuzz-subset popt) libpng libexif jansson nettle zlib expat
 PC_FLAGS := $(shell pkg-config --cflags $(PC) 2>/dev/null)
 PC_LIBS  := $(shell pkg-config --libs $(PC) 2>/dev/null)
 
@@ -116,7 +116,7 @@ EMBED_FLAGS = $(if $(wildcard $(EMBED_MODEL)),-DMV_EMBED_MODEL='"$(EMBED_MODEL)"
 	$(if $(wildcard $(EMBED_LABELS)),-DMV_EMBED_LABELS='"$(EMBED_LABELS)"')
 
 # Sets the shell variable `missing` to what the build needs and does not find.
-HEADERS := oneapi/dnnl/dnnl.h stb/stb_image.h $(if $(LIBRARY),,gif_lib.h) $(if $(TESTED),cmocka.h)
+HEADERS := oneapi/dnnl/dnnl.h stb/stb_image.h $(if $(LIBRARY),,gif_lib.h) $(if $(TESTED),cmocka.h zip.h)
 FIND_MISSING = missing=; \
 	for c in $(CC) pkg-config; do type $$c &>/dev/null || missing+=" $$c"; done; \
 	for p in $(PC); do pkg-config --exists $$p &>/dev/null || missing+=" $$p"; done; \
@@ -161,7 +161,7 @@ TEST_OBJS := $(filter-out $(BUILD)/tests/test_% $(BUILD)/tests/fuzz_% $(BUILD)/t
 
 $(TESTS) $(BENCHES): $(BUILD)/tests/%: $(BUILD)/tests/%.o $(TEST_OBJS) $(VIZ) $(LIB) $(ASSET_OBJS)
 	@$(call say,link $@)
-	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ -lcmocka $(if $(filter $(EMULATED),$@),-lstdc++) $(LIBS)
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ -lcmocka -lzip $(if $(filter $(EMULATED),$@),-lstdc++) $(LIBS)
 
 # The GPU device's own sources for the CPU: kernels in emulation, plain loops for CUDA's libraries.
 EMULATED := $(addprefix $(BUILD)/tests/,test_backend test_explanations test_runs)

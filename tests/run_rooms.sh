@@ -22,7 +22,6 @@ oneapi/             src/device/dnnl
 dlfcn               src/device/plugin.c
 pthread             src/device viz/draw/fonts.c cmd
 nettle              src/file
-zip\.h              src/file
 expat               src/file
 jansson             src/file src/model/config.c cmd
 zlib                src/file viz/draw

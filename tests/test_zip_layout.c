@@ -1,4 +1,4 @@
-/* The layout of .zip records, read back by libzip. */
+/* The layout of .zip records, read back by libzip and by the project's reader. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,6 +12,7 @@
 #include <zip.h>
 
 #include "src/file/zip_layout.h"
+#include "src/file/zip_read.h"
 #include "tests/scratch.h"
 
 static void put_at(int fd, const void *bytes, size_t n, uint64_t offset)
@@ -58,6 +59,14 @@ static void beyond_four_gigabytes(void **state)
     assert_int_equal(zip_fclose(f), 0);
     assert_memory_equal(bytes, "hello", 5);
     zip_discard(z);
+
+    mv_zip *own = mv_zip_open(in_folder("x.zip"), NULL);
+    assert_non_null(own);
+    assert_int_equal(mv_zip_count(own), 2);
+    assert_true(mv_zip_size_at(own, 0) == huge);
+    assert_memory_equal(mv_zip_stored(own, 1), "hello", 5);
+    assert_int_equal(mv_zip_check(own, 1, "small.npy", NULL), MV_OK);
+    mv_zip_close(own);
 }
 
 int main(void)

@@ -1,32 +1,31 @@
 #include "src/file/arrays.h"
 
 #include <dirent.h>
-#include <errno.h>
 #include <limits.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <zip.h>
 
 #include "src/base/text.h"
 #include "src/file/mapping.h"
 #include "src/file/npy.h"
 #include "src/file/safetensors.h"
+#include "src/file/zip_read.h"
 
-enum { MOST_ARRAYS = 1 << 20, BLOCK = 1 << 20 };
+enum { MOST_ARRAYS = 1 << 20 };
 
 typedef struct {
     char *name;
-    zip_uint64_t entry; /* of a .npz */
+    int entry; /* of a .npz */
 } named;
 
 struct mv_arrays {
     char *path, *place; /* place: begins the errors of the array at hand */
     bool one;
     mv_safetensors *file;
-    zip_t *zip;
+    mv_zip *zip;
     int n, room;
     named *array;
     /* The array that was read last, -1: none; view: where it is. */
@@ -36,7 +35,7 @@ struct mv_arrays {
     unsigned char *bytes;
 };
 
-static mv_status add(mv_arrays *a, const char *name, size_t letters, zip_uint64_t entry, mv_error *e)
+static mv_status add(mv_arrays *a, const char *name, size_t letters, int entry, mv_error *e)
 {
     if (a->n == MOST_ARRAYS)
         return mv_fail(e, MV_EINPUT, "%s: found more than %d arrays, expected at most that", a->path, MOST_ARRAYS);
@@ -86,32 +85,14 @@ static mv_status open_safetensors(mv_arrays *a, mv_error *e)
     return s;
 }
 
-/* "PLACE: WHAT", or "PLACE: out of memory": libzip reports some failures to allocate as faults of the file. */
-static mv_status zip_failed(const char *place, const char *what, mv_error *e)
-{
-    return errno == ENOMEM ? mv_fail_memory(e, place) : mv_fail(e, MV_EINPUT, "%s: cannot be read: %s", place, what);
-}
-
 static mv_status open_zip(mv_arrays *a, mv_error *e)
 {
-    int code;
-    errno = 0;
-    a->zip = zip_open(a->path, ZIP_RDONLY, &code);
-    if (!a->zip) {
-        zip_error_t why;
-        zip_error_init_with_code(&why, code);
-        if (code == ZIP_ER_MEMORY)
-            errno = ENOMEM;
-        zip_failed(a->path, zip_error_strerror(&why), e);
-        zip_error_fini(&why);
-        return e->code;
-    }
-    zip_int64_t n = zip_get_num_entries(a->zip, 0);
-    mv_status s = MV_OK;
-    for (zip_int64_t i = 0; !s && i < n; i++) {
-        const char *name = zip_get_name(a->zip, (zip_uint64_t)i, ZIP_FL_ENC_RAW);
-        if (name && strlen(name) > 4 && mv_text_ends_in(name, ".npy"))
-            s = add(a, name, strlen(name) - 4, (zip_uint64_t)i, e);
+    a->zip = mv_zip_open(a->path, e);
+    mv_status s = a->zip ? MV_OK : e->code;
+    for (int i = 0; !s && i < mv_zip_count(a->zip); i++) {
+        const char *name = mv_zip_name_at(a->zip, i);
+        if (strlen(name) > 4 && mv_text_ends_in(name, ".npy"))
+            s = add(a, name, strlen(name) - 4, i, e);
     }
     return s;
 }
@@ -194,8 +175,7 @@ void mv_arrays_close(mv_arrays *a)
         free(a->array[i].name);
     free(a->array);
     mv_safetensors_close(a->file);
-    if (a->zip)
-        zip_discard(a->zip);
+    mv_zip_close(a->zip);
     free(a->place);
     free(a->path);
     free(a);
@@ -225,47 +205,32 @@ bool mv_arrays_is_one(const mv_arrays *a)
 
 /* ---- one array */
 
-static mv_status read_entry(mv_arrays *a, zip_file_t *file, unsigned char *to, uint64_t n, mv_error *e)
+/* A stored entry lies in the file itself. With `data` its checksum is compared. */
+static mv_status view_entry(mv_arrays *a, int entry, bool data, mv_tensor *out, mv_error *e)
 {
-    for (uint64_t done = 0; done < n;) {
-        errno = 0;
-        zip_int64_t k = zip_fread(file, to + done, n - done < BLOCK ? n - done : BLOCK);
-        if (k < 0)
-            return zip_failed(a->place, zip_error_strerror(zip_file_get_error(file)), e);
-        if (k == 0)
-            return mv_fail(e, MV_EINPUT, "%s: found %llu bytes, expected %llu", a->place, (unsigned long long)done,
-                           (unsigned long long)n);
-        done += (uint64_t)k;
-    }
-    return MV_OK;
+    const unsigned char *bytes = mv_zip_stored(a->zip, entry);
+    mv_status s = mv_npy_of(out, bytes, (size_t)mv_zip_size_at(a->zip, entry), a->place, e);
+    return s || !data ? s : mv_zip_check(a->zip, entry, a->place, e);
 }
 
-/* Reads the header of an entry of a .npz, and with `data` the rest, whose size the header's shape has confirmed. */
-static mv_status load_entry(mv_arrays *a, zip_uint64_t entry, bool data, mv_tensor *out, mv_error *e)
+/* Unpacks the header of an entry of a .npz, and with `data` all of it, once the header's shape confirms its size. */
+static mv_status load_entry(mv_arrays *a, int entry, bool data, mv_tensor *out, mv_error *e)
 {
-    zip_stat_t st;
-    if (zip_stat_index(a->zip, entry, 0, &st) || !(st.valid & ZIP_STAT_SIZE))
-        return mv_fail(e, MV_EINPUT, "%s: found an entry without a size, expected a .npy file", a->place);
-    errno = 0;
-    zip_file_t *file = zip_fopen_index(a->zip, entry, 0);
-    if (!file)
-        return zip_failed(a->place, zip_strerror(a->zip), e);
-    size_t prefix = st.size < MV_NPY_PREFIX ? (size_t)st.size : MV_NPY_PREFIX, start = 0;
+    if (mv_zip_stored(a->zip, entry))
+        return view_entry(a, entry, data, out, e);
+    uint64_t size = mv_zip_size_at(a->zip, entry);
+    size_t prefix = size < MV_NPY_PREFIX ? (size_t)size : MV_NPY_PREFIX, start = 0;
     unsigned char *bytes = malloc(prefix + 1);
-    mv_status s = bytes ? read_entry(a, file, bytes, prefix, e) : mv_fail_memory(e, a->place);
+    mv_status s = bytes ? mv_zip_read(a->zip, entry, bytes, prefix, a->place, e) : mv_fail_memory(e, a->place);
     if (!s)
-        s = mv_npy_peek(out, &start, bytes, prefix, st.size, a->place, e);
-    unsigned char *whole = !s && data ? realloc(bytes, (size_t)st.size + 1) : NULL;
+        s = mv_npy_peek(out, &start, bytes, prefix, size, a->place, e);
+    unsigned char *whole = !s && data ? realloc(bytes, (size_t)size + 1) : NULL;
     if (whole) {
         bytes = whole;
-        s = read_entry(a, file, bytes + prefix, st.size - prefix, e);
-        if (!s && zip_fread(file, (unsigned char[1]){0}, 1)) /* at the end libzip compares the checksum */
-            s = mv_fail(e, MV_EINPUT, "%s: found another checksum, expected that of the archive: it is damaged",
-                        a->place);
+        s = mv_zip_read(a->zip, entry, bytes, (size_t)size, a->place, e);
         out->data = bytes + start;
     } else if (!s && data)
         s = mv_fail_memory(e, a->place);
-    zip_fclose(file);
     if (s || !data)
         free(bytes);
     else

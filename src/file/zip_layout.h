@@ -1,5 +1,5 @@
 /* The layout of a .zip file with uncompressed entries, for a writer that fills in the data later and in any order.
- * Unlike libzip, it keeps nothing in memory and writes nothing twice. Always the 64-bit form, for sizes and offsets
+ * It keeps nothing in memory and writes nothing twice. Always the 64-bit form, for sizes and offsets
  * beyond 4 GiB. https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT sections 4.3 to 4.5
  *
  *     local header, data      per entry
