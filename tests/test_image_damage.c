@@ -93,7 +93,7 @@ static void test_pngsuite(void **state)
     for (size_t i = 0; i < 8; i++) { /* signature bytes */
         uint8_t kept = png[i];
         png[i] = (uint8_t)(kept ^ 0x80);
-        refused(png, size, "the first 8 bytes are not PNG's");
+        refused(png, size, "a PNG whose first 8 bytes are not PNG's");
         png[i] = kept;
     }
     uint8_t *text = malloc(size);
@@ -382,7 +382,7 @@ static void test_pnm(void **state)
     (void)state;
     static const struct {
         const char *file, *part;
-    } bad[] = {{"P6", "no picture of a known format"},
+    } bad[] = {{"P6", "found text, \"P6\", expected a picture"},
                {"P6\n", "ends in its header"},
                {"P6\n2 2", "ends in its header"},
                {"P6\n-2 2 255\n", "ends in its header"},

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "src/base/text.h"
+#include "src/file/kind.h"
 #include "src/picture/decode.h"
 
 /* Every format the program reads, in the order in which files are tried: TGA has no signature and comes last. */
@@ -49,11 +50,8 @@ mv_status mv_encoded_check(mv_encoded *f, mv_error *e)
     f->codec = mv_codec_of(f->bytes, f->size);
     if (f->codec)
         return f->codec->check(f, e);
-    for (int i = 0; i < COUNT; i++) {
-        const char *what = codecs[i]->resembles ? codecs[i]->resembles(f->bytes, f->size) : NULL;
-        if (what)
-            return mv_fail(e, MV_EINPUT, "%s: %s", f->name, what);
-    }
+    if (mv_kind_of(f->bytes, f->size) != MV_KIND_UNKNOWN)
+        return mv_kind_refuse(e, f->name, f->bytes, f->size, MV_KIND_AS_PICTURE, "a picture");
     char formats[MV_PICTURE_FORMATS];
     return mv_fail(e, MV_EINPUT, "%s: is no picture of a known format, expected %s", f->name,
                    mv_picture_formats(formats));

@@ -44,9 +44,6 @@ struct mv_codec {
     mv_status (*check)(mv_encoded *f, mv_error *e);
     /* Decodes what `check` accepted to an image of w x h, which is empty on failure. */
     mv_status (*decode)(const mv_encoded *f, mv_image *out, mv_error *e);
-    /* What happened to a file that `is` does not recognise, though it resembles this format: "is PNG, but ...". NULL if
-     * it does not. The function may be absent. */
-    const char *(*resembles)(const uint8_t *bytes, size_t size);
     int block; /* px: decoders of this format round each side up to a multiple; 0 counts as 1 */
 };
 

@@ -13,14 +13,6 @@ static bool is_png(const uint8_t *b, size_t n)
     return mv_starts_with(b, n, "\x89PNG\r\n\x1a\n", SIGNATURE);
 }
 
-/* The signature is made so that whatever damages binary files damages it, so half of one is worth a message. */
-static const char *resembles_png(const uint8_t *b, size_t n)
-{
-    if (n >= 16 && (memcmp(b + 1, "PNG", 3) == 0 || memcmp(b + 12, "IHDR", 4) == 0))
-        return "the first 8 bytes are not PNG's, though what follows looks like one: was it copied as text?";
-    return NULL;
-}
-
 static void crc_table(uint32_t table[256])
 {
     for (uint32_t n = 0; n < 256; n++) {
@@ -164,9 +156,5 @@ static mv_status check(mv_encoded *f, mv_error *e)
     return make_clean(f, palette, palette_size, data, e);
 }
 
-const mv_codec mv_codec_png = {.name = "PNG",
-                               .endings = {".png"},
-                               .is = is_png,
-                               .check = check,
-                               .decode = mv_stb_decode,
-                               .resembles = resembles_png};
+const mv_codec mv_codec_png = {
+    .name = "PNG", .endings = {".png"}, .is = is_png, .check = check, .decode = mv_stb_decode};
