@@ -2,9 +2,10 @@
 #
 #   make demo       install what is missing, build, explain the sample pictures into demo/
 #   make check      install what is missing, build, run the tests (PARTS="unit cli": only these)
-#   make check-all  run every test: check, then long, cuda, sanitize, faults, valgrind, fuzz and lint
+#   make check-all  run every test: check, then long, dist, cuda, sanitize, faults, valgrind, fuzz and lint
 #   make            build ./mvscope
 #   make install    into PREFIX (/usr/local), under DESTDIR if given; make uninstall takes it away
+#   make dist       pack the program with its libraries into OUT (build/): a .tar.gz that runs where the C library is as new
 #   make lint       clang-format, clang-tidy, cppcheck
 #   make bench      speed, beside what it is compared with
 #   make fuzz       every fuzzer for FUZZ_SECONDS (600) each; what they find stays in build/fuzz
@@ -315,6 +316,15 @@ lint-cppcheck:
 		--suppress=arrayIndexOutOfBoundsCond \
 		-D_GNU_SOURCE -I. $(filter %.c,$(LINTED))
 
+# The program that finds its libraries beside it. DT_RPATH, unlike DT_RUNPATH, also holds for the libraries' own libraries.
+$(BUILD)/mvscope-dist: $(PROGRAM)
+	@$(call say,link $@)
+	$(Q)$(CC) $(LDFLAGS_ALL) -Wl,--disable-new-dtags,-rpath,'$$ORIGIN/../lib' -o $@ $^ $(LIBS)
+
+OUT ?= build
+dist: mvscope $(BUILD)/mvscope-dist
+	@.ci/dist $(BUILD)/mvscope-dist $(OUT)
+
 # --- installation ------------------------------------------------------------------------------
 BINDIR  := $(DESTDIR)$(PREFIX)/bin
 DATADIR := $(DESTDIR)$(PREFIX)/share
@@ -346,5 +356,5 @@ help:
 
 FORCE:
 -include $(shell find $(BUILD) build/cuda -name '*.d' 2>/dev/null)
-.PHONY: all missing cuda check-cuda bench-cuda tests fuzzers faults deps demo demo-pages check check-all bench golden fuzz lint lint-format lint-tidy lint-cppcheck install uninstall clean help FORCE
+.PHONY: all missing dist cuda check-cuda bench-cuda tests fuzzers faults deps demo demo-pages check check-all bench golden fuzz lint lint-format lint-tidy lint-cppcheck install uninstall clean help FORCE
 .SECONDARY:

@@ -1,6 +1,6 @@
 #!/bin/bash
 # Installs into an empty folder. The program, its manuals and its completions must be there, the program must run without
-# this source tree, and `make uninstall` must leave nothing behind.
+# this source tree, and `make uninstall` must leave nothing behind. Two lists of packages must agree.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 folder=$(mktemp -d) || exit 1
@@ -39,7 +39,14 @@ gone() {
     [ -z "$(find "$folder/to" -type f)" ] || { find "$folder/to" -type f; return 1; }
 }
 
-echo 1..3
+# debian/control and .ci/deps each list what the build needs; compilers and make come with debhelper.
+same_packages() {
+    diff <(sed -n '/^build=(/,/)/p' .ci/deps | tr -d '()' | sed 's/^build=//' | tr -s ' ' '\n' | grep -vxE 'gcc|libc6-dev|make|pkg-config|' |
+        sort) <(sed -n '/^Build-Depends/,/^[A-Z]/p' debian/control | sed -n 's/^ \([a-z0-9.+-]*\),*$/\1/p' | sort)
+}
+
+echo 1..4
 case_of "make install installs all files" installed
 case_of "the installed program runs on its own, in another folder" runs_alone
 case_of "make uninstall leaves nothing behind" gone
+case_of "the Debian package is built from the same packages" same_packages

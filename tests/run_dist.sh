@@ -1,0 +1,45 @@
+#!/bin/bash
+# Packs the program with its libraries and unpacks it elsewhere. There it must find every library in its own folder, all but
+# the C library, and draw the page that ./mvscope draws.
+set -uo pipefail
+cd "$(dirname "$0")/.." || exit 1
+folder=$(mktemp -d) || exit 1
+trap 'rm -rf "$folder"' EXIT
+
+case_of() { # NAME COMMAND...
+    local name=$1
+    shift
+    if "$@" >"$folder/said" 2>&1; then
+        echo "ok - $name"
+    else
+        sed 's/^/# /' "$folder/said"
+        echo "not ok - $name"
+    fi
+}
+
+packed() {
+    make --no-print-directory dist OUT="$folder/packed" || return
+    mkdir "$folder/to" && tar -C "$folder/to" --strip-components=1 -xzf "$folder"/packed/mvscope-*.tar.gz
+}
+
+complete() {
+    ! ldd "$folder/to/bin/mvscope" |
+        awk '$2 == "=>"' | grep -vE "=> $folder/to/|^[[:space:]]lib(c|m|dl|pthread|rt|resolv)\.so"
+}
+
+draws() (
+    mkdir "$folder/work" && cp assets/samples/church.jpg "$folder/work" && program=$PWD/mvscope && cd "$folder/work" || return
+    "$program" report -o here.png church.jpg && mv here.png first.png &&
+        env -i ../to/bin/mvscope report -o here.png church.jpg && cmp first.png here.png
+)
+
+licences() {
+    command -v dpkg-query >/dev/null || return 0
+    [ -s "$folder/to/share/doc/libraries/libcairo2" ] && [ -s "$folder/to/share/doc/mvscope/OFL.txt" ]
+}
+
+echo 1..4
+case_of "make dist packs the program" packed
+case_of "the packed program finds every library in its own folder" complete
+case_of "the packed program draws the same page elsewhere" draws
+case_of "the licences of the libraries are packed" licences
