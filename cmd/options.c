@@ -16,6 +16,7 @@
 static const char *const precision_words[] = {"fp32", "bf16", "fp16", NULL};
 static const char *const device_words[] = {"auto", "cpu", "cpu:plain", "cpu:avx2", "cpu:avx512", "cuda", NULL};
 static const char *const crop_words[] = {"center", "squash", "border", NULL};
+static const char *const interpolation_words[] = {"bicubic", "bilinear", NULL}; /* as mv_resample_filter */
 static const char *const format_words[] = {"png", "svg", "pdf", NULL};
 static const char *const theme_words[] = {"light", "dark", NULL};
 
@@ -88,6 +89,12 @@ static const mv_param crop_params[] = {
      .words = crop_words,
      .argument = "MODE",
      .help = "how pictures are brought to the input size, by default the model's way"},
+    {.name = "interpolation",
+     .kind = MV_PARAM_WORD,
+     .offset = AT(interpolation),
+     .words = interpolation_words,
+     .argument = "FILTER",
+     .help = "how pictures are resized, by default the model's way"},
     {0}};
 static const mv_param decoding_params[] = {{.name = "no-exif",
                                             .kind = MV_PARAM_FLAG,

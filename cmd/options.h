@@ -15,7 +15,7 @@ enum {
     TAKES_WEIGHTS = 2,    /* and --device, --threads: the network is run */
     TAKES_PRECISION = 4,  /* --precision */
     TAKES_SIZE = 8,       /* --size */
-    TAKES_CROP = 16,      /* --crop-pct, --crop-mode */
+    TAKES_CROP = 16,      /* --crop-pct, --crop-mode, --interpolation */
     TAKES_PICTURES = 32,  /* operands are pictures: --no-exif, --max-pixels, --batch, --resume, --shard */
     TAKES_PAGES = 64,     /* writes a page for each picture: --output, --format and the looks of pages */
     TAKES_VALUES = 128,   /* --output names a store of values */
@@ -31,6 +31,7 @@ typedef struct {
     mv_param_size size; /* 0: the model's */
     double crop_pct;    /* 0: the model's */
     int crop_mode;      /* -1: the model's */
+    int interpolation;  /* -1: the model's */
     bool no_exif;
     size_t max_pixels;
     int batch;

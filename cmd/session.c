@@ -48,6 +48,8 @@ static void choose_pipeline(mv_config *c, const options *o)
         p->crop_pct = o->crop_pct;
     if (o->crop_mode >= 0)
         p->mode = (mv_crop_mode)o->crop_mode;
+    if (o->interpolation >= 0)
+        p->filter = (mv_resample_filter)o->interpolation;
 }
 
 /* The name for results: safe to print and to write as JSON. */
@@ -204,7 +206,7 @@ const char *session_pipeline(const session *s, char text[64])
 {
     const mv_preprocess *p = &s->config.preprocess;
     bool whole = p->crop_pct == (int)p->crop_pct;
-    snprintf(text, 64, "%d \xc3\x97 %d, %s %.4g%s", p->h, p->w, mv_crop_mode_name(p->mode), p->crop_pct,
-             whole ? ".0" : "");
+    snprintf(text, 64, "%d \xc3\x97 %d, %s %.4g%s, %s", p->h, p->w, mv_crop_mode_name(p->mode), p->crop_pct,
+             whole ? ".0" : "", mv_interpolation_name(p->filter));
     return text;
 }

@@ -45,7 +45,7 @@ mv_status session_find_class(const session *s, const char *text, const char *pla
 const char *session_precision(const session *s);
 const char *session_device(const session *s);
 
-/* "224 x 224, center 1.0": how pictures are prepared. */
+/* "224 x 224, center 1.0, bicubic": how pictures are prepared. */
 const char *session_pipeline(const session *s, char text[64]);
 
 #endif

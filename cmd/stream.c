@@ -167,7 +167,7 @@ static void list_model_files(stream *s)
 /* Refuses what prepares pictures where all inputs are ready. */
 static void check_ready(const stream *s)
 {
-    static const char *const names[] = {"size", "crop-pct", "crop-mode", "no-exif", "max-pixels"};
+    static const char *const names[] = {"size", "crop-pct", "crop-mode", "interpolation", "no-exif", "max-pixels"};
     bool ready = true;
     for (int i = 0; i < s->o.n && ready; i++)
         ready = operand_is_ready(s->o.path[i]);

@@ -125,10 +125,11 @@ static char *manifest_frame(const value_file *v, size_t style)
     json_t *all =
         !shapes
             ? NULL
-            : json_pack("{s:s,s:{s:s,s:s},s:s,s:s,s:s,s:{s:[i,i],s:f,s:s,s:[f,f,f],s:[f,f,f],s:b},s:s,s:O}", "software",
-                        "mvscope " MV_VERSION, "model", "name", s->name, "sha256", s->hash, "device", session_device(s),
-                        "about", s->backend->about, "precision", session_precision(s), "preprocess", "size", p->h, p->w,
-                        "crop_pct", p->crop_pct, "crop_mode", mv_crop_mode_name(p->mode), "mean", (double)p->mean[0],
+            : json_pack("{s:s,s:{s:s,s:s},s:s,s:s,s:s,s:{s:[i,i],s:f,s:s,s:s,s:[f,f,f],s:[f,f,f],s:b},s:s,s:O}",
+                        "software", "mvscope " MV_VERSION, "model", "name", s->name, "sha256", s->hash, "device",
+                        session_device(s), "about", s->backend->about, "precision", session_precision(s), "preprocess",
+                        "size", p->h, p->w, "crop_pct", p->crop_pct, "crop_mode", mv_crop_mode_name(p->mode),
+                        "interpolation", mv_interpolation_name(p->filter), "mean", (double)p->mean[0],
                         (double)p->mean[1], (double)p->mean[2], "std", (double)p->std[0], (double)p->std[1],
                         (double)p->std[2], "exif", !c->o.no_exif, "images", IMAGES, "sites", shapes);
     char *text = all ? json_dumps(all, style | JSON_REAL_PRECISION(9)) : NULL;
@@ -209,12 +210,12 @@ static char *fingerprint(const value_file *v)
     for (int i = 0; i < c->list->n; i++)
         names = names * 31 + mv_text_hash(c->list->path[i]);
     if (asprintf(&text,
-                 "mvscope %s\nmodel %s %s\ndevice %s%s %s\nsites %s\nsize %d x %d\ncrop %g %s\nexif %d\npictures %d "
+                 "mvscope %s\nmodel %s %s\ndevice %s%s %s\nsites %s\nsize %d x %d\ncrop %g %s %s\nexif %d\npictures %d "
                  "%016" PRIx64 "\n",
                  MV_VERSION, c->session.name, c->session.hash, session_device(&c->session),
                  strncmp(c->o.device, "cpu:", 4) == 0 ? c->o.device + 3 : "", session_precision(&c->session),
-                 v->patterns, c->height, c->width, p->crop_pct, mv_crop_mode_name(p->mode), !c->o.no_exif, v->expected,
-                 names) < 0)
+                 v->patterns, c->height, c->width, p->crop_pct, mv_crop_mode_name(p->mode),
+                 mv_interpolation_name(p->filter), !c->o.no_exif, v->expected, names) < 0)
         return NULL;
     return text;
 }

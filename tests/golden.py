@@ -3,13 +3,16 @@
 
     golden.py FOLDER        make golden GOLDEN=FOLDER
 
-Files with every site are taken as they are; of the published variants only the input (equal for one picture size) and
+The bilinear pictures of tests/data/preprocess are made here with Pillow. Files with every site are taken as they are; of the published variants only the input (equal for one picture size) and
 the logits are kept, so that a clone stays small."""
 import json
+import math
 import pathlib
 import shutil
 import struct
 import sys
+
+from PIL import Image
 
 
 def load(path):
@@ -30,11 +33,28 @@ def save(path, tensors):
     path.write_bytes(struct.pack("<Q", len(text)) + text + b"".join(t[2] for t in tensors.values()))
 
 
+def resize(image, w, h):
+    """Width first: Pillow 13 turns the order round for some pictures, earlier ones do not."""
+    return image.resize((w, image.size[1]), Image.BILINEAR).resize((w, h), Image.BILINEAR)
+
+
+def bilinear(image, side, pct, mode):
+    (w, h), s = image.size, math.floor(side / pct)
+    image = resize(image, s, s) if mode == "squash" else resize(image, s, s * h // w) if w <= h else resize(image, s * w // h, s)
+    left, top = (round((n - side) / 2) for n in image.size)
+    return image.crop((left, top, left + side, top + side))
+
+
 source, here = pathlib.Path(sys.argv[1]), pathlib.Path(__file__).parent / "data"
 for name in ("plain", "odd", "shallow"):
     shutil.copyfile(source / f"{name}.safetensors", here / "golden" / f"{name}.safetensors")
 for picture in sorted((source / "preprocess").glob("*.png")):
     shutil.copyfile(picture, here / "preprocess" / picture.name)
+for name, side, pct, mode in (("wide", 64, 0.875, "center"), ("tall", 96, 1.0, "squash"), ("small", 160, 1.0, "center"),
+                              ("odd", 63, 0.9, "center"), ("needle", 32, 0.875, "squash"),
+                              ("plank", 32, 1.0, "center")):
+    whole = Image.open(here / "preprocess" / f"{name}.png").convert("RGB")
+    bilinear(whole, side, pct, mode).save(here / "preprocess" / f"{name}-{side}-{pct}-{mode}-bilinear.png")
 
 inputs, logits = {}, {}
 for file in sorted(source.glob("variant-*.safetensors")):

@@ -63,7 +63,7 @@ struct made {
     const char *pct, *mode; /* as in the file's name */
 };
 
-static int differing(const char *expected, const struct made *m)
+static int differing(const char *expected, const struct made *m, mv_resample_filter filter)
 {
     char path[160];
     snprintf(path, sizeof path, "tests/data/preprocess/%s.png", m->picture);
@@ -79,6 +79,7 @@ static int differing(const char *expected, const struct made *m)
     mv_crop_mode mode;
     assert_true(mv_crop_mode_of(m->mode, &mode));
     mv_preprocess pp = sized(m->h, m->w, strtod(m->pct, NULL), mode);
+    pp.filter = filter;
     mv_image out = cropped(&pp, &in);
     int n = 0;
     for (size_t i = 0; i < (size_t)out.w * (size_t)out.h * 3; i++)
@@ -108,7 +109,23 @@ static void test_the_published_pipeline(void **state)
         char path[160];
         snprintf(path, sizeof path, "tests/data/preprocess/%s-%d-%s-%s.png", made[i].picture, made[i].h, made[i].pct,
                  made[i].mode);
-        n += differing(path, &made[i]);
+        n += differing(path, &made[i], MV_RESAMPLE_BICUBIC);
+    }
+    assert_int_equal(n, 0);
+}
+
+static void test_bilinear(void **state)
+{
+    (void)state;
+    static const struct made made[] = {{"wide", 64, 64, "0.875", "center"},   {"tall", 96, 96, "1.0", "squash"},
+                                       {"small", 160, 160, "1.0", "center"},  {"odd", 63, 63, "0.9", "center"},
+                                       {"needle", 32, 32, "0.875", "squash"}, {"plank", 32, 32, "1.0", "center"}};
+    int n = 0;
+    for (size_t i = 0; i < sizeof made / sizeof *made; i++) {
+        char path[160];
+        snprintf(path, sizeof path, "tests/data/preprocess/%s-%d-%s-%s-bilinear.png", made[i].picture, made[i].h,
+                 made[i].pct, made[i].mode);
+        n += differing(path, &made[i], MV_RESAMPLE_BILINEAR);
     }
     assert_int_equal(n, 0);
 }
@@ -127,7 +144,7 @@ static void test_other_proportions(void **state)
         char path[160];
         snprintf(path, sizeof path, "tests/data/preprocess/%s-%dx%d-%s-%s.png", made[i].picture, made[i].h, made[i].w,
                  made[i].pct, made[i].mode);
-        n += differing(path, &made[i]);
+        n += differing(path, &made[i], MV_RESAMPLE_BICUBIC);
     }
     assert_int_equal(n, 0);
 }
@@ -288,6 +305,9 @@ static void test_refusals(void **state)
     refused(sized(224, 224, (double)NAN, MV_CROP_CENTER), "crop share nan");
     refused(sized(224, 224, 1e9, MV_CROP_CENTER), "crop share 1e+09");
     refused(sized(224, 224, 1, (mv_crop_mode)7), "crop mode 7");
+    mv_preprocess nearest = imagenet;
+    nearest.filter = (mv_resample_filter)2;
+    refused(nearest, "interpolation 2");
     mv_preprocess pp = imagenet;
     pp.std[1] = 0;
     refused(pp, "channel 1");
@@ -331,6 +351,10 @@ static void test_names(void **state)
     mv_crop_mode untouched = MV_CROP_SQUASH;
     assert_false(mv_crop_mode_of("centre", &untouched));
     assert_false(mv_crop_mode_of("", &untouched));
+    mv_resample_filter filter = MV_RESAMPLE_BICUBIC;
+    assert_true(mv_interpolation_of(mv_interpolation_name(MV_RESAMPLE_BILINEAR), &filter));
+    assert_int_equal(filter, MV_RESAMPLE_BILINEAR);
+    assert_false(mv_interpolation_of("nearest", &filter));
     assert_int_equal(untouched, MV_CROP_SQUASH);
 }
 
@@ -338,6 +362,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_published_pipeline),
+        cmocka_unit_test(test_bilinear),
         cmocka_unit_test(test_other_proportions),
         cmocka_unit_test(test_against_a_plain_resize),
         cmocka_unit_test(test_a_window_of_a_window),

@@ -92,13 +92,14 @@ static void print_json(call *of, const part *p, size_t scratch)
         parameters += p[i].parameters, macs += p[i].macs, attention += p[i].attention;
     }
     json_t *all = json_pack(
-        "{s:s,s:s,s:i,s:i,s:[i,i,i,i],s:[i,i],s:[i,i],s:b,s:i,s:[i,i],s:f,s:s,s:I,s:I,s:I,s:I,s:I,s:o}", "model",
+        "{s:s,s:s,s:i,s:i,s:[i,i,i,i],s:[i,i],s:[i,i],s:b,s:i,s:[i,i],s:f,s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:o}", "model",
         s->name, "sha256", session_hash(s), "dim", c->dim, "in_dim", c->in_dim, "depths", c->depth[0], c->depth[1],
         c->depth[2], c->depth[3], "heads", c->heads[2], c->heads[3], "windows", c->window[2], c->window[3],
         "layer_scale", c->gamma, "classes", c->classes, "size", c->preprocess.h, c->preprocess.w, "crop_pct",
-        c->preprocess.crop_pct, "crop_mode", mv_crop_mode_name(c->preprocess.mode), "parameters",
-        (json_int_t)parameters, "macs", (json_int_t)macs, "attention_macs", (json_int_t)attention, "weight_bytes",
-        (json_int_t)(parameters * wide), "scratch_bytes", (json_int_t)scratch, "levels", levels);
+        c->preprocess.crop_pct, "crop_mode", mv_crop_mode_name(c->preprocess.mode), "interpolation",
+        mv_interpolation_name(c->preprocess.filter), "parameters", (json_int_t)parameters, "macs", (json_int_t)macs,
+        "attention_macs", (json_int_t)attention, "weight_bytes", (json_int_t)(parameters * wide), "scratch_bytes",
+        (json_int_t)scratch, "levels", levels);
     if (!good || reply_print(all, stdout, "info", &e))
         die(EXIT_FAILED, "info: out of memory");
 }

@@ -8,16 +8,38 @@
 
 static const char *const mode_names[] = {"center", "squash", "border"};
 
-enum { MODES = sizeof mode_names / sizeof *mode_names };
+static const char *const filter_names[] = {"bicubic", "bilinear"};
+
+enum { MODES = sizeof mode_names / sizeof *mode_names, FILTERS = sizeof filter_names / sizeof *filter_names };
+
+/* The index of a name; -1 where it is none of them. */
+static int index_of(const char *name, const char *const *names, int n)
+{
+    for (int i = 0; i < n; i++)
+        if (strcmp(name, names[i]) == 0)
+            return i;
+    return -1;
+}
 
 bool mv_crop_mode_of(const char *name, mv_crop_mode *out)
 {
-    for (int i = 0; i < MODES; i++)
-        if (strcmp(name, mode_names[i]) == 0) {
-            *out = (mv_crop_mode)i;
-            return true;
-        }
-    return false;
+    int i = index_of(name, mode_names, MODES);
+    if (i >= 0)
+        *out = (mv_crop_mode)i;
+    return i >= 0;
+}
+
+bool mv_interpolation_of(const char *name, mv_resample_filter *out)
+{
+    int i = index_of(name, filter_names, FILTERS);
+    if (i >= 0)
+        *out = (mv_resample_filter)i;
+    return i >= 0;
+}
+
+const char *mv_interpolation_name(mv_resample_filter filter)
+{
+    return filter_names[filter];
 }
 
 const char *mv_crop_mode_name(mv_crop_mode mode)
@@ -35,6 +57,9 @@ static mv_status check(const mv_preprocess *pp, mv_error *e)
     if ((unsigned)pp->mode >= MODES)
         return mv_fail(e, MV_EINPUT, "pre-processing: found crop mode %d, expected center, squash or border",
                        (int)pp->mode);
+    if ((unsigned)pp->filter >= FILTERS)
+        return mv_fail(e, MV_EINPUT, "pre-processing: found interpolation %d, expected bicubic or bilinear",
+                       (int)pp->filter);
     for (int c = 0; c < 3; c++)
         if (!isfinite(pp->mean[c]) || !isfinite(pp->std[c]) || pp->std[c] <= 0)
             return mv_fail(
@@ -137,7 +162,7 @@ mv_status mv_preprocess_crop(const mv_preprocess *pp, const mv_image *in, mv_ima
         for (size_t i = 0; i < row * (size_t)pp->h; i++)
             out->rgb[i] = fill[i % 3];
     }
-    s = mv_resample(in, &area, out->rgb + (size_t)y * row + (size_t)x * 3, row, e);
+    s = mv_resample(in, pp->filter, &area, out->rgb + (size_t)y * row + (size_t)x * 3, row, e);
     if (s != MV_OK)
         mv_image_free(out);
     return s;

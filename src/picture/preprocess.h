@@ -2,6 +2,7 @@
  *
  * This is the pipeline with which the published accuracies were measured (timm's evaluation transform on Pillow), byte
  * for byte: antialiased bicubic with a = -0.5 in Pillow's 8-bit fixed point, width before height, then a central crop.
+ * Bilinear is what timm's create_transform does where its caller names no interpolation.
  * Only the pixels of the crop are computed, and memory is bounded for pictures of any proportions.
  */
 #ifndef MV_PREPROCESS_H
@@ -11,6 +12,7 @@
 
 #include "src/base/image.h"
 #include "src/base/status.h"
+#include "src/picture/resample.h"
 
 typedef enum {
     MV_CROP_CENTER, /* the shorter side fills the crop, the rest of the longer side is cut off */
@@ -24,6 +26,7 @@ typedef struct {
     int h, w;        /* the crop in pixels, 1 .. MV_PREPROCESS_MAX_SIDE */
     double crop_pct; /* side of the crop by side of the resized picture, 0.01 .. 4; above 1 the picture is padded */
     mv_crop_mode mode;
+    mv_resample_filter filter;
     float mean[3], std[3]; /* of R, G, B in 0 .. 1; std above 0 */
 } mv_preprocess;
 
@@ -42,5 +45,9 @@ void mv_preprocess_normalise(const mv_preprocess *pp, const mv_image *crop, floa
 /* "center", "squash", "border"; false for any other name. */
 bool mv_crop_mode_of(const char *name, mv_crop_mode *out);
 const char *mv_crop_mode_name(mv_crop_mode mode);
+
+/* "bicubic", "bilinear"; false for any other name. */
+bool mv_interpolation_of(const char *name, mv_resample_filter *out);
+const char *mv_interpolation_name(mv_resample_filter filter);
 
 #endif

@@ -28,7 +28,14 @@ typedef struct {
     double sum;   /* of the unnormalised filter */
 } filter_span;
 
+/* An interpolating function, and how far it reaches. */
 typedef struct {
+    double (*weight)(double x);
+    double support; /* in output pixels where the image shrinks, in input pixels where it grows */
+} interpolator;
+
+typedef struct {
+    interpolator by;
     double scale, shrink; /* input pixels per output pixel; the same but at least 1: how much wider the filter is */
     int64_t first;        /* output i is pixel first + i of the resized side */
     int n, most_taps;
@@ -48,6 +55,15 @@ static double bicubic(double x)
     return 0;
 }
 
+static double bilinear(double x)
+{
+    x = fabs(x);
+    return x < 1 ? 1 - x : 0;
+}
+
+static const interpolator interpolators[] = {
+    [MV_RESAMPLE_BICUBIC] = {bicubic, 2}, [MV_RESAMPLE_BILINEAR] = {bilinear, 1}};
+
 static double centre(const filter *f, int i)
 {
     return ((double)(f->first + i) + 0.5) * f->scale;
@@ -55,7 +71,7 @@ static double centre(const filter *f, int i)
 
 static double filter_at(const filter *f, int i, int line)
 {
-    return bicubic((line - centre(f, i) + 0.5) * (1.0 / f->shrink));
+    return f->by.weight((line - centre(f, i) + 0.5) * (1.0 / f->shrink));
 }
 
 /* The weights of taps from .. from + n - 1 of output i. */
@@ -79,15 +95,15 @@ static void filter_free(filter *f)
 
 /* For a side of `in` pixels that becomes one of `scaled`, of which n from `first` on are computed. False without
  * memory. */
-static bool filter_new(filter *f, int in, int64_t scaled, int64_t first, int n)
+static bool filter_new(filter *f, interpolator by, int in, int64_t scaled, int64_t first, int n)
 {
     /* Pillow's length is a float */
-    *f = (filter){.scale = (double)(float)in / (double)scaled, .first = first, .n = n};
+    *f = (filter){.by = by, .scale = (double)(float)in / (double)scaled, .first = first, .n = n};
     f->shrink = f->scale < 1 ? 1 : f->scale;
     f->span = malloc((size_t)n * sizeof *f->span);
     if (!f->span)
         return false;
-    double support = 2 * f->shrink;
+    double support = by.support * f->shrink;
     for (int i = 0; i < n; i++) {
         double c = centre(f, i), lo = c - support + 0.5, hi = c + support + 0.5;
         filter_span *p = &f->span[i];
@@ -265,7 +281,8 @@ static void vertical_write(void *context, int i, const uint8_t *line)
     memcpy(d->rgb + (size_t)i * d->stride, line, d->row_bytes);
 }
 
-mv_status mv_resample(const mv_image *in, const mv_resample_area *area, uint8_t *rgb, size_t stride, mv_error *e)
+mv_status mv_resample(const mv_image *in, mv_resample_filter with, const mv_resample_area *area, uint8_t *rgb,
+                      size_t stride, mv_error *e)
 {
     if (area->w < 1 || area->h < 1)
         return MV_OK;
@@ -284,9 +301,9 @@ mv_status mv_resample(const mv_image *in, const mv_resample_area *area, uint8_t 
     d.pass.read = vertical_read;
     d.pass.write = vertical_write;
 
-    bool ready = filter_new(&a.pass.filter, in->w, area->scaled_w, area->left, area->w) &&
-                 filter_new(&d.pass.filter, in->h, area->scaled_h, area->top, area->h) && pass_start(&a.pass) &&
-                 pass_start(&d.pass);
+    bool ready = filter_new(&a.pass.filter, interpolators[with], in->w, area->scaled_w, area->left, area->w) &&
+                 filter_new(&d.pass.filter, interpolators[with], in->h, area->scaled_h, area->top, area->h) &&
+                 pass_start(&a.pass) && pass_start(&d.pass);
     if (ready)
         pass_run(&d.pass);
     pass_free(&a.pass);

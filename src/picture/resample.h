@@ -1,5 +1,5 @@
-/* Bicubic resizing of 8-bit RGB, byte for byte as Pillow's Image.resize(BICUBIC): separable, antialiased (the filter
- * widens when the image shrinks), with weights in 22-bit fixed point, width before height and 8 bits in between
+/* Resizing of 8-bit RGB, byte for byte as Pillow's Image.resize with BICUBIC or BILINEAR: separable, antialiased (the
+ * filter widens when the image shrinks), with weights in 22-bit fixed point, width before height and 8 bits in between
  * (src/libImaging/Resample.c of Pillow up to 12). Only an area of the resized image is computed.
  */
 #ifndef MV_RESAMPLE_H
@@ -11,6 +11,11 @@
 #include "src/base/image.h"
 #include "src/base/status.h"
 
+typedef enum {
+    MV_RESAMPLE_BICUBIC, /* Keys' cubic convolution, a = -0.5 */
+    MV_RESAMPLE_BILINEAR
+} mv_resample_filter;
+
 typedef struct {
     int64_t scaled_w, scaled_h; /* the whole image's new size; may be far larger than memory */
     int64_t left, top;          /* the area's corner in it */
@@ -19,6 +24,7 @@ typedef struct {
 
 /* Writes area->h rows of area->w pixels to rgb, `stride` bytes apart. Takes a few MB of memory and 40 bytes per row and
  * column of the area. MV_ENOMEM. */
-mv_status mv_resample(const mv_image *in, const mv_resample_area *area, uint8_t *rgb, size_t stride, mv_error *e);
+mv_status mv_resample(const mv_image *in, mv_resample_filter with, const mv_resample_area *area, uint8_t *rgb,
+                      size_t stride, mv_error *e);
 
 #endif
