@@ -57,6 +57,20 @@ static int help_on(int argc, char **argv)
     return finish(EXIT_DONE);
 }
 
+/* `mvscope -q classify photo.jpg`: options before the command are its own, if each is one word. Puts the command in
+ * front of them. */
+static void move_command(int argc, char **argv)
+{
+    int at = 1;
+    while (at < argc && *argv[at] == '-')
+        at++;
+    if (at == 1 || at == argc || !lookup(argv[at]))
+        return;
+    char *name = argv[at];
+    memmove(argv + 2, argv + 1, (size_t)(at - 1) * sizeof *argv);
+    argv[1] = name;
+}
+
 static int unknown(const char *word) __attribute__((noreturn));
 
 static int unknown(const char *word)
@@ -66,6 +80,9 @@ static int unknown(const char *word)
     for (; commands[n]; n++)
         names[n] = commands[n]->name;
     const char *near = mv_text_nearest(word, n, names);
+    if (*word == '-')
+        die(EXIT_MISUSE, "%s: found an option where a command was expected: mvscope COMMAND %s ... (mvscope --help)",
+            word, word);
     if (access(word, F_OK) == 0)
         die(EXIT_MISUSE, "%s: found a file where a command was expected; did you mean mvscope classify %s?", word,
             word);
@@ -106,6 +123,7 @@ int main(int argc, char **argv)
         return help();
     if (strcmp(argv[1], "help") == 0)
         return help_on(argc, argv);
+    move_command(argc, argv);
     const command *c = lookup(argv[1]);
     if (!c)
         unknown(argv[1]);

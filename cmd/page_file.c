@@ -48,6 +48,13 @@ static void read_date(void)
     }
 }
 
+static void warn_of_table(const mv_page_style *style)
+{
+    const mv_colour_table *table = style->table ? mv_colour_table_lookup(style->table, NULL) : NULL;
+    if (table && table->misleads)
+        warn("--colours %s: %s", table->name, table->misleads);
+}
+
 void page_check(const call *c, const mv_page_kind *kind)
 {
     const options *o = &c->o;
@@ -55,6 +62,7 @@ void page_check(const call *c, const mv_page_kind *kind)
     mv_page_style style = style_of(o);
     if (mv_page_check_style(kind, &style, &e))
         die(EXIT_MISUSE, "--colours: %s", e.text);
+    warn_of_table(&style);
     bool vector = o->format > 0 || (o->out && (mv_text_ends_in(o->out, ".svg") || mv_text_ends_in(o->out, ".pdf")));
     if (vector && options_given(c, "zoom"))
         die(EXIT_MISUSE, "--zoom: has no effect on .svg and .pdf, whose size is free");

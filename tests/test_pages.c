@@ -518,7 +518,7 @@ static void misuse_is_refused(void **state)
         mv_page_style style;
         mv_status code;
     } styles[] = {{{.zoom = -1}, MV_EINPUT},   {{.zoom = 9}, MV_EINPUT},       {{.zoom = NAN}, MV_EINPUT},
-                  {{.width = 100}, MV_EINPUT}, {{.width = 9000}, MV_EINPUT},   {{.table = "jet"}, MV_EINPUT},
+                  {{.width = 100}, MV_EINPUT}, {{.width = 9000}, MV_EINPUT},   {{.table = "rainbow"}, MV_EINPUT},
                   {{.table = "turbo"}, MV_OK}, {{.table = "blue-red"}, MV_OK}, {{.zoom = 8, .width = 8000}, MV_EINPUT}};
     for (size_t i = 0; i < sizeof styles / sizeof *styles; i++) {
         mv_error e = {0};
@@ -528,11 +528,11 @@ static void misuse_is_refused(void **state)
         b.size = 0;
     }
     mv_error e = {0};
-    mv_page_style viridis = {.table = "viridis"}, blue_red = {.table = "blue-red"}, jet = {.table = "jet"};
+    mv_page_style viridis = {.table = "viridis"}, blue_red = {.table = "blue-red"}, rainbow = {.table = "rainbow"};
     assert_int_equal(mv_page_check_style(&mv_page_classify, &blue_red, &e), MV_OK);
     assert_int_equal(mv_page_check_style(&mv_page_attention, &viridis, &e), MV_OK);
     assert_int_equal(mv_page_check_style(&mv_page_attention, NULL, &e), MV_OK);
-    assert_int_equal(mv_page_check_style(&mv_page_attention, &jet, NULL), MV_EINPUT);
+    assert_int_equal(mv_page_check_style(&mv_page_attention, &rainbow, NULL), MV_EINPUT);
     assert_int_equal(mv_page_check_style(&mv_page_heads, &blue_red, NULL), MV_EINPUT);
     assert_int_equal(mv_page_check_style(&mv_page_classify, &viridis, &e), MV_EINPUT);
     assert_non_null(strstr(e.text, "viridis"));

@@ -2,6 +2,7 @@
 #include "viz/draw/colour.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 static const mv_rgb viridis[256] = {
@@ -13,19 +14,48 @@ static const mv_rgb magma[256] = {
 static const mv_rgb inferno[256] = {
 #include "assets/colours/inferno.inc"
 };
+static const mv_rgb plasma[256] = {
+#include "assets/colours/plasma.inc"
+};
 static const mv_rgb cividis[256] = {
 #include "assets/colours/cividis.inc"
 };
 static const mv_rgb turbo[256] = {
 #include "assets/colours/turbo.inc"
 };
+static const mv_rgb gray[256] = {
+#include "assets/colours/gray.inc"
+};
+static const mv_rgb hot[256] = {
+#include "assets/colours/hot.inc"
+};
+static const mv_rgb jet[256] = {
+#include "assets/colours/jet.inc"
+};
 static const mv_rgb blue_red[256] = {
 #include "assets/colours/blue-red.inc"
 };
+static const mv_rgb coolwarm[256] = {
+#include "assets/colours/coolwarm.inc"
+};
+static const mv_rgb rdbu[256] = {
+#include "assets/colours/rdbu.inc"
+};
+static const mv_rgb rdbu_r[256] = {
+#include "assets/colours/rdbu_r.inc"
+};
 
+/* Borland & Taylor 2007, "Rainbow color map (still) considered harmful". */
+#define JET_MISLEADS                                                                                                   \
+    "its lightness rises and falls, so it shows edges where there are none and hides others; inferno does not"
+
+/* Names are those of Matplotlib, but for blue-red. */
 static const mv_colour_table tables[] = {
-    {"viridis", false, viridis}, {"magma", false, magma}, {"inferno", false, inferno},
-    {"cividis", false, cividis}, {"turbo", false, turbo}, {"blue-red", true, blue_red},
+    {"viridis", false, viridis, NULL},  {"magma", false, magma, NULL},      {"inferno", false, inferno, NULL},
+    {"plasma", false, plasma, NULL},    {"cividis", false, cividis, NULL},  {"turbo", false, turbo, NULL},
+    {"gray", false, gray, NULL},        {"hot", false, hot, NULL},          {"jet", false, jet, JET_MISLEADS},
+    {"blue-red", true, blue_red, NULL}, {"coolwarm", true, coolwarm, NULL}, {"RdBu", true, rdbu, NULL},
+    {"RdBu_r", true, rdbu_r, NULL},
 };
 
 enum { TABLES = sizeof tables / sizeof *tables };
@@ -40,8 +70,14 @@ const mv_colour_table *mv_colour_table_lookup(const char *name, mv_error *e)
     for (int i = 0; name && i < TABLES; i++)
         if (strcmp(tables[i].name, name) == 0)
             return &tables[i];
-    mv_fail(e, MV_EINPUT, "colours: found '%.40s', expected viridis, magma, inferno, cividis, turbo or blue-red",
-            name ? name : "");
+    char names[200] = "";
+    for (int i = 0; i < TABLES; i++)
+        snprintf(names + strlen(names), sizeof names - strlen(names), "%s%s",
+                 i == 0           ? ""
+                 : i < TABLES - 1 ? ", "
+                                  : " or ",
+                 tables[i].name);
+    mv_fail(e, MV_EINPUT, "colours: found '%.40s', expected %s", name ? name : "", names);
     return NULL;
 }
 

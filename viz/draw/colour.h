@@ -18,9 +18,10 @@ typedef struct {
 } mv_rgb;
 
 typedef struct {
-    const char *name;   /* "inferno" */
-    bool diverging;     /* the middle row is neutral and means 0 */
-    const mv_rgb *rows; /* 256, low to high; static */
+    const char *name;     /* "inferno" */
+    bool diverging;       /* the middle row is neutral and means 0 */
+    const mv_rgb *rows;   /* 256, low to high; static */
+    const char *misleads; /* why it should not be used, "its lightness ..."; NULL: nothing speaks against it. Static */
 } mv_colour_table;
 
 /* The i-th table; NULL past the last one. For help and completion. Static. */
