@@ -197,9 +197,9 @@ man_text() { # PAGE
 man_section() { # SECTION, of the page on stdin
     awk -v want="$1" '/^[A-Z]/ { in_it = ($0 == want); next } in_it'
 }
-# Prints the tagged lines of a section as the reader sees them: "-k, --top N"
-man_tags() { # SECTION PAGE
-    awk -v want=".SH $1" '/^\.SH / { in_it = ($0 == want); next } in_it && tag { print } { tag = /^\.TP/ }' "$2" |
+# Prints the tagged lines of a section, or of the whole page, as the reader sees them: "-k, --top N"
+man_tags() { # SECTION|all PAGE
+    awk -v want=".SH $1" '/^\.SH / { in_it = (want == ".SH all" || $0 == want); next } in_it && tag { print } { tag = /^\.TP/ }' "$2" |
         sed -E 's/^\.[BIR]+ //; s/\\f[BIRP]//g; s/\\-/-/g; s/\\\(aq/'\''/g; s/\\&//g; s/"//g'
 }
 # Prints the options of --help in the same form
@@ -224,10 +224,10 @@ check_page() { # COMMAND
     fi
 }
 
-check_examples() { # PAGE: runs all its examples in one folder, in their order
+check_examples() { # PAGE SECTION|all: runs all its examples in one folder, in their order
     local name line status n=0
     name=$(basename "$1")
-    man_tags EXAMPLES "$1" >"$tmp/examples"
+    man_tags "$2" "$1" >"$tmp/examples"
     fresh
     mkdir -p "$tmp/case/home/.zfunc" "$tmp/case/home/.local/share/bash-completion/completions" "$tmp/case/home/.config/fish/completions"
     while IFS= read -r line; do
@@ -257,7 +257,9 @@ run_manuals() {
         if mandoc -T lint -W warning "$page" >"$tmp/lint" 2>&1; then ok "manuals: $(basename "$page") is well formed"
         else not_ok "manuals: $(basename "$page") is well formed" "$(<"$tmp/lint")"
         fi
-        if grep -q '^\.SH EXAMPLES' "$page"; then check_examples "$page"; fi
+        if [[ $page == *-tutorial.7 ]]; then check_examples "$page" all
+        elif grep -q '^\.SH EXAMPLES' "$page"; then check_examples "$page" EXAMPLES
+        fi
     done
 }
 
