@@ -13,7 +13,7 @@ trap 'rm -rf "$folder"' EXIT
 
 # Requests of these libraries do not fail, because the libraries end the process by design when memory runs out:
 # std::bad_alloc passes through oneDNN's C functions and its code generator, libgomp and g_malloc abort, popt exits,
-# fontconfig and jansson assert. Requests of the program, libpng, zlib, libexif, nettle and the C library do fail
+# fontconfig and jansson assert. Requests of the program, libpng, zlib, libjpeg, nettle and the C library do fail
 # (those of the C library not where it works for the others: fontconfig copies names by strdup, pango starts threads).
 spare=libdnnl:libgomp:libstdc++:libgcc_s:libOpenCL:libpopt:libjansson:libglib:libgobject:libgio:libpango:libharfbuzz
 spare+=:libfontconfig:libfreetype:libcairo:libpixman:libfribidi:libthai:libexpat

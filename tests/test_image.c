@@ -134,16 +134,45 @@ static void test_without_loss(void **state)
     same(DATA "moving.gif", DATA "thirteen.png", 0);  /* the first frame */
 }
 
-/* Decoders round differently; where colour is halved they also interpolate differently. */
+/* Every kind of JPEG gives Pillow's bytes: the pictures beside the files are Pillow 13's convert("RGB"). */
 static void test_jpeg(void **state)
 {
     (void)state;
-    same(DATA "colour.jpg", DATA "colour-jpg.png", 3);
-    same(DATA "grey.jpg", DATA "grey-jpg.png", 2);
-    same(DATA "cmyk.jpg", DATA "cmyk-jpg.png", 4);
-    same(DATA "restart.jpg", DATA "restart-jpg.png", 4);
-    same(DATA "halved.jpg", DATA "halved-jpg.png", 6);
-    same(DATA "progressive.jpg", DATA "progressive-jpg.png", 3);
+    static const char *const whole[] = {"colour", "grey", "cmyk", "restart", "halved", "progressive"};
+    static const char *const kinds[] = {"444",
+                                        "422",
+                                        "420",
+                                        "440",
+                                        "411",
+                                        "410",
+                                        "311", /* sampling */
+                                        "mixed",
+                                        "reversed",
+                                        "grey-420",
+                                        "progressive-420",
+                                        "separate-scans",
+                                        "arithmetic",
+                                        "arithmetic-progressive",
+                                        "restart-blocks",
+                                        "motion", /* no Huffman tables */
+                                        "rgb",
+                                        "rgb-by-ids",
+                                        "adobe-0",
+                                        "cmyk",
+                                        "cmyk-adobe",
+                                        "cmyk-transform-1",
+                                        "ycck"};
+    char jpeg[80], png[80];
+    for (size_t i = 0; i < sizeof whole / sizeof *whole; i++) {
+        snprintf(jpeg, sizeof jpeg, DATA "%s.jpg", whole[i]);
+        snprintf(png, sizeof png, DATA "%s-jpg.png", whole[i]);
+        same(jpeg, png, 0);
+    }
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        snprintf(jpeg, sizeof jpeg, DATA "jpeg/%s.jpg", kinds[i]);
+        snprintf(png, sizeof png, DATA "jpeg/%s.png", kinds[i]);
+        same(jpeg, png, 0);
+    }
 }
 
 static void bmp_of(int bits, int top_down)
@@ -297,6 +326,72 @@ static void test_orientation_nonsense(void **state)
     free(file);
 }
 
+/* colour.jpg (48 x 32) with segments after its start marker. */
+static mv_image with_segments(const char *segments, size_t n)
+{
+    size_t size;
+    uint8_t *jpeg = reference_file(DATA "colour.jpg", &size), *more = malloc(size + n);
+    assert_non_null(more);
+    memcpy(more, jpeg, 2);
+    memcpy(more + 2, segments, n);
+    memcpy(more + 2 + n, jpeg + 2, size - 2);
+    mv_image image = decoded(more, size + n);
+    free(more);
+    free(jpeg);
+    return image;
+}
+
+#define EXIF(order, rest)                                                                                              \
+    "\xFF\xE1\0\x22"                                                                                                   \
+    "Exif\0\0" order rest
+#define XMP(length, words) "\xFF\xE1\0" length "http://ns.adobe.com/xap/1.0/\0" words
+
+/* Where an orientation stands: EXIF of either byte order and of any type of whole number, and XMP where EXIF has none.
+ */
+static void test_orientation_sources(void **state)
+{
+    (void)state;
+#define CASE(turns, text)                                                                                              \
+    {                                                                                                                  \
+        turns, text, sizeof text - 1                                                                                   \
+    }
+    static const struct {
+        int turned;
+        const char *segments;
+        size_t n;
+    } cases[] = {
+        CASE(1, EXIF("MM\0*\0\0\0\x8", "\0\1\1\x12\0\3\0\0\0\1\0\6\0\0\0\0\0\0")), /* SHORT */
+        CASE(1, EXIF("MM\0*\0\0\0\x8", "\0\1\1\x12\0\4\0\0\0\1\0\0\0\6\0\0\0\0")), /* LONG */
+        CASE(1, EXIF("II*\0\x8\0\0\0", "\1\0\x12\1\3\0\1\0\0\0\6\0\0\0\0\0\0\0")),
+        CASE(1, EXIF("II*\0\x8\0\0\0", "\1\0\x12\1\4\0\1\0\0\0\6\0\0\0\0\0\0\0")),
+        CASE(1, EXIF("II*\0\x8\0\0\0", "\1\0\x12\1\1\0\1\0\0\0\6\0\0\0\0\0\0\0")), /* BYTE */
+        CASE(0, EXIF("II*\0\x8\0\0\0", "\1\0\x12\1\3\0\2\0\0\0\6\0\6\0\0\0\0\0")), /* two */
+        CASE(0, EXIF("II*\0\x8\0\0\0", "\1\0\x12\1\4\0\1\0\0\0\6\0\1\0\0\0\0\0")), /* 65542 */
+        CASE(0, EXIF("II*\0\xF0\xFF\xFF\xFF", "\1\0\x12\1\3\0\1\0\0\0\6\0\0\0\0\0\0\0")),
+        CASE(0, EXIF("II+\0\x8\0\0\0", "\1\0\x12\1\3\0\1\0\0\0\6\0\0\0\0\0\0\0")),
+        CASE(1, XMP("\x35", "x tiff:Orientation=\"6\"")),
+        CASE(1, XMP("\x35", "x tiff:Orientation='8'")),
+        CASE(1, XMP("\x48", "<tiff:Orientation>5</tiff:Orientation> ..")),
+        CASE(0, XMP("\x35", "x tiff:Orientation=\"x\"")),
+        CASE(0, XMP("\x35", "x tiff:Orientation=\"9\"")),
+        CASE(0, XMP("\x31", "tiff:Orientation=\"")),
+        /* EXIF that names one, if only nonsense, goes first; EXIF without one does not count */
+        CASE(0,
+             EXIF("II*\0\x8\0\0\0", "\1\0\x12\1\3\0\1\0\0\0\1\0\0\0\0\0\0\0") XMP("\x35", "x tiff:Orientation=\"6\"")),
+        CASE(1,
+             XMP("\x35", "x tiff:Orientation=\"3\"") EXIF("II*\0\x8\0\0\0", "\1\0\x12\1\3\0\1\0\0\0\6\0\0\0\0\0\0\0")),
+        CASE(1,
+             EXIF("II*\0\x8\0\0\0", "\1\0\x13\1\3\0\1\0\0\0\1\0\0\0\0\0\0\0") XMP("\x35", "x tiff:Orientation=\"6\"")),
+    };
+#undef CASE
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        mv_image image = with_segments(cases[i].segments, cases[i].n);
+        if (image.w != (cases[i].turned ? 32 : 48))
+            fail_msg("case %zu: found %d x %d pixels", i, image.w, image.h);
+        mv_image_free(&image);
+    }
+}
+
 /* --- the rest --------------------------------------------------------------------------------------------------------
  */
 
@@ -398,6 +493,7 @@ int main(void)
         cmocka_unit_test(test_orientation_pixel_by_pixel),
         cmocka_unit_test(test_orientation_in_png),
         cmocka_unit_test(test_orientation_nonsense),
+        cmocka_unit_test(test_orientation_sources),
         cmocka_unit_test(test_the_name_does_not_matter),
         cmocka_unit_test(test_the_limit_is_inclusive),
         cmocka_unit_test(test_new_and_free),

@@ -262,30 +262,29 @@ static void jpeg_byte(const char *path, int marker, int i, int value, const char
 static void test_jpeg(void **state)
 {
     (void)state;
-    jpeg_byte(DATA "colour.jpg", 0xC0, 1, 0xC3, "a lossless, hierarchical or arithmetic-coded JPEG (SOF3)");
-    jpeg_byte(DATA "colour.jpg", 0xC0, 1, 0xC9, "(SOF9)");
-    jpeg_byte(DATA "colour.jpg", 0xC0, 4, 12, "12 bits per sample");
-    jpeg_byte(DATA "colour.jpg", 0xC0, 9, 2, "number of components");
-    jpeg_byte(DATA "colour.jpg", 0xC0, 11, 0x51, "sampling factor");
-    jpeg_byte(DATA "colour.jpg", 0xC0, 6, 0, "48 x 0 pixels");
-    jpeg_byte(DATA "colour.jpg", 0xC0, 10, 77, "lacks the data of a colour component");
-    jpeg_byte(DATA "colour.jpg", 0xC0, 12, 7, "this JPEG cannot be decoded"); /* a quantisation table there cannot be */
-    jpeg_byte(DATA "colour.jpg", 0xC4, 5, 255, "Huffman table");
-    jpeg_byte(DATA "colour.jpg", 0xC4, 6, 255, "Huffman table");
-    jpeg_byte(DATA "colour.jpg", 0xDA, 4, 4, "scan without a frame, or of impossible length");
-    jpeg_byte(DATA "colour.jpg", 0xDB, 2, 0xFF, "longer than the rest of the file");
-    jpeg_byte(DATA "colour.jpg", 0xC0, 5, 0xFF, "less data than it has blocks"); /* 65312 rows */
+    jpeg_byte(DATA "colour.jpg", 0xC0, 1, 0xC3, "cannot be decoded: Unsupported JPEG process: SOF type 0xc3");
+    jpeg_byte(DATA "colour.jpg", 0xC0, 4, 12, "cannot be decoded: Unsupported JPEG data precision 12");
+    jpeg_byte(DATA "colour.jpg", 0xC0, 9, 2, "cannot be decoded: Bogus marker length");
+    jpeg_byte(DATA "colour.jpg", 0xC0, 11, 0x51, "cannot be decoded: Bogus sampling factors");
+    jpeg_byte(DATA "colour.jpg", 0xC0, 6, 0, "cannot be decoded: Empty JPEG image");
+    jpeg_byte(DATA "colour.jpg", 0xC0, 10, 77, "cannot be decoded: Invalid component ID 1 in SOS");
+    jpeg_byte(DATA "colour.jpg", 0xC0, 12, 7, "cannot be decoded: Quantization table 0x07 was not defined");
+    jpeg_byte(DATA "colour.jpg", 0xC4, 5, 255, "cannot be decoded: Bogus Huffman table definition");
+    jpeg_byte(DATA "colour.jpg", 0xDA, 4, 4, "cannot be decoded: Bogus marker length");
+    jpeg_byte(DATA "colour.jpg", 0xDB, 2, 0xFF, "cannot be decoded");
+    jpeg_byte(DATA "colour.jpg", 0xC0, 5, 0xFF, "is cut short: the JPEG has less data than its size says");
+    jpeg_byte(DATA "colour.jpg", 0xE0, 2, 0xFF, "is cut short: a JPEG segment is longer than the rest of the file");
 
     size_t size;
     uint8_t *jpeg = reference_file(DATA "colour.jpg", &size);
     uint8_t *scan = jpeg_marker(jpeg, size, 0xDA);
     size_t head = (size_t)(scan - jpeg) + 2 + 12;
     memcpy(jpeg + head, "\xFF\xD9", 2); /* a scan without data */
-    refused(jpeg, head + 2, "is cut short: a JPEG scan has less data");
+    refused(jpeg, head + 2, "is cut short: the JPEG has less data");
     memcpy(scan, "\xFF\xD9", 2); /* no scan */
-    refused(jpeg, (size_t)(scan - jpeg) + 2, "lacks the data of a colour component");
+    refused(jpeg, (size_t)(scan - jpeg) + 2, "missing SOS marker");
     memcpy(jpeg + 2, "\xFF\xD9", 2); /* no frame */
-    refused(jpeg, 4, "holds no picture");
+    refused(jpeg, 4, "contains no image");
     refused(jpeg, 3, "is cut short");
     free(jpeg);
 }

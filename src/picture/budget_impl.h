@@ -1,4 +1,4 @@
-/* A limit on the memory that a decoding library takes. stb_image and libexif pass no context to their allocator, so the
+/* A limit on the memory that a decoding library takes. stb_image passes no context to its allocator, so the
  * limit is a thread-local variable: set it before each use; it means nothing afterwards.
  */
 #ifndef MV_BUDGET_H

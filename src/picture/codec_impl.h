@@ -28,9 +28,8 @@ typedef struct {
     mv_warnings *warnings; /* for warnings; may be NULL */
 
     const mv_codec *codec;
-    int w, h;            /* as stored */
-    const uint8_t *exif; /* EXIF's TIFF block inside bytes, or NULL */
-    size_t exif_size;
+    int w, h;       /* as stored */
+    int exif, xmp;  /* the orientation that each of them names, 1 to 8; 0: none (src/picture/orient_impl.h) */
     uint8_t *clean; /* what to decode instead of the file, to be freed; NULL: the file itself */
     size_t clean_size;
 } mv_encoded;

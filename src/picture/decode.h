@@ -1,4 +1,4 @@
-/* Decodes the user's picture files: PNG (8 and 16 bit, grey, palette, alpha), JPEG (baseline and progressive; grey,
+/* Decodes the user's picture files: PNG (8 and 16 bit, grey, palette, alpha), JPEG (by libjpeg-turbo; grey,
  * colour, CMYK), GIF (first frame), BMP, PNM and TGA. The table of formats is in codec.c.
  *
  * The format is recognised by a file's bytes, never by its name. Alpha is dropped, not blended; 16-bit samples keep

@@ -1,182 +1,243 @@
 #include "src/picture/codec_impl.h"
 
-/* ITU T.81, annex B: markers FF xx, most of them with a length, and after each SOS entropy-coded data in which no
- * marker can occur. The decoder replaces missing data by zeros, so the walk to the end marker is what distinguishes a
- * whole picture from half of one. */
+#include <setjmp.h>
+#include <stdio.h>
+
+#include <jpeglib.h>
+
+#include <jerror.h>
+
+#include "src/picture/orient_impl.h"
+
+/* libjpeg-turbo with its default settings, which are Pillow's, so the pixels are Pillow's too. The library replaces
+ * missing data by grey and warns about it; here such a warning is an error, because half a picture is none. */
 
 enum {
-    SOF0 = 0xC0,
-    SOF2 = 0xC2,
-    DHT = 0xC4,
-    RST0 = 0xD0,
-    RST7 = 0xD7,
-    SOI = 0xD8,
-    EOI = 0xD9,
-    SOS = 0xDA,
-    APP1 = 0xE1,
-    MAX_SCANS = 100 /* progressive pictures have about ten; each costs a walk over all blocks */
+    MAX_SCANS = 100, /* progressive pictures have about ten; each costs a walk over all blocks */
+    BLOCK = 32,      /* px: sides are rounded up to a multiple of the largest unit of blocks */
+    APP1 = JPEG_APP0 + 1
 };
 
+/* What the library's callbacks need to know. */
 typedef struct {
-    bool progressive;
-    int n, scans;
-    struct {
-        uint8_t id;
-        uint64_t blocks;
-        bool seen; /* in a scan that starts it */
-    } part[4];     /* colour components */
-} jpeg_frame;
+    struct jpeg_decompress_struct jpeg; /* its client_data is this */
+    struct jpeg_error_mgr errors;
+    struct jpeg_source_mgr source;
+    struct jpeg_progress_mgr progress;
+    jmp_buf failed;
+    const mv_encoded *f;
+    mv_encoded found; /* its orientation is what the header names */
+    mv_image *out;
+    mv_error *e;
+    mv_status status;
+    unsigned started; /* bit i: a scan began component i */
+    bool warned;
+} reader;
+
+/* ---- callbacks of the library */
+
+static void fail_at_once(j_common_ptr jpeg)
+{
+    reader *r = jpeg->client_data;
+    char text[JMSG_LENGTH_MAX];
+    r->errors.format_message(jpeg, text);
+    switch (r->errors.msg_code) {
+    case JERR_OUT_OF_MEMORY: r->status = mv_fail_memory(r->e, r->f->name); break;
+    case JWRN_HIT_MARKER: r->status = mv_encoded_short(r->f, "the JPEG has less data than its size says", r->e); break;
+    case JWRN_HUFF_BAD_CODE:
+    case JWRN_ARITH_BAD_CODE:
+    case JWRN_MUST_RESYNC: r->status = mv_fail(r->e, MV_EINPUT, "%s: is damaged: %s", r->f->name, text); break;
+    default: r->status = mv_fail(r->e, MV_EINPUT, "%s: this JPEG cannot be decoded: %s", r->f->name, text);
+    }
+    longjmp(r->failed, 1);
+}
+
+/* level < 0: a warning. Those that leave every pixel in doubt fail, those that leave none do not matter. */
+static void heed(j_common_ptr jpeg, int level)
+{
+    reader *r = jpeg->client_data;
+    char text[JMSG_LENGTH_MAX];
+    if (level >= 0)
+        return;
+    switch (r->errors.msg_code) {
+    case JWRN_HIT_MARKER:
+    case JWRN_HUFF_BAD_CODE:
+    case JWRN_ARITH_BAD_CODE:
+    case JWRN_MUST_RESYNC: fail_at_once(jpeg); break;
+    case JWRN_EXTRANEOUS_DATA:
+    case JWRN_BOGUS_PROGRESSION:
+        r->errors.format_message(jpeg, text);
+        if (!r->warned)
+            mv_warn(r->f->warnings, "%s: part of the picture may be wrong: %s", r->f->name, text);
+        r->warned = true;
+        break;
+    default: break;
+    }
+}
+
+static void say_nothing(j_common_ptr jpeg)
+{
+    (void)jpeg;
+}
+
+/* Called before each row of blocks of a picture in several scans. */
+static void watch_scans(j_common_ptr jpeg)
+{
+    reader *r = jpeg->client_data;
+    const struct jpeg_decompress_struct *d = &r->jpeg;
+    if (d->input_scan_number > MAX_SCANS) {
+        r->status = mv_fail(r->e, MV_EINPUT, "%s: found a JPEG of more than %d scans, expected about ten", r->f->name,
+                            MAX_SCANS);
+        longjmp(r->failed, 1);
+    }
+    for (int i = 0; i < d->comps_in_scan && (!d->progressive_mode || d->Ss == 0); i++)
+        r->started |= 1U << d->cur_comp_info[i]->component_index;
+}
+
+static void source_ready(j_decompress_ptr jpeg)
+{
+    (void)jpeg;
+}
+
+static boolean source_fill(j_decompress_ptr jpeg) /* everything was there from the start */
+{
+    reader *r = jpeg->client_data;
+    r->status = mv_encoded_short(
+        r->f, jpeg->input_scan_number ? "the JPEG's end marker is missing" : "the JPEG ends before its data", r->e);
+    longjmp(r->failed, 1);
+}
+
+static void source_skip(j_decompress_ptr jpeg, long n)
+{
+    if ((size_t)n > jpeg->src->bytes_in_buffer) {
+        reader *r = jpeg->client_data;
+        r->status = mv_encoded_short(r->f, "a JPEG segment is longer than the rest of the file", r->e);
+        longjmp(r->failed, 1);
+    }
+    jpeg->src->next_input_byte += n;
+    jpeg->src->bytes_in_buffer -= (size_t)n;
+}
+
+/* ---- steps; all of them may jump to r->failed */
+
+/* Reads up to the first scan. */
+static void read_header(reader *r)
+{
+    static const char xmp[] = "http://ns.adobe.com/xap/1.0/";
+    r->source = (struct jpeg_source_mgr){.next_input_byte = r->f->bytes,
+                                         .bytes_in_buffer = r->f->size,
+                                         .init_source = source_ready,
+                                         .fill_input_buffer = source_fill,
+                                         .skip_input_data = source_skip,
+                                         .resync_to_restart = jpeg_resync_to_restart,
+                                         .term_source = source_ready};
+    r->progress.progress_monitor = watch_scans;
+    jpeg_create_decompress(&r->jpeg);
+    r->jpeg.src = &r->source;
+    r->jpeg.progress = &r->progress;
+    jpeg_save_markers(&r->jpeg, APP1, 0xFFFF);
+    jpeg_read_header(&r->jpeg, TRUE);
+    for (const struct jpeg_marker_struct *m = r->jpeg.marker_list; m; m = m->next)
+        if (mv_starts_with(m->data, m->data_length, "Exif\0", 6) && !r->found.exif)
+            mv_orient_by_exif(&r->found, m->data, m->data_length);
+        else if (mv_starts_with(m->data, m->data_length, xmp, sizeof xmp))
+            mv_orient_by_xmp(&r->found, m->data + sizeof xmp, m->data_length - sizeof xmp);
+}
+
+/* Adobe's convention, which Pillow takes every file of four components to follow: 255 is no ink. */
+static void rgb_of_inks(uint8_t *rgb, const uint8_t *inks, size_t n)
+{
+    for (size_t i = 0; i < n; i++, rgb += 3, inks += 4)
+        for (int c = 0; c < 3; c++) {
+            unsigned t = (255U - inks[c]) * inks[3] + 128;
+            rgb[c] = (uint8_t)(inks[3] - (((t >> 8) + t) >> 8));
+        }
+}
+
+/* A progressive picture may end before its last scans, with an end marker all the same. */
+static void check_scans(reader *r)
+{
+    const struct jpeg_decompress_struct *d = &r->jpeg;
+    bool fine = true;
+    for (int i = 0; d->coef_bits && i < d->num_components; i++)
+        for (int k = 0; k < DCTSIZE2; k++)
+            fine = fine && d->coef_bits[i][k] == 0;
+    if (r->started && r->started != (1U << d->num_components) - 1)
+        r->status = mv_encoded_short(r->f, "the JPEG lacks the data of a colour component", r->e);
+    else if (!fine)
+        mv_warn(r->f->warnings, "%s: the JPEG ends before its last scans: details are missing", r->f->name);
+}
+
+/* Reads the whole picture to r->out. */
+static void read_pixels(reader *r)
+{
+    j_decompress_ptr jpeg = &r->jpeg;
+    const mv_image *out = r->out;
+    read_header(r);
+    bool inks = jpeg->num_components == 4;
+    size_t pitch = (size_t)out->w * 3;
+    jpeg->out_color_space = inks ? JCS_CMYK : JCS_RGB;
+    /* for the coefficients of a picture in several scans: two bytes a sample, up to four samples a pixel */
+    jpeg->mem->max_memory_to_use = (long)(((size_t)out->w + BLOCK) * ((size_t)out->h + BLOCK) * 8 + (1 << 20));
+    jpeg_start_decompress(jpeg);
+    check_scans(r);
+    if (r->status)
+        return;
+    JSAMPARRAY row = inks ? jpeg->mem->alloc_sarray((j_common_ptr)jpeg, JPOOL_IMAGE, 4 * jpeg->output_width, 1) : NULL;
+    while (jpeg->output_scanline < jpeg->output_height) {
+        uint8_t *to = out->rgb + jpeg->output_scanline * pitch;
+        jpeg_read_scanlines(jpeg, inks ? row : &to, 1);
+        if (inks)
+            rgb_of_inks(to, *row, (size_t)out->w);
+    }
+    jpeg_finish_decompress(jpeg);
+}
+
+/* ---- the codec */
 
 static bool is_jpeg(const uint8_t *b, size_t n)
 {
     return mv_starts_with(b, n, "\xFF\xD8\xFF", 3);
 }
 
-static mv_status damaged(const mv_encoded *f, const char *what, size_t at, mv_error *e)
+/* Takes the steps, up to the first that fails. */
+static mv_status run(reader *r, void (*steps)(reader *))
 {
-    return mv_fail(e, MV_EINPUT, "%s: is damaged: JPEG %s at byte %zu", f->name, what, at);
-}
-
-/* p: the segment of n bytes, which begins with its length. */
-static mv_status check_frame(mv_encoded *f, jpeg_frame *frame, const uint8_t *p, size_t n, mv_error *e)
-{
-    size_t at = (size_t)(p - f->bytes);
-    if (frame->n)
-        return damaged(f, "second frame", at, e);
-    if (n < 8 || n != 8 + 3 * (size_t)p[7] || (p[7] != 1 && p[7] != 3 && p[7] != 4))
-        return damaged(f, "frame of impossible length or number of components", at, e);
-    if (p[2] != 8)
-        return mv_fail(e, MV_EINPUT, "%s: found a JPEG of %d bits per sample, expected 8", f->name, p[2]);
-    mv_status s = mv_encoded_set_size(f, mv_be16(p + 5), mv_be16(p + 3), e);
-    if (s)
-        return s;
-    frame->n = p[7];
-    unsigned most_h = 1, most_v = 1;
-    for (int i = 0; i < frame->n; i++) {
-        unsigned h = p[9 + 3 * i] >> 4, v = p[9 + 3 * i] & 15;
-        if (h < 1 || h > 4 || v < 1 || v > 4)
-            return damaged(f, "sampling factor", at, e);
-        most_h = h > most_h ? h : most_h;
-        most_v = v > most_v ? v : most_v;
-    }
-    for (int i = 0; i < frame->n; i++) {
-        unsigned h = p[9 + 3 * i] >> 4, v = p[9 + 3 * i] & 15;
-        unsigned w8 = 8 * most_h, h8 = 8 * most_v;
-        frame->part[i].id = p[8 + 3 * i];
-        frame->part[i].blocks = (uint64_t)(((unsigned)f->w * h + w8 - 1) / w8) * (((unsigned)f->h * v + h8 - 1) / h8);
-    }
-    return MV_OK;
-}
-
-/* Huffman tables: a class and number, 16 counts, and as many values as the counts add up to. */
-static mv_status check_tables(const mv_encoded *f, const uint8_t *p, size_t n, mv_error *e)
-{
-    for (size_t i = 2; i < n;) {
-        size_t values = 0;
-        if (n - i >= 17)
-            for (int k = 1; k <= 16; k++)
-                values += p[i + (size_t)k];
-        if (n - i < 17 || values > 256 || n - i - 17 < values)
-            return damaged(f, "Huffman table", (size_t)(p - f->bytes) + i, e);
-        i += 17 + values;
-    }
-    return MV_OK;
-}
-
-/* Bytes of entropy-coded data from `at` on, up to the next marker other than RST0 to RST7. */
-static size_t entropy_bytes(const mv_encoded *f, size_t at)
-{
-    size_t i = at;
-    while (i < f->size) {
-        const uint8_t *ff = memchr(f->bytes + i, 0xFF, f->size - i);
-        if (!ff)
-            return f->size - at;
-        i = (size_t)(ff - f->bytes);
-        if (i + 1 < f->size && f->bytes[i + 1] != 0xFF && f->bytes[i + 1] != 0 &&
-            !(f->bytes[i + 1] >= RST0 && f->bytes[i + 1] <= RST7))
-            break;
-        i += i + 1 < f->size && f->bytes[i + 1] == 0xFF ? 1 : 2;
-    }
-    return (i < f->size ? i : f->size) - at;
-}
-
-static mv_status check_scan(const mv_encoded *f, jpeg_frame *frame, const uint8_t *p, size_t n, mv_error *e)
-{
-    size_t at = (size_t)(p - f->bytes), parts = n > 2 ? p[2] : 0;
-    if (!frame->n || parts < 1 || parts > 4 || n != 6 + 2 * parts)
-        return damaged(f, "scan without a frame, or of impossible length", at, e);
-    if (++frame->scans > MAX_SCANS)
-        return mv_fail(e, MV_EINPUT, "%s: found a JPEG of more than %d scans, expected about ten", f->name, MAX_SCANS);
-
-    /* The first scan of a component has a least size: two bits per block if sequential (a DC and an end code), one if
-     * progressive. Less means that data are missing, or that the file was made to be slow. */
-    bool starts = !frame->progressive || (p[n - 3] == 0 && p[n - 1] >> 4 == 0);
-    uint64_t blocks = 0;
-    for (size_t k = 0; k < parts; k++)
-        for (int i = 0; i < frame->n; i++)
-            if (frame->part[i].id == p[3 + 2 * k] && starts) {
-                frame->part[i].seen = true;
-                blocks += frame->part[i].blocks;
-            }
-    uint64_t bits = 8 * (uint64_t)entropy_bytes(f, at + n);
-    if (bits < blocks * (frame->progressive ? 1 : 2) || bits == 0)
-        return mv_encoded_short(f, "a JPEG scan has less data than it has blocks", e);
-    return MV_OK;
+    r->jpeg.err = jpeg_std_error(&r->errors);
+    r->jpeg.client_data = r;
+    r->errors.error_exit = fail_at_once;
+    r->errors.emit_message = heed;
+    r->errors.output_message = say_nothing;
+    if (!setjmp(r->failed))
+        steps(r);
+    jpeg_destroy_decompress(&r->jpeg);
+    return r->status;
 }
 
 static mv_status check(mv_encoded *f, mv_error *e)
 {
-    const uint8_t *b = f->bytes;
-    jpeg_frame frame = {0};
-    for (size_t at = 2;;) {
-        while (at < f->size && b[at] != 0xFF) /* some cameras pad */
-            at++;
-        while (at < f->size && b[at] == 0xFF)
-            at++;
-        if (at >= f->size)
-            return mv_encoded_short(
-                f, frame.scans ? "the JPEG's end marker is missing" : "the JPEG ends before its data", e);
-        int marker = b[at++];
-        if (marker == EOI)
-            break;
-        if (marker == SOI)
-            return damaged(f, "start marker inside", at - 1, e);
-        size_t n = f->size - at >= 2 ? mv_be16(b + at) : 0;
-        if (n < 2 && f->size - at >= 2)
-            return damaged(f, "segment of impossible length", at, e);
-        if (n < 2 || n > f->size - at)
-            return mv_encoded_short(f, "a JPEG segment is longer than the rest of the file", e);
+    reader r = {.f = f, .e = e, .warned = true}; /* decode warns */
+    mv_status s = run(&r, read_header);
+    int n = r.jpeg.num_components;
+    if (s)
+        return s;
+    if (n != 1 && n != 3 && n != 4)
+        return mv_fail(e, MV_EINPUT, "%s: found a JPEG of %d colour components, expected 1, 3 or 4", f->name, n);
+    f->exif = r.found.exif;
+    f->xmp = r.found.xmp;
+    return mv_encoded_set_size(f, r.jpeg.image_width, r.jpeg.image_height, e);
+}
 
-        mv_status s = MV_OK;
-        if (marker == DHT)
-            s = check_tables(f, b + at, n, e);
-        else if (marker >= SOF0 && marker <= SOF2) {
-            frame.progressive = marker == SOF2;
-            s = check_frame(f, &frame, b + at, n, e);
-        } else if (marker > SOF2 && marker <= 0xCF && marker != 0xC8 && marker != 0xCC)
-            s = mv_fail(e, MV_EINPUT,
-                        "%s: found a lossless, hierarchical or arithmetic-coded JPEG (SOF%d), expected a "
-                        "baseline or progressive one",
-                        f->name, marker - SOF0);
-        else if (marker == APP1 && !f->exif && n > 8 && memcmp(b + at + 2, "Exif\0\0", 6) == 0) {
-            f->exif = b + at + 8;
-            f->exif_size = n - 8;
-        } else if (marker == SOS) {
-            s = check_scan(f, &frame, b + at, n, e);
-            if (!s)
-                at += entropy_bytes(f, at + n);
-        }
-        if (s)
-            return s;
-        at += n;
-    }
-    if (!frame.n)
-        return mv_fail(e, MV_EINPUT, "%s: the JPEG holds no picture", f->name);
-    for (int i = 0; i < frame.n; i++)
-        if (!frame.part[i].seen)
-            return mv_encoded_short(f, "the JPEG lacks the data of a colour component", e);
-    return MV_OK;
+static mv_status decode(const mv_encoded *f, mv_image *out, mv_error *e)
+{
+    reader r = {.f = f, .e = e, .out = out};
+    if (mv_image_new(out, f->w, f->h, NULL) != MV_OK)
+        return mv_fail_memory(e, f->name);
+    mv_status s = run(&r, read_pixels);
+    if (s)
+        mv_image_free(out);
+    return s;
 }
 
 const mv_codec mv_codec_jpeg = {
-    .name = "JPEG", .endings = {".jpg", ".jpeg"}, .is = is_jpeg, .check = check, .decode = mv_stb_decode, .block = 32};
+    .name = "JPEG", .endings = {".jpg", ".jpeg"}, .is = is_jpeg, .check = check, .decode = decode};

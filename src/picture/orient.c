@@ -1,57 +1,58 @@
 #include "src/picture/orient_impl.h"
 
-#include <libexif/exif-data.h>
-#include <stdlib.h>
-
-#include "src/picture/budget_impl.h"
-
-enum { EXIF_BUDGET = 1 << 20 };
-
-static void *exif_alloc(ExifLong size)
+/* An orientation that makes no sense is named all the same: the image stays as it is, and no other source is asked. */
+static int sensible(uint32_t v)
 {
-    return mv_budget_alloc(size);
+    return v >= 1 && v <= 8 ? (int)v : 1;
 }
 
-static void *exif_realloc(void *p, ExifLong size)
+/* TIFF 6.0: a byte order, 42, the offset of the first directory; there a count and entries of 12 bytes, which are tag,
+ * type, count and, if it fits into four bytes, the value. Pillow takes whole numbers of any type; so does this. */
+void mv_orient_by_exif(mv_encoded *f, const uint8_t *block, size_t size)
 {
-    return mv_budget_realloc(p, size);
-}
-
-/* The value of EXIF's tag 0x0112 in a TIFF block after `mark`, 1 to 8; 1, which means "as stored", if there is none. */
-static int orientation_in(ExifData *data, const uint8_t *block, size_t size)
-{
-    exif_data_unset_option(data, EXIF_DATA_OPTION_FOLLOW_SPECIFICATION); /* read, repair nothing */
-    exif_data_load_data(data, block, (unsigned)size);
-    const ExifEntry *entry = exif_content_get_entry(data->ifd[EXIF_IFD_0], EXIF_TAG_ORIENTATION);
-    int o = 1;
-    if (entry && entry->format == EXIF_FORMAT_SHORT && entry->components == 1 && entry->size >= 2)
-        o = exif_get_short(entry->data, exif_data_get_byte_order(data));
-    return o >= 1 && o <= 8 ? o : 1;
-}
-
-static mv_status read_orientation(const mv_encoded *f, int *o, mv_error *e)
-{
-    static const uint8_t mark[6] = "Exif\0";
-    *o = 1;
-    if (!f->exif || f->exif_size > 0xFFFF)
-        return MV_OK;
-    mv_budget_set(EXIF_BUDGET);
-    ExifMem *mem = exif_mem_new(exif_alloc, exif_realloc, mv_budget_free);
-    ExifData *data = mem ? exif_data_new_mem(mem) : NULL;
-    uint8_t *block = malloc(sizeof mark + f->exif_size);
-    bool ready = data && block;
-    if (ready) {
-        memcpy(block, mark, sizeof mark);
-        memcpy(block + sizeof mark, f->exif, f->exif_size);
-        *o = orientation_in(data, block, sizeof mark + f->exif_size);
+    enum { ORIENTATION = 0x0112, BYTE = 1, SHORT = 3, LONG = 4, SBYTE = 6, SSHORT = 8, SLONG = 9 };
+    while (mv_starts_with(block, size, "Exif\0", 6)) {
+        block += 6;
+        size -= 6;
     }
-    if (data)
-        exif_data_unref(data);
-    if (mem)
-        exif_mem_unref(mem);
-    free(block);
-    /* without this, an image that lies on its side for lack of memory would go unnoticed */
-    return ready && !mv_budget_failed() ? MV_OK : mv_fail_memory(e, f->name);
+    bool little = mv_starts_with(block, size, "II*", 4);
+    if (size < 8 || !(little || mv_starts_with(block, size, "MM\0*", 4)))
+        return;
+    uint32_t (*get16)(const uint8_t *) = little ? mv_le16 : mv_be16,
+                                    (*get32)(const uint8_t *) = little ? mv_le32 : mv_be32;
+    size_t at = get32(block + 4);
+    if (at > size || size - at < 2)
+        return;
+    size_t n = get16(block + at), room = (size - at - 2) / 12;
+    const uint8_t *entry = block + at + 2;
+    for (size_t i = 0; i < n && i < room; i++, entry += 12) {
+        uint32_t type = get16(entry + 2);
+        bool one = get32(entry + 4) == 1;
+        if (get16(entry) != ORIENTATION)
+            continue;
+        if (one && (type == SHORT || type == SSHORT))
+            f->exif = sensible(get16(entry + 8));
+        else if (one && (type == LONG || type == SLONG))
+            f->exif = sensible(get32(entry + 8));
+        else
+            f->exif = sensible(one && (type == BYTE || type == SBYTE) ? entry[8] : 0);
+    }
+}
+
+/* tiff:Orientation="6", or <tiff:Orientation>6</tiff:Orientation> */
+void mv_orient_by_xmp(mv_encoded *f, const uint8_t *packet, size_t size)
+{
+    static const char name[] = "tiff:Orientation";
+    const uint8_t *end = packet + size, *p = packet;
+    while ((p = memmem(p, (size_t)(end - p), name, sizeof name - 1))) {
+        p += sizeof name - 1;
+        bool quoted = end - p > 2 && p[0] == '=' && (p[1] == '"' || p[1] == '\'');
+        const uint8_t *digit = p + (quoted ? 2 : 1);
+        if ((quoted || (end - p > 1 && *p == '>')) && *digit >= '0' && *digit <= '9') {
+            f->xmp = sensible((uint32_t)(*digit - '0'));
+            return;
+        }
+    }
 }
 
 /* Orientation o says where the stored row 0 and column 0 lie: 1 top left, 2 top right, 3 bottom right, 4 bottom left,
@@ -84,7 +85,5 @@ static mv_status turn(mv_image *image, int o, const char *name, mv_error *e)
 
 mv_status mv_orient(mv_image *image, const mv_encoded *f, mv_error *e)
 {
-    int o;
-    mv_status s = read_orientation(f, &o, e);
-    return s ? s : turn(image, o, f->name, e);
+    return turn(image, f->exif ? f->exif : f->xmp ? f->xmp : 1, f->name, e);
 }

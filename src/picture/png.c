@@ -1,4 +1,5 @@
 #include "src/picture/codec_impl.h"
+#include "src/picture/orient_impl.h"
 
 #include <stdlib.h>
 
@@ -140,8 +141,7 @@ static mv_status check(mv_encoded *f, mv_error *e)
         } else if (type_is(type, "IDAT")) {
             data += length;
         } else if (type_is(type, "eXIf")) {
-            f->exif = p;
-            f->exif_size = length;
+            mv_orient_by_exif(f, p, length);
         } else if (type_is(type, "IEND")) {
             break;
         } else if (!(type[0] & 0x20)) { /* a critical chunk of an unknown type */
