@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -49,6 +50,62 @@ static double distance(mv_rgb p, mv_rgb q)
         lab[i][2] = 0.0259040371 * l + 0.7827717662 * m - 0.8086757660 * s;
     }
     return sqrt(pow(lab[0][0] - lab[1][0], 2) + pow(lab[0][1] - lab[1][1], 2) + pow(lab[0][2] - lab[1][2], 2));
+}
+
+/* WCAG 2.2: relative luminance, and the contrast that text needs. */
+static double contrast(mv_rgb a, mv_rgb b)
+{
+    double y[2];
+    for (int i = 0; i < 2; i++) {
+        mv_rgb c = i ? b : a;
+        y[i] = 0.2126 * linear_of(c.r) + 0.7152 * linear_of(c.g) + 0.0722 * linear_of(c.b) + 0.05;
+    }
+    return fmax(y[0], y[1]) / fmin(y[0], y[1]);
+}
+
+static void text_stands_out_from_paper(void **state)
+{
+    (void)state;
+    for (int k = MV_LIGHT; k <= MV_DARK; k++) {
+        const mv_theme *t = mv_theme_of((mv_theme_kind)k);
+        const mv_rgb inks[] = {t->ink, t->second, t->third, t->accent, t->counter};
+        for (size_t i = 0; i < sizeof inks / sizeof *inks; i++)
+            assert_true(contrast(inks[i], t->paper) >= 4.5);
+        assert_true(contrast(t->ink, t->paper) > contrast(t->second, t->paper));
+        assert_true(contrast(t->second, t->paper) > contrast(t->third, t->paper));
+    }
+}
+
+/* The colour of a variable in the n-th rule of the page for browsers that sets it. */
+static bool css_colour(const char *css, const char *name, int n, mv_rgb *out)
+{
+    char pattern[24];
+    unsigned r, g, b;
+    snprintf(pattern, sizeof pattern, "--%s: #", name);
+    for (const char *at = strstr(css, pattern); at; at = strstr(at + 1, pattern))
+        if (n-- == 0 && sscanf(at + strlen(pattern), "%2x%2x%2x", &r, &g, &b) == 3) {
+            *out = (mv_rgb){(uint8_t)r, (uint8_t)g, (uint8_t)b};
+            return true;
+        }
+    return false;
+}
+
+static void text_stands_out_in_browsers(void **state)
+{
+    (void)state;
+    static const char *const inks[] = {"ink", "second", "accent"};
+    static char css[1 << 16];
+    FILE *f = fopen("assets/report.css", "rb");
+    assert_non_null(f);
+    css[fread(css, 1, sizeof css - 1, f)] = 0;
+    fclose(f);
+    int themes = 0;
+    for (mv_rgb paper, ink; css_colour(css, "paper", themes, &paper); themes++)
+        for (size_t i = 0; i < sizeof inks / sizeof *inks; i++) {
+            assert_true(css_colour(css, inks[i], themes, &ink));
+            assert_true(contrast(ink, paper) >= 4.5);
+        }
+    assert_int_equal(themes, 3); /* light, dark by the system, dark by choice */
 }
 
 static void sequential_tables_rise_in_lightness(void **state)
@@ -514,6 +571,8 @@ static void grid_lines_lie_between_cells(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(text_stands_out_from_paper),
+        cmocka_unit_test(text_stands_out_in_browsers),
         cmocka_unit_test(sequential_tables_rise_in_lightness),
         cmocka_unit_test(tables_are_those_published),
         cmocka_unit_test(tables_follow_their_definitions),

@@ -80,7 +80,8 @@ const char *mv_range_text(char text[80], double lo, double hi, bool sign);
 
 typedef enum { MV_LIGHT, MV_DARK } mv_theme_kind;
 
-/* The colours of a page: ink, second and third voice, hairlines, accent and its counterpart. */
+/* The colours of a page: ink, second and third voice, hairlines, accent and its counterpart. What text is set in has a
+ * contrast of at least 4.5 on paper (WCAG 2.2, 1.4.3). */
 typedef struct {
     mv_rgb paper, ink, second, third, hairline, accent, counter, track;
 } mv_theme;
