@@ -218,7 +218,8 @@ static bool overlap(drawing_box a, drawing_box b)
 
 static void check_inside(const drawing_layout *l, drawing_box b)
 {
-    assert_true(b.x >= 55.9 && b.y >= 20 && b.x + b.w <= l->w - 55.9 && b.y + b.h <= l->h - 20);
+    double margin = fmin(fmax(0.035 * l->w, 24), 56) - 0.6;
+    assert_true(b.x >= margin && b.y >= 20 && b.x + b.w <= l->w - margin && b.y + b.h <= l->h - 20);
 }
 
 void drawing_check_layout(drawing_layout *l, const drawing_buffer *b)

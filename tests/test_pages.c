@@ -173,7 +173,8 @@ static void heads_hold_for_any_number(void **state)
             mv_page_style style = {.width = k % 2 ? 900 : 0};
             assert_int_equal(heads(&b, MV_CANVAS_SVG, &style, fonts, &picture, blocks[i], counts[k], NULL), MV_OK);
             drawing_check_layout(l, &b);
-            int shown = l->images - 2 /* colour bars */, level3 = 2 * (counts[k] <= 16 ? 2 * counts[k] : counts[k]);
+            int shown = l->images - 3 /* the picture and two colour bars */,
+                level3 = 2 * (counts[k] <= 16 ? 2 * counts[k] : counts[k]);
             assert_int_equal(shown, blocks[i] * counts[k] + level3);
             free(b.bytes);
             free(picture.rgb);
@@ -346,8 +347,8 @@ static void every_word_is_on_its_page(void **state)
                                               "−7.8 to +7.7",
                                               NULL};
     static const char *const on_attention[] = {"Where self-attention looks",
-                                               "Attention",
-                                               "Overlay",
+                                               "Picture",
+                                               "40 \xc3\x97 30 px, as the network sees it",
                                                "Level 3, block 1",
                                                "4 heads",
                                                "reach  103 px",

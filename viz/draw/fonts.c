@@ -273,6 +273,7 @@ mv_text *mv_text_new(mv_fonts *f, mv_type type, const char *utf8, double width, 
         }
     }
     t->lines = pango_layout_get_line_count(t->layout);
+    t->cut = pango_layout_is_ellipsized(t->layout);
     int w;
     pango_layout_get_size(t->layout, &w, NULL);
     t->width = pango_units_to_double(w);
@@ -288,6 +289,11 @@ void mv_text_free(mv_text *t)
     g_object_unref(t->layout);
     mv_fonts_unlock();
     free(t);
+}
+
+bool mv_text_is_cut(const mv_text *t)
+{
+    return t->cut;
 }
 
 double mv_text_width(const mv_text *t)

@@ -7,6 +7,8 @@
 #ifndef MV_FONTS_H
 #define MV_FONTS_H
 
+#include <stdbool.h>
+
 #include "src/base/status.h"
 
 typedef struct mv_fonts mv_fonts;
@@ -35,6 +37,9 @@ typedef struct mv_text mv_text;
  * broken. The text is the caller's to mv_text_free and borrows `fonts`. NULL on failure. */
 mv_text *mv_text_new(mv_fonts *fonts, mv_type type, const char *utf8, double width, int lines, mv_error *e);
 void mv_text_free(mv_text *text);
+
+/* True if the text was too long and ends in an ellipsis. */
+bool mv_text_is_cut(const mv_text *text);
 
 double mv_text_width(const mv_text *text);    /* px of the widest line */
 double mv_text_height(const mv_text *text);   /* px, a whole number of line heights */

@@ -16,6 +16,7 @@ struct mv_text {
     PangoLayout *layout;
     mv_type type;
     int lines;
+    bool cut;
     double width;    /* px of the widest line */
     double line;     /* px from baseline to baseline */
     double baseline; /* px from the top to the first one */

@@ -9,9 +9,18 @@
 
 #include "viz/page/page_impl.h"
 
-enum { GUTTER = 32, MOST_EVIDENCE = 12, MOST_CLASSES = 20 };
+enum {
+    GUTTER = 32,
+    LEAST = 230, /* px of a column */
+    LEAST_OF_WIDE = 420,
+    ROOM_FOR_BARS = 240, /* px that names, bars and percentages need side by side */
+    MOST_COLUMNS = 4,
+    MOST_OF_WIDE = 2,
+    MOST_EVIDENCE = 12,
+    MOST_CLASSES = 20
+};
 
-/* A wide picture would be a thin strip in four columns, so it gets two. */
+/* A wide picture would be a thin strip in four columns. */
 #define WIDE 1.5
 
 static mv_status check(const void *content, mv_error *e)
@@ -31,10 +40,10 @@ static mv_panel *caption(mv_page *p, const mv_map *map, const mv_colouring *k)
     mv_extent_add(&own, map);
     mv_panel *column = mv_panel_column(l);
     mv_panel_add(column, mv_panel_colour_bar(l, k, false, k->scale.diverging));
-    mv_panel *line = mv_panel_add(column, mv_panel_row(l, 12, MV_BASELINE));
+    mv_panel *line = mv_panel_add(column, mv_panel_flow(l, 6));
     mv_range_text(range, own.lo, own.hi, k->scale.diverging);
-    mv_panel_add(line, mv_panel_label(l, MV_TYPE_TEXT, MV_SECOND, mv_layout_text(l, "%s", range), 1));
-    mv_panel_add(line, mv_panel_wide(mv_panel_label_right(l, MV_TYPE_SMALL, MV_THIRD, map->unit), MV_NATURAL));
+    mv_panel_add(line, mv_panel_label(l, MV_TYPE_TEXT, MV_SECOND, mv_layout_text(l, "%s", range), 0));
+    mv_panel_add(line, mv_panel_label(l, MV_TYPE_TEXT, MV_SECOND, map->unit, 0));
     if (*map->proof) {
         mv_panel_add(column, mv_panel_space(l, 4));
         mv_panel_add(column, mv_panel_label(l, MV_TYPE_TEXT, MV_INK, map->proof, 0));
@@ -46,6 +55,7 @@ static mv_panel *caption(mv_page *p, const mv_map *map, const mv_colouring *k)
 /* The three parts of one place of the page. */
 typedef struct {
     mv_panel *titles, *pictures, *captions;
+    double width; /* px */
 } line;
 
 /* Place i: 0 is the picture, then the evidence. A place past the last is empty but as wide. */
@@ -58,22 +68,29 @@ static void add_place(mv_page *p, const mv_classify_content *c, const mv_colouri
         mv_panel_add(to->captions, mv_panel_space(l, 0));
     } else if (i == 0) {
         const char *title = c->picture_title ? c->picture_title : "Picture";
-        mv_panel_add(to->titles, mv_panel_label(l, MV_TYPE_PANEL, MV_INK, title, 2));
+        mv_panel_add(to->titles, mv_panel_label(l, MV_TYPE_PANEL, MV_INK, title, 0));
         mv_panel_add(to->pictures, mv_panel_picture(l, c->picture));
-        mv_panel_add(to->captions, mv_panel_class_bars(l, c->top, c->top_count));
+        mv_panel_add(to->captions, to->width < ROOM_FOR_BARS ? mv_panel_class_lines(l, c->top, c->top_count)
+                                                             : mv_panel_class_bars(l, c->top, c->top_count));
     } else {
         const mv_map *map = &c->evidence[i - 1];
-        mv_panel_add(to->titles, mv_panel_label(l, MV_TYPE_PANEL, MV_INK, map->title, 2));
+        mv_panel_add(to->titles, mv_panel_label(l, MV_TYPE_PANEL, MV_INK, map->title, 0));
         mv_panel_add(to->pictures, mv_panel_overlay(l, map, c->picture, k));
         mv_panel_add(to->captions, caption(p, map, k));
     }
 }
 
-static int columns_for(const mv_classify_content *c)
+/* As many as there is room for, all lines as full as they can be. */
+static int columns_for(const mv_page *p, const mv_classify_content *c)
 {
-    int places = c->evidence_count + 1;
     bool wide = c->picture->w >= WIDE * c->picture->h;
-    return places < 3 || wide ? 2 : places < 4 ? places : 4;
+    int places = c->evidence_count + 1, fit = (int)((p->inner + GUTTER) / ((wide ? LEAST_OF_WIDE : LEAST) + GUTTER)),
+        most = wide ? MOST_OF_WIDE : MOST_COLUMNS;
+    fit = fit < 1 ? 1 : fit > most ? most : fit;
+    if (places <= 2)
+        return fit < 2 ? fit : 2;
+    int lines = (places + fit - 1) / fit;
+    return (places + lines - 1) / lines;
 }
 
 /* Without evidence the classes stand beside the picture. */
@@ -96,10 +113,11 @@ static mv_panel *body(mv_page *p, const void *content)
         mv_extent_add(&all, &c->evidence[i]);
     mv_colouring k = mv_page_colouring(p, &all);
     mv_panel *column = mv_panel_column(l);
-    int columns = columns_for(c);
+    int columns = columns_for(p, c);
+    double column_width = (p->inner - (columns - 1) * GUTTER) / columns;
     for (int from = 0; from <= c->evidence_count; from += columns) {
-        line to = {mv_panel_row(l, GUTTER, MV_BOTTOM), mv_panel_row(l, GUTTER, MV_TOP),
-                   mv_panel_row(l, GUTTER, MV_TOP)};
+        line to = {mv_panel_row(l, GUTTER, MV_BOTTOM), mv_panel_row(l, GUTTER, MV_TOP), mv_panel_row(l, GUTTER, MV_TOP),
+                   column_width};
         for (int i = from; i < from + columns; i++)
             add_place(p, c, &k, i, &to);
         if (from > 0)

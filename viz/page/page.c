@@ -3,7 +3,11 @@
 
 #include "viz/page/page_impl.h"
 
-enum { MARGIN = 56 };
+/* Margins, px: of a page as wide as A4, and of a narrow one. */
+enum { WIDEST_MARGIN = 56, LEAST_MARGIN = 24 };
+
+/* Margin over width between them. */
+#define MARGIN 0.035
 
 /* No bar of multiples of an even spread ends below this, so that an even map does not glow. */
 #define LEAST_EVEN 2.0
@@ -77,7 +81,8 @@ static mv_status open_page(mv_page *p, const mv_page_kind *kind, const mv_page_s
     if (s != MV_OK)
         return s;
     p->width = p->style.width ? p->style.width : kind->width;
-    p->inner = p->width - 2 * MARGIN;
+    p->margin = round(fmin(fmax(MARGIN * p->width, LEAST_MARGIN), WIDEST_MARGIN));
+    p->inner = p->width - 2 * p->margin;
     p->sequential = named && !named->diverging ? named : mv_colour_table_lookup("inferno", e);
     p->diverging = named && named->diverging ? named : mv_colour_table_lookup("blue-red", e);
     if (!fonts)
@@ -112,7 +117,8 @@ static mv_panel *frame(mv_page *p, const mv_heading *h, mv_panel *body, bool clo
             mv_panel_add(foot, mv_panel_label(l, MV_TYPE_RECIPE, MV_SECOND, recipe->items[i], 0));
         mv_panel_add(page, foot);
     }
-    return mv_panel_inset(l, MARGIN, close ? 32 : 40, MARGIN, recipe->count > 0 ? 28 : MARGIN, page);
+    double above = fmin(p->margin, close ? 32 : 40), below = fmin(p->margin, recipe->count > 0 ? 28 : p->margin);
+    return mv_panel_inset(l, p->margin, above, p->margin, below, page);
 }
 
 /* The whole page. A sheet of paper is filled: A4 is sqrt 2 times as wide as it is tall. A page that is taller is set
@@ -166,6 +172,23 @@ mv_panel *mv_page_titled(mv_page *p, const char *title, int lines, double gap, m
     mv_panel_add(column, mv_panel_label(p->layout, MV_TYPE_PANEL, MV_INK, title, lines));
     mv_panel_add(column, mv_panel_space(p->layout, gap));
     mv_panel_add(column, body);
+    return column;
+}
+
+mv_panel *mv_page_picture_words(mv_page *p, const mv_image *picture, const char *how)
+{
+    mv_layout *l = p->layout;
+    mv_panel *column = mv_panel_column(l);
+    mv_panel_add(column, mv_panel_label(l, MV_TYPE_PANEL, MV_INK, "Picture", 1));
+    mv_panel_add(column, mv_panel_space(l, 4));
+    mv_panel_add(column,
+                 mv_panel_label(l, MV_TYPE_TEXT, MV_SECOND,
+                                mv_layout_text(l, "%d \xc3\x97 %d px, as the network sees it", picture->w, picture->h),
+                                0));
+    mv_panel_add(column, mv_panel_space(l, 12));
+    mv_panel_add(column, mv_panel_label(l, MV_TYPE_TEXT, MV_SECOND, how, 0));
+    mv_panel_add(column, mv_panel_label(l, MV_TYPE_TEXT, MV_SECOND,
+                                        "1\xc3\x97 is even: what a cell gets if all get the same.", 0));
     return column;
 }
 

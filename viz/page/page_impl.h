@@ -12,6 +12,7 @@ struct mv_page {
     const mv_colour_table *sequential, *diverging;
     mv_fonts *fonts;     /* opened for this page, or NULL */
     double width, inner; /* px, with and without the margins */
+    double margin;       /* px */
     double over;         /* px that a first attempt was too tall for its sheet of paper */
 };
 
@@ -50,6 +51,10 @@ mv_status mv_page_check_maps(const mv_map *maps, int count, int most, const char
 
 /* A title of a panel on up to `lines` lines (0: any), `gap` px, and what it names. */
 mv_panel *mv_page_titled(mv_page *p, const char *title, int lines, double gap, mv_panel *body);
+
+/* What stands beside the picture at the head of a page of multiples of an even spread: its size, and how to read the
+ * maps. */
+mv_panel *mv_page_picture_words(mv_page *p, const mv_image *picture, const char *how);
 
 /* A column that begins with a hairline and the heading of a section; `gap` px between them. */
 mv_panel *mv_page_section(mv_page *p, const char *heading, double gap);

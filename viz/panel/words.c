@@ -61,11 +61,21 @@ typedef struct {
     double set_width;
 } label;
 
+/* A name may be cut, a number never: such a text takes as many lines as it needs. */
+static mv_text *set_whole(mv_layout *layout, mv_type type, const char *words, double width, int lines)
+{
+    mv_text *t = mv_text_new(mv_layout_fonts(layout), type, words, width, lines, mv_layout_error(layout));
+    if (!t || !mv_text_is_cut(t) || !strpbrk(words, "0123456789"))
+        return t;
+    mv_text_free(t);
+    return mv_text_new(mv_layout_fonts(layout), type, words, width, 0, mv_layout_error(layout));
+}
+
 static mv_text *set_label(mv_layout *layout, label *l, double width)
 {
     if (!l->set || l->set_width != width) {
         mv_text_free(l->set);
-        l->set = mv_text_new(mv_layout_fonts(layout), l->type, l->words, width, l->lines, mv_layout_error(layout));
+        l->set = set_whole(layout, l->type, l->words, width, l->lines);
         l->set_width = width;
     }
     return l->set;
