@@ -105,7 +105,7 @@ static void a_film_begins_with_the_map(void **state)
     assert_true(fd >= 0);
     keep_file(path, &b);
     mv_image shown = reference_png(path);
-    enum { SIDE = 640 - 2 * 56 };
+    enum { MARGIN = 24, SIDE = 640 - 2 * MARGIN };
     mv_image map = {SIDE, SIDE, malloc(3 * SIDE * SIDE)};
     mv_colouring k = viridis(&m);
     assert_int_equal(mv_raster_cells(&map, &m, &k, NULL), MV_OK);
@@ -113,7 +113,7 @@ static void a_film_begins_with_the_map(void **state)
     for (int top = 0; top + SIDE <= shown.h && !found; top++) {
         found = true;
         for (int y = 0; y < SIDE && found; y++)
-            found = memcmp(shown.rgb + 3 * (size_t)((top + y) * shown.w + 56), map.rgb + 3 * (size_t)(y * SIDE),
+            found = memcmp(shown.rgb + 3 * (size_t)((top + y) * shown.w + MARGIN), map.rgb + 3 * (size_t)(y * SIDE),
                            3 * SIDE) == 0;
     }
     assert_true(found);

@@ -13,7 +13,6 @@ enum {
     GUTTER = 32,
     LEAST = 230, /* px of a column */
     LEAST_OF_WIDE = 420,
-    ROOM_FOR_BARS = 240, /* px that names, bars and percentages need side by side */
     MOST_COLUMNS = 4,
     MOST_OF_WIDE = 2,
     MOST_EVIDENCE = 12,
@@ -55,7 +54,6 @@ static mv_panel *caption(mv_page *p, const mv_map *map, const mv_colouring *k)
 /* The three parts of one place of the page. */
 typedef struct {
     mv_panel *titles, *pictures, *captions;
-    double width; /* px */
 } line;
 
 /* Place i: 0 is the picture, then the evidence. A place past the last is empty but as wide. */
@@ -70,8 +68,7 @@ static void add_place(mv_page *p, const mv_classify_content *c, const mv_colouri
         const char *title = c->picture_title ? c->picture_title : "Picture";
         mv_panel_add(to->titles, mv_panel_label(l, MV_TYPE_PANEL, MV_INK, title, 0));
         mv_panel_add(to->pictures, mv_panel_picture(l, c->picture));
-        mv_panel_add(to->captions, to->width < ROOM_FOR_BARS ? mv_panel_class_lines(l, c->top, c->top_count)
-                                                             : mv_panel_class_bars(l, c->top, c->top_count));
+        mv_panel_add(to->captions, mv_panel_class_bars(l, c->top, c->top_count));
     } else {
         const mv_map *map = &c->evidence[i - 1];
         mv_panel_add(to->titles, mv_panel_label(l, MV_TYPE_PANEL, MV_INK, map->title, 0));
@@ -114,10 +111,9 @@ static mv_panel *body(mv_page *p, const void *content)
     mv_colouring k = mv_page_colouring(p, &all);
     mv_panel *column = mv_panel_column(l);
     int columns = columns_for(p, c);
-    double column_width = (p->inner - (columns - 1) * GUTTER) / columns;
     for (int from = 0; from <= c->evidence_count; from += columns) {
-        line to = {mv_panel_row(l, GUTTER, MV_BOTTOM), mv_panel_row(l, GUTTER, MV_TOP), mv_panel_row(l, GUTTER, MV_TOP),
-                   column_width};
+        line to = {mv_panel_row(l, GUTTER, MV_BOTTOM), mv_panel_row(l, GUTTER, MV_TOP),
+                   mv_panel_row(l, GUTTER, MV_TOP)};
         for (int i = from; i < from + columns; i++)
             add_place(p, c, &k, i, &to);
         if (from > 0)

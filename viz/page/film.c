@@ -4,16 +4,7 @@
 
 #include "viz/page/page_impl.h"
 
-enum {
-    MOST_SCANS = 64,
-    MOST_STEPS = 128,
-    STEP_TIME = 60,
-    HOLD_TIME = 2000,
-    SCAN = 448,
-    LEAST = 220,
-    GUTTER = 32,
-    MARGINS = 112
-};
+enum { MOST_SCANS = 64, MOST_STEPS = 128, STEP_TIME = 60, HOLD_TIME = 2000, SCAN = 448, LEAST = 220, GUTTER = 32 };
 
 /* One frame of the film. */
 typedef struct {
@@ -123,7 +114,7 @@ mv_status mv_film_write(mv_animation_kind kind, const mv_heading *heading, const
     camera c = {.kind = kind, .to = to, .frames = m.steps};
     mv_canvas_target frame = {.kind = MV_CANVAS_PNG, .pixels = expose, .ctx = &c};
     mv_heading words = {heading->title, heading->subtitle, {0}};
-    int columns = columns_of(content->count), natural = columns * SCAN + (columns - 1) * GUTTER + MARGINS;
+    int columns = columns_of(content->count), natural = mv_page_width_around(columns * SCAN + (columns - 1) * GUTTER);
     if (!look.width)
         look.width = natural < 640 ? 640 : natural > 1600 && columns > 3 ? 1600 : natural;
     mv_status s = MV_OK;

@@ -72,6 +72,19 @@ mv_status mv_page_check_style(const mv_page_kind *kind, const mv_page_style *sty
 
 /* --- the page ---------------------------------------------------------------------------------- */
 
+static double margin_of(double width)
+{
+    return round(fmin(fmax(MARGIN * width, LEAST_MARGIN), WIDEST_MARGIN));
+}
+
+int mv_page_width_around(double inner)
+{
+    int width = (int)ceil(inner) + 2 * LEAST_MARGIN;
+    while (width - 2 * margin_of(width) < inner)
+        width++;
+    return width;
+}
+
 static mv_status open_page(mv_page *p, const mv_page_kind *kind, const mv_page_style *style, mv_fonts *fonts,
                            mv_error *e)
 {
@@ -81,7 +94,7 @@ static mv_status open_page(mv_page *p, const mv_page_kind *kind, const mv_page_s
     if (s != MV_OK)
         return s;
     p->width = p->style.width ? p->style.width : kind->width;
-    p->margin = round(fmin(fmax(MARGIN * p->width, LEAST_MARGIN), WIDEST_MARGIN));
+    p->margin = margin_of(p->width);
     p->inner = p->width - 2 * p->margin;
     p->sequential = named && !named->diverging ? named : mv_colour_table_lookup("inferno", e);
     p->diverging = named && named->diverging ? named : mv_colour_table_lookup("blue-red", e);

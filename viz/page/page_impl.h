@@ -16,6 +16,9 @@ struct mv_page {
     double over;         /* px that a first attempt was too tall for its sheet of paper */
 };
 
+/* The width of a page that is `inner` px wide without its margins. */
+int mv_page_width_around(double inner);
+
 /* The joint range of several maps. Start with {0}. */
 typedef struct {
     int maps, odd; /* odd: cells that are not finite */

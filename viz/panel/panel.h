@@ -144,8 +144,8 @@ typedef struct {
     double probability; /* 0 to 1 */
 } mv_class_bar;
 
-/* Names, bars and percentages; the first one stands out. The same with each bar below its name, which then may be long.
- */
+/* Names, bars and percentages; the first one stands out. Bars stand beside the names where both fit, else below them;
+ * of class_lines they always stand below. */
 mv_panel *mv_panel_class_bars(mv_layout *layout, const mv_class_bar *bars, int count);
 mv_panel *mv_panel_class_lines(mv_layout *layout, const mv_class_bar *bars, int count);
 

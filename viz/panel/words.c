@@ -135,19 +135,32 @@ mv_panel *mv_panel_label_right(mv_layout *layout, mv_type type, mv_voice voice, 
 
 /* --- bars -------------------------------------------------------------------------------------- */
 
+/* The share of names beside bars, and how much wider text is than small text. */
+#define MOST_NAMES      0.62
+#define TEXT_OVER_SMALL 1.17
+
 enum { BAR_PITCH = 20, BAR_THICK = 8, PERCENT_WIDTH = 54, BAR_GAP = 12, LINE_PITCH = 32, LINE_THICK = 5 };
 
 typedef struct {
     mv_panel panel;
     const mv_class_bar *bars;
     int count;
+    bool below; /* bars stand below their names */
 } bars;
+
+/* True where the names do not fit beside bars that can be read: each bar then stands below its name. */
+static bool stacked(mv_layout *layout, const bars *b, double width)
+{
+    double names = 0;
+    for (int i = 0; i < b->count; i++)
+        names = fmax(names, mv_line_room(layout, b->bars[i].name));
+    return b->below || names * TEXT_OVER_SMALL > MOST_NAMES * (width - PERCENT_WIDTH);
+}
 
 static double bars_height(mv_layout *layout, mv_panel *p, double width)
 {
-    (void)layout;
-    (void)width;
-    return ((bars *)p)->count * BAR_PITCH;
+    const bars *b = (const bars *)p;
+    return b->count * (stacked(layout, b, width) ? LINE_PITCH : BAR_PITCH);
 }
 
 static const char *percent_text(char text[32], double share)
@@ -159,11 +172,11 @@ static const char *percent_text(char text[32], double share)
     return text;
 }
 
-static void bars_draw(mv_layout *layout, mv_panel *p, mv_canvas *c)
+static void draw_beside(mv_layout *layout, const bars *b, mv_canvas *c)
 {
-    const bars *b = (const bars *)p;
+    const mv_panel *p = &b->panel;
     const mv_theme *t = mv_layout_theme(layout);
-    double names = 0, widest = 0.62 * (p->w - PERCENT_WIDTH);
+    double names = 0, widest = MOST_NAMES * (p->w - PERCENT_WIDTH);
     for (int i = 0; i < b->count; i++)
         names = fmax(names, mv_line_width(layout, i ? MV_TYPE_TEXT : MV_TYPE_STRONG, b->bars[i].name));
     names = fmin(fmax(ceil(names) + 1, 0.4 * (p->w - PERCENT_WIDTH)), widest);
@@ -183,32 +196,9 @@ static void bars_draw(mv_layout *layout, mv_panel *p, mv_canvas *c)
     }
 }
 
-static mv_panel *new_bars(mv_layout *layout, const mv_panel_kind *kind, const mv_class_bar *list, int count)
+static void draw_below(mv_layout *layout, const bars *b, mv_canvas *c)
 {
-    bars *b = mv_panel_new(layout, sizeof *b, kind);
-    if (!b)
-        return NULL;
-    b->bars = list;
-    b->count = count;
-    return &b->panel;
-}
-
-mv_panel *mv_panel_class_bars(mv_layout *layout, const mv_class_bar *list, int count)
-{
-    static const mv_panel_kind kind = {.height = bars_height, .draw = bars_draw};
-    return new_bars(layout, &kind, list, count);
-}
-
-static double lines_height(mv_layout *layout, mv_panel *p, double width)
-{
-    (void)layout;
-    (void)width;
-    return ((bars *)p)->count * LINE_PITCH;
-}
-
-static void lines_draw(mv_layout *layout, mv_panel *p, mv_canvas *c)
-{
-    const bars *b = (const bars *)p;
+    const mv_panel *p = &b->panel;
     const mv_theme *t = mv_layout_theme(layout);
     for (int i = 0; i < b->count; i++) {
         double y = p->y + i * LINE_PITCH, share = fmin(fmax(b->bars[i].probability, 0), 1);
@@ -224,10 +214,35 @@ static void lines_draw(mv_layout *layout, mv_panel *p, mv_canvas *c)
     }
 }
 
+static void bars_draw(mv_layout *layout, mv_panel *p, mv_canvas *c)
+{
+    const bars *b = (const bars *)p;
+    if (stacked(layout, b, p->w))
+        draw_below(layout, b, c);
+    else
+        draw_beside(layout, b, c);
+}
+
+static mv_panel *new_bars(mv_layout *layout, const mv_class_bar *list, int count, bool below)
+{
+    static const mv_panel_kind kind = {.height = bars_height, .draw = bars_draw};
+    bars *b = mv_panel_new(layout, sizeof *b, &kind);
+    if (!b)
+        return NULL;
+    b->bars = list;
+    b->count = count;
+    b->below = below;
+    return &b->panel;
+}
+
+mv_panel *mv_panel_class_bars(mv_layout *layout, const mv_class_bar *list, int count)
+{
+    return new_bars(layout, list, count, false);
+}
+
 mv_panel *mv_panel_class_lines(mv_layout *layout, const mv_class_bar *list, int count)
 {
-    static const mv_panel_kind kind = {.height = lines_height, .draw = lines_draw};
-    return new_bars(layout, &kind, list, count);
+    return new_bars(layout, list, count, true);
 }
 
 /* --- colour bars ------------------------------------------------------------------------------- */
