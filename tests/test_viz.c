@@ -533,6 +533,98 @@ static void overlay_is_bilinear_in_places(void **state)
     free(out.rgb);
 }
 
+/* An overlay in a frame is the overlay of the frame alone, put in its place; around it the picture is as it was. */
+static void overlay_in_a_frame_leaves_the_rest(void **state)
+{
+    (void)state;
+    enum { W = 61, H = 47, X = 13, Y = 9, FW = 28, FH = 35 };
+    float v[20];
+    for (int i = 0; i < 20; i++)
+        v[i] = (float)(-8 + 16 * uniform());
+    mv_map map = {.h = 5, .w = 4, .v = v};
+    mv_colouring k = colouring_of("blue-red", MV_SCALE_LINEAR, -8, 8, true);
+    mv_overlay_look look = {0};
+    mv_image in = noise(W, H), out = {W, H, malloc(W * H * 3)}, part = {FW, FH, malloc(FW * FH * 3)};
+    memcpy(out.rgb, in.rgb, W * H * 3);
+    for (int y = 0; y < FH; y++)
+        memcpy(part.rgb + y * FW * 3, in.rgb + ((Y + y) * W + X) * 3, FW * 3);
+    assert_int_equal(mv_raster_overlay(&part, &map, &k, NULL), MV_OK);
+    assert_int_equal(mv_raster_overlay_in(&out, (mv_frame){X, Y, FW, FH}, &map, &k, &look, NULL), MV_OK);
+    for (int y = 0; y < H; y++)
+        for (int x = 0; x < W; x++) {
+            bool within = x >= X && x < X + FW && y >= Y && y < Y + FH;
+            const uint8_t *expected = within ? part.rgb + ((y - Y) * FW + x - X) * 3 : in.rgb + ((size_t)y * W + x) * 3;
+            for (int c = 0; c < 3; c++)
+                assert_true(abs(out.rgb[(y * W + x) * 3 + c] - expected[c]) <= 1);
+        }
+    /* A frame that sticks out shows a part of the map: the same as an overlay of the whole, cut. */
+    mv_image large = {FW, FH, malloc(FW * FH * 3)}, cut = {10, 12, malloc(360)};
+    memset(large.rgb, 90, FW * FH * 3);
+    memset(cut.rgb, 90, 360);
+    assert_int_equal(mv_raster_overlay(&large, &map, &k, NULL), MV_OK);
+    assert_int_equal(mv_raster_overlay_in(&cut, (mv_frame){-7, -11, FW, FH}, &map, &k, &look, NULL), MV_OK);
+    for (int y = 0; y < 12; y++)
+        for (int x = 0; x < 30; x++)
+            assert_true(abs(cut.rgb[y * 30 + x] - large.rgb[(y + 11) * FW * 3 + 21 + x]) <= 1);
+    free(in.rgb);
+    free(out.rgb);
+    free(part.rgb);
+    free(large.rgb);
+    free(cut.rgb);
+}
+
+static void overlay_follows_its_look(void **state)
+{
+    (void)state;
+    float v[4] = {8, 8, 8, 8};
+    mv_map map = {.h = 2, .w = 2, .v = v};
+    mv_colouring k = colouring_of("blue-red", MV_SCALE_LINEAR, -8, 8, true);
+    mv_rgb red = k.table->rows[255];
+    bool keep[4] = {true, false, true, true};
+    for (int photo = 0; photo < 2; photo++)
+        for (double alpha = 0.25; alpha <= 1; alpha += 0.25) {
+            mv_image in = noise(20, 20), out = {20, 20, malloc(1200)};
+            memcpy(out.rgb, in.rgb, 1200);
+            mv_overlay_look look = {.alpha = alpha, .photo = photo, .keep = keep};
+            assert_int_equal(mv_raster_overlay_in(&out, (mv_frame){0, 0, 20, 20}, &map, &k, &look, NULL), MV_OK);
+            for (int i = 0; i < 400; i++) {
+                const uint8_t *p = in.rgb + 3 * i;
+                double grey = 0.299 * p[0] + 0.587 * p[1] + 0.114 * p[2];
+                double share = i % 20 >= 10 && i < 200 ? 0 : alpha;
+                const uint8_t top[3] = {red.r, red.g, red.b};
+                for (int c = 0; c < 3; c++)
+                    assert_true(fabs(out.rgb[3 * i + c] - (share * top[c] + (1 - share) * (photo ? p[c] : grey))) < 2);
+            }
+            free(in.rgb);
+            free(out.rgb);
+        }
+}
+
+static void strongest_cells_hold_their_share(void **state)
+{
+    (void)state;
+    float v[6] = {1, -5, 3, NAN, 1, 0}; /* magnitudes 5, 3, 1, 1: sum 10 */
+    mv_map map = {.h = 2, .w = 3, .v = v};
+    static const struct {
+        double share;
+        bool keep[6];
+    } known[] = {{0.5, {false, true, false, false, false, false}},
+                 {0.51, {false, true, true, false, false, false}},
+                 {0.8, {false, true, true, false, false, false}},
+                 {0.81, {true, true, true, false, true, false}},
+                 {1, {true, true, true, false, true, false}}};
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        bool keep[6];
+        assert_int_equal(mv_raster_strongest(keep, &map, known[i].share, NULL), MV_OK);
+        assert_memory_equal(keep, known[i].keep, sizeof keep);
+    }
+    float zero[6] = {0};
+    bool keep[6];
+    map.v = zero;
+    assert_int_equal(mv_raster_strongest(keep, &map, 0.6, NULL), MV_OK);
+    assert_false(keep[0]);
+}
+
 static void opacity_rises_with_the_value(void **state)
 {
     (void)state;
@@ -589,6 +681,9 @@ int main(void)
         cmocka_unit_test(maps_of_three_channels_are_their_own_colours),
         cmocka_unit_test(overlay_is_the_photo_where_nothing_happens),
         cmocka_unit_test(overlay_is_bilinear_in_places),
+        cmocka_unit_test(overlay_in_a_frame_leaves_the_rest),
+        cmocka_unit_test(overlay_follows_its_look),
+        cmocka_unit_test(strongest_cells_hold_their_share),
         cmocka_unit_test(opacity_rises_with_the_value),
         cmocka_unit_test(grid_lines_lie_between_cells),
     };

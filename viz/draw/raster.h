@@ -22,6 +22,18 @@ typedef struct {
     int window; /* cells a side of a window, where lines between windows are drawn; 0: none */
 } mv_colouring;
 
+/* What may be chosen of an overlay. {0} is the overlay as designed. */
+typedef struct {
+    double alpha;     /* the strongest opacity, up to 1; 0: as designed */
+    bool photo;       /* the picture keeps its colours */
+    const bool *keep; /* for each cell of the map, whether it is drawn; NULL: all are */
+} mv_overlay_look;
+
+/* Where a map lies on an image: what its cells cover, in px of the image. It may reach beyond the image. */
+typedef struct {
+    double x, y, w, h;
+} mv_frame;
+
 /* How much of the picture an overlay hides at this place of its scale, 0 to 1. */
 double mv_colouring_opacity(const mv_colouring *k, double place);
 
@@ -34,6 +46,16 @@ mv_status mv_raster_cells(mv_image *out, const mv_map *map, const mv_colouring *
 
 /* Turns an existing image grey and paints the map over it. */
 mv_status mv_raster_overlay(mv_image *out, const mv_map *map, const mv_colouring *k, mv_error *e);
+
+/* The same within `frame` alone: the rest of the image stays as it is. A pixel is within if its centre is. */
+mv_status mv_raster_overlay_in(mv_image *out, mv_frame frame, const mv_map *map, const mv_colouring *k,
+                               const mv_overlay_look *look, mv_error *e);
+
+/* Which cells of a map hold a share of its mass: the strongest ones, taken by falling magnitude until they hold
+ * `share` (above 0, up to 1) of the sum of all magnitudes; equal cells are all taken (what DINO's
+ * visualize_attention.py does with --threshold). keep (h, w). Cells that are not finite count as none. Of a map of
+ * three channels all are kept. MV_ENOMEM. */
+mv_status mv_raster_strongest(bool *keep, const mv_map *map, double share, mv_error *e);
 
 /* Turns an existing image grey. */
 void mv_raster_grey(mv_image *out);
