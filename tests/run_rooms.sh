@@ -18,6 +18,7 @@ table=$(awk '/^<!-- rooms -->/ { on = 1; next } on && /^```/ { if (on++ == 2) ex
 # A library: the beginning of its headers' names, as a regular expression, then the only files that may include it.
 libraries='stb/                src/picture/stb.c
 j(peglib|error)     src/picture/jpeg.c
+webp/               src/picture/webp.c
 oneapi/             src/device/dnnl
 dlfcn               src/device/plugin.c
 pthread             src/device viz/draw/fonts.c cmd
