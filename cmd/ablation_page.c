@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cmd/ablation.h"
+#include "cmd/findings.h"
 #include "cmd/page_file.h"
 #include "src/base/number.h"
 #include "src/base/text.h"
@@ -164,7 +165,8 @@ static void say_below(const call *c, const shot *t, const ablation *a, const abl
     else {
         at = snprintf(text, 900, "%s: %s", ablation_quantity(c, r, of), mv_number_text(b, before, 3, true));
         if (r->against < 0)
-            at += snprintf(text + at, 900 - (size_t)at, ", p = %.2f", mv_probability(r->before, n, r->class_));
+            at += snprintf(text + at, 900 - (size_t)at, ", %s",
+                           finding_probability(b, mv_probability(r->before, n, r->class_), 2));
     }
     if (r->after && r->change)
         at += snprintf(text + at, 900 - (size_t)at, "  \xc2\xb7  sweeps on top of the edit%s", edits == 1 ? "" : "s");

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cmd/comparison.h"
+#include "cmd/findings.h"
 #include "cmd/page_file.h"
 #include "src/base/number.h"
 #include "src/base/text.h"
@@ -106,13 +107,13 @@ static void store_free(store *t)
 static void subtitle_of(const comparison *k, char text[2400])
 {
     const compared *a = &k->side[0], *b = &k->side[1];
-    char name[24];
+    char name[24], p[24];
     bool both = comparison_answers(k) == 2;
-    int n = mv_text_print(text, 2400, "%.500s%s%.200s, p = %.3f", both ? a->who : "", both ? ": " : "classified as ",
-                          session_class(a->session, a->top[0], name), a->probability[0]);
+    int n = mv_text_print(text, 2400, "%.500s%s%.200s, %s", both ? a->who : "", both ? ": " : "classified as ",
+                          session_class(a->session, a->top[0], name), finding_probability(p, a->probability[0], 3));
     if (both)
-        n += mv_text_print(text + n, 2400 - (size_t)n, "  \xc2\xb7  %.500s: %.200s, p = %.3f", b->who,
-                           session_class(b->session, b->top[0], name), b->probability[0]);
+        n += mv_text_print(text + n, 2400 - (size_t)n, "  \xc2\xb7  %.500s: %.200s, %s", b->who,
+                           session_class(b->session, b->top[0], name), finding_probability(p, b->probability[0], 3));
     else if (k->dump)
         n += mv_text_print(text + n, 2400 - (size_t)n, "  \xc2\xb7  beside %.500s", b->label);
     if (k->pairs.n > PAIRS)

@@ -21,9 +21,7 @@ static int falling(const void *a, const void *b)
     return (x < y) - (x > y);
 }
 
-/* The part of the picture, 0 to 1, that the highest values cover which make up half of the sum of the positive ones.
- * NaN where no value is positive, or without memory. */
-static double half_of(const mv_map *map)
+double finding_half_of(const mv_map *map)
 {
     size_t n = (size_t)map->h * (size_t)map->w, i = 0;
     float *v = malloc(n * sizeof *v);
@@ -89,7 +87,7 @@ static void share_text(char text[16], double share)
 static const char *evidence_text(char text[FINDING], const session *s, const mv_map *m)
 {
     char name[100], part[16];
-    double half = half_of(m);
+    double half = finding_half_of(m);
     share_text(part, half);
     if (isfinite(half))
         snprintf(text, FINDING, "Half of what speaks for %s lies in %s %% of the picture", class_words(name, s, m),
@@ -124,7 +122,7 @@ static const char *spread_text(char text[FINDING], const mv_map *m)
 {
     char most[32], part[16];
     const mv_method *method = m->method ? mv_method_lookup(m->method) : NULL;
-    share_text(part, half_of(m));
+    share_text(part, finding_half_of(m));
     snprintf(text, FINDING, "%s: half of it on %s %% of the picture, at most %s\xc3\x97 even",
              method ? method->title : m->title, part, mv_number_text(most, (double)m->hi, 1, false));
     return text;
@@ -296,8 +294,8 @@ const char *finding_of_pictures(char text[FINDING], const mv_map *const maps[], 
         coloured = coloured && row[0] && row[0]->channels == 3;
         evidence = evidence && row[0] && row[0]->class_ >= 0 && row[0]->channels != 3;
         if (evidence) {
-            least = fmin(least, half_of(row[0]));
-            most = fmax(most, half_of(row[0]));
+            least = fmin(least, finding_half_of(row[0]));
+            most = fmax(most, finding_half_of(row[0]));
         }
         const mv_map *ranked[MOST_COMPARED];
         if (agreement(ranked, ordered(ranked, row, columns), &a, &b)) {
@@ -316,5 +314,21 @@ const char *finding_of_pictures(char text[FINDING], const mv_map *const maps[], 
         snprintf(text, FINDING, "The maps of a picture %s: rank correlation %s", verb(lo, hi), range_of(range, lo, hi));
     else
         snprintf(text, FINDING, "%d pictures, %d maps each", pictures, columns);
+    return text;
+}
+
+/* ---- an answer */
+
+const char *finding_probability(char text[24], double p, int digits)
+{
+    char number[32];
+    while (digits < 4 && p < 1 && 1 - p < 0.5 * pow(10, -digits))
+        digits++;
+    if (p < 0.5 * pow(10, -digits))
+        snprintf(text, 24, "p < %.*f", digits, pow(10, -digits));
+    else if (1 - p < 0.5 * pow(10, -digits))
+        snprintf(text, 24, "p > %.*f", digits, 1 - pow(10, -digits));
+    else
+        snprintf(text, 24, "p = %s", mv_number_text(number, p, digits, false));
     return text;
 }

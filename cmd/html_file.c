@@ -86,7 +86,7 @@ void html_facts_free(html_facts *facts)
 enum { ITEMS = 7, CLASS_NAME = 24 };
 
 typedef struct {
-    char *command;
+    char *command, *subtitle;
     char model[120], pipeline[64], device[64];
     const char *item[ITEMS];
     int items;
@@ -97,6 +97,7 @@ typedef struct {
 static void words_free(words *w)
 {
     free(w->command);
+    free(w->subtitle);
     free(w->class_);
     free(w->name);
 }
@@ -106,9 +107,10 @@ static mv_status words_of(words *w, const call *c, const shot *t, const page_wor
 {
     const session *s = &c->session;
     *w = (words){.command = options_recipe(c, t->path, said->others),
+                 .subtitle = page_subtitle(c, said->subtitle),
                  .class_ = calloc((size_t)v->n, sizeof *w->class_),
                  .name = calloc((size_t)v->n, sizeof *w->name)};
-    if (!w->command || !w->class_ || !w->name)
+    if (!w->command || !w->subtitle || !w->class_ || !w->name)
         return mv_fail_memory(e, t->name);
     mv_text_print(w->model, sizeof w->model, "model %s %.6s", s->name, s->hash);
     session_pipeline(s, w->pipeline);
@@ -150,7 +152,7 @@ static mv_status write_page(const call *c, const shot *t, const html_facts *f, c
 {
     const mv_evidence *v = &f->evidence;
     mv_html_content content = {.title = said->title,
-                               .subtitle = said->subtitle,
+                               .subtitle = w->subtitle,
                                .name = t->base,
                                .version = MV_VERSION,
                                .recipe = w->item,

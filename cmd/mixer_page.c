@@ -3,8 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cmd/findings.h"
 #include "cmd/mixer_reply.h"
 #include "src/base/text.h"
+#include "src/explain/logits.h"
 
 /* ---- words */
 
@@ -31,8 +33,9 @@ static const char *query_words(const mv_map *hidden, char text[64])
 void mixer_words_of(mixer_words *w, const call *c, const shot *t, const mixer_line *line, int lines)
 {
     int best = longest(line, lines), top = mv_class_next(t->logits, c->session.config.classes, MV_MAP_NONE);
-    char query[64], name[24], channel[32] = "";
+    char query[64], name[24], channel[32] = "", p[24];
     double least = INFINITY, most = 0;
+    finding_probability(p, top < 0 ? 0 : mv_probability(t->logits, c->session.config.classes, top), 2);
     for (int i = 0; i < lines; i++) {
         least = fmin(least, line[i].half_life);
         most = fmax(most, line[i].half_life);
@@ -54,16 +57,17 @@ void mixer_words_of(mixer_words *w, const call *c, const shot *t, const mixer_li
         mv_text_print(
             w->subtitle, sizeof w->subtitle,
             "Median half-lives from %.3g to %.3g tokens  \xc2\xb7  %shidden attention: %s%s  \xc2\xb7  %.200s, "
-            "answered %s",
+            "classified as %s, %s",
             least, most, channel, query_words(line[0].map[MV_MIXER_HIDDEN], query),
-            view->with_sign ? ", with its sign" : "", t->base, session_class(&c->session, top, name));
+            view->with_sign ? ", with its sign" : "", t->base, session_class(&c->session, top, name), p);
     else
-        mv_text_print(w->subtitle, sizeof w->subtitle, "%sHidden attention: %s%s  \xc2\xb7  %.200s, answered %s",
-                      channel, lines ? query_words(line[0].map[MV_MIXER_HIDDEN], query) : "",
-                      view->with_sign ? ", with its sign" : "", t->base, session_class(&c->session, top, name));
+        mv_text_print(w->subtitle, sizeof w->subtitle,
+                      "%sHidden attention: %s%s  \xc2\xb7  %.200s, classified as %s, %s", channel,
+                      lines ? query_words(line[0].map[MV_MIXER_HIDDEN], query) : "",
+                      view->with_sign ? ", with its sign" : "", t->base, session_class(&c->session, top, name), p);
     bool several = lines && line[0].map[MV_MIXER_H]->down * line[0].map[MV_MIXER_H]->across > 1;
-    mv_text_print(w->film, sizeof w->film, "%s%.200s, answered %s  \xc2\xb7  %s", channel, t->base,
-                  session_class(&c->session, top, name),
+    mv_text_print(w->film, sizeof w->film, "%s%.200s, classified as %s, %s  \xc2\xb7  %s", channel, t->base,
+                  session_class(&c->session, top, name), p,
                   several ? "all windows are scanned at the same time, each row by row from an empty state"
                           : "row by row, from an empty state");
 }

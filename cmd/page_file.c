@@ -89,7 +89,7 @@ enum { ITEMS = 7, NOTES = 11 };
 
 /* The foot of a page and its text chunks. */
 typedef struct {
-    char *command;
+    char *command, *subtitle;
     char model[120], pipeline[64], device[64], range[96];
     const char *item[ITEMS];
     mv_note note[NOTES];
@@ -121,12 +121,28 @@ static void range_of(recipe *r, const call *c, const shot *t)
         snprintf(r->range, sizeof r->range, "%.9g to %.9g", lo, hi);
 }
 
+char *page_subtitle(const call *c, const char *subtitle)
+{
+    char demo[48], *text;
+    bool both = subtitle && *subtitle && *session_demo(&c->session, demo);
+    const char *one = subtitle && *subtitle ? subtitle : session_demo(&c->session, demo);
+    return asprintf(&text, "%s%s%s", one, both ? "  \xc2\xb7  " : "", both ? demo : "") < 0 ? NULL : text;
+}
+
+static void recipe_free(recipe *r)
+{
+    free(r->command);
+    free(r->subtitle);
+}
+
 static mv_status recipe_of(recipe *r, const call *c, const shot *t, const page_words *w, mv_error *e)
 {
     const session *s = &c->session;
-    *r = (recipe){.command = options_recipe(c, t->path, w->others)};
-    if (!r->command)
+    *r = (recipe){.command = options_recipe(c, t->path, w->others), .subtitle = page_subtitle(c, w->subtitle)};
+    if (!r->command || !r->subtitle) {
+        recipe_free(r);
         return mv_fail_memory(e, t->name);
+    }
     page_source of = {s->name, s->hash, r->model, r->pipeline, r->device};
     if (w->source)
         of = *w->source;
@@ -160,7 +176,7 @@ static mv_status draw(const call *c, const shot *t, const mv_page_kind *kind, co
                       const void *content, mv_output *file, mv_error *e)
 {
     mv_page_style style = style_of(&c->o);
-    mv_heading heading = {.title = w->title, .subtitle = w->subtitle, .recipe = {r->item, r->items}};
+    mv_heading heading = {.title = w->title, .subtitle = r->subtitle, .recipe = {r->item, r->items}};
     mv_canvas_target to = {
         .write = put, .ctx = file, .notes = r->note, .note_count = r->notes, .date = *date ? date : NULL};
     if (!page_is_stdout(c) && mv_canvas_kind_of(&to.kind, t->page, e))
@@ -174,7 +190,7 @@ static mv_status draw_film(const call *c, const shot *t, const page_words *w, co
                            const mv_film_content *content, mv_output *file, mv_error *e)
 {
     mv_page_style style = style_of(&c->o);
-    mv_heading heading = {.title = w->title, .subtitle = w->subtitle};
+    mv_heading heading = {.title = w->title, .subtitle = r->subtitle};
     mv_canvas_target to = {
         .write = put, .ctx = file, .notes = r->note, .note_count = r->notes, .date = *date ? date : NULL};
     mv_animation_kind kind;
@@ -210,7 +226,7 @@ mv_status page_write(const call *c, const shot *t, const mv_page_kind *kind, con
     mv_output *file = mv_output_open(t->page, e);
     mv_status status = file ? draw(c, t, kind, words, &r, content, file, &drawing) : e->code;
     status = end_file(c, file, status, &drawing, e);
-    free(r.command);
+    recipe_free(&r);
     return status;
 }
 
@@ -223,6 +239,6 @@ mv_status film_write(const call *c, const shot *t, const page_words *words, cons
     mv_output *file = mv_output_open(t->film, e);
     mv_status status = file ? draw_film(c, t, words, &r, content, file, &drawing) : e->code;
     status = end_file(c, file, status, &drawing, e);
-    free(r.command);
+    recipe_free(&r);
     return status;
 }

@@ -21,6 +21,10 @@ typedef struct {
     const page_source *source; /* NULL: the session */
 } page_words;
 
+/* The line under the title: the words' own, and that the model is the demo model where it is. The caller's to free;
+ * NULL without memory. */
+char *page_subtitle(const call *c, const char *subtitle);
+
 /* Ends the program with status 2 for a look that has no effect: a colour table on this kind of page, a zoom on .svg or
  * .pdf. Call it from command.check. */
 void page_check(const call *c, const mv_page_kind *kind);

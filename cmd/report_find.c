@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cmd/findings.h"
 #include "cmd/report_page.h"
 #include "src/base/number.h"
 #include "src/base/text.h"
@@ -128,7 +129,7 @@ static void find_flipped(report_findings *f, const call *c, const report_result 
 
 void report_find(report_findings *f, const call *c, const shot *t, const report_asks *asks, const report_result *r)
 {
-    char top[64], base[200];
+    char top[64], base[200], p[24];
     *f = (report_findings){0};
     find_answer(f, c, t);
     find_proof(f, c, t, &t->maps[asks->cam].map[0]);
@@ -136,13 +137,12 @@ void report_find(report_findings *f, const call *c, const shot *t, const report_
     find_flipped(f, c, r);
     find_padding(f, c, t, asks);
 
-    snprintf(f->title, sizeof f->title, "%s, p = %.2f", mv_text_capital(top, sizeof top, f->name[0]),
-             f->probability[0]);
+    snprintf(f->title, sizeof f->title, "%s, %s", mv_text_capital(top, sizeof top, f->name[0]),
+             finding_probability(p, f->probability[0], 2));
     int n = 0;
     if (f->n > 1)
         n = snprintf(f->subtitle, sizeof f->subtitle, "%.1f logits ahead of %s" DOT, f->logit[0] - f->logit[1],
                      f->name[1]);
     cut_name(base, sizeof base, t->base, strlen(t->base));
-    snprintf(f->subtitle + n, sizeof f->subtitle - (size_t)n, "%s%s", base,
-             c->o.model ? "" : DOT "demo model: ten classes");
+    snprintf(f->subtitle + n, sizeof f->subtitle - (size_t)n, "%s", base);
 }

@@ -28,6 +28,7 @@ static void open_embedded(session *s)
     s->checkpoint = mv_checkpoint_of(model.bytes, model.size, "nano", &e);
     if (!s->checkpoint)
         die_of(&e, false);
+    s->embedded = true;
 }
 
 /* ImageNet's 1000 classes, "wnid<TAB>name" a line */
@@ -200,6 +201,16 @@ const char *session_precision(const session *s)
 const char *session_device(const session *s)
 {
     return s->backend->name;
+}
+
+const char *session_demo(const session *s, char text[48])
+{
+    *text = '\0';
+    if (s->embedded && s->config.classes == 10)
+        snprintf(text, 48, "demo model: ten classes");
+    else if (s->embedded)
+        snprintf(text, 48, "demo model: %d class%s", s->config.classes, s->config.classes == 1 ? "" : "es");
+    return text;
 }
 
 const char *session_pipeline(const session *s, char text[64])

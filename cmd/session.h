@@ -11,6 +11,7 @@
 
 typedef struct {
     mv_checkpoint *checkpoint; /* NULL: a variant's name, sizes without weights */
+    bool embedded;             /* the checkpoint is the program's own small one */
     mv_config config;          /* with --size and the crop options in it */
     mv_backend *backend;       /* NULL until session_load */
     mv_model *model;
@@ -44,6 +45,9 @@ mv_status session_find_class(const session *s, const char *text, const char *pla
 /* "fp32", "cpu": for results and recipes. */
 const char *session_precision(const session *s);
 const char *session_device(const session *s);
+
+/* "demo model: ten classes" where the embedded model answers, else empty: for every page. Returns text. */
+const char *session_demo(const session *s, char text[48]);
 
 /* "224 x 224, center 1.0, bicubic": how pictures are prepared. */
 const char *session_pipeline(const session *s, char text[64]);

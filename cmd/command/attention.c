@@ -3,12 +3,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cmd/findings.h"
 #include "cmd/page_file.h"
 #include "cmd/reply.h"
 #include "cmd/talk.h"
 #include "src/base/text.h"
 #include "src/explain/attention.h"
 #include "src/explain/attention_method.h"
+#include "src/explain/logits.h"
 #include "viz/page/attention.h"
 #include "viz/page/heads.h"
 
@@ -55,11 +57,16 @@ static bool shows_heads(const own *o)
 static const char *subtitle_of(const call *c, const shot *t, char subtitle[400])
 {
     const own *o = c->own;
-    char query[96], name[24];
+    char query[96], name[24], p[24];
     bool mean = o->method.head.n == 0 || (o->method.head.n == 1 && o->method.head.v[0] == MV_HEAD_MEAN);
     int best = mv_class_next(t->logits, c->session.config.classes, MV_MAP_NONE);
-    mv_text_print(subtitle, 400, "%s%s  \xc2\xb7  %.200s, answered %s", query_words(o, query),
-                  mean ? ", mean of heads" : "", t->base, session_class(&c->session, best, name));
+    if (best < 0)
+        mv_text_print(subtitle, 400, "%s%s  \xc2\xb7  %.200s", query_words(o, query), mean ? ", mean of heads" : "",
+                      t->base);
+    else
+        mv_text_print(subtitle, 400, "%s%s  \xc2\xb7  %.200s, classified as %s, %s", query_words(o, query),
+                      mean ? ", mean of heads" : "", t->base, session_class(&c->session, best, name),
+                      finding_probability(p, mv_probability(t->logits, c->session.config.classes, best), 2));
     return subtitle;
 }
 
@@ -68,11 +75,10 @@ static const char *subtitle_of(const call *c, const shot *t, char subtitle[400])
 static mv_status draw(const call *c, const shot *t, mv_error *e)
 {
     const own *o = c->own;
-    char subtitle[400];
+    char title[FINDING], subtitle[400];
     bool heads = shows_heads(o);
-    page_words words = {.title = !heads               ? "Where self-attention looks"
-                                 : shows_all_heads(o) ? "Every head"
-                                                      : "Chosen heads",
+    page_words words = {.title = heads ? finding_of_heads(title, t->maps->map, t->maps->n)
+                                       : finding_of_attention(title, t->maps->map, t->maps->n),
                         .subtitle = subtitle_of(c, t, subtitle),
                         .method = o->method.rollout ? "attention rollout" : "attention rows"};
     mv_attention_content rows = {t->image, t->maps->map, t->maps->n, o->shared_scale};

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cmd/findings.h"
 #include "cmd/page_file.h"
 #include "cmd/reply.h"
 #include "cmd/talk.h"
@@ -86,21 +87,20 @@ static mv_status draw(const call *c, const shot *t, const answer *sorted, mv_err
 {
     enum { BARS = 8 };
     const own *o = c->own;
-    char title[120], subtitle[320], names[BARS][24], method[96];
+    char title[120], subtitle[320], names[BARS][24], method[96], p[24];
     mv_map evidence[CALL_ASKS];
     mv_class_bar bars[BARS];
     int classes = c->session.config.classes, n = o->top < classes ? o->top : classes, maps = 0;
     for (int a = 0; a < c->asks; a++)
         for (int i = 0; i < t->maps[a].n && maps < CALL_ASKS; i++)
             evidence[maps++] = t->maps[a].map[i];
-    page_words words = {.title =
-                            mv_text_capital(title, sizeof title, session_class(&c->session, sorted[0].index, names[0])),
-                        .subtitle = subtitle,
-                        .method = method};
+    mv_text_print(title, sizeof title, "Classified as %.80s, %s", session_class(&c->session, sorted[0].index, names[0]),
+                  finding_probability(p, sorted[0].probability, 2));
+    page_words words = {.title = title, .subtitle = subtitle, .method = method};
     if (classes > 1)
-        mv_text_print(subtitle, sizeof subtitle, "%.1f %% sure, %.1f logits ahead of %s  \xc2\xb7  %.200s",
-                      100 * sorted[0].probability, sorted[0].logit - sorted[1].logit,
-                      session_class(&c->session, sorted[1].index, names[0]), t->base);
+        mv_text_print(subtitle, sizeof subtitle, "%.1f logits ahead of %s  \xc2\xb7  %.200s",
+                      sorted[0].logit - sorted[1].logit, session_class(&c->session, sorted[1].index, names[0]),
+                      t->base);
     else
         mv_text_print(subtitle, sizeof subtitle, "%.200s", t->base);
     n = n < BARS ? n : BARS;

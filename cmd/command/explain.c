@@ -353,10 +353,10 @@ static const char *trust_of(const mv_map *m, char text[120])
 /* maps: the n of the page */
 static const char *subtitle_of(const call *c, const shot *t, const mv_map *const maps[], int n, char text[520])
 {
-    char name[24], number[32], trust[120] = "";
+    char name[24], number[24], trust[120] = "";
     int best = top_class(c, t);
-    mv_text_print(text, 520, "%.200s, classified as %.80s, p = %s%s", t->base, session_class(&c->session, best, name),
-                  mv_number_text(number, mv_probability(t->logits, c->session.config.classes, best), 2, false),
+    mv_text_print(text, 520, "%.200s, classified as %.80s, %s%s", t->base, session_class(&c->session, best, name),
+                  finding_probability(number, mv_probability(t->logits, c->session.config.classes, best), 2),
                   n == 1 ? trust_of(maps[0], trust) : "");
     return text;
 }
