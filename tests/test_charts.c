@@ -15,14 +15,14 @@
 
 static mv_colouring signed_colours(double most)
 {
-    return (mv_colouring){mv_colour_table_lookup("blue-red", NULL), mv_scale_of(MV_SCALE_LINEAR, -most, most, true),
-                          false, 0};
+    return (mv_colouring){.table = mv_colour_table_lookup("blue-red", NULL),
+                          .scale = mv_scale_of(MV_SCALE_LINEAR, -most, most, true)};
 }
 
 static mv_colouring heat_colours(double most)
 {
-    return (mv_colouring){mv_colour_table_lookup("inferno", NULL), mv_scale_of(MV_SCALE_LINEAR, 0, most, false), false,
-                          0};
+    return (mv_colouring){.table = mv_colour_table_lookup("inferno", NULL),
+                          .scale = mv_scale_of(MV_SCALE_LINEAR, 0, most, false)};
 }
 
 /* Draws one panel within margins of 56 px. */
@@ -325,7 +325,28 @@ static void matrices_are_averaged(void **state)
     free(v);
 }
 
-/* Contours of a ramp are straight lines where the ramp has the values; dashed below 0, none outside of the scale. */
+/* The polylines of an SVG: how many, how many are dashed, and that all their points are on one vertical line each, at
+ * one of `n` places. */
+static int upright_lines(const drawing_buffer *b, const double *x, int n, int *dashed)
+{
+    int lines = 0;
+    *dashed = 0;
+    for (const char *at; (at = element(b->bytes, "polyline", lines)); lines++) {
+        mv_point p[64] = {{0}};
+        int points = read_points(at, p, 64);
+        bool known = false;
+        *dashed += memmem(at, (size_t)(strchr(at, '>') - at), "dasharray", 9) != NULL;
+        assert_true(points >= 2 && points <= 64);
+        for (int i = 0; i < points; i++)
+            assert_true(fabs(p[i].x - p[0].x) < 0.06 && p[i].y >= 55.9 && p[i].y <= 96.1);
+        for (int i = 0; i < n; i++)
+            known |= fabs(p[0].x - x[i]) < 0.06;
+        assert_true(known);
+    }
+    return lines;
+}
+
+/* Contours of a ramp are straight lines where the ramp has the values; dashed below 0. Cells have them at borders. */
 static void contours_lie_where_the_values_are(void **state)
 {
     enum { W = 9, H = 4 };
@@ -334,28 +355,56 @@ static void contours_lie_where_the_values_are(void **state)
         v[i] = (float)(i % W - 4); /* 0 in the middle of the picture */
     mv_map map = {.h = H, .w = W, .v = v, .lo = -4, .hi = 4, .diverging = true};
     mv_image picture = drawing_scene(90, 40);
-    mv_colouring k = signed_colours(4);
-    const double level[] = {2, -1, 9};
+    mv_colouring k = signed_colours(4.4); /* lines at whole numbers up to 4 would be at 2 and 4 */
+    const double smooth[] = {56 + 45 + 20, 56 + 45 - 20, 56 + 45 + 40, 56 + 45 - 40};
+    const double cells[] = {56 + 70, 56 + 20}; /* above 2, and below -2; nothing is above 4 */
     mv_layout *l = mv_layout_new(MV_LIGHT, *state, NULL);
     drawing_buffer b = {.left = -1};
-    write_panel(&b, MV_CANVAS_SVG, l, mv_panel_contours(l, mv_panel_overlay(l, &map, &picture, &k), &map, &k, level, 3),
-                112 + 90);
-    int dashed = 0, n = 0;
-    for (const char *at; (at = element(b.bytes, "polyline", n)); n++) {
-        mv_point p[4];
-        bool below = memmem(at, (size_t)(strchr(at, '>') - at), "dasharray", 9) != NULL;
-        assert_int_equal(read_points(at, p, 4), 2);
-        dashed += below;
-        for (int i = 0; i < 2; i++)
-            assert_true(fabs(p[i].x - (56 + 45 + (below ? -10 : 20))) < 0.01 && p[i].y >= 56 && p[i].y <= 96);
-    }
-    assert_true(n == 4 * (H + 1) && dashed == n / 2); /* a line of two strokes through every row of squares */
+    int dashed;
+    write_panel(&b, MV_CANVAS_SVG, l, mv_panel_overlay(l, &map, &picture, &k), 112 + 90);
+    int n = upright_lines(&b, smooth, 2, &dashed);
+    assert_true(n == 4 && dashed == 2); /* black and white; 4 is nowhere exceeded */
+    write_panel(&b, MV_CANVAS_SVG, l, mv_panel_cells(l, &map, &picture, &k), 112 + 90);
+    n = upright_lines(&b, cells, 2, &dashed);
+    assert_true(n == 4 && dashed == 2);
     v[0] = NAN;
-    write_panel(&b, MV_CANVAS_SVG, l, mv_panel_contours(l, mv_panel_overlay(l, &map, &picture, &k), &map, &k, level, 3),
-                112 + 90);
+    write_panel(&b, MV_CANVAS_SVG, l, mv_panel_overlay(l, &map, &picture, &k), 112 + 90);
+    n = upright_lines(&b, smooth, 2, &dashed);
+    assert_true(n == 4 && dashed == 2);
     mv_layout_free(l);
     free(picture.rgb);
     free(b.bytes);
+}
+
+/* Multiples of an even spread have lines at 2, 4 and 8 in every colour scale, and a bar has them where its ticks are.
+ */
+static void multiples_of_even_have_lines_at_2_4_and_8(void **state)
+{
+    float v[7] = {1, 2, 4, 8, 16, 4, 1};
+    mv_map map = {.h = 1, .w = 7, .v = v, .lo = 1, .hi = 16};
+    mv_image picture = drawing_scene(140, 20);
+    for (int kind = MV_SCALE_AUTO; kind <= MV_SCALE_LOG; kind++) {
+        mv_colouring k = {.table = mv_colour_table_lookup("inferno", NULL),
+                          .cells = mv_colour_table_lookup("blue-red", NULL),
+                          .scale = mv_scale_even((mv_scale_kind)kind, 1, 16)};
+        const double rising[] = {56 + 30, 56 + 50, 56 + 70};
+        mv_layout *l = mv_layout_new(MV_LIGHT, *state, NULL);
+        drawing_buffer b = {.left = -1};
+        write_panel(&b, MV_CANVAS_SVG, l, mv_panel_overlay(l, &map, &picture, &k), 112 + 140);
+        int lines = 0, where[3] = {0};
+        for (const char *at; (at = element(b.bytes, "polyline", lines)); lines++) {
+            mv_point p[64] = {{0}};
+            read_points(at, p, 64);
+            for (int i = 0; i < 3; i++)
+                where[i] += fabs(p[0].x - rising[i]) < 0.06;
+        }
+        assert_int_equal(lines, 2 * 2 * 3); /* black and white, at both sides of the peak */
+        for (int i = 0; i < 3; i++)
+            assert_int_equal(where[i], 2);
+        mv_layout_free(l);
+        free(b.bytes);
+    }
+    free(picture.rgb);
 }
 
 /* Lines and areas cover the same pixels in PNG as their geometry says. */
@@ -422,6 +471,7 @@ int main(void)
         cmocka_unit_test(matrices_are_averaged),
         cmocka_unit_test(lines_and_areas_are_ink),
         cmocka_unit_test(contours_lie_where_the_values_are),
+        cmocka_unit_test(multiples_of_even_have_lines_at_2_4_and_8),
         cmocka_unit_test(empty_charts_are_charts),
     };
     return cmocka_run_group_tests_name("charts", tests, drawing_open_fonts, drawing_close_fonts);

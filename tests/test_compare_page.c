@@ -174,7 +174,7 @@ static void what_it_says(void **state)
     assert_int_equal(page(&b, MV_CANVAS_SVG, &c, NULL, *state, NULL), MV_OK);
     const char *const said[] = {"church.jpg",
                                 "relative L2 0.42, cosine 0.912",
-                                "lines: half the scale, dashed below 0",
+                                "lines: dashed below 0",
                                 "How alike the blocks are",
                                 "The sites that are furthest apart",
                                 "1e−5",

@@ -22,9 +22,9 @@ enum { BLOCKS = 20, KINDS = 9 };
 
 static mv_colouring viridis(const mv_map *m)
 {
-    return (mv_colouring){mv_colour_table_lookup("viridis", NULL),
-                          mv_scale_of(MV_SCALE_LINEAR, (double)m->lo, (double)m->hi, false), false,
-                          m->down * m->across > 1 ? m->window : 0};
+    return (mv_colouring){.table = mv_colour_table_lookup("viridis", NULL),
+                          .scale = mv_scale_of(MV_SCALE_LINEAR, (double)m->lo, (double)m->hi, false),
+                          .window = m->down * m->across > 1 ? m->window : 0};
 }
 
 /* h x w cells in windows of `window`, with padding where they do not fit. */

@@ -352,8 +352,8 @@ static void every_word_is_on_its_page(void **state)
                                                "Level 3, block 1",
                                                "4 heads",
                                                "reach  103 px",
-                                               "even",
-                                               "0\xc3\x97",
+                                               "1×",
+                                               "2\xc3\x97",
                                                "model nano 3f9c1e",
                                                NULL};
     static const char *const on_heads[] = {"Every head",

@@ -277,7 +277,7 @@ static void labels_say_what_differs(void **state)
     expect(&b, "Head 3", 1); /* level 3 has one block */
     expect(&b, "7 \xc3\x97 7 cells of 16 px", 1);
     expect(&b, "\xc3\x97 even", 2);
-    expect(&b, "even", 2);
+    expect(&b, "1×", 2);
     expect(&b, "entropy  0.50 of 1", s->n);
     expect(&b, "1 cell is not finite: hatched", 1);
     c.sections = MV_SHEET_BY_BLOCK;

@@ -276,8 +276,7 @@ static void check_ticks(const mv_scale *s, double length, double label, bool tim
             assert_true(tick[i].value > tick[i - 1].value);
             assert_true(centre - mv_tick_centre(&tick[i - 1], length, label) > label * 1.3);
         }
-        assert_int_equal(tick[i].marked, strcmp(tick[i].label, "even") == 0);
-        assert_true(!tick[i].marked || tick[i].value == 1);
+        assert_int_equal(tick[i].marked, times && tick[i].value == 1);
     }
     if (times && length > 10 * label)
         assert_true(tick[n - 1].value == s->hi);
@@ -291,6 +290,8 @@ static void ticks_never_touch_and_stay_inside(void **state)
         mv_scale_kind kind = (mv_scale_kind)(1 + (int)(3 * uniform()));
         mv_scale s = mv_scale_of(kind, lo, size, uniform() < 0.4);
         check_ticks(&s, 40 + 1000 * uniform(), 8 + 40 * uniform(), uniform() < 0.5 && !s.diverging);
+        s = mv_scale_even(kind - 1, fabs(lo), size);
+        check_ticks(&s, 40 + 1000 * uniform(), 8 + 40 * uniform(), true);
     }
     static const double odd[] = {0, 1, 1e-300, 3.4e38, 5, 0.9999, 1.0001};
     for (size_t i = 0; i < sizeof odd / sizeof *odd; i++)
@@ -305,7 +306,7 @@ static void ticks_never_touch_and_stay_inside(void **state)
 static void ticks_are_those_of_the_sketches(void **state)
 {
     (void)state;
-    static const char *const expected[] = {"0×", "even", "5×", "10×", "20×", "37×"};
+    static const char *const expected[] = {"0×", "1×", "5×", "10×", "20×", "37×"};
     mv_scale s = mv_scale_of(MV_SCALE_SQRT, 0, 36.7, false);
     mv_tick tick[MV_TICKS_MAX];
     int n = mv_scale_ticks(&s, 300, 14, true, tick), found = 0;
@@ -313,6 +314,19 @@ static void ticks_are_those_of_the_sketches(void **state)
         if (strcmp(tick[i].label, expected[found]) == 0)
             found++;
     assert_int_equal(found, 6);
+
+    static const char *const octaves[] = {"<1/4×", "1/2×", "1×", "2×", "4×", "8×", "16×", "37×"};
+    s = mv_scale_even(MV_SCALE_AUTO, 0, 36.7);
+    n = mv_scale_ticks(&s, 300, 14, true, tick);
+    assert_int_equal(n, 8);
+    for (int i = 0; i < n; i++)
+        assert_string_equal(tick[i].label, octaves[i]);
+    static const char *const near_even[] = {"0.60×", "1×", "2×", "4×"};
+    s = mv_scale_even(MV_SCALE_AUTO, 0.6, 1.9);
+    n = mv_scale_ticks(&s, 300, 14, true, tick);
+    assert_int_equal(n, 4);
+    for (int i = 0; i < n; i++)
+        assert_string_equal(tick[i].label, near_even[i]);
 
     s = mv_scale_of(MV_SCALE_LINEAR, -4.5, 8.3, true);
     n = mv_scale_ticks(&s, 348, 30, false, tick);
@@ -415,7 +429,7 @@ static void photos_are_resampled_as_defined(void **state)
 
 static mv_colouring colouring_of(const char *table, mv_scale_kind kind, double lo, double hi, bool diverging)
 {
-    return (mv_colouring){mv_colour_table_lookup(table, NULL), mv_scale_of(kind, lo, hi, diverging), false, 0};
+    return (mv_colouring){.table = mv_colour_table_lookup(table, NULL), .scale = mv_scale_of(kind, lo, hi, diverging)};
 }
 
 static void cells_have_their_colour(void **state)
@@ -553,7 +567,7 @@ static void overlay_in_a_frame_leaves_the_rest(void **state)
     for (int y = 0; y < H; y++)
         for (int x = 0; x < W; x++) {
             bool within = x >= X && x < X + FW && y >= Y && y < Y + FH;
-            const uint8_t *expected = within ? part.rgb + ((y - Y) * FW + x - X) * 3 : in.rgb + ((size_t)y * W + x) * 3;
+            const uint8_t *expected = within ? part.rgb + ((y - Y) * FW + x - X) * 3 : in.rgb + (y * W + x) * 3;
             for (int c = 0; c < 3; c++)
                 assert_true(abs(out.rgb[(y * W + x) * 3 + c] - expected[c]) <= 1);
         }
@@ -638,8 +652,108 @@ static void opacity_rises_with_the_value(void **state)
                 assert_true(fabs(opacity - mv_colouring_opacity(&k, 0.5 - arm / 2)) < 1e-12);
             before = opacity;
         }
-        assert_true(before > 0.85 && mv_colouring_opacity(&k, diverging ? 0.5 : 0) == 0);
+        assert_true(before > 0.55 && before <= MV_OPACITY && mv_colouring_opacity(&k, diverging ? 0.5 : 0) == 0);
+        k.opacity = 1;
+        assert_true(fabs(mv_colouring_opacity(&k, 1) - 1) < 1e-12);
     }
+}
+
+static mv_colouring even_colouring(mv_scale_kind kind, double lo, double hi)
+{
+    return (mv_colouring){.table = mv_colour_table_lookup("inferno", NULL),
+                          .cells = mv_colour_table_lookup("blue-red", NULL),
+                          .scale = mv_scale_even(kind, lo, hi)};
+}
+
+/* Octaves: equal steps for equal ratios, from 1/4 or more up to 4 or more. */
+static void octaves_follow_the_logarithm(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 1000; i++) {
+        double lo = uniform() < 0.3 ? 0 : 2 * uniform(), hi = exp2(12 * uniform() - 2);
+        mv_scale s = mv_scale_even(MV_SCALE_AUTO, lo, hi);
+        assert_true(s.kind == MV_SCALE_OCTAVES && s.times && s.lo >= 0.25 && s.lo <= 1 && s.hi >= 4);
+        assert_true(s.hi >= hi && (s.lo <= lo || s.cut || lo >= 1));
+        double a = s.lo + (s.hi - s.lo) * uniform(), b = s.lo + (s.hi - s.lo) * uniform();
+        double step = mv_scale_place(&s, b) - mv_scale_place(&s, a);
+        assert_true(fabs(step - log2(b / a) / log2(s.hi / s.lo)) < 1e-12);
+        assert_true(mv_scale_place(&s, 0) == 0 && mv_scale_place(&s, -1) == 0 && mv_scale_place(&s, 1e9) == 1);
+        assert_true(isnan(mv_scale_place(&s, NAN)));
+    }
+    mv_scale odd = mv_scale_even(MV_SCALE_AUTO, NAN, INFINITY);
+    assert_true(odd.lo >= 0.25 && odd.hi == 4);
+}
+
+/* For maps from near even to very peaked, in every colour scale: nothing up to 1, more the higher the value; with
+ * octaves, 2 is seen in the same colour and opacity on all of them, and the cells of 1 are neutral. */
+static void what_is_even_does_not_show_and_twice_even_does(void **state)
+{
+    (void)state;
+    static const double most[] = {1, 1.9, 4.5, 36.7, 160, 3136};
+    const mv_colouring first = even_colouring(MV_SCALE_AUTO, 0, 4);
+    mv_rgb twice = mv_colouring_colour(&first, mv_scale_place(&first.scale, 2)),
+           neutral = mv_colour_at(first.cells, 0.5);
+    for (size_t i = 0; i < sizeof most / sizeof *most; i++)
+        for (int kind = MV_SCALE_AUTO; kind <= MV_SCALE_LOG; kind++) {
+            mv_colouring k = even_colouring((mv_scale_kind)kind, 0.001, most[i]);
+            double before = 0;
+            for (double v = 0; v <= 1; v += 1.0 / 64)
+                assert_true(mv_colouring_opacity(&k, mv_scale_place(&k.scale, v)) < 1e-9);
+            for (double v = 1; v <= k.scale.hi; v *= 1.05) {
+                double opacity = mv_colouring_opacity(&k, mv_scale_place(&k.scale, v));
+                assert_true(opacity >= before && opacity <= MV_OPACITY_EVEN + 1e-9);
+                before = opacity;
+            }
+            if (kind != MV_SCALE_AUTO)
+                continue;
+            mv_rgb at_2 = mv_colouring_colour(&k, mv_scale_place(&k.scale, 2)),
+                   cell = mv_colouring_cell(&k, mv_scale_place(&k.scale, 1));
+            assert_true(abs(at_2.r - twice.r) <= 1 && abs(at_2.g - twice.g) <= 1 && abs(at_2.b - twice.b) <= 1);
+            assert_true(mv_colouring_opacity(&k, mv_scale_place(&k.scale, 2)) > 0.4);
+            assert_true(abs(cell.r - neutral.r) <= 1 && abs(cell.g - neutral.g) <= 1 && abs(cell.b - neutral.b) <= 1);
+        }
+}
+
+/* Lines are at round values within the scale, two to four on each side of 0. */
+static void lines_are_at_round_values(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2000; i++) {
+        double hi = pow(10, 8 * uniform() - 4), value[MV_LINES_MOST];
+        mv_colouring k = colouring_of("blue-red", MV_SCALE_LINEAR, i % 2 ? -hi : 0, hi, i % 2);
+        int n = mv_colouring_lines(&k, value), above = 0;
+        for (int j = 0; j < n; j++) {
+            double m = fabs(value[j]), lead = m / pow(10, floor(log10(m) + 1e-9));
+            assert_true(m > 0 && m < k.scale.hi && fabs(lead * 4 - round(lead * 4)) < 1e-6);
+            above += value[j] > 0;
+        }
+        assert_true(above >= 1 && above <= 4 && (!k.scale.diverging || n == 2 * above));
+    }
+}
+
+/* Lines as pixels: white within black at the place of the value, and nothing elsewhere; the query's cell is outlined.
+ */
+static void lines_are_pixels_where_the_value_is(void **state)
+{
+    (void)state;
+    enum { W = 160, H = 80 };
+    float v[8] = {1, 2, 4, 8, 16, 8, 4, 2};
+    mv_map map = {.h = 1, .w = 8, .v = v, .query = "cell", .query_x = 0};
+    mv_colouring k = even_colouring(MV_SCALE_AUTO, 1, 16);
+    mv_image out = {W, H, malloc(W * H * 3)};
+    mv_frame frame = {0, 0, W, H};
+    memset(out.rgb, 90, W * H * 3);
+    assert_int_equal(mv_raster_lines(&out, frame, &map, &k, NULL, 2, NULL), MV_OK);
+    const int lines[] = {20 + 10, 20 + 30, 20 + 50, 20 + 90, 20 + 110};
+    for (int x = 24; x < W - 14; x++) {
+        int to = W, value = out.rgb[(H / 2 * W + x) * 3];
+        for (int i = 0; i < 5; i++)
+            to = abs(2 * x + 1 - 2 * lines[i]) < 2 * to ? (abs(2 * x + 1 - 2 * lines[i]) + 1) / 2 : to;
+        assert_true(to <= 1 ? value > 200 : to == 2 ? value < 60 : to > 3 ? value == 90 : true);
+    }
+    assert_true(out.rgb[(H / 2 * W + 19) * 3] > 200 || out.rgb[(H / 2 * W + 20) * 3] > 200);
+    assert_true(mv_raster_line_width(frame) == 1);
+    free(out.rgb);
 }
 
 static void grid_lines_lie_between_cells(void **state)
@@ -673,6 +787,10 @@ int main(void)
         cmocka_unit_test(places_follow_their_law),
         cmocka_unit_test(places_rise_within_0_and_1),
         cmocka_unit_test(names_of_scales_read_back),
+        cmocka_unit_test(octaves_follow_the_logarithm),
+        cmocka_unit_test(what_is_even_does_not_show_and_twice_even_does),
+        cmocka_unit_test(lines_are_at_round_values),
+        cmocka_unit_test(lines_are_pixels_where_the_value_is),
         cmocka_unit_test(ticks_never_touch_and_stay_inside),
         cmocka_unit_test(ticks_are_those_of_the_sketches),
         cmocka_unit_test(numbers_have_true_signs),

@@ -35,25 +35,33 @@ mv_rgb mv_colour_at(const mv_colour_table *table, double t);
 
 /* How values are spread along the table. Diverging scales are mirrored at 0. */
 typedef enum {
-    MV_SCALE_AUTO, /* the page chooses: square root for attention, linear for evidence */
+    MV_SCALE_AUTO, /* the page chooses: octaves for multiples of an even spread, linear for others */
     MV_SCALE_LINEAR,
-    MV_SCALE_SQRT, /* spans decades and shows 0 */
-    MV_SCALE_LOG   /* three decades below hi; what is lower is drawn as the lowest */
+    MV_SCALE_SQRT,   /* spans decades and shows 0 */
+    MV_SCALE_LOG,    /* three decades below hi; what is lower is drawn as the lowest */
+    MV_SCALE_OCTAVES /* log2 of multiples of an even spread (mv_scale_even); not by name */
 } mv_scale_kind;
 
-/* The name of the i-th kind; NULL past the last one. For help and completion. Static. */
+/* The name of the i-th kind; NULL past the last one that can be chosen. For help and completion. Static. */
 const char *mv_scale_kind_at(int i);
 
 typedef struct {
     mv_scale_kind kind; /* never MV_SCALE_AUTO */
     double lo, hi;      /* lo < hi; diverging: lo = -hi */
     bool diverging;
+    bool times; /* multiples of an even spread: 1 is what every cell gets if all get the same, and neutral */
+    bool cut;   /* of octaves: there are values below lo */
 } mv_scale;
 
 /* A scale over [lo, hi], or over [-m, m] if diverging, where m is the larger magnitude. A bound that is not finite
  * counts as 0, and an empty range becomes 1 wide. MV_SCALE_AUTO is the same as linear. A logarithmic scale starts at hi
  * / 1000 at the lowest, and is linear if hi is not positive. */
 mv_scale mv_scale_of(mv_scale_kind kind, double lo, double hi, bool diverging);
+
+/* A scale for multiples of an even spread whose values are lo to hi. MV_SCALE_AUTO: octaves, from a least of 1/4 or
+ * more up to at least 4, so that twice an even share is seen on every page and an even map does not stand out. Other
+ * kinds begin at 0. */
+mv_scale mv_scale_even(mv_scale_kind kind, double lo, double hi);
 
 /* The place of a value, 0 to 1, clamped. NaN stays NaN. */
 double mv_scale_place(const mv_scale *s, double value);
@@ -62,14 +70,14 @@ enum { MV_TICKS_MAX = 12 };
 
 typedef struct {
     double value, place; /* place: 0..1 along the bar */
-    char label[24];      /* "5x" with the multiplication sign, "even", "-5" with a true minus */
+    char label[24];      /* "5x" with the multiplication sign, "-5" with a true minus */
     bool marked;         /* set in full ink: the value 1 of a map of multiples of an even spread */
 } mv_tick;
 
 /* Rising ticks within the range, for a bar `length` px long whose labels take at most `label` px along it. A label is
  * centred on its tick but stays within the ends of the bar (mv_tick_centre), and at least a third of a label separates
  * two. `times` is for multiples of an even spread: labels end in the multiplication sign, lo and hi are ticks, and 1 is
- * called "even". Returns the number of ticks. */
+ * marked. Returns the number of ticks. */
 int mv_scale_ticks(const mv_scale *s, double length, double label, bool times, mv_tick out[MV_TICKS_MAX]);
 
 /* The middle of a tick's label along the bar, px. */

@@ -6,20 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "viz/draw/contours.h"
+
 enum { SHADES = 1024, HATCH = 3 }; /* HATCH: half the pitch of the hatching, pixels */
 
-#define COLOUR_OPACITY    0.7
-#define STRONGEST_OPACITY 0.92
-
-double mv_colouring_opacity(const mv_colouring *k, double place)
-{
-    if (k->scale.diverging) {
-        double arm = fabs(2 * place - 1);
-        return STRONGEST_OPACITY * arm * (2 - arm);
-    }
-    double t = fmin(1, 1.1 * place);
-    return STRONGEST_OPACITY * t * t * (3 - 2 * t);
-}
+#define COLOUR_OPACITY 0.7
 
 /* --- lines and hatching ------------------------------------------------------------------------ */
 
@@ -100,7 +91,7 @@ static void outline(mv_image *out, mv_frame f, const mv_map *map, int row, int c
         }
 }
 
-/* Lines between cells and windows where they are asked for, and the query's cell. */
+/* Lines between cells and windows where they are asked for. */
 static void draw_grid(mv_image *out, mv_frame f, const mv_map *map, const mv_colouring *k)
 {
     int thick = f.w >= 640 ? (int)(f.w / 640) + 1 : 1;
@@ -109,9 +100,6 @@ static void draw_grid(mv_image *out, mv_frame f, const mv_map *map, const mv_col
         draw_lines(out, f, map, 1, thick, 50, 70);
     if (k->window > 0 && (k->window < map->w || k->window < map->h))
         draw_lines(out, f, map, k->window, thick, 140, 190);
-    bool cell = map->query && strcmp(map->query, "cell") == 0;
-    if (cell && map->query_y >= 0 && map->query_y < map->h && map->query_x >= 0 && map->query_x < map->w)
-        outline(out, f, map, map->query_y, map->query_x);
 }
 
 /* --- cells ------------------------------------------------------------------------------------- */
@@ -129,7 +117,7 @@ static bool cell_colour(const mv_map *map, const mv_colouring *k, size_t i, mv_r
         *out = (mv_rgb){byte_of(v[0]), byte_of(v[1]), byte_of(v[2])};
         return isfinite(v[0]) && isfinite(v[1]) && isfinite(v[2]);
     }
-    *out = mv_colour_at(k->table, mv_scale_place(&k->scale, map->v[i]));
+    *out = mv_colouring_cell(k, mv_scale_place(&k->scale, map->v[i]));
     return isfinite(map->v[i]);
 }
 
@@ -208,29 +196,20 @@ static void make_shades(shade table[SHADES + 1], const mv_colouring *k, double a
     double factor = alpha > 0 ? alpha / mv_colouring_opacity(k, 1) : 1;
     for (int i = 0; i <= SHADES; i++) {
         double place = (double)i / SHADES, opacity = factor * mv_colouring_opacity(k, place);
-        mv_rgb c = mv_colour_at(k->table, place);
+        mv_rgb c = mv_colouring_colour(k, place);
         table[i] = (shade){(uint16_t)(c.r * opacity * 256 + 0.5), (uint16_t)(c.g * opacity * 256 + 0.5),
                            (uint16_t)(c.b * opacity * 256 + 0.5), (uint16_t)((1 - opacity) * 256 + 0.5)};
     }
 }
 
-/* Where a pixel lies between two cell centres: both cells, and the share of the second. */
-typedef struct {
-    int a, b;
-    float f;
-} between;
-
 /* The middle of a pixel, on `cells` cells over `length` pixels from `from` on. */
-static between between_cells(int pixel, double from, double length, int cells)
+static mv_between between_cells(int pixel, double from, double length, int cells, int window)
 {
-    float at = (float)((pixel + 0.5 - from) * cells / length - 0.5);
-    at = at < 0 ? 0 : at > (float)(cells - 1) ? (float)(cells - 1) : at;
-    int a = (int)at;
-    return (between){a, a + 1 < cells ? a + 1 : a, at - (float)a};
+    return mv_between_cells((float)((pixel + 0.5 - from) * cells / length - 0.5), cells, window);
 }
 
 /* The cell that holds the middle of a pixel. */
-static int nearest_of(between b)
+static int nearest_of(mv_between b)
 {
     return b.f >= 0.5f ? b.b : b.a;
 }
@@ -260,16 +239,17 @@ static void photo_at(const uint8_t *rgb, bool colours, unsigned out[3])
 typedef struct {
     mv_image *out;
     const mv_map *map;
+    const mv_colouring *k;
     const mv_overlay_look *look;
     area area;
     mv_frame frame;
-    float *place;    /* of each cell; NaN where it is not finite */
-    between *column; /* of each pixel of a line */
+    float *place;       /* of each cell; NaN where it is not finite */
+    mv_between *column; /* of each pixel of a line */
     shade *shades;
 } overlay;
 
 /* False for a cell that is left out; then the picture alone is put there. */
-static bool is_kept(const overlay *o, between u, between v, uint8_t *to)
+static bool is_kept(const overlay *o, mv_between u, mv_between v, uint8_t *to)
 {
     if (!o->look->keep || o->look->keep[(size_t)nearest_of(v) * (size_t)o->map->w + (size_t)nearest_of(u)])
         return true;
@@ -282,7 +262,7 @@ static bool is_kept(const overlay *o, between u, between v, uint8_t *to)
 
 /* Paints a pixel. Places are NaN where the map is not finite: such neighbours do not count, and a pixel whose nearest
  * cell is one of them is hatched. */
-static void overlay_pixel(const overlay *o, int x, int y, between u, between v, uint8_t *to)
+static void overlay_pixel(const overlay *o, int x, int y, mv_between u, mv_between v, uint8_t *to)
 {
     const float *up = o->place + (size_t)v.a * (size_t)o->map->w, *down = o->place + (size_t)v.b * (size_t)o->map->w;
     float p[4] = {up[u.a], up[u.b], down[u.a], down[u.b]};
@@ -311,7 +291,7 @@ static void overlay_pixel(const overlay *o, int x, int y, between u, between v, 
 
 /* A map of colours is laid over the picture at one opacity. Cells that are not finite are hatched, and do not count for
  * their neighbours. */
-static void colour_pixel(const overlay *o, int x, int y, between u, between v, uint8_t *to)
+static void colour_pixel(const overlay *o, int x, int y, mv_between u, mv_between v, uint8_t *to)
 {
     const mv_map *map = o->map;
     const float opacity = (float)(o->look->alpha > 0 ? o->look->alpha : COLOUR_OPACITY);
@@ -341,7 +321,7 @@ static void colour_pixel(const overlay *o, int x, int y, between u, between v, u
 static void paint_overlay(const overlay *o)
 {
     for (int y = o->area.y0; y < o->area.y1; y++) {
-        between v = between_cells(y, o->frame.y, o->frame.h, o->map->h);
+        mv_between v = between_cells(y, o->frame.y, o->frame.h, o->map->h, o->k->window);
         uint8_t *to = o->out->rgb + ((size_t)y * (size_t)o->out->w + (size_t)o->area.x0) * 3;
         for (int x = o->area.x0; x < o->area.x1; x++, to += 3)
             if (!is_kept(o, o->column[x], v, to))
@@ -357,14 +337,14 @@ mv_status mv_raster_overlay_in(mv_image *out, mv_frame frame, const mv_map *map,
                                const mv_overlay_look *look, mv_error *e)
 {
     size_t cells = (size_t)map->h * (size_t)map->w;
-    overlay o = {.out = out, .map = map, .look = look, .frame = frame, .area = area_of(out, frame)};
+    overlay o = {.out = out, .map = map, .k = k, .look = look, .frame = frame, .area = area_of(out, frame)};
     o.place = malloc(cells * sizeof *o.place);
     o.column = malloc((size_t)out->w * sizeof *o.column);
     o.shades = malloc((SHADES + 1) * sizeof *o.shades);
     mv_status s = o.place && o.column && o.shades ? MV_OK : mv_fail_memory(e, "drawing");
     if (s == MV_OK) {
         for (int x = o.area.x0; x < o.area.x1; x++)
-            o.column[x] = between_cells(x, frame.x, frame.w, map->w);
+            o.column[x] = between_cells(x, frame.x, frame.w, map->w, k->window);
         for (size_t i = 0; i < cells && map->channels != 3; i++)
             o.place[i] = isfinite(map->v[i]) ? (float)mv_scale_place(&k->scale, map->v[i]) : NAN;
         if (map->channels != 3)

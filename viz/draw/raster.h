@@ -1,9 +1,9 @@
 /* Pictures and maps as pixels.
  *
  * A map on its own is drawn as cells. Over the picture in grey it is interpolated bilinearly along the colour scale: a
- * cell's centre has its own colour, and the colours in between lie between centres. Opacity follows the value, so that
- * the picture shows where nothing happens. The cell of a query is outlined. Values that are not finite are hatched. A
- * map of three channels has its own colours, and one opacity.
+ * cell's centre has its own colour, and the colours in between lie between centres; windows are not mixed. Opacity
+ * follows the value, so that the picture shows where nothing happens (colouring.h). Values that are not finite are
+ * hatched. A map of three channels has its own colours, and one opacity.
  */
 #ifndef MV_RASTER_H
 #define MV_RASTER_H
@@ -12,15 +12,7 @@
 
 #include "src/base/image.h"
 #include "src/base/map.h"
-#include "viz/draw/colour.h"
-
-/* How a map is coloured. */
-typedef struct {
-    const mv_colour_table *table;
-    mv_scale scale;
-    bool grid;  /* lines between cells */
-    int window; /* cells a side of a window, where lines between windows are drawn; 0: none */
-} mv_colouring;
+#include "viz/draw/colouring.h"
 
 /* What may be chosen of an overlay. {0} is the overlay as designed. */
 typedef struct {
@@ -33,9 +25,6 @@ typedef struct {
 typedef struct {
     double x, y, w, h;
 } mv_frame;
-
-/* How much of the picture an overlay hides at this place of its scale, 0 to 1. */
-double mv_colouring_opacity(const mv_colouring *k, double place);
 
 /* The picture in w x h pixels: averaged where it shrinks, bicubic where it grows. out->rgb is the caller's to free().
  * MV_ENOMEM. */
@@ -56,6 +45,15 @@ mv_status mv_raster_overlay_in(mv_image *out, mv_frame frame, const mv_map *map,
  * visualize_attention.py does with --threshold). keep (h, w). Cells that are not finite count as none. Of a map of
  * three channels all are kept. MV_ENOMEM. */
 mv_status mv_raster_strongest(bool *keep, const mv_map *map, double share, mv_error *e);
+
+/* Draws the lines of the map's values and the outline of the query's cell over an overlay that exists: white within
+ * black, `width` pixels of white, antialiased. `keep`: of the overlay; where a cell is left out no line is drawn. Pages
+ * have them as lines of their canvas instead. */
+mv_status mv_raster_lines(mv_image *out, mv_frame frame, const mv_map *map, const mv_colouring *k, const bool *keep,
+                          double width, mv_error *e);
+
+/* The width of lines that suits a frame: about 1/420 of its larger side, and at least 1. */
+double mv_raster_line_width(mv_frame frame);
 
 /* Turns an existing image grey. */
 void mv_raster_grey(mv_image *out);

@@ -10,6 +10,9 @@
 
 #define LARGEST 1e150 /* so that hi - lo is finite */
 
+#define LEAST_END   4.0  /* times an even spread: no scale ends before */
+#define LEAST_START 0.25 /* nor starts before */
+
 enum { LOG_DECADES = 3, MOST_STEPS = 7 };
 
 static const char *const kind_names[] = {"auto", "linear", "sqrt", "log"};
@@ -36,7 +39,19 @@ mv_scale mv_scale_of(mv_scale_kind kind, double lo, double hi, bool diverging)
         if (kind == MV_SCALE_LOG)
             kind = MV_SCALE_LINEAR;
     }
-    return (mv_scale){kind == MV_SCALE_AUTO ? MV_SCALE_LINEAR : kind, lo, hi, diverging};
+    bool as_is = kind == MV_SCALE_AUTO || kind == MV_SCALE_OCTAVES;
+    return (mv_scale){.kind = as_is ? MV_SCALE_LINEAR : kind, .lo = lo, .hi = hi, .diverging = diverging};
+}
+
+mv_scale mv_scale_even(mv_scale_kind kind, double lo, double hi)
+{
+    hi = isfinite(hi) ? fmin(fmax(hi, LEAST_END), LARGEST) : LEAST_END;
+    lo = isfinite(lo) ? lo : 0;
+    mv_scale s = {.kind = MV_SCALE_OCTAVES, .lo = fmin(fmax(lo, LEAST_START), 1), .hi = hi, .cut = lo < LEAST_START};
+    if (kind != MV_SCALE_AUTO && kind != MV_SCALE_OCTAVES)
+        s = mv_scale_of(kind, 0, hi, false);
+    s.times = true;
+    return s;
 }
 
 /* The place 0..1 of a share 0..1 of the range, or of one arm of a diverging range. */
@@ -58,6 +73,8 @@ double mv_scale_place(const mv_scale *s, double value)
         double arm = bend(s->kind, fabs(value) / s->hi, LOG_DECADES);
         return 0.5 + (value < 0 ? -0.5 : 0.5) * arm;
     }
+    if (s->kind == MV_SCALE_OCTAVES)
+        return log2(value / s->lo) / log2(s->hi / s->lo);
     if (s->kind == MV_SCALE_LOG)
         return bend(MV_SCALE_LOG, value / s->hi, log10(s->hi / s->lo));
     return bend(s->kind, (value - s->lo) / (s->hi - s->lo), 1);
@@ -139,8 +156,35 @@ static void offer(ticker *t, double value, const char *unit, bool end)
 
 static void offer_even(ticker *t)
 {
-    mv_tick tick = {.value = 1, .marked = true, .label = "even"};
+    mv_tick tick = {.value = 1, .marked = true, .label = "1" TIMES};
     place_tick(t, tick);
+}
+
+/* A power of two: 4x, 1/4x. */
+static void offer_octave(ticker *t, int octave, const char *before)
+{
+    mv_tick tick = {.value = exp2(octave)};
+    if (octave < 0)
+        snprintf(tick.label, sizeof tick.label, "%s1/%.0f" TIMES, before, exp2(-octave));
+    else
+        snprintf(tick.label, sizeof tick.label, "%s%.0f" TIMES, before, exp2(octave));
+    place_tick(t, tick);
+}
+
+/* Powers of two, those nearest to an even share first; `cut` marks the lowest. */
+static void offer_octaves(ticker *t)
+{
+    offer_even(t);
+    offer_octave(t, 1, "");
+    offer(t, t->scale->hi, TIMES, true);
+    if (t->scale->cut)
+        offer_octave(t, (int)log2(t->scale->lo), "<");
+    else
+        offer(t, t->scale->lo, TIMES, true);
+    for (int octave = 2; octave < (int)ceil(log2(t->scale->hi)); octave++)
+        offer_octave(t, octave, "");
+    for (int octave = -1; octave > (int)floor(log2(t->scale->lo)); octave--)
+        offer_octave(t, octave, "");
 }
 
 /* 1, 2 and 5 of every decade, the roundest and largest first. For scales that are not linear. */
@@ -192,6 +236,10 @@ int mv_scale_ticks(const mv_scale *s, double length, double label, bool times, m
     ticker t = {s, length, label, 0, out};
     memset(out, 0, MV_TICKS_MAX * sizeof *out);
     const char *unit = times ? TIMES : "";
+    if (s->kind == MV_SCALE_OCTAVES) {
+        offer_octaves(&t);
+        return t.count;
+    }
     if (times && s->hi == 1)
         offer_even(&t);
     else if (times)

@@ -141,4 +141,4 @@ static mv_panel *body(mv_page *p, const void *content)
     return column;
 }
 
-const mv_page_kind mv_page_attention = {"attention", 1362, check, body, .sequential = true};
+const mv_page_kind mv_page_attention = {"attention", 1362, check, body, .sequential = true, .diverging = true};

@@ -107,13 +107,6 @@ static bool is_even(const mv_map *map)
     return strcmp(map->unit, MV_UNIT_EVEN) == 0;
 }
 
-/* Lines at half of a signed scale: they tell the signs apart where colours do not, as in grey. */
-static mv_panel *with_lines(mv_page *p, mv_panel *under, const mv_map *map, const mv_colouring *k)
-{
-    const double half[] = {k->scale.hi / 2, -k->scale.hi / 2};
-    return k->scale.diverging ? mv_panel_contours(p->layout, under, map, k, half, 2) : under;
-}
-
 static mv_panel *caption(mv_page *p, const mv_map *map, const mv_colouring *k, bool times, bool fades)
 {
     mv_layout *l = p->layout;
@@ -127,7 +120,7 @@ static mv_panel *caption(mv_page *p, const mv_map *map, const mv_colouring *k, b
     mv_panel_add(line, mv_panel_label(l, MV_TYPE_TEXT, MV_SECOND, mv_layout_text(l, "%s", range), 1));
     mv_panel_add(line, mv_panel_label(l, MV_TYPE_SMALL, MV_SECOND, map->unit, 1));
     if (k->scale.diverging)
-        mv_panel_add(column, mv_panel_label(l, MV_TYPE_SMALL, MV_SECOND, "lines: half the scale, dashed below 0", 0));
+        mv_panel_add(column, mv_panel_label(l, MV_TYPE_SMALL, MV_SECOND, "lines: dashed below 0", 0));
     if (*map->proof)
         mv_panel_add(column, mv_panel_label(l, MV_TYPE_SMALL, MV_SECOND, map->proof, 0));
     mv_page_add_odd(p, column, own.odd);
@@ -179,11 +172,9 @@ static void add_pair(mv_page *p, const mv_compare_content *c, const mv_compare_p
     mv_colouring ka = mv_page_colouring_of(k, pair->a), kb = mv_page_colouring_of(k, pair->b),
                  kd = mv_page_colouring_of(signed_, pair->difference);
     add_lead(p, c, &to, first);
-    add_place(p, &to, a->name, pair->a->title,
-              with_lines(p, mv_panel_overlay(l, pair->a, a->picture, &ka), pair->a, &ka),
+    add_place(p, &to, a->name, pair->a->title, mv_panel_overlay(l, pair->a, a->picture, &ka),
               caption(p, pair->a, &ka, times, true));
-    add_place(p, &to, b->name, pair->b->title,
-              with_lines(p, mv_panel_overlay(l, pair->b, b->picture, &kb), pair->b, &kb),
+    add_place(p, &to, b->name, pair->b->title, mv_panel_overlay(l, pair->b, b->picture, &kb),
               caption(p, pair->b, &kb, times, true));
     mv_panel *below = caption(p, pair->difference, &kd, false, a->picture == b->picture);
     mv_panel_add(below, mv_panel_space(l, 4));
@@ -191,10 +182,8 @@ static void add_pair(mv_page *p, const mv_compare_content *c, const mv_compare_p
     mv_panel_add(below, mv_panel_label(l, MV_TYPE_TEXT, MV_SECOND, pair->largest, 0));
     /* Two pictures have no photo in common, so the difference stands alone, in cells. */
     add_place(p, &to, "Difference", mv_layout_text(l, "%s less %s", b->name, a->name),
-              with_lines(p,
-                         a->picture == b->picture ? mv_panel_overlay(l, pair->difference, a->picture, &kd)
-                                                  : mv_panel_cells(l, pair->difference, a->picture, &kd),
-                         pair->difference, &kd),
+              a->picture == b->picture ? mv_panel_overlay(l, pair->difference, a->picture, &kd)
+                                       : mv_panel_cells(l, pair->difference, a->picture, &kd),
               below);
     mv_panel_add(column, to.titles);
     mv_panel_add(column, mv_panel_space(l, 8));
@@ -226,7 +215,7 @@ static mv_panel *grid(mv_page *p, const mv_compare_content *c)
 {
     mv_layout *l = p->layout;
     const mv_compare_grid *g = c->grid;
-    mv_colouring k = {p->sequential, mv_scale_of(MV_SCALE_LINEAR, 0, 1, false), false, 0};
+    mv_colouring k = {.table = p->sequential, .scale = mv_scale_of(MV_SCALE_LINEAR, 0, 1, false)};
     mv_heat heat = {.row = g->row,
                     .rows = g->rows,
                     .column = g->column,

@@ -199,7 +199,7 @@ static mv_panel *level_heading(mv_page *p, group level, const mv_extent *x, cons
     const char *title = level.map->level >= 0 ? mv_layout_text(l, "Level %d", level.map->level) : "Heads";
     mv_panel *words = mv_panel_row(l, 20, MV_BASELINE);
     mv_panel_add(words, mv_panel_wide(mv_panel_label(l, MV_TYPE_SECTION, MV_INK, title, 1), MV_NATURAL));
-    mv_panel *notes = mv_panel_add(words, mv_panel_column(l)), *bar = mv_panel_colour_bar(l, k, true, false);
+    mv_panel *notes = mv_panel_add(words, mv_panel_column(l)), *bar = mv_panel_colour_bar(l, k, true, true);
     mv_panel_add(notes, mv_panel_label(l, MV_TYPE_TEXT, MV_SECOND, level_note(l, level.map), 0));
     mv_page_add_odd(p, notes, x->odd);
     bool beside = p->inner >= ROOM_FOR_BAR;

@@ -72,21 +72,13 @@ static const mv_map *any_map(const mv_mixer_content *c, level l)
     return any;
 }
 
-/* Over the picture, nothing is shown up to an even share; above it, colours follow the logarithm: twice even is seen on
- * every page, and an even map does not glow. */
-static mv_colouring above_even(const mv_page *p, const mv_extent *x)
-{
-    mv_scale_kind kind = p->style.scale == MV_SCALE_AUTO ? MV_SCALE_LOG : p->style.scale;
-    return (mv_colouring){p->sequential, mv_scale_of(kind, 1, fmax(x->hi, 2), false), p->style.grid, 0};
-}
-
 static mv_colouring colouring(const mv_page *p, mv_mixer_look look, const mv_extent *x)
 {
     mv_extent around = *x;
     around.diverging = true;
     switch (look) {
     case MV_MIXER_CELLS: return mv_page_colouring_states(p, x);
-    case MV_MIXER_EVEN: return above_even(p, x);
+    case MV_MIXER_EVEN: return mv_page_colouring_even(p, x);
     default: return mv_page_colouring(p, &around);
     }
 }
@@ -123,10 +115,9 @@ static mv_panel *tile(mv_page *p, const mv_mixer_content *c, const mv_map *map, 
     mv_extent own = {0};
     mv_extent_add(&own, map);
     mv_panel *place = mv_panel_column(l);
-    static const double times[] = {2, 4, 8};
     mv_panel *drawn = look == MV_MIXER_EVEN || look == MV_MIXER_SIGNED ? mv_panel_overlay(l, map, c->picture, &k)
                                                                        : mv_panel_cells(l, map, c->picture, &k);
-    mv_panel_add(place, look == MV_MIXER_EVEN ? mv_panel_contours(l, drawn, map, &k, times, 3) : drawn);
+    mv_panel_add(place, drawn);
     mv_panel_add(place, mv_panel_space(l, 2));
     mv_panel_add(place, mv_panel_label(l, MV_TYPE_SMALL, MV_SECOND, range_words(l, look, &own), 0));
     mv_page_add_odd(p, place, own.odd);
@@ -275,7 +266,8 @@ static void add_matrices(mv_page *p, const mv_mixer_content *c, level lv, int wh
     if (n == 0)
         return;
     mv_scale_kind kind = p->style.scale == MV_SCALE_AUTO ? x.diverging ? MV_SCALE_SQRT : MV_SCALE_LOG : p->style.scale;
-    mv_colouring k = {x.diverging ? p->diverging : p->sequential, mv_scale_of(kind, x.lo, x.hi, x.diverging), false, 0};
+    mv_colouring k = {.table = x.diverging ? p->diverging : p->sequential,
+                      .scale = mv_scale_of(kind, x.lo, x.hi, x.diverging)};
     int line = (int)fmin(4, fmax(1, floor((p->inner + 2 * GAP) / (LEAST_MATRIX + 2 * GAP))));
     mv_panel *head = mv_panel_row(l, 2 * GAP, MV_TOP);
     const mv_map *any = any_map(c, lv);
@@ -389,8 +381,8 @@ static mv_panel *head(mv_page *p, const mv_mixer_content *c)
 
 static mv_panel *grid(mv_page *p, const mv_mixer_grid *g)
 {
-    mv_colouring k = {g->around_zero ? p->diverging : mv_page_table_of_states(p),
-                      mv_scale_of(MV_SCALE_LINEAR, g->around_zero ? -1 : 0, 1, g->around_zero), false, 0};
+    mv_colouring k = {.table = g->around_zero ? p->diverging : mv_page_table_of_states(p),
+                      .scale = mv_scale_of(MV_SCALE_LINEAR, g->around_zero ? -1 : 0, 1, g->around_zero)};
     mv_heat heat = {.row = g->row,
                     .rows = g->rows,
                     .column = g->column,

@@ -2,7 +2,6 @@
 
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "viz/page/page_impl.h"
 
@@ -21,9 +20,7 @@ static mv_status paint(const mv_page *p, const void *content, const mv_canvas_ta
     mv_extent range = {0};
     mv_image pixels = {0};
     mv_extent_add(&range, c->map);
-    bool even = strcmp(c->map->unit, MV_UNIT_EVEN) == 0;
-    mv_colouring k =
-        mv_page_colouring_of(even ? mv_page_colouring_even(p, &range) : mv_page_colouring(p, &range), c->map);
+    mv_colouring k = mv_page_colouring_of(mv_page_colouring(p, &range), c->map);
     mv_canvas *canvas = mv_canvas_new(to, w, h, p->style.zoom, paper, e);
     mv_status s = canvas ? MV_OK : e ? e->code : MV_ENOMEM;
     double density = canvas ? mv_canvas_density(canvas) : 1;
@@ -31,6 +28,9 @@ static mv_status paint(const mv_page *p, const void *content, const mv_canvas_ta
         s = mv_raster_picture(&pixels, c->picture, (int)fmax(1, ceil(w * density)), (int)fmax(1, ceil(h * density)), e);
     if (s == MV_OK)
         s = mv_raster_overlay(&pixels, c->map, &k, e);
+    mv_frame all = {0, 0, pixels.w, pixels.h};
+    if (s == MV_OK)
+        s = mv_raster_lines(&pixels, all, c->map, &k, NULL, mv_raster_line_width(all), e);
     if (s == MV_OK)
         mv_canvas_image(canvas, 0, 0, w, h, pixels.w, pixels.h, pixels.rgb, false);
     free(pixels.rgb);

@@ -1,5 +1,6 @@
 /* The frame that all pages share. */
 #include <math.h>
+#include <string.h>
 
 #include "viz/page/page_impl.h"
 
@@ -8,9 +9,6 @@ enum { WIDEST_MARGIN = 56, LEAST_MARGIN = 24 };
 
 /* Margin over width between them. */
 #define MARGIN 0.035
-
-/* No bar of multiples of an even spread ends below this, so that an even map does not glow. */
-#define LEAST_EVEN 2.0
 
 mv_status mv_page_check_picture(const mv_image *picture, const char *what, mv_error *e)
 {
@@ -223,24 +221,27 @@ void mv_extent_add(mv_extent *x, const mv_map *map)
     x->lo = x->maps == 0 ? lo : fmin(x->lo, lo);
     x->hi = x->maps == 0 ? hi : fmax(x->hi, hi);
     x->diverging = x->diverging || map->diverging;
+    x->times = strcmp(map->unit, MV_UNIT_EVEN) == 0 && !map->diverging && (x->times || x->maps == 0);
     x->maps++;
 }
 
-static mv_colouring colouring(const mv_page *p, mv_scale_kind kind, double lo, double hi, bool diverging)
+static mv_colouring colouring(const mv_page *p, mv_scale scale)
 {
-    mv_scale_kind chosen = p->style.scale == MV_SCALE_AUTO ? kind : p->style.scale;
-    return (mv_colouring){diverging ? p->diverging : p->sequential, mv_scale_of(chosen, lo, hi, diverging),
-                          p->style.grid, 0};
+    return (mv_colouring){
+        .table = scale.diverging ? p->diverging : p->sequential, .scale = scale, .grid = p->style.grid};
 }
 
 mv_colouring mv_page_colouring(const mv_page *p, const mv_extent *x)
 {
-    return colouring(p, MV_SCALE_LINEAR, fmin(x->lo, 0), x->hi, x->diverging);
+    return x->times ? mv_page_colouring_even(p, x)
+                    : colouring(p, mv_scale_of(p->style.scale, fmin(x->lo, 0), x->hi, x->diverging));
 }
 
 mv_colouring mv_page_colouring_even(const mv_page *p, const mv_extent *x)
 {
-    return colouring(p, MV_SCALE_SQRT, 0, fmax(x->hi, LEAST_EVEN), false);
+    mv_colouring k = colouring(p, mv_scale_even(p->style.scale, x->lo, x->hi));
+    k.cells = p->diverging;
+    return k;
 }
 
 const mv_colour_table *mv_page_table_of_states(const mv_page *p)
@@ -250,7 +251,7 @@ const mv_colour_table *mv_page_table_of_states(const mv_page *p)
 
 mv_colouring mv_page_colouring_states(const mv_page *p, const mv_extent *x)
 {
-    mv_colouring k = colouring(p, MV_SCALE_LINEAR, x->lo, x->hi, false);
+    mv_colouring k = colouring(p, mv_scale_of(p->style.scale, x->lo, x->hi, false));
     k.table = mv_page_table_of_states(p);
     return k;
 }

@@ -24,6 +24,7 @@ typedef struct {
     int maps, odd; /* odd: cells that are not finite */
     double lo, hi;
     bool diverging; /* at least one map is */
+    bool times;     /* all maps are multiples of an even spread */
 } mv_extent;
 
 void mv_extent_add(mv_extent *x, const mv_map *map);
@@ -31,10 +32,11 @@ void mv_extent_add(mv_extent *x, const mv_map *map);
 /* The unit of maps that are multiples of an even spread: 1 is what every cell gets if all get the same. */
 #define MV_UNIT_EVEN "\xc3\x97 even"
 
-/* Colours for signed or unsigned values: linear from 0 on, or around 0, unless the style says otherwise. */
+/* Colours for maps: around 0 where one is signed, around 1 if all are multiples of an even spread, else from 0 on; the
+ * style may choose how values are spread. */
 mv_colouring mv_page_colouring(const mv_page *p, const mv_extent *x);
 
-/* Colours for multiples of an even spread: they span decades, so they follow the square root. */
+/* Colours for multiples of an even spread (mv_scale_even). */
 mv_colouring mv_page_colouring_even(const mv_page *p, const mv_extent *x);
 
 /* Colours for the values of a state, which need not come near 0: from the least to the greatest, in viridis unless the

@@ -119,16 +119,6 @@ static mv_panel *mixer_row(const mv_report *r, double inner)
     return beside(r, r->wide, both, left, 2);
 }
 
-/* Multiples of an even spread: the photo shows where a cell gets no more than its share, and from there on the colour
- * follows the logarithm, so that 2x shows on every page. The bar ends at 4x or later: even attention does not glow. */
-static mv_colouring even_colours(const mv_page *p, const mv_extent *x)
-{
-    mv_colouring k = mv_page_colouring_even(p, x);
-    if (p->style.scale == MV_SCALE_AUTO)
-        k.scale = mv_scale_of(MV_SCALE_LOG, 1, fmax(x->hi, 4), false);
-    return k;
-}
-
 static mv_panel *body(mv_page *p, const void *content)
 {
     mv_report r = {.p = p, .l = p->layout, .c = content, .wide = p->inner >= WIDE};
@@ -141,8 +131,8 @@ static mv_panel *body(mv_page *p, const void *content)
     if (c->rollout)
         mv_extent_add(&rolled, c->rollout);
     r.signs = mv_page_colouring(p, &signs);
-    r.even = even_colours(p, &even);
-    r.rolled = even_colours(p, &rolled);
+    r.even = mv_page_colouring_even(p, &even);
+    r.rolled = mv_page_colouring_even(p, &rolled);
     r.aspect = (double)c->picture->w / c->picture->h;
     r.tall = fmax(REPORT_PICTURE - ceil(p->over / 4) * 4, REPORT_LEAST);
     mv_panel *page = mv_panel_column(r.l);

@@ -162,9 +162,11 @@ static mv_panel *mixer_cells(const mv_report *r, const mv_map *m, double width, 
     char text[80];
     mv_extent_add(&x, m);
     bool even = strcmp(m->unit, MV_UNIT_EVEN) == 0;
-    mv_colouring k = {even ? r->p->sequential : mv_colour_table_lookup("viridis", NULL),
-                      mv_scale_of(even ? MV_SCALE_SQRT : MV_SCALE_LINEAR, even ? 0 : x.lo, x.hi, false),
-                      r->p->style.grid, 0};
+    mv_colouring k = {.table = even ? r->p->sequential : mv_colour_table_lookup("viridis", NULL),
+                      .scale = even ? mv_scale_even(r->p->style.scale, x.lo, x.hi)
+                                    : mv_scale_of(MV_SCALE_LINEAR, x.lo, x.hi, false),
+                      .grid = r->p->style.grid,
+                      .cells = r->p->diverging};
     k = mv_page_colouring_of(k, m);
     mv_panel *column = mv_panel_column(l), *row = mv_panel_add(column, mv_panel_row(l, 0, MV_TOP));
     mv_panel_add(row,
@@ -224,7 +226,7 @@ mv_panel *mv_report_matrices(const mv_report *r, double width)
         mv_matrix chart = {.v = m[k]->matrix,
                            .rows = m[k]->tokens,
                            .columns = m[k]->tokens,
-                           .k = {r->p->sequential, mv_scale_of(MV_SCALE_SQRT, 0, most, false), false, 0},
+                           .k = {.table = r->p->sequential, .scale = mv_scale_of(MV_SCALE_SQRT, 0, most, false)},
                            .across = "from token",
                            .down = "to token"};
         bool several = m[k]->dt.down * m[k]->dt.across > 1;

@@ -8,15 +8,7 @@
 /* What is taller is drawn narrower (mv_panel_picture). */
 #define TALLEST 1.6
 
-enum {
-    BARS = 6,
-    THUMB_GAP = 12,
-    THUMB_LABEL = 20,
-    THUMB_LINE = 8,
-    CHECK_GAP = 24,
-    LEAST_OUTLINED = 80,
-    ROOM_FOR_UNIT = 420
-};
+enum { BARS = 6, THUMB_GAP = 12, THUMB_LABEL = 20, THUMB_LINE = 8, CHECK_GAP = 24, ROOM_FOR_UNIT = 420 };
 
 /* --- pictures ---------------------------------------------------------------------------------- */
 
@@ -117,12 +109,9 @@ mv_panel *mv_report_answer(const mv_report *r)
 
 /* --- evidence ---------------------------------------------------------------------------------- */
 
-/* A map over the picture, with lines at half of its scale, or at 2, 4 and 8 times an even spread. */
 static mv_panel *overlay(const mv_report *r, const mv_map *m, const mv_colouring *k)
 {
-    const double half[] = {k->scale.hi / 2, -k->scale.hi / 2}, even[] = {2, 4, 8};
-    mv_panel *under = mv_panel_overlay(r->l, m, r->c->picture, k);
-    return m->diverging ? mv_panel_contours(r->l, under, m, k, half, 2) : mv_panel_contours(r->l, under, m, k, even, 3);
+    return mv_panel_overlay(r->l, m, r->c->picture, k);
 }
 
 static const char *range_words(const mv_report *r, const mv_map *map)
@@ -165,10 +154,7 @@ mv_panel *mv_report_evidence(const mv_report *r, double width)
     mv_panel_add(column, mv_panel_space(l, 4));
     mv_panel *bar = mv_panel_add(column, width < ROOM_FOR_UNIT ? mv_panel_column(l) : mv_panel_row(l, 12, MV_TOP));
     mv_panel_add(bar, mv_panel_colour_bar(l, &r->signs, false, true));
-    mv_panel_add(bar, mv_panel_wide(small(r,
-                                          mv_layout_text(l, "%s; lines: half the scale, \xc2\xb1%.2g",
-                                                         c->evidence[0].unit, r->signs.scale.hi / 2),
-                                          1),
+    mv_panel_add(bar, mv_panel_wide(small(r, mv_layout_text(l, "%s; lines: dashed below 0", c->evidence[0].unit), 1),
                                     MV_NATURAL));
     mv_page_add_odd(r->p, column, odd);
     return column;
@@ -236,9 +222,7 @@ static mv_panel *thumbnail(const mv_report *r, const mv_map *m, double wide)
                                                   mv_layout_text(l, wide < 72 ? "%s\xc3\x97" : "to %s\xc3\x97", peak)),
                              MV_NATURAL));
     mv_panel_add(column, words);
-    const double twice[] = {2};
-    mv_panel *map = mv_panel_overlay(l, m, r->c->picture, &k);
-    mv_panel_add(column, wide < LEAST_OUTLINED ? map : mv_panel_contours(l, map, m, &k, twice, 1));
+    mv_panel_add(column, overlay(r, m, &k));
     return column;
 }
 
@@ -266,8 +250,8 @@ mv_panel *mv_report_thumbnails(const mv_report *r, double width, double height)
 const char *mv_report_attention_words(const mv_report *r)
 {
     int n = thumb_count(r), all = r->c->attention_count;
-    const char *what = "level.block; pooled query, mean of heads, as multiples of an even spread, one scale; outlined: "
-                       "2\xc3\x97, in the rollout 4\xc3\x97 and 8\xc3\x97 too";
+    const char *what = "level.block; pooled query, mean of heads, as multiples of an even spread, one scale; lines: "
+                       "2\xc3\x97, 4\xc3\x97, 8\xc3\x97";
     return n == all ? what : mv_layout_text(r->l, "%s; %d of %d blocks", what, n, all);
 }
 

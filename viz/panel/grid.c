@@ -100,7 +100,7 @@ static void draw_cells(mv_layout *layout, mv_canvas *c, const mv_heat *k, double
                 draw_odd(layout, c, k->gaps && isnan(value), left, top, w - gap, h - gap);
                 continue;
             }
-            mv_rgb colour = mv_colour_at(k->k.table, mv_scale_place(&k->k.scale, value));
+            mv_rgb colour = mv_colouring_cell(&k->k, mv_scale_place(&k->k.scale, value));
             mv_canvas_rect(c, left, top, w - gap, h - gap, 0, colour);
             if (numbers)
                 mv_line_draw(layout, c, MV_TYPE_SMALL, ink_on(colour), mv_number_text(text, value, k->digits, k->sign),
@@ -193,7 +193,7 @@ static void paint_matrix(const mv_matrix *k, uint8_t *rgb, int pw, int ph)
             int cx = (int)((x + 0.5) * sx), cy = (int)((y + 0.5) * sy);
             double v = sx > 1 || sy > 1 ? area_mean(k, x * sx, (x + 1) * sx, y * sy, (y + 1) * sy)
                                         : (double)k->v[(size_t)cy * (size_t)k->columns + (size_t)cx];
-            mv_rgb colour = isfinite(v)       ? mv_colour_at(k->k.table, mv_scale_place(&k->k.scale, v))
+            mv_rgb colour = isfinite(v)       ? mv_colouring_cell(&k->k, mv_scale_place(&k->k.scale, v))
                             : (x + y) % 6 < 2 ? (mv_rgb){140, 140, 140}
                                               : (mv_rgb){180, 180, 180};
             memcpy(rgb, &colour, 3);

@@ -317,6 +317,22 @@ mv_panel *mv_panel_inset(mv_layout *layout, double left, double top, double righ
     return &i->panel;
 }
 
+static double stack_height(mv_layout *layout, mv_panel *p, double width)
+{
+    double h = 0;
+    for (mv_panel *i = p->child; i; i = i->next) {
+        i->x = i->y = 0;
+        h = fmax(h, mv_panel_measure(layout, i, width));
+    }
+    return h;
+}
+
+mv_panel *mv_panel_stack(mv_layout *layout)
+{
+    static const mv_panel_kind kind = {.height = stack_height};
+    return mv_panel_new(layout, sizeof(mv_panel), &kind);
+}
+
 typedef struct {
     mv_panel panel;
     double height;

@@ -116,7 +116,12 @@ mv_panel *mv_panel_label_right(mv_layout *layout, mv_type type, mv_voice voice, 
 
 mv_panel *mv_panel_picture(mv_layout *layout, const mv_image *picture);
 
-/* A map in the area of `picture`: its cells, or the map over the picture in grey. */
+/* The picture with the cell of a map's query outlined, where there is one. */
+mv_panel *mv_panel_picture_query(mv_layout *layout, const mv_image *picture, const mv_map *map);
+
+/* A map in the area of `picture`: its cells, or the map over the picture in grey. Lines of equal value
+ * (mv_colouring_lines) are drawn where the panel is large enough for them: solid, dashed for values below 0; cells have
+ * them along their borders. The query's cell is outlined. All are white within black, which shows on any colour. */
 mv_panel *mv_panel_cells(mv_layout *layout, const mv_map *map, const mv_image *picture, const mv_colouring *k);
 mv_panel *mv_panel_overlay(mv_layout *layout, const mv_map *map, const mv_image *picture, const mv_colouring *k);
 
@@ -125,16 +130,13 @@ mv_panel *mv_panel_overlay(mv_layout *layout, const mv_map *map, const mv_image 
 mv_panel *mv_panel_scan(mv_layout *layout, const mv_map *map, const mv_image *picture, const mv_colouring *k,
                         int scanned, bool over);
 
-/* An overlay with lines where the map, interpolated as the overlay is, has one of at most 6 values: solid, dashed for
- * values below 0; white in black, which shows on any colour. `under` is a picture, cells or overlay panel. */
-mv_panel *mv_panel_contours(mv_layout *layout, mv_panel *under, const mv_map *map, const mv_colouring *k,
-                            const double *level, int levels);
-
-/* The part of its box that one of these four panels covers, from the top left corner, px. */
+/* The part of its box that one of these panels covers, from the top left corner, px. */
 void mv_panel_picture_size(const mv_panel *p, double *w, double *h);
 
-/* A horizontal colour bar, or an upright one as tall as the picture beside it. `times` is that of mv_scale_ticks. A bar
- * that `fades` shows the paper where an overlay shows the picture. */
+/* A horizontal colour bar, of cells, or of an overlay if it `fades`: it shows the paper where the overlay shows the
+ * picture, and of multiples of an even spread only what is above 1. An upright one is as tall as the picture beside it
+ * and has two strips, of cells and of an overlay. `times` is that of mv_scale_ticks. Bars have the lines of the maps.
+ */
 mv_panel *mv_panel_colour_bar(mv_layout *layout, const mv_colouring *k, bool times, bool fades);
 mv_panel *mv_panel_colour_bar_standing(mv_layout *layout, const mv_colouring *k, bool times, const mv_panel *beside);
 

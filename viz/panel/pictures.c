@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "viz/draw/contours.h"
 #include "viz/panel/panel.h"
 
 typedef enum { PICTURE, CELLS, OVERLAY, SCAN, SCAN_OVER } picture_content;
@@ -10,7 +11,14 @@ typedef enum { PICTURE, CELLS, OVERLAY, SCAN, SCAN_OVER } picture_content;
 /* The largest height over width: a taller picture becomes narrower. */
 #define TALLEST 1.6
 
-enum { CELL_PIXELS = 16, MAP_PIXELS = 1024 };
+enum {
+    CELL_PIXELS = 16,
+    MAP_PIXELS = 1024,
+    LEAST_LINED = 64, /* px wide that a panel is at least to have lines */
+    LEAST_CELL = 6    /* px that cells are wide at least to have lines around them */
+};
+
+#define DASH 4.0 /* px of a line of a value below 0 */
 
 typedef struct {
     mv_panel panel;
@@ -100,6 +108,62 @@ static const uint8_t *paint(mv_layout *layout, const picture *q, mv_image *own, 
     return done == MV_OK ? own->rgb : NULL;
 }
 
+/* --- lines -------------------------------------------------------------------------------------- */
+
+/* The box of a picture on the page. */
+typedef struct {
+    double x, y, w, h;
+} box;
+
+/* Lines through points in shares of the box: all black ones first, then the white ones in them. */
+static void draw_lines(mv_layout *layout, mv_canvas *c, box b, const mv_contours *of, double width)
+{
+    mv_point *p = of->points ? malloc((size_t)of->points * sizeof *p) : NULL;
+    if (of->points && !p)
+        mv_fail_memory(mv_layout_error(layout), "drawing");
+    for (int i = 0; p && i < of->points; i++)
+        p[i] = (mv_point){b.x + of->point[i].x * b.w, b.y + of->point[i].y * b.h};
+    for (int white = 0; p && white < 2; white++)
+        for (int i = 0; i < of->lines; i++) {
+            const mv_contour *l = &of->line[i];
+            mv_rgb ink = white ? (mv_rgb){255, 255, 255} : (mv_rgb){0, 0, 0};
+            mv_canvas_line(c, p + l->first, l->n, white ? width : 2 * width, l->value < 0 ? DASH : 0, ink);
+        }
+    free(p);
+}
+
+static bool has_lines(const picture *q, box b)
+{
+    if (b.w < LEAST_LINED)
+        return false;
+    return q->content == OVERLAY || (q->content == CELLS && b.w >= LEAST_CELL * q->map->w);
+}
+
+static void draw_contours(mv_layout *layout, mv_canvas *c, box b, const picture *q)
+{
+    double level[MV_LINES_MOST];
+    int levels = mv_colouring_lines(&q->k, level);
+    mv_contours lines;
+    mv_error *e = mv_layout_error(layout);
+    mv_status s = q->content == CELLS ? mv_contours_of_cells(&lines, q->map, level, levels, e)
+                                      : mv_contours_of(&lines, q->map, &q->k, level, levels, e);
+    if (s == MV_OK)
+        draw_lines(layout, c, b, &lines, fmin(fmax(b.w / 280, 0.6), 1.1));
+    mv_contours_free(&lines);
+}
+
+/* The cell of the query, in the middle of whose border the line runs. */
+static void draw_query(mv_layout *layout, mv_canvas *c, box b, const mv_map *map)
+{
+    mv_point outline[5];
+    mv_contour line = {0, 5, 0};
+    mv_contours one = {1, 5, &line, outline};
+    if (mv_query_outline(outline, map))
+        draw_lines(layout, c, b, &one, fmin(fmax(b.w / 160, 1), 2));
+}
+
+/* --- the panels --------------------------------------------------------------------------------- */
+
 static void picture_draw(mv_layout *layout, mv_panel *p, mv_canvas *c)
 {
     const picture *q = (const picture *)p;
@@ -119,6 +183,11 @@ static void picture_draw(mv_layout *layout, mv_panel *p, mv_canvas *c)
     if (rgb)
         mv_canvas_image(c, x, y, w, h, pw, ph, rgb, q->content != CELLS);
     free(own.rgb);
+    box b = {x, y, w, h};
+    if (rgb && has_lines(q, b))
+        draw_contours(layout, c, b, q);
+    if (rgb && q->map && q->content != SCAN && q->content != SCAN_OVER)
+        draw_query(layout, c, b, q->map);
 }
 
 static mv_panel *new_picture(mv_layout *layout, picture_content content, const mv_map *map, const mv_image *image,
@@ -139,6 +208,11 @@ static mv_panel *new_picture(mv_layout *layout, picture_content content, const m
 mv_panel *mv_panel_picture(mv_layout *layout, const mv_image *image)
 {
     return new_picture(layout, PICTURE, NULL, image, NULL);
+}
+
+mv_panel *mv_panel_picture_query(mv_layout *layout, const mv_image *image, const mv_map *map)
+{
+    return new_picture(layout, PICTURE, map, image, NULL);
 }
 
 mv_panel *mv_panel_cells(mv_layout *layout, const mv_map *map, const mv_image *image, const mv_colouring *k)

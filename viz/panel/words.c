@@ -247,7 +247,7 @@ mv_panel *mv_panel_class_lines(mv_layout *layout, const mv_class_bar *list, int 
 
 /* --- colour bars ------------------------------------------------------------------------------- */
 
-enum { COLOUR_THICK = 9, TICK_LONG = 4, LABEL_LINE = 16, BAR_SAMPLES = 256 };
+enum { COLOUR_THICK = 9, STRIP = 8, STANDING_THICK = 18, TICK_LONG = 4, LABEL_LINE = 16, BAR_SAMPLES = 256 };
 
 typedef struct {
     mv_panel panel;
@@ -264,12 +264,12 @@ static double colour_bar_height(mv_layout *layout, mv_panel *p, double width)
 }
 
 /* The colours from low to high. A fading bar shows the paper where the overlay shows the picture. */
-static void bar_colours(const mv_layout *layout, const colour_bar *b, uint8_t rgb[3 * BAR_SAMPLES])
+static void bar_colours(const mv_layout *layout, const colour_bar *b, bool fades, uint8_t rgb[3 * BAR_SAMPLES])
 {
     mv_rgb paper = mv_layout_theme(layout)->paper;
     for (int i = 0; i < BAR_SAMPLES; i++) {
-        double place = (i + 0.5) / BAR_SAMPLES, f = b->fades ? mv_colouring_opacity(&b->k, place) : 1;
-        mv_rgb k = mv_colour_at(b->k.table, place);
+        double place = (i + 0.5) / BAR_SAMPLES, f = fades ? mv_colouring_opacity(&b->k, place) : 1;
+        mv_rgb k = fades ? mv_colouring_colour(&b->k, place) : mv_colouring_cell(&b->k, place);
         uint8_t *out = rgb + 3 * (b->beside ? BAR_SAMPLES - 1 - i : i);
         out[0] = (uint8_t)(paper.r + (k.r - paper.r) * f + 0.5);
         out[1] = (uint8_t)(paper.g + (k.g - paper.g) * f + 0.5);
@@ -293,8 +293,8 @@ static void draw_tick(mv_layout *layout, const colour_bar *b, mv_canvas *c, cons
     double at = fmin(fmax(tick->place * length - 0.5, 0), length - 1), centre = mv_tick_centre(tick, length, room);
     mv_rgb ink = tick->marked ? t->ink : t->second;
     if (b->beside) {
-        double beside = COLOUR_THICK + TICK_LONG + 4;
-        mv_canvas_rect(c, p->x + COLOUR_THICK, p->y + length - 1 - at, TICK_LONG, 1, 0, t->third);
+        double beside = STANDING_THICK + TICK_LONG + 4;
+        mv_canvas_rect(c, p->x + STANDING_THICK, p->y + length - 1 - at, TICK_LONG, 1, 0, t->third);
         mv_line_draw(layout, c, MV_TYPE_SMALL, ink, tick->label, p->x + beside,
                      p->y + length - centre - LABEL_LINE / 2.0, p->w - beside, 0);
     } else {
@@ -305,18 +305,38 @@ static void draw_tick(mv_layout *layout, const colour_bar *b, mv_canvas *c, cons
     }
 }
 
+/* Where the panels have lines, the bar has them too. */
+static void draw_bar_lines(const colour_bar *b, mv_canvas *c, double length)
+{
+    const mv_panel *p = &b->panel;
+    double value[MV_LINES_MOST];
+    int n = mv_colouring_lines(&b->k, value);
+    for (int i = 0; i < n; i++) {
+        double at = mv_scale_place(&b->k.scale, value[i]) * length, half = 1;
+        if (b->beside) {
+            mv_canvas_rect(c, p->x, p->y + length - at - half, STANDING_THICK, 2 * half, 0, (mv_rgb){0, 0, 0});
+            mv_canvas_rect(c, p->x, p->y + length - at - half / 2, STANDING_THICK, half, 0, (mv_rgb){255, 255, 255});
+        } else {
+            mv_canvas_rect(c, p->x + at - half, p->y, 2 * half, COLOUR_THICK, 0, (mv_rgb){0, 0, 0});
+            mv_canvas_rect(c, p->x + at - half / 2, p->y, half, COLOUR_THICK, 0, (mv_rgb){255, 255, 255});
+        }
+    }
+}
+
 static void colour_bar_draw(mv_layout *layout, mv_panel *p, mv_canvas *c)
 {
     const colour_bar *b = (const colour_bar *)p;
     uint8_t rgb[3 * BAR_SAMPLES];
-    bar_colours(layout, b, rgb);
     double length = p->w, room;
-    if (b->beside)
+    bar_colours(layout, b, b->fades, rgb);
+    if (b->beside) {
         mv_panel_picture_size(b->beside, &room, &length);
-    if (b->beside)
-        mv_canvas_image(c, p->x, p->y, COLOUR_THICK, length, 1, BAR_SAMPLES, rgb, true);
-    else
+        mv_canvas_image(c, p->x, p->y, STRIP, length, 1, BAR_SAMPLES, rgb, true);
+        bar_colours(layout, b, true, rgb);
+        mv_canvas_image(c, p->x + STANDING_THICK - STRIP, p->y, STRIP, length, 1, BAR_SAMPLES, rgb, true);
+    } else
         mv_canvas_image(c, p->x, p->y, length, COLOUR_THICK, BAR_SAMPLES, 1, rgb, true);
+    draw_bar_lines(b, c, length);
     mv_tick tick[MV_TICKS_MAX];
     int n = find_ticks(layout, b, length, tick, &room);
     for (int i = 0; i < n; i++)
@@ -330,7 +350,7 @@ static mv_panel *new_colour_bar(mv_layout *layout, const mv_colouring *k, bool t
     colour_bar *b = mv_panel_new(layout, sizeof *b, &kind);
     if (!b)
         return NULL;
-    b->k = *k;
+    b->k = fades ? mv_colouring_above_even(*k) : *k;
     b->times = times;
     b->fades = fades;
     b->beside = beside;
