@@ -177,7 +177,7 @@ static mv_panel *caption(mv_page *p, const mv_map *map, const mv_colouring *k)
     mv_extent_add(&own, map);
     mv_panel *column = mv_panel_column(l);
     mv_panel_add(column, mv_panel_space(l, 12));
-    mv_panel_add(column, mv_panel_colour_bar(l, k, false, true));
+    mv_panel_add(column, mv_panel_colour_bar(l, k, false, MV_BAR_OVERLAY));
     mv_range_text(range, own.lo, own.hi, true);
     mv_panel_add(column, mv_panel_label(l, MV_TYPE_SMALL, MV_SECOND, mv_layout_text(l, "%s  %s", range, map->unit), 0));
     if (*map->proof)
@@ -251,7 +251,7 @@ static void add_bar(mv_page *p, mv_panel *column, const mv_colouring *k, const m
     mv_layout *l = p->layout;
     char range[80];
     mv_panel *bar = mv_panel_column(l), *row = mv_panel_row(l, 0, MV_TOP);
-    mv_panel_add(bar, mv_panel_colour_bar(l, k, false, fades));
+    mv_panel_add(bar, mv_panel_colour_bar(l, k, false, fades ? MV_BAR_OVERLAY : MV_BAR_PLAIN));
     mv_range_text(range, x->lo, x->hi, true);
     mv_panel_add(bar, mv_panel_label(l, MV_TYPE_SMALL, MV_SECOND, mv_layout_text(l, "%s  %s", range, unit), 0));
     mv_panel_add(column, mv_panel_space(l, 12));

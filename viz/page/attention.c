@@ -95,7 +95,7 @@ static mv_panel *map_panel(mv_page *p, const mv_attention_content *c, const divi
     mv_panel_add(pair, mv_panel_overlay(l, map, c->picture, &k));
     mv_panel_add(column, mv_panel_space(l, 8));
     if (!shared)
-        mv_panel_add(column, mv_panel_colour_bar(l, &k, true, false));
+        mv_panel_add(column, mv_panel_colour_bar(l, &k, true, MV_BAR_BOTH));
     add_caption(p, column, map);
     mv_page_add_odd(p, column, own.odd);
     return mv_panel_wide(column, v->column);
@@ -106,7 +106,7 @@ static mv_panel *head(mv_page *p, const mv_attention_content *c, const division 
 {
     mv_layout *l = p->layout;
     mv_panel *row = mv_panel_row(l, GUTTER, MV_TOP), *words = mv_panel_column(l);
-    mv_panel_add(row, mv_panel_wide(mv_panel_picture(l, c->picture),
+    mv_panel_add(row, mv_panel_wide(mv_panel_picture_queries(l, c->picture, c->maps, c->map_count),
                                     v->wide ? fmin(v->column, p->inner - WORDS) : fmin(v->map, PICTURE)));
     mv_panel_add(words, mv_page_picture_words(p, c->picture,
                                               v->wide ? "Each map as cells, and below over the picture."
@@ -114,7 +114,7 @@ static mv_panel *head(mv_page *p, const mv_attention_content *c, const division 
     if (shared) {
         mv_colouring k = mv_page_colouring_even(p, shared);
         mv_panel_add(words, mv_panel_space(l, 12));
-        mv_panel_add(words, mv_panel_colour_bar(l, &k, true, false));
+        mv_panel_add(words, mv_panel_colour_bar(l, &k, true, MV_BAR_BOTH));
     }
     mv_panel_add(row, words);
     return row;

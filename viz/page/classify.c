@@ -38,7 +38,7 @@ static mv_panel *caption(mv_page *p, const mv_map *map, const mv_colouring *k)
     char range[80];
     mv_extent_add(&own, map);
     mv_panel *column = mv_panel_column(l);
-    mv_panel_add(column, mv_panel_colour_bar(l, k, false, k->scale.diverging));
+    mv_panel_add(column, mv_panel_colour_bar(l, k, false, MV_BAR_OVERLAY));
     mv_panel *line = mv_panel_add(column, mv_panel_flow(l, 6));
     mv_range_text(range, own.lo, own.hi, k->scale.diverging);
     mv_panel_add(line, mv_panel_label(l, MV_TYPE_TEXT, MV_SECOND, mv_layout_text(l, "%s", range), 0));

@@ -115,7 +115,7 @@ static mv_panel *caption(mv_page *p, const mv_map *map, const mv_colouring *k, b
     mv_panel *column = mv_panel_column(l);
     mv_extent_add(&own, map);
     mv_range_text(range, own.lo, own.hi, k->scale.diverging);
-    mv_panel_add(column, mv_panel_colour_bar(l, k, times, fades));
+    mv_panel_add(column, mv_panel_colour_bar(l, k, times, fades ? MV_BAR_OVERLAY : MV_BAR_CELLS));
     mv_panel *line = mv_panel_add(column, mv_panel_flow(l, 12));
     mv_panel_add(line, mv_panel_label(l, MV_TYPE_TEXT, MV_SECOND, mv_layout_text(l, "%s", range), 1));
     mv_panel_add(line, mv_panel_label(l, MV_TYPE_SMALL, MV_SECOND, map->unit, 1));
@@ -207,7 +207,7 @@ static mv_panel *grid_words(mv_page *p, const mv_compare_content *c, const mv_co
     mv_panel_add(words, mv_panel_space(l, 8));
     mv_panel_add(words, mv_panel_label(l, MV_TYPE_TEXT, MV_SECOND, c->grid->note, 0));
     mv_panel_add(words, mv_panel_space(l, 12));
-    mv_panel_add(words, mv_panel_colour_bar(l, k, false, false));
+    mv_panel_add(words, mv_panel_colour_bar(l, k, false, MV_BAR_PLAIN));
     return words;
 }
 

@@ -51,7 +51,7 @@ static mv_panel *scan(mv_page *p, const moment *m, const mv_film_scan *of)
     mv_panel_add(column, mv_panel_space(l, 4));
     mv_panel_add(column, mv_panel_scan(l, of->map, m->film->picture, &k, scanned, true));
     mv_panel_add(column, mv_panel_space(l, 8));
-    mv_panel_add(column, mv_panel_colour_bar(l, &k, false, false));
+    mv_panel_add(column, mv_panel_colour_bar(l, &k, false, MV_BAR_PLAIN));
     mv_panel_add(line, mv_panel_label(l, MV_TYPE_TEXT, MV_SECOND, of->unit, 1));
     mv_panel_add(line, mv_panel_wide(mv_panel_label_right(l, MV_TYPE_TEXT, MV_INK, progress), 120));
     mv_panel_add(column, line);

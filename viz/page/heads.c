@@ -193,13 +193,14 @@ static const char *level_note(mv_layout *l, const mv_map *map)
                : mv_layout_text(l, "%s%s", cells, heads);
 }
 
-static mv_panel *level_heading(mv_page *p, group level, const mv_extent *x, const mv_colouring *k)
+static mv_panel *level_heading(mv_page *p, group level, const mv_extent *x, const mv_colouring *k, bool cells)
 {
     mv_layout *l = p->layout;
     const char *title = level.map->level >= 0 ? mv_layout_text(l, "Level %d", level.map->level) : "Heads";
     mv_panel *words = mv_panel_row(l, 20, MV_BASELINE);
     mv_panel_add(words, mv_panel_wide(mv_panel_label(l, MV_TYPE_SECTION, MV_INK, title, 1), MV_NATURAL));
-    mv_panel *notes = mv_panel_add(words, mv_panel_column(l)), *bar = mv_panel_colour_bar(l, k, true, true);
+    mv_panel *notes = mv_panel_add(words, mv_panel_column(l)),
+             *bar = mv_panel_colour_bar(l, k, true, cells ? MV_BAR_CELLS : MV_BAR_OVERLAY);
     mv_panel_add(notes, mv_panel_label(l, MV_TYPE_TEXT, MV_SECOND, level_note(l, level.map), 0));
     mv_page_add_odd(p, notes, x->odd);
     bool beside = p->inner >= ROOM_FOR_BAR;
@@ -221,7 +222,7 @@ static mv_panel *level_panel(mv_page *p, const mv_heads_content *c, group level)
     mv_panel *column = mv_panel_column(l);
     mv_panel_add(column, mv_panel_hairline(l));
     mv_panel_add(column, mv_panel_space(l, 12));
-    mv_panel_add(column, level_heading(p, level, &x, &k));
+    mv_panel_add(column, level_heading(p, level, &x, &k, v.cells));
     group block = {0};
     bool more = next_group(&block, level, same_block);
     for (int first = 1; more; first = 0) {
@@ -242,7 +243,8 @@ static mv_panel *head(mv_page *p, const mv_heads_content *c)
     mv_layout *l = p->layout;
     mv_panel *row = mv_panel_row(l, BLOCK_GAP, MV_TOP), *words = mv_panel_column(l);
     double wide = PICTURE * fmin(fmax((double)c->picture->w / c->picture->h, 1), 3);
-    mv_panel_add(row, mv_panel_wide(mv_panel_picture(l, c->picture), fmin(wide, p->inner / 2)));
+    mv_panel_add(
+        row, mv_panel_wide(mv_panel_picture_queries(l, c->picture, c->maps, c->map_count), fmin(wide, p->inner / 2)));
     mv_panel_add(words, mv_page_picture_words(p, c->picture,
                                               "A thumbnail for each head, numbered from 0; the heads of "
                                               "a level share one scale."));
@@ -263,4 +265,4 @@ static mv_panel *body(mv_page *p, const void *content)
     return column;
 }
 
-const mv_page_kind mv_page_heads = {"heads", 1600, check, body, .sequential = true};
+const mv_page_kind mv_page_heads = {"heads", 1600, check, body, .sequential = true, .diverging = true};

@@ -171,7 +171,8 @@ static void add_band(mv_page *p, const mv_mixer_content *c, level lv, int from, 
             k[i] = column_colouring(p, c, lv, i);
         mv_panel *bar = shown ? mv_panel_column(l) : mv_panel_space(l, 0);
         if (shown) {
-            mv_panel_add(bar, mv_panel_colour_bar(l, &k[i], of->look == MV_MIXER_EVEN, overlay));
+            mv_panel_add(
+                bar, mv_panel_colour_bar(l, &k[i], of->look == MV_MIXER_EVEN, overlay ? MV_BAR_OVERLAY : MV_BAR_CELLS));
             const char *unit = of->look == MV_MIXER_EVEN ? mv_layout_text(l, "%s; lines: 2, 4, 8", of->unit) : of->unit;
             mv_panel_add(bar, mv_panel_label(l, MV_TYPE_SMALL, MV_SECOND, unit, 0));
         }
@@ -276,7 +277,8 @@ static void add_matrices(mv_page *p, const mv_mixer_content *c, level lv, int wh
     if (windows > 1)
         title = mv_layout_text(l, "%s, mean of %d windows", title, windows);
     mv_panel_add(head, mv_panel_label(l, MV_TYPE_PANEL, MV_INK, title, 0));
-    mv_panel_add(head, mv_panel_wide(mv_panel_colour_bar(l, &k, false, false), p->inner >= ROOM_FOR_SIDE ? 320 : 200));
+    mv_panel_add(head,
+                 mv_panel_wide(mv_panel_colour_bar(l, &k, false, MV_BAR_PLAIN), p->inner >= ROOM_FOR_SIDE ? 320 : 200));
     mv_panel_add(column, mv_panel_space(l, 28));
     mv_panel_add(column, head);
     mv_panel *row = NULL;

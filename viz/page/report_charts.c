@@ -114,7 +114,7 @@ mv_panel *mv_report_heads(const mv_report *r)
     mv_panel_add(column, mv_panel_heat(r->l, &chart));
     mv_panel_add(column, mv_panel_space(r->l, 8));
     mv_panel *bar = mv_panel_add(column, mv_panel_row(r->l, 12, MV_TOP));
-    mv_panel_add(bar, mv_panel_colour_bar(r->l, &chart.k, false, false));
+    mv_panel_add(bar, mv_panel_colour_bar(r->l, &chart.k, false, MV_BAR_PLAIN));
     mv_panel_add(bar, mv_panel_wide(mv_panel_label(r->l, MV_TYPE_SMALL, MV_SECOND, "change, logits", 1), MV_NATURAL));
     return column;
 }

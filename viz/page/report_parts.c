@@ -153,7 +153,7 @@ mv_panel *mv_report_evidence(const mv_report *r, double width)
     mv_panel_add(column, proofs);
     mv_panel_add(column, mv_panel_space(l, 4));
     mv_panel *bar = mv_panel_add(column, width < ROOM_FOR_UNIT ? mv_panel_column(l) : mv_panel_row(l, 12, MV_TOP));
-    mv_panel_add(bar, mv_panel_colour_bar(l, &r->signs, false, true));
+    mv_panel_add(bar, mv_panel_colour_bar(l, &r->signs, false, MV_BAR_OVERLAY));
     mv_panel_add(bar, mv_panel_wide(small(r, mv_layout_text(l, "%s; lines: dashed below 0", c->evidence[0].unit), 1),
                                     MV_NATURAL));
     mv_page_add_odd(r->p, column, odd);
@@ -173,7 +173,7 @@ mv_panel *mv_report_rollout(const mv_report *r, double width)
     mv_panel_add(column, mv_panel_label(l, MV_TYPE_STRONG, MV_INK, m->title, 1));
     mv_panel_add(column, held(r, overlay(r, m, &k), r->aspect, width, r->tall));
     mv_panel_add(column, mv_panel_space(l, 4));
-    mv_panel_add(column, mv_panel_colour_bar(l, &r->rolled, true, true));
+    mv_panel_add(column, mv_panel_colour_bar(l, &r->rolled, true, MV_BAR_OVERLAY));
     return column;
 }
 
@@ -243,7 +243,7 @@ mv_panel *mv_report_thumbnails(const mv_report *r, double width, double height)
         mv_panel_add(line, mv_panel_wide(thumbnail(r, m, wide), wide));
     }
     mv_panel_add(column, mv_panel_space(r->l, 8));
-    mv_panel_add(column, mv_panel_colour_bar(r->l, &r->even, true, true));
+    mv_panel_add(column, mv_panel_colour_bar(r->l, &r->even, true, MV_BAR_OVERLAY));
     return column;
 }
 

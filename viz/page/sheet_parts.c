@@ -53,7 +53,7 @@ mv_panel *mv_sheet_bar(mv_page *p, const mv_sheet_content *c, const mv_sheet_dom
         return NULL;
     mv_panel *column = mv_panel_column(l), *words = column;
     mv_range_text(range, d->x.lo, d->x.hi, d->k.scale.diverging);
-    mv_panel_add(column, mv_panel_colour_bar(l, &d->k, d->even, !c->cells));
+    mv_panel_add(column, mv_panel_colour_bar(l, &d->k, d->even, c->cells ? MV_BAR_CELLS : MV_BAR_OVERLAY));
     if (width >= ROOM_FOR_UNIT)
         words = mv_panel_add(column, mv_panel_row(l, 12, MV_BASELINE));
     mv_panel_add(words, mv_panel_label(l, MV_TYPE_SMALL, MV_SECOND, mv_layout_text(l, "%s", range), 0));

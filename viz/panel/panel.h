@@ -116,8 +116,8 @@ mv_panel *mv_panel_label_right(mv_layout *layout, mv_type type, mv_voice voice, 
 
 mv_panel *mv_panel_picture(mv_layout *layout, const mv_image *picture);
 
-/* The picture with the cell of a map's query outlined, where there is one. */
-mv_panel *mv_panel_picture_query(mv_layout *layout, const mv_image *picture, const mv_map *map);
+/* The picture with the query's cells of n maps outlined, where they have one. */
+mv_panel *mv_panel_picture_queries(mv_layout *layout, const mv_image *picture, const mv_map *map, int n);
 
 /* A map in the area of `picture`: its cells, or the map over the picture in grey. Lines of equal value
  * (mv_colouring_lines) are drawn where the panel is large enough for them: solid, dashed for values below 0; cells have
@@ -133,12 +133,17 @@ mv_panel *mv_panel_scan(mv_layout *layout, const mv_map *map, const mv_image *pi
 /* The part of its box that one of these panels covers, from the top left corner, px. */
 void mv_panel_picture_size(const mv_panel *p, double *w, double *h);
 
-/* A horizontal colour bar, of cells, or of an overlay if it `fades`: it shows the paper where the overlay shows the
- * picture, and of multiples of an even spread only what is above 1. An upright one is as tall as the picture beside it
- * and has two strips, of cells and of an overlay. `times` is that of mv_scale_ticks. Bars have the lines of the maps.
- */
-mv_panel *mv_panel_colour_bar(mv_layout *layout, const mv_colouring *k, bool times, bool fades);
-mv_panel *mv_panel_colour_bar_standing(mv_layout *layout, const mv_colouring *k, bool times, const mv_panel *beside);
+/* What a colour bar is for. An overlay's shows the paper where the overlay shows the picture, and of multiples of an
+ * even spread only what is above 1. Bars of maps have the lines that the maps have. */
+typedef enum {
+    MV_BAR_PLAIN,   /* a chart */
+    MV_BAR_OVERLAY, /* maps over the picture */
+    MV_BAR_CELLS,   /* maps as cells */
+    MV_BAR_BOTH     /* the same maps as cells and over the picture: two strips, in this order */
+} mv_bar_kind;
+
+/* A horizontal colour bar. `times` is that of mv_scale_ticks. */
+mv_panel *mv_panel_colour_bar(mv_layout *layout, const mv_colouring *k, bool times, mv_bar_kind of);
 
 /* A class and how probable it is. */
 typedef struct {

@@ -25,6 +25,7 @@ typedef struct {
     picture_content content;
     const mv_image *picture;
     const mv_map *map;
+    int maps; /* of which the query's cell is outlined */
     mv_colouring k;
     int scanned; /* tokens of a scan */
 } picture;
@@ -162,6 +163,11 @@ static void draw_query(mv_layout *layout, mv_canvas *c, box b, const mv_map *map
         draw_lines(layout, c, b, &one, fmin(fmax(b.w / 160, 1), 2));
 }
 
+static bool same_query(const mv_map *a, const mv_map *b)
+{
+    return a->h == b->h && a->w == b->w && a->query_y == b->query_y && a->query_x == b->query_x;
+}
+
 /* --- the panels --------------------------------------------------------------------------------- */
 
 static void picture_draw(mv_layout *layout, mv_panel *p, mv_canvas *c)
@@ -186,8 +192,9 @@ static void picture_draw(mv_layout *layout, mv_panel *p, mv_canvas *c)
     box b = {x, y, w, h};
     if (rgb && has_lines(q, b))
         draw_contours(layout, c, b, q);
-    if (rgb && q->map && q->content != SCAN && q->content != SCAN_OVER)
-        draw_query(layout, c, b, q->map);
+    for (int i = 0; rgb && i < q->maps; i++)
+        if (i == 0 || !same_query(&q->map[i], &q->map[i - 1]))
+            draw_query(layout, c, b, &q->map[i]);
 }
 
 static mv_panel *new_picture(mv_layout *layout, picture_content content, const mv_map *map, const mv_image *image,
@@ -200,6 +207,7 @@ static mv_panel *new_picture(mv_layout *layout, picture_content content, const m
     q->content = content;
     q->picture = image;
     q->map = map;
+    q->maps = content == CELLS || content == OVERLAY;
     if (k)
         q->k = *k;
     return &q->panel;
@@ -210,9 +218,12 @@ mv_panel *mv_panel_picture(mv_layout *layout, const mv_image *image)
     return new_picture(layout, PICTURE, NULL, image, NULL);
 }
 
-mv_panel *mv_panel_picture_query(mv_layout *layout, const mv_image *image, const mv_map *map)
+mv_panel *mv_panel_picture_queries(mv_layout *layout, const mv_image *image, const mv_map *map, int n)
 {
-    return new_picture(layout, PICTURE, map, image, NULL);
+    mv_panel *p = new_picture(layout, PICTURE, map, image, NULL);
+    if (p)
+        ((picture *)p)->maps = n;
+    return p;
 }
 
 mv_panel *mv_panel_cells(mv_layout *layout, const mv_map *map, const mv_image *image, const mv_colouring *k)
