@@ -49,7 +49,7 @@ BUILD   := build/$(FLAVOUR)
 
 # libdnnl-dev and libgif-dev have no .pc file in Debian: they are linked by name. LIBRARY=1 builds the library and what
 # tests and times a GPU, which need nothing that draws.
-PC       := $(if $(LIBRARY),,cairo pangocairo pangoft2 fontconfig harfbuzz-subset popt) libpng libjpeg libwebp libwebpdemux \
+PC       := $(if $(LIBRARY),,cairo pangocairo pangoft2 fontconfig harfbuzz-subset popt) libpng libjpeg libwebp libwebpdemux libtiff-4 \
 	jansson nettle zlib expat
 PC_FLAGS := $(shell pkg-config --cflags $(PC) 2>/dev/null)
 PC_LIBS  := $(shell pkg-config --libs $(PC) 2>/dev/null)

@@ -19,6 +19,7 @@ table=$(awk '/^<!-- rooms -->/ { on = 1; next } on && /^```/ { if (on++ == 2) ex
 libraries='stb/                src/picture/stb.c
 j(peglib|error)     src/picture/jpeg.c
 webp/               src/picture/webp.c
+tiffio              src/picture/tiff
 oneapi/             src/device/dnnl
 dlfcn               src/device/plugin.c
 pthread             src/device viz/draw/fonts.c cmd

@@ -7,7 +7,7 @@
 #include "src/picture/decode.h"
 
 /* Every format the program reads, in the order in which files are tried: TGA has no signature and comes last. */
-#define CODECS(X) X(png) X(jpeg) X(gif) X(webp) X(bmp) X(pnm) X(tga)
+#define CODECS(X) X(png) X(jpeg) X(gif) X(webp) X(tiff) X(bmp) X(pnm) X(tga)
 
 #define DECLARE(name) extern const mv_codec mv_codec_##name;
 #define LIST(name)    &mv_codec_##name,

@@ -1,5 +1,6 @@
 /* Decodes the user's picture files: PNG (8 and 16 bit, grey, palette, alpha), JPEG (by libjpeg-turbo; grey,
- * colour, CMYK), WebP, BMP, PNM, TGA and GIF; of an animation, the first frame. The table of formats is in codec.c.
+ * colour, CMYK), WebP, TIFF, BMP, PNM, TGA and GIF; of an animation, the first frame. The table of formats is in
+ * codec.c.
  *
  * The format is recognised by a file's bytes, never by its name. Alpha is dropped, not blended; 16-bit samples keep
  * their upper 8 bits; palettes are looked up. Every file is checked before it is decoded, so that a damaged or hostile
