@@ -145,7 +145,7 @@ static void group_free(const batches *b, group *g)
 static void group_new(group *g, const call *c, int size)
 {
     *g = (group){.picture = must(calloc((size_t)size, sizeof *g->picture)),
-                 .logits = must(malloc((size_t)size * (size_t)c->session.config.classes * sizeof(float)))};
+                 .logits = must(malloc(((size_t)size * (size_t)c->session.config.classes + 1) * sizeof(float)))};
 }
 
 /* Reports the failure for each picture of the group, and empties the group. */
@@ -186,7 +186,7 @@ static mv_status answer(batches *b, const group *g, int i, mv_error *e)
     call *c = b->c;
     job *j = g->picture[i];
     size_t classes = (size_t)c->session.config.classes;
-    j->logits = malloc(classes * sizeof *j->logits);
+    j->logits = malloc((classes + 1) * sizeof *j->logits); /* a network without a head has none */
     if (!j->logits)
         return mv_fail_memory(e, "logits");
     memcpy(j->logits, g->logits + (size_t)i * classes, classes * sizeof *j->logits);

@@ -15,15 +15,17 @@ static void open_sessions(comparison *k)
     call *c = k->c;
     options other = c->o;
     session_open(&c->session, &c->o);
+    session_need_head(&c->session, "compare");
     k->side[0].session = k->side[1].session = &c->session;
     k->own_second = o->with_model || o->with_device || o->with_precision >= 0;
     if (!k->own_second)
         return;
     other.model = o->with_model ? o->with_model : other.model;
     session_open(&k->second, &other);
+    session_need_head(&k->second, "compare");
     const mv_preprocess *p = &c->session.config.preprocess;
     mv_preprocess *q = &k->second.config.preprocess;
-    q->h = p->h, q->w = p->w, q->crop_pct = p->crop_pct, q->mode = p->mode;
+    q->h = p->h, q->w = p->w, q->crop_pct = p->crop_pct, q->mode = p->mode, q->filter = p->filter;
     k->side[1].session = &k->second;
 }
 

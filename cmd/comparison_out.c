@@ -152,7 +152,7 @@ static json_t *side_json(const compared *x)
     bool good = top && out;
     for (int i = 0; i < x->top_count && good; i++)
         good = reply_append(top, json_pack("{s:i,s:s,s:f}", "class", x->top[i], "name",
-                                           session_class(s, x->top[i], name), "probability", x->probability[i]));
+                                           session_label(s, x->top[i], name), "probability", x->probability[i]));
     if (!good)
         json_decref(top);
     good = good && reply_set(out, "top", top);

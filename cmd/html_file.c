@@ -9,6 +9,7 @@
 #include "cmd/stop.h"
 #include "src/base/text.h"
 #include "src/explain/evidence.h"
+#include "src/explain/logits.h"
 #include "src/explain/rows_keep.h"
 #include "src/file/output.h"
 #include "viz/html/html.h"
@@ -126,10 +127,11 @@ static mv_status words_of(words *w, const call *c, const shot *t, const page_wor
         sum += exp((double)t->logits[k] - top);
     for (int i = 0; i < v->n; i++) {
         double logit = (double)t->logits[v->class_[i]];
-        w->class_[i] = (mv_html_class){.number = v->class_[i],
-                                       .name = session_class(s, v->class_[i], w->name[i]),
-                                       .logit = logit,
-                                       .probability = exp(logit - top) / sum};
+        w->class_[i] =
+            (mv_html_class){.number = v->class_[i],
+                            .name = session_class(s, v->class_[i], w->name[i]),
+                            .logit = logit,
+                            .probability = v->n == 1 ? mv_probability(t->logits, 1, 0) : exp(logit - top) / sum};
     }
     return MV_OK;
 }

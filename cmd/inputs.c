@@ -1,5 +1,6 @@
 #include "cmd/inputs.h"
 
+#include <math.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -57,8 +58,30 @@ static mv_status ready_open(ready *r, const char *path, mv_error *e)
     return s;
 }
 
+/* Warns of values that are plainly those of pixels: the network expects them less the mean, over the deviation. */
+static void warn_of_pixels(const session *s, const char *path, const float *v, size_t n, mv_warnings *warnings)
+{
+    const mv_preprocess *p = &s->config.preprocess;
+    float least = v[0], most = v[0];
+    bool whole = true;
+    for (size_t i = 0; i < n; i++) {
+        least = v[i] < least ? v[i] : least;
+        most = v[i] > most ? v[i] : most;
+        whole = whole && v[i] == floorf(v[i]);
+    }
+    bool centred = p->mean[0] > 0 && p->mean[1] > 0 && p->mean[2] > 0;
+    bool bytes = whole && least >= 0 && most > 1 && most <= 255 && p->std[0] > 0.02f;
+    bool shares = centred && least >= 0 && most <= 1 && most > least;
+    if (bytes || shares)
+        mv_warn(
+            warnings,
+            "%s: holds %s, as pixels do; expected values that are normalised: (pixel / 255 - mean) / std of the model. "
+            "They are used as they are",
+            path, bytes ? "whole numbers from 0 to 255" : "numbers from 0 to 1 only");
+}
+
 /* Reads all of a ready input: finite numbers. */
-static mv_status load_ready(const char *path, input *in, mv_error *e)
+static mv_status load_ready(const session *of, const char *path, input *in, mv_error *e)
 {
     ready r;
     mv_status s = ready_open(&r, path, e);
@@ -75,6 +98,8 @@ static mv_status load_ready(const char *path, input *in, mv_error *e)
         if (bad < n)
             s = mv_fail(e, MV_EINPUT, "%s: input holds %f at element %zu, expected finite numbers", path,
                         (double)in->planes[bad], bad);
+        else
+            warn_of_pixels(of, path, in->planes, n, &in->warnings);
     }
     ready_close(&r);
     return s;
@@ -158,7 +183,7 @@ static mv_status load(const inputs *all, const char *path, input *in, mv_error *
 {
     *in = (input){0};
     mv_status status =
-        operand_is_ready(path) ? load_ready(path, in, e) : load_picture(all->s, &all->options, path, in, e);
+        operand_is_ready(path) ? load_ready(all->s, path, in, e) : load_picture(all->s, &all->options, path, in, e);
     if (status)
         input_free(in);
     return status;

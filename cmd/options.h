@@ -21,6 +21,7 @@ enum {
     TAKES_VALUES = 128,   /* --output names a store of values */
     TAKES_JSON = 256,     /* --json */
     TAKES_DECODING = 512, /* --no-exif, --max-pixels: part of TAKES_PICTURES, for a command with a loop of its own */
+    TAKES_CLASSES = 1024, /* works with a classification head only; no options */
     TAKES_NETWORK = TAKES_MODEL | TAKES_WEIGHTS | TAKES_PRECISION | TAKES_SIZE | TAKES_CROP /* all but pictures */
 };
 

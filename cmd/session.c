@@ -61,6 +61,20 @@ static void set_name(session *s, const char *name)
     free(safe);
 }
 
+/* A model of 1000 classes without names has ImageNet's; one with names has ImageNet's ids if its names say so. */
+static void choose_labels(session *s)
+{
+    static const mv_labels none;
+    const mv_labels *own = s->checkpoint ? mv_checkpoint_labels(s->checkpoint) : &none;
+    if (s->config.classes == 1000) {
+        read_labels(&s->imagenet);
+        if (own->n && !mv_labels_agree(own, &s->imagenet))
+            mv_labels_free(&s->imagenet);
+    }
+    s->labels = own->n ? own : &s->imagenet;
+    s->brief = must(mv_labels_short(s->labels->name, s->labels->n));
+}
+
 void session_open(session *s, const options *o)
 {
     struct stat st;
@@ -84,13 +98,30 @@ void session_open(session *s, const options *o)
         set_name(s, mv_checkpoint_name(s->checkpoint));
     }
     choose_pipeline(&s->config, o);
-    if (s->config.classes == 1000 && (!s->checkpoint || mv_checkpoint_labels(s->checkpoint)->n == 0))
-        read_labels(&s->labels);
+    choose_labels(s);
+}
+
+void session_need_head(const session *s, const char *command)
+{
+    if (s->config.classes == 0)
+        die(EXIT_FAILED,
+            "%s: has no classification head (no tensor head.weight), which %s needs; attention, mixer, dump and info "
+            "work "
+            "without one",
+            mv_checkpoint_source(s->checkpoint)->place, command);
+    if (s->config.classes == 1)
+        warn("%s: the head has one logit; its probability is the sigmoid of that logit", s->name);
+}
+
+const char *session_sigmoid(const session *s)
+{
+    return s->config.classes == 1 ? " (sigmoid)" : "";
 }
 
 void session_load(session *s, const options *o)
 {
     mv_error e = {0};
+    mv_warnings warnings = {0};
     if (!s->checkpoint)
         die(EXIT_FAILED,
             "-m %s: a variant's name has no weights and works only with info and sites; give -m its checkpoint, a "
@@ -110,6 +141,8 @@ void session_load(session *s, const options *o)
     }
     if (!s->model)
         die_of(&e, false);
+    mv_checkpoint_unread(s->checkpoint, o->verbose, &warnings);
+    warn_each(&warnings);
     if (o->verbose)
         warn("%s: %.1f M parameters on %s (%s)", s->name, (double)mv_model_parameters(s->model) * 1e-6,
              s->backend->name, s->backend->about);
@@ -120,8 +153,9 @@ void session_close(session *s)
     mv_model_free(s->model);
     if (s->backend)
         s->backend->free(s->backend);
+    mv_labels_short_free(s->brief, s->labels ? s->labels->n : 0);
     mv_checkpoint_close(s->checkpoint);
-    mv_labels_free(&s->labels);
+    mv_labels_free(&s->imagenet);
 }
 
 const char *session_hash(session *s)
@@ -131,18 +165,24 @@ const char *session_hash(session *s)
     return s->hash;
 }
 
-static const mv_labels *labels(const session *s)
+static const char *name_or_number(char *const *names, const session *s, int i, char text[24])
 {
-    return s->labels.n ? &s->labels : s->checkpoint ? mv_checkpoint_labels(s->checkpoint) : &s->labels;
+    if (i >= 0 && i < s->labels->n && names[i] && *names[i])
+        return names[i];
+    if (i < 0)
+        return "no class";
+    snprintf(text, 24, "class %d", i);
+    return text;
 }
 
 const char *session_class(const session *s, int i, char text[24])
 {
-    const mv_labels *l = labels(s);
-    if (i < l->n && l->name[i] && *l->name[i])
-        return l->name[i];
-    snprintf(text, 24, "class %d", i);
-    return text;
+    return name_or_number(s->brief, s, i, text);
+}
+
+const char *session_label(const session *s, int i, char text[24])
+{
+    return name_or_number(s->labels->name, s, i, text);
 }
 
 const char *session_class_name(void *session_, int i, char text[24])
@@ -152,8 +192,9 @@ const char *session_class_name(void *session_, int i, char text[24])
 
 const char *session_wnid(const session *s, int i)
 {
-    const mv_labels *l = labels(s);
-    return i < l->n ? l->wnid[i] : NULL;
+    if (i < s->labels->n && s->labels->wnid[i])
+        return s->labels->wnid[i];
+    return i < s->imagenet.n ? s->imagenet.wnid[i] : NULL;
 }
 
 /* True if `text` is the name, or the one before its first comma ("tench, Tinca tinca"), in either case. */
@@ -165,7 +206,7 @@ static bool is_named(const char *name, const char *text)
 
 mv_status session_find_class(const session *s, const char *text, const char *place, int *out, mv_error *e)
 {
-    const mv_labels *l = labels(s);
+    const mv_labels *l = s->labels;
     char *end;
     int classes = s->config.classes;
     if (strcmp(text, "top") == 0 || strcmp(text, "second") == 0) {
@@ -182,14 +223,18 @@ mv_status session_find_class(const session *s, const char *text, const char *pla
         *out = (int)number;
         return MV_OK;
     }
-    for (int i = 0; i < l->n && i < classes; i++)
-        if ((l->name[i] && is_named(l->name[i], text)) || (l->wnid[i] && strcmp(l->wnid[i], text) == 0)) {
+    bool named = false;
+    for (int i = 0; i < l->n && i < classes; i++) {
+        const char *wnid = session_wnid(s, i);
+        named |= l->name[i] != NULL;
+        if ((l->name[i] && is_named(l->name[i], text)) || (wnid && strcmp(wnid, text) == 0)) {
             *out = i;
             return MV_OK;
         }
-    const char *near = l->n ? mv_text_nearest(text, l->n, (const char *const *)l->name) : NULL;
+    }
+    const char *near = named ? mv_text_nearest(text, l->n, (const char *const *)l->name) : NULL;
     return mv_fail(e, MV_EINPUT, "%s: found '%.60s', expected a class: a number from 0 to %d%s%s%s%s", place, text,
-                   classes - 1, l->n ? ", a name or a wnid" : "", near ? "; did you mean '" : "", near ? near : "",
+                   classes - 1, named ? ", a name or a wnid" : "", near ? "; did you mean '" : "", near ? near : "",
                    near ? "'?" : "");
 }
 

@@ -15,7 +15,9 @@ typedef struct {
     mv_config config;          /* with --size and the crop options in it */
     mv_backend *backend;       /* NULL until session_load */
     mv_model *model;
-    mv_labels labels; /* ImageNet's, for a model of 1000 classes that brings none */
+    mv_labels imagenet;      /* ImageNet's, for a model of 1000 classes that are these in their order; else n 0 */
+    const mv_labels *labels; /* those of the checkpoint, or ImageNet's; n 0 if none are known */
+    char **brief;            /* the first name of each class */
     char name[80], hash[65], loading[96];
 } session;
 
@@ -30,8 +32,19 @@ void session_close(session *s);
  * several threads. */
 const char *session_hash(session *s);
 
-/* "church"; "class 7" where no name is known. Returns a string of the session or text. wnid: NULL where unknown. */
+/* Ends the program where the model has no classification head, which `command` needs. Warns where its head has one
+ * logit, whose probability is the sigmoid. */
+void session_need_head(const session *s, const char *command);
+
+/* " (sigmoid)" where the head has one logit, else "": after a probability. */
+const char *session_sigmoid(const session *s);
+
+/* "church"; of several names of a class the first; "class 7" where no name is known, "no class" below 0. For tables and
+ * pages. Returns a string of the session or text. */
 const char *session_class(const session *s, int i, char text[24]);
+
+/* The same with all its names, "tench, Tinca tinca": for JSON. wnid: NULL where unknown. */
+const char *session_label(const session *s, int i, char text[24]);
 const char *session_wnid(const session *s, int i);
 
 /* session_class as an mv_class_name, whose context is the session. */

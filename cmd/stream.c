@@ -354,6 +354,8 @@ int stream_run(call *c)
     mv_error e = {0};
     char suffix[64];
     session_open(&c->session, &c->o);
+    if (c->command->takes & TAKES_CLASSES)
+        session_need_head(&c->session, c->command->name);
     list_pictures(&s);
     list_model_files(&s);
     check_targets(&s, suffix);

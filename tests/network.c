@@ -52,9 +52,12 @@ mv_config golden_config(const mv_safetensors *file)
     unsigned has;
     const char *json = mv_safetensors_metadata(file, "config");
     assert_non_null(json);
-    mv_config_parse(&c, &labels, &has, json, strlen(json), mv_safetensors_file(file), &e);
+    mv_config_parse(&c, &labels, &has, json, strlen(json), mv_safetensors_file(file), NULL, &e);
     expect_ok(&e);
     mv_labels_free(&labels);
+    mv_tensor logits;
+    assert_true(mv_safetensors_lookup(file, "head", &logits));
+    c.classes = logits.dim[1];
     return c;
 }
 

@@ -25,7 +25,7 @@ dlfcn               src/device/plugin.c
 pthread             src/device viz/draw/fonts.c cmd
 nettle              src/file
 expat               src/file
-jansson             src/file src/model/config.c cmd
+jansson             src/file src/model cmd
 zlib                src/file viz/draw
 (cairo|pango)       viz/draw
 (fontconfig|hb)     viz/draw

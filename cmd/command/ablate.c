@@ -146,7 +146,7 @@ static json_t *json_edits(const own *o)
 static json_t *json_class(const session *s, int i)
 {
     char text[24];
-    return json_pack("{s:i,s:s*,s:s}", "index", i, "wnid", session_wnid(s, i), "name", session_class(s, i, text));
+    return json_pack("{s:i,s:s*,s:s}", "index", i, "wnid", session_wnid(s, i), "name", session_label(s, i, text));
 }
 
 static json_t *json_item(const mv_sweep *s, int i, double change)
@@ -376,7 +376,7 @@ const command command_ablate = {.name = "ablate",
                                 .summary = "Changes values inside the network and shows what the answer depends on",
                                 .params = params,
                                 .size = sizeof(own),
-                                .takes = TAKES_NETWORK | TAKES_PICTURES | TAKES_PAGES | TAKES_JSON,
+                                .takes = TAKES_NETWORK | TAKES_CLASSES | TAKES_PICTURES | TAKES_PAGES | TAKES_JSON,
                                 .results = "before",
                                 .examples = examples,
                                 .check = check,

@@ -8,6 +8,7 @@
 #include "cmd/reply.h"
 #include "cmd/talk.h"
 #include "src/base/text.h"
+#include "src/explain/logits.h"
 #include "viz/page/classify.h"
 
 typedef struct {
@@ -35,7 +36,7 @@ static int by_logit(const void *a, const void *b)
                                 : (x->index > y->index) - (x->index < y->index);
 }
 
-/* Softmax over all classes, the most probable first. */
+/* The softmax over all classes, or the sigmoid of a single one; the most probable first. */
 static void rank_classes(answer *out, const float *logits, int n)
 {
     double most = -INFINITY, sum = 0;
@@ -44,7 +45,8 @@ static void rank_classes(answer *out, const float *logits, int n)
     for (int i = 0; i < n; i++)
         sum += exp((double)logits[i] - most);
     for (int i = 0; i < n; i++)
-        out[i] = (answer){i, (double)logits[i], exp((double)logits[i] - most) / sum};
+        out[i] =
+            (answer){i, (double)logits[i], n == 1 ? mv_probability(logits, 1, 0) : exp((double)logits[i] - most) / sum};
     qsort(out, (size_t)n, sizeof *out, by_logit);
 }
 
@@ -57,7 +59,7 @@ static mv_status print_json(const call *c, const shot *t, const answer *sorted, 
         const answer *a = &sorted[i];
         const char *wnid = session_wnid(&c->session, a->index);
         good = reply_append(list, json_pack("{s:i,s:s*,s:s,s:f,s:f}", "index", a->index, "wnid", wnid, "name",
-                                            session_class(&c->session, a->index, text), "probability", a->probability,
+                                            session_label(&c->session, a->index, text), "probability", a->probability,
                                             "logit", a->logit));
     }
     if (!good || !line) {
@@ -76,8 +78,8 @@ static void print_table(const call *c, const shot *t, const answer *sorted, int 
     char text[24];
     fprintf(t->out, "%s\n", t->name);
     for (int i = 0; i < n; i++)
-        fprintf(t->out, "  %6.2f %%  %9.3f  %s\n", 100 * sorted[i].probability, sorted[i].logit,
-                session_class(&c->session, sorted[i].index, text));
+        fprintf(t->out, "  %6.2f %%  %9.3f  %s%s\n", 100 * sorted[i].probability, sorted[i].logit,
+                session_class(&c->session, sorted[i].index, text), session_sigmoid(&c->session));
 }
 
 /* ---- the page */
@@ -102,7 +104,8 @@ static mv_status draw(const call *c, const shot *t, const answer *sorted, mv_err
                       sorted[0].logit - sorted[1].logit, session_class(&c->session, sorted[1].index, names[0]),
                       t->base);
     else
-        mv_text_print(subtitle, sizeof subtitle, "%.200s", t->base);
+        mv_text_print(subtitle, sizeof subtitle, "%.1f %% by the sigmoid of its one logit, %.3f  \xc2\xb7  %.200s",
+                      100 * sorted[0].probability, sorted[0].logit, t->base);
     n = n < BARS ? n : BARS;
     for (int i = 0; i < n; i++)
         bars[i] = (mv_class_bar){session_class(&c->session, sorted[i].index, names[i]), sorted[i].probability};
@@ -168,7 +171,7 @@ const command command_classify = {.name = "classify",
                                   .summary = "Says what a picture shows, and with --explain why",
                                   .params = params,
                                   .size = sizeof(own),
-                                  .takes = TAKES_NETWORK | TAKES_PICTURES | TAKES_PAGES | TAKES_JSON,
+                                  .takes = TAKES_NETWORK | TAKES_CLASSES | TAKES_PICTURES | TAKES_PAGES | TAKES_JSON,
                                   .results = "top",
                                   .pages_need = "explain",
                                   .examples = examples,

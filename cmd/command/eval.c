@@ -258,7 +258,7 @@ static json_t *class_list(const call *c)
     for (int i = 0; i < c->session.config.classes; i++) {
         char text[24];
         const char *wnid = session_wnid(&c->session, i);
-        json_t *both = json_pack("[s?,s]", wnid, session_class(&c->session, i, text));
+        json_t *both = json_pack("[s?,s]", wnid, session_label(&c->session, i, text));
         if (json_array_append_new(all, both)) {
             json_decref(all);
             return NULL;
@@ -465,7 +465,7 @@ const command command_eval = {.name = "eval",
                                   "Says how often a network is right on labelled pictures, and how true its maps are",
                               .params = params,
                               .size = sizeof(own),
-                              .takes = TAKES_NETWORK | TAKES_PICTURES | TAKES_PAGES | TAKES_JSON,
+                              .takes = TAKES_NETWORK | TAKES_CLASSES | TAKES_PICTURES | TAKES_PAGES | TAKES_JSON,
                               .pages_need = "output",
                               .examples = examples,
                               .check = check,

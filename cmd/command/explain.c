@@ -355,9 +355,9 @@ static const char *subtitle_of(const call *c, const shot *t, const mv_map *const
 {
     char name[24], number[24], trust[120] = "";
     int best = top_class(c, t);
-    mv_text_print(text, 520, "%.200s, classified as %.80s, %s%s", t->base, session_class(&c->session, best, name),
+    mv_text_print(text, 520, "%.200s, classified as %.80s, %s%s%s", t->base, session_class(&c->session, best, name),
                   finding_probability(number, mv_probability(t->logits, c->session.config.classes, best), 2),
-                  n == 1 ? trust_of(maps[0], trust) : "");
+                  session_sigmoid(&c->session), n == 1 ? trust_of(maps[0], trust) : "");
     return text;
 }
 
@@ -430,7 +430,7 @@ const command command_explain = {.name = "explain",
                                      "Draws what speaks for a class, by any method, and measures whether it is true",
                                  .params = params,
                                  .size = sizeof(own),
-                                 .takes = TAKES_NETWORK | TAKES_PICTURES | TAKES_PAGES | TAKES_JSON,
+                                 .takes = TAKES_NETWORK | TAKES_CLASSES | TAKES_PICTURES | TAKES_PAGES | TAKES_JSON,
                                  .results = "maps",
                                  .examples = examples,
                                  .check = check,

@@ -29,7 +29,7 @@ static void describe(part *p, const call *of, const mv_model *m, const mv_run *r
                       .attention = costs.attention_macs[i]};
         int level = i - MV_PART_LEVEL0;
         if (i == MV_PART_HEAD) {
-            snprintf(p[i].shape, sizeof p[i].shape, "%d classes", c->classes);
+            snprintf(p[i].shape, sizeof p[i].shape, c->classes ? "%d classes" : "no classes", c->classes);
             p[i].features = (size_t)c->classes * 4;
             continue;
         }
@@ -52,9 +52,12 @@ static void print_table(const call *of, const part *p, size_t scratch)
     const mv_config *c = &s->config;
     part sum = {0};
     size_t wide = mv_dtype_size(precision_of(&of->o, MV_F32));
-    printf("%s: dim %d, depths %d %d %d %d, heads %d %d, windows %d %d%s, %d classes\n", s->name, c->dim, c->depth[0],
+    char classes[48] = "no classification head";
+    if (c->classes)
+        snprintf(classes, sizeof classes, "%d classes", c->classes);
+    printf("%s: dim %d, depths %d %d %d %d, heads %d %d, windows %d %d%s, %s\n", s->name, c->dim, c->depth[0],
            c->depth[1], c->depth[2], c->depth[3], c->heads[2], c->heads[3], c->window[2], c->window[3],
-           c->gamma ? ", layer scale" : "", c->classes);
+           c->gamma ? ", layer scale" : "", classes);
     printf("pictures: %s\n\n", session_pipeline(s, pipeline));
     printf("%-8s  %-22s  %-16s  %12s  %9s  %14s  %11s\n", "part", "blocks", "features", "parameters", "GMAC",
            "+ q k^T, rows v", "features MB");

@@ -53,12 +53,12 @@ const char *mv_text_nearest(const char *word, int n, const char *const words[])
     if (length == 0 || length > MV_TEXT_DISTANCE_MAX)
         return NULL;
     for (int i = 0; i < n; i++)
-        if (strncmp(words[i], word, length) == 0)
+        if (words[i] && strncmp(words[i], word, length) == 0)
             return words[i];
     const char *best = NULL;
     int most = (int)length / 2 + 1;
     for (int i = 0; i < n; i++) {
-        int d = mv_text_distance(word, length, words[i]);
+        int d = words[i] ? mv_text_distance(word, length, words[i]) : MV_TEXT_DISTANCE_MAX;
         if (d < most || (d == most && !best)) {
             best = words[i];
             most = d;

@@ -23,7 +23,7 @@ enum { MV_TEXT_DISTANCE_MAX = 128 };
 int mv_text_distance(const char *word, size_t n, const char *text);
 
 /* The word that was probably meant: the first one that begins with `word`, else the nearest one that differs in at most
- * half of its letters. Points into `words`; NULL if there is none. */
+ * half of its letters. Points into `words`, whose entries may be NULL; NULL if there is none. */
 const char *mv_text_nearest(const char *word, int n, const char *const words[]);
 
 /* As snprintf, for text that is UTF-8: a character that a precision ("%.80s") or the size cuts is left out as a whole.

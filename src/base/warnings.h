@@ -4,11 +4,11 @@
 #ifndef MV_WARNINGS_H
 #define MV_WARNINGS_H
 
-enum { MV_WARNINGS_KEPT = 4 };
+enum { MV_WARNINGS_KEPT = 8 };
 
 typedef struct {
     int n;                            /* of all; the first MV_WARNINGS_KEPT are kept */
-    char text[MV_WARNINGS_KEPT][256]; /* one sentence each, "PLACE: found X; it is Y" */
+    char text[MV_WARNINGS_KEPT][400]; /* one sentence each, "PLACE: found X; it is Y" */
 } mv_warnings;
 
 /* Appends a sentence. `warnings` may be NULL: nobody listens. */

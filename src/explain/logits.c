@@ -31,6 +31,8 @@ int mv_class_of(int wanted, const float *logits, int classes)
 double mv_probability(const float *logits, int classes, int c)
 {
     double most = -INFINITY, sum = 0;
+    if (classes == 1)
+        return 1 / (1 + exp(-(double)logits[c]));
     for (int i = 0; i < classes; i++)
         most = fmax(most, (double)logits[i]);
     for (int i = 0; i < classes; i++)

@@ -17,7 +17,7 @@ int mv_class_next(const float *logits, int classes, int before);
 /* The number of a class that may be given as MV_CLASS_RANK(k): MV_MAP_NONE past the last; other values as they are. */
 int mv_class_of(int wanted, const float *logits, int classes);
 
-/* The softmax probability of class c, in double. */
+/* The softmax probability of class c, in double; of a single class, whose softmax is always 1, the sigmoid. */
 double mv_probability(const float *logits, int classes, int c);
 
 /* MV_EINPUT, at `place`, where a logit is not finite. */

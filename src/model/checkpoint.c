@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "src/base/name_set.h"
 #include "src/base/text.h"
 #include "src/file/safetensors.h"
 #include "src/model/infer.h"
@@ -14,18 +15,34 @@ struct mv_checkpoint {
     mv_safetensors *file;
     mv_config config;
     mv_labels labels;
-    char prefix[64]; /* of tensor names */
+    mv_name_set read; /* whole names of the tensors that were read */
+    char prefix[64];  /* of tensor names */
     char name[80];
 };
 
 /* ---- tensors */
 
+/* The name in the file: after a '/', or with the prefix. */
+static const char *full_name(char full[256], const mv_checkpoint *c, const char *name)
+{
+    if (*name == '/')
+        snprintf(full, 256, "%s", name + 1);
+    else
+        snprintf(full, 256, "%s%s", c->prefix, name);
+    return full;
+}
+
 static bool lookup(const void *checkpoint, const char *name, mv_tensor *out)
 {
     const mv_checkpoint *c = checkpoint;
     char full[256];
-    snprintf(full, sizeof full, "%s%s", c->prefix, name);
-    return mv_safetensors_lookup(c->file, full, out);
+    return mv_safetensors_lookup(c->file, full_name(full, c, name), out);
+}
+
+static const char *name_at(const void *checkpoint, int i)
+{
+    const mv_safetensors *file = ((const mv_checkpoint *)checkpoint)->file;
+    return i < mv_safetensors_count(file) ? mv_safetensors_name_at(file, i) : NULL;
 }
 
 static mv_status read_tensor(mv_source *source, const char *name, int nd, const int *dim, float *out, bool *found,
@@ -35,7 +52,7 @@ static mv_status read_tensor(mv_source *source, const char *name, int nd, const 
     mv_tensor t, want = {.nd = nd};
     char have[64], expected[64], full[256];
     memcpy(want.dim, dim, (size_t)nd * sizeof *dim);
-    snprintf(full, sizeof full, "%s%s", c->prefix, name);
+    full_name(full, c, name);
     *found = mv_safetensors_lookup(c->file, full, &t);
     if (!*found) {
         for (int i = 0; i < mv_safetensors_count(c->file); i++) /* it may be there, of a type that cannot be read */
@@ -51,7 +68,7 @@ static mv_status read_tensor(mv_source *source, const char *name, int nd, const 
                        mv_dtype_name(t.type));
     mv_safetensors_read(out, t);
     mv_safetensors_forget(c->file, t);
-    return MV_OK;
+    return mv_name_set_add(&c->read, full, e);
 }
 
 /* Finds what precedes the network's own names: "model." in Hugging Face's files. */
@@ -103,7 +120,13 @@ static mv_checkpoint *checkpoint_with(mv_safetensors *file, const char *path, mv
     }
     c->file = file;
     c->source = (mv_source){.read = read_tensor, .place = mv_safetensors_file(file)};
-    const mv_shapes shapes = {lookup, c, c->source.place, path, mv_safetensors_metadata(file, "config")};
+    const mv_shapes shapes = {.lookup = lookup,
+                              .name_at = name_at,
+                              .context = c,
+                              .prefix = c->prefix,
+                              .place = c->source.place,
+                              .path = path,
+                              .config = mv_safetensors_metadata(file, "config")};
     if (find_prefix(c, e) || mv_infer_config(&c->config, &c->labels, &shapes, warnings, e)) {
         mv_checkpoint_close(c);
         return NULL;
@@ -151,7 +174,23 @@ void mv_checkpoint_close(mv_checkpoint *c)
         return;
     mv_safetensors_close(c->file);
     mv_labels_free(&c->labels);
+    mv_name_set_free(&c->read);
     free(c);
+}
+
+void mv_checkpoint_unread(mv_checkpoint *c, bool all, mv_warnings *warnings)
+{
+    const char *first = NULL;
+    int unread = 0, n = mv_safetensors_count(c->file);
+    for (int i = 0; i < n; i++) {
+        const char *name = mv_safetensors_name_at(c->file, i);
+        if (mv_name_set_take(&c->read, name) || (!all && mv_text_ends_in(name, "num_batches_tracked")))
+            continue;
+        if (!unread++)
+            first = name;
+    }
+    if (unread)
+        mv_warn(warnings, "%s: %d of %d tensors are not read; the first is %s", c->source.place, unread, n, first);
 }
 
 const mv_config *mv_checkpoint_config(const mv_checkpoint *c)

@@ -28,6 +28,10 @@ const mv_config *mv_checkpoint_config(const mv_checkpoint *c);
 const mv_labels *mv_checkpoint_labels(const mv_checkpoint *c); /* n 0 if it has none */
 mv_source *mv_checkpoint_source(mv_checkpoint *c);             /* borrowed */
 
+/* Warns of tensors that no model has read from the source, once one was made: their number and the first one. Counters
+ * of batches, which nothing reads at inference, are left out unless `all`. */
+void mv_checkpoint_unread(mv_checkpoint *c, bool all, mv_warnings *warnings);
+
 /* The name of the published variant, or else the file's name without folder and ending. */
 const char *mv_checkpoint_name(const mv_checkpoint *c);
 

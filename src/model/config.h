@@ -8,6 +8,7 @@
 #include <stddef.h>
 
 #include "src/base/status.h"
+#include "src/base/warnings.h"
 #include "src/model/labels.h"
 #include "src/picture/preprocess.h"
 
@@ -24,9 +25,13 @@ typedef struct mv_config {
     int in_dim;    /* channels inside the stem */
     int depth[MV_LEVELS], heads[MV_LEVELS], window[MV_LEVELS]; /* levels 0 and 1 use the depth alone */
     double mlp_ratio;
-    bool gamma; /* layer scale: gamma_1 and gamma_2 in levels 2 and 3 */
-    int classes;
-    mv_preprocess preprocess; /* size of the input, crop, mean and deviation */
+    bool gamma;      /* layer scale: gamma_1 and gamma_2 in levels 2 and 3 */
+    bool conv_gamma; /* layer scale: gamma in levels 0 and 1 */
+    bool no_norm;    /* there is no batch norm before the mean over space: backbones of other tasks */
+    int classes;   /* rows of the classification head; 0: there is none, and the network ends at the mean over space */
+    char head[48]; /* the module of the head's Linear, "head.1"; empty: "head". A '/' before it: see mv_source */
+    bool head_no_bias;
+    mv_preprocess preprocess; /* size of the input, crop, interpolation, mean and deviation */
 } mv_config;
 
 /* The published variants, in order of size; NULL past the last. */
@@ -39,25 +44,33 @@ const char *mv_config_names(char text[MV_CONFIG_NAMES]);
  * first: "T", "l3-512-21k", "mambavision_t". False if there is none. */
 bool mv_config_lookup(const char *name, mv_config *out);
 
-/* The keys that a config has; values for the others are inferred. */
+/* What a config says; the rest is inferred. */
 enum {
-    MV_HAS_DIM = 1,
-    MV_HAS_IN_DIM = 2,
-    MV_HAS_DEPTHS = 4,
-    MV_HAS_HEADS = 8,
-    MV_HAS_WINDOWS = 16,
-    MV_HAS_GAMMA = 32,
-    MV_HAS_CLASSES = 64,
-    MV_HAS_SIZE = 128,
-    MV_HAS_CROP = 256
+    MV_HAS_HEADS = 1,
+    MV_HAS_WINDOWS = 2,
+    MV_HAS_SIZE = 4,
+    MV_HAS_CROP = 8,
+    MV_HAS_MODE = 16,
+    MV_HAS_FILTER = 32,
+    MV_HAS_MEAN = 64,
+    MV_HAS_STD = 128
 };
 
-/* Reads a JSON object (keys dim, in_dim, depths, num_heads, window_size, mlp_ratio, layer_scale, resolution,
- * num_classes, crop_pct, crop_mode, mean, std, id2label, wnids) into *c and *labels, and leaves what no key says
- * unchanged. Other keys are ignored; a value of the wrong type or out of range is MV_EINPUT. `place` begins messages.
- * *has receives MV_HAS_ bits. */
+/* Reads a config.json: a JSON object with keys dim, in_dim, depths, num_heads, window_size, mlp_ratio, layer_scale,
+ * layer_scale_conv, num_classes, resolution, crop_pct, crop_mode, interpolation, mean, std, id2label, label_names and
+ * wnids, and timm's pretrained_cfg, whose pre-processing counts where the keys outside say something else. What no key
+ * says stays unchanged in *c, and c->classes stays as the weights have it: labels are read for that many classes. Other
+ * keys are ignored. A value of the wrong type or out of range is MV_EINPUT, in pretrained_cfg and labels a warning.
+ * `place` begins messages. *has receives MV_HAS_ bits. `warnings` may be NULL. */
 mv_status mv_config_parse(mv_config *c, mv_labels *labels, unsigned *has, const char *json, size_t size,
-                          const char *place, mv_error *e);
+                          const char *place, mv_warnings *warnings, mv_error *e);
+
+/* Reads a preprocessor_config.json of Hugging Face (size, crop_size, do_resize, do_center_crop, do_rescale,
+ * rescale_factor, do_normalize, resample, image_mean, image_std, crop_pct), which counts where the config, read before
+ * from `config_place` and found to say *has, says something else; a warning then names the keys. What it asks for and
+ * the pipeline lacks is a warning too. MV_EINPUT if it is no JSON object. *has receives further bits. */
+mv_status mv_config_parse_processor(mv_config *c, unsigned *has, const char *json, size_t size, const char *place,
+                                    const char *config_place, mv_warnings *warnings, mv_error *e);
 
 /* Checks that the sizes make a network; MV_EINPUT names the one that does not. */
 mv_status mv_config_check(const mv_config *c, const char *place, mv_error *e);

@@ -1,4 +1,4 @@
-#include "src/model/infer.h"
+#include "src/model/infer_impl.h"
 
 #include <ctype.h>
 #include <stdio.h>
@@ -25,7 +25,6 @@ static void infer_from_shapes(mv_config *k, const mv_shapes *from)
     mv_tensor t;
     k->dim = first_dim(from, "patch_embed.conv_down.3.weight");
     k->in_dim = first_dim(from, "patch_embed.conv_down.0.weight");
-    k->classes = first_dim(from, "head.weight");
     for (int i = 0; i < MV_LEVELS; i++)
         for (k->depth[i] = 0; k->depth[i] < 512; k->depth[i]++) {
             snprintf(name, sizeof name, "levels.%d.blocks.%d.norm1.weight", i, k->depth[i]);
@@ -33,6 +32,7 @@ static void infer_from_shapes(mv_config *k, const mv_shapes *from)
                 break;
         }
     k->gamma = shape_of(from, "levels.2.blocks.0.gamma_1", &t) || shape_of(from, "levels.3.blocks.0.gamma_1", &t);
+    k->conv_gamma = shape_of(from, "levels.0.blocks.0.gamma", &t) || shape_of(from, "levels.1.blocks.0.gamma", &t);
     if ((shape_of(from, "levels.2.blocks.0.mlp.fc1.weight", &t) ||
          shape_of(from, "levels.3.blocks.0.mlp.fc1.weight", &t)) &&
         t.nd == 2 && t.dim[1] > 0)
@@ -111,28 +111,42 @@ static mv_status infer_from_table(mv_config *k, unsigned has, const char *place,
         if (!(has & MV_HAS_SIZE))
             k->preprocess.h = row->preprocess.h, k->preprocess.w = row->preprocess.w;
         if (!(has & MV_HAS_CROP))
-            k->preprocess.crop_pct = row->preprocess.crop_pct, k->preprocess.mode = row->preprocess.mode;
+            k->preprocess.crop_pct = row->preprocess.crop_pct;
+        if (!(has & (MV_HAS_CROP | MV_HAS_MODE)))
+            k->preprocess.mode = row->preprocess.mode;
     } else if (!(has & MV_HAS_SIZE)) /* the size at which level 2 is a single window */
         k->preprocess.h = k->preprocess.w = 16 * k->window[2] < MV_SIZE_MIN ? MV_SIZE_MIN : 16 * k->window[2];
     return MV_OK;
 }
 
-/* Reads config.json in the folder of `path`, if there is one. */
-static mv_status parse_beside(mv_config *c, mv_labels *labels, const char *path, unsigned *has, mv_error *e)
+/* Maps file NAME in the folder of `path`. `map->bytes` is NULL if there is none. */
+static mv_status map_beside(mv_mapping *map, char place[4096], const char *path, const char *name, mv_error *e)
 {
-    char place[4096];
     struct stat st;
-    int n = snprintf(place, sizeof place, "%.*sconfig.json", (int)(mv_text_base_name(path) - path), path);
-    if (n < 0 || (size_t)n >= sizeof place || stat(place, &st))
+    *map = (mv_mapping){0};
+    int n = snprintf(place, 4096, "%.*s%s", (int)(mv_text_base_name(path) - path), path, name);
+    if (n < 0 || n >= 4096 || stat(place, &st))
         return MV_OK;
     if (st.st_size > 64 << 20)
         return mv_fail(e, MV_EINPUT, "%s: found %lld bytes, expected a config of at most 64 MB", place,
                        (long long)st.st_size);
+    return mv_mapping_open(map, place, e);
+}
+
+/* Reads config.json, then preprocessor_config.json, in the folder of `path`, if they are there. */
+static mv_status parse_beside(mv_config *c, mv_labels *labels, const char *path, unsigned *has, mv_warnings *warnings,
+                              mv_error *e)
+{
+    char place[4096], config[4096];
     mv_mapping map;
-    mv_status s = mv_mapping_open(&map, place, e);
-    if (s)
-        return s;
-    s = mv_config_parse(c, labels, has, (const char *)map.bytes, map.size, place, e);
+    mv_status s = map_beside(&map, config, path, "config.json", e);
+    if (!s && map.bytes)
+        s = mv_config_parse(c, labels, has, (const char *)map.bytes, map.size, config, warnings, e);
+    mv_mapping_close(&map);
+    if (!s)
+        s = map_beside(&map, place, path, "preprocessor_config.json", e);
+    if (!s && map.bytes)
+        s = mv_config_parse_processor(c, has, (const char *)map.bytes, map.size, place, config, warnings, e);
     mv_mapping_close(&map);
     return s;
 }
@@ -141,18 +155,17 @@ mv_status mv_infer_config(mv_config *c, mv_labels *labels, const mv_shapes *from
 {
     unsigned has = 0;
     char place[600];
-    (void)warnings;
     *c = (mv_config){
         .mlp_ratio = 4,
         .preprocess = {
             .crop_pct = 1, .mode = MV_CROP_CENTER, .mean = {0.485f, 0.456f, 0.406f}, .std = {0.229f, 0.224f, 0.225f}}};
     infer_from_shapes(c, from); /* these stay where the config has no key */
-    mv_status s = MV_OK;
-    if (from->config) {
+    mv_status s = mv_infer_head(c, from, warnings, e);
+    if (!s && from->config) {
         snprintf(place, sizeof place, "%s: metadata \"config\"", from->place);
-        s = mv_config_parse(c, labels, &has, from->config, strlen(from->config), place, e);
-    } else if (from->path)
-        s = parse_beside(c, labels, from->path, &has, e);
+        s = mv_config_parse(c, labels, &has, from->config, strlen(from->config), place, warnings, e);
+    } else if (!s && from->path)
+        s = parse_beside(c, labels, from->path, &has, warnings, e);
     if (!s)
         s = infer_from_table(c, has, from->place, e);
     return s ? s : mv_config_check(c, from->place, e);

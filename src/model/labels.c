@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 bool mv_labels_new(mv_labels *out, int n)
 {
@@ -41,6 +42,77 @@ mv_status mv_labels_parse(mv_labels *out, const char *text, size_t size, const c
     if (s)
         mv_labels_free(out);
     return s;
+}
+
+/* ---- several names of one class */
+
+typedef struct {
+    const char *name;
+    size_t n; /* bytes before the first comma */
+    int class_;
+} first_name;
+
+static int by_first(const void *a, const void *b)
+{
+    const first_name *x = a, *y = b;
+    size_t n = x->n < y->n ? x->n : y->n;
+    int order = strncasecmp(x->name, y->name, n);
+    return order ? order : (x->n > y->n) - (x->n < y->n);
+}
+
+char **mv_labels_short(char *const *name, int n)
+{
+    char **out = calloc((size_t)n + 1, sizeof *out);
+    first_name *all = malloc(((size_t)n + 1) * sizeof *all);
+    int named = 0;
+    bool good = out && all;
+    for (int i = 0; good && i < n; i++)
+        if (name[i])
+            all[named++] = (first_name){name[i], strcspn(name[i], ","), i};
+    if (good)
+        qsort(all, (size_t)named, sizeof *all, by_first);
+    for (int i = 0; good && i < named; i++) {
+        const first_name *f = &all[i];
+        bool same = (i > 0 && by_first(f, f - 1) == 0) || (i + 1 < named && by_first(f, f + 1) == 0);
+        out[f->class_] = strndup(f->name, same || f->n == 0 ? strlen(f->name) : f->n);
+        good = out[f->class_] != NULL;
+    }
+    free(all);
+    if (good)
+        return out;
+    mv_labels_short_free(out, n);
+    return NULL;
+}
+
+void mv_labels_short_free(char **names, int n)
+{
+    for (int i = 0; names && i < n; i++)
+        free(names[i]);
+    free(names);
+}
+
+/* True if `word` stands between the commas of `names`. */
+static bool is_among(const char *names, const char *word)
+{
+    size_t n = strlen(word);
+    for (const char *p = names; *p;) {
+        p += strspn(p, " ");
+        size_t length = strcspn(p, ",");
+        if (length == n && strncasecmp(p, word, n) == 0)
+            return true;
+        p += length + (p[length] == ',');
+    }
+    return false;
+}
+
+bool mv_labels_agree(const mv_labels *labels, const mv_labels *known)
+{
+    int same = 0;
+    if (labels->n != known->n)
+        return false;
+    for (int i = 0; i < known->n; i++)
+        same += labels->name[i] && known->name[i] && is_among(labels->name[i], known->name[i]);
+    return known->n > 0 && same >= known->n - known->n / 5;
 }
 
 void mv_labels_free(mv_labels *labels)

@@ -259,6 +259,8 @@ static void take_level(walk *w, mv_level *l, int i)
             enter(w, "levels.%d.blocks.%d", i, j);
             take_conv(w, &l->conv[j].conv1, "conv1", "norm1", 1e-5, l->channels, l->channels, 1, true);
             take_conv(w, &l->conv[j].conv2, "conv2", "norm2", 1e-5, l->channels, l->channels, 1, true);
+            if (w->m->config.conv_gamma)
+                take_vector(w, &l->conv[j].gamma, "gamma", l->channels);
         } else
             take_token_block(w, &l->token[j], i, j);
     enter(w, "levels.%d", i);
@@ -266,28 +268,45 @@ static void take_level(walk *w, mv_level *l, int i)
         take_conv(w, &l->down, "downsample.reduction.0", NULL, 0, l->channels, 2 * l->channels, 2, false);
 }
 
-static void take_head(walk *w)
+static void take_norm(walk *w, int c)
 {
     mv_model *m = w->m;
-    int c = m->config.dim << (MV_LEVELS - 1), n = m->config.classes;
-    w->part = MV_PART_HEAD;
-    enter(w, "%s", "");
     float *st = take_batch_norm(w, "norm", c, 1e-5);
     if (!w->status)
         w->status = w->b->vector_new(w->b, &m->norm_scale, c, st, w->e);
     if (!w->status)
         w->status = w->b->vector_new(w->b, &m->norm_shift, c, st ? st + c : NULL, w->e);
-    take_dense(w, &m->head, "head", c, n, true);
+}
+
+/* The head's parameters are also kept on the host. */
+static void take_head(walk *w, int c)
+{
+    mv_model *m = w->m;
+    int n = m->config.classes;
+    bool has_bias = !m->config.head_no_bias;
+    take_dense(w, &m->head, *m->config.head ? m->config.head : "head", c, n, has_bias);
     if (w->status || !w->source)
         return;
     m->head_weight = malloc((size_t)n * (size_t)c * sizeof *m->head_weight);
-    m->head_bias = malloc((size_t)n * sizeof *m->head_bias);
+    m->head_bias = calloc((size_t)n, sizeof *m->head_bias);
     if (!m->head_weight || !m->head_bias) {
         w->status = mv_fail_memory(w->e, w->source->place);
         return;
     }
     memcpy(m->head_weight, w->weight, (size_t)n * (size_t)c * sizeof *m->head_weight);
-    memcpy(m->head_bias, w->bias, (size_t)n * sizeof *m->head_bias);
+    if (has_bias)
+        memcpy(m->head_bias, w->bias, (size_t)n * sizeof *m->head_bias);
+}
+
+static void take_end(walk *w)
+{
+    int c = w->m->config.dim << (MV_LEVELS - 1);
+    w->part = MV_PART_HEAD;
+    enter(w, "%s", "");
+    if (!w->m->config.no_norm)
+        take_norm(w, c);
+    if (!w->status && w->m->config.classes)
+        take_head(w, c);
 }
 
 mv_model *mv_model_new(const mv_config *config, mv_backend *backend, mv_source *source, mv_error *e)
@@ -309,7 +328,7 @@ mv_model *mv_model_new(const mv_config *config, mv_backend *backend, mv_source *
     for (int i = 0; i < MV_LEVELS && !w.status; i++)
         take_level(&w, &m->level[i], i);
     if (!w.status)
-        take_head(&w);
+        take_end(&w);
     free(w.weight);
     free(w.bias);
     free(w.norm);
@@ -367,6 +386,7 @@ void mv_model_free(mv_model *m)
         for (int j = 0; l->conv && j < l->depth; j++) {
             b->conv_free(b, &l->conv[j].conv1);
             b->conv_free(b, &l->conv[j].conv2);
+            b->vector_free(b, &l->conv[j].gamma);
         }
         for (int j = 0; l->token && j < l->depth; j++)
             free_token_block(b, &l->token[j]);

@@ -11,14 +11,15 @@
 /* Where parameters come from: a checkpoint or a generator. Without a source, parameters are only counted. */
 typedef struct mv_source mv_source;
 struct mv_source {
-    /* Writes tensor `name` (PyTorch's name), which must have this shape, to out as fp32. If there is none, *found is
-     * false and out unchanged. */
+    /* Writes tensor `name` (PyTorch's name; after a '/' that of a tensor outside of the network), which must have this
+     * shape, to out as fp32. If there is none, *found is false and out unchanged. */
     mv_status (*read)(mv_source *, const char *name, int nd, const int *dim, float *out, bool *found, mv_error *);
     const char *place; /* begins error messages: the file's name */
 };
 
 typedef struct {
     mv_conv conv1, conv2;
+    mv_vector gamma; /* absent without layer scale */
 } mv_conv_block;
 
 typedef struct {
@@ -58,10 +59,10 @@ typedef struct {
     mv_backend *backend; /* borrowed; must outlive the model */
     mv_conv stem[2];
     mv_level level[MV_LEVELS];
-    mv_vector norm_scale, norm_shift; /* the final batch norm as x * scale + shift */
-    mv_dense head;
+    mv_vector norm_scale, norm_shift; /* the final batch norm as x * scale + shift; absent without one */
+    mv_dense head;                    /* absent with 0 classes */
     float *head_weight,
-        *head_bias; /* (classes, 8 dim) and (classes) on the host, for the exact CAM; NULL without a source */
+        *head_bias; /* (classes, 8 dim) and (classes) on the host, for the exact CAM; NULL without a source or head */
     size_t parameters[MV_PARTS]; /* trainable ones, as torch counts them */
 } mv_model;
 

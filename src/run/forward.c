@@ -3,6 +3,8 @@
  *   picture -> stem /4 -> level 0 (conv) -> /2 -> level 1 (conv) -> /2 -> level 2 (tokens) -> /2 -> level 3 (tokens)
  *           -> batch norm -> mean over space -> linear
  *
+ * The batch norm and the linear head are absent in the backbones of other tasks.
+ *
  * The blocks of a level update its features x in place; their other memory is freed when a block ends. Operations are
  * fused unless a probe wants a value that fusing would lose: then that value is computed on its own.
  */
@@ -20,15 +22,15 @@ static void tap_planes(mv_run *r, const char *leaf, mv_tensor t)
     mv_tap(r, leaf, "BCHW", mv_view_planes(t));
 }
 
-/* x + BN(conv(GELU(BN(conv(x))))), batch norms folded; "norm2" is what is added to x */
+/* x + gamma BN(conv(GELU(BN(conv(x))))), batch norms folded; "norm2" is the branch, before gamma if there is one */
 static void conv_block(mv_run *r, const mv_conv_block *b, mv_tensor x)
 {
     size_t mark = mv_scratch_mark(r);
     mv_tensor y = mv_conv2d(r, x, &b->conv1, MV_ACT_GELU_TANH);
-    if (mv_wants(r, "norm2")) {
+    if (b->gamma.n || mv_wants(r, "norm2")) {
         mv_tensor branch = mv_conv2d(r, y, &b->conv2, MV_ACT_NONE);
         tap_planes(r, "norm2", branch);
-        mv_add_onto(r, x, branch, (mv_vector){0});
+        mv_add_onto(r, x, branch, b->gamma);
     } else
         mv_conv2d_onto(r, x, y, &b->conv2);
     mv_scratch_rewind(r, mark);
@@ -168,13 +170,17 @@ mv_tensor mv_forward(mv_run *r, const float *planes)
 
     mv_path_enter(r, MV_PART_HEAD, "%s", "");
     mv_tensor pooled;
-    if (mv_wants(r, "norm")) {
+    if (m->config.no_norm)
+        pooled = mv_mean_pool(r, x, no, no);
+    else if (mv_wants(r, "norm")) {
         mv_tensor normed = mv_affine(r, x, m->norm_scale, m->norm_shift);
         tap_planes(r, "norm", normed);
         pooled = mv_mean_pool(r, normed, no, no);
     } else /* the norm is affine, so it may be applied after the mean */
         pooled = mv_mean_pool(r, x, m->norm_scale, m->norm_shift);
     tap(r, "avgpool", "BC", pooled);
+    if (m->config.classes == 0)
+        return (mv_tensor){0};
     mv_tensor logits = mv_linear(r, pooled, &m->head, MV_ACT_NONE, MV_F32);
     tap(r, "head", "BC", logits);
     return logits;

@@ -134,7 +134,7 @@ void mv_run_keep(mv_run *r, mv_probe *p, const char *site, int part, mv_view v)
 
 void mv_keep_logits(mv_run *r, mv_tensor logits)
 {
-    if (r->error.code)
+    if (r->error.code || logits.nd == 0)
         return;
     if (r->planning)
         plan_value(r, NULL, "head", 0, mv_view_of(logits));
@@ -150,7 +150,7 @@ void mv_keep_begin(mv_run *r)
 {
     mv_backend *b = r->b;
     mv_error full = {0};
-    r->deferred = r->plan.transfer <= b->transfer_max;
+    r->deferred = r->plan.transfer > 0 && r->plan.transfer <= b->transfer_max;
     for (int i = 0; i < MV_SLOTS && r->deferred; i++)
         if (i < 2 || r->capacity > 1) /* a batch of one picture is never short */
             r->deferred = !b->transfer_new(b, &r->slot[i].transfer, r->plan.transfer, &full);

@@ -12,5 +12,5 @@ mv_tensor mv_rest(mv_run *r, mv_tensor tokens, int level)
     mv_tensor x = mv_merge(r, tokens, g.window, g.h, g.w);
     for (; level < MV_LEVELS - 1; level++)
         x = mv_conv2d(r, x, &m->level[level].down, MV_ACT_NONE);
-    return mv_affine(r, x, m->norm_scale, m->norm_shift);
+    return m->config.no_norm ? x : mv_affine(r, x, m->norm_scale, m->norm_shift);
 }

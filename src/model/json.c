@@ -1,0 +1,105 @@
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "src/model/json_impl.h"
+
+static bool is_word(const char *p, const char *end, const char *word)
+{
+    size_t n = strlen(word);
+    return (size_t)(end - p) >= n && memcmp(p, word, n) == 0;
+}
+
+/* Copies JSON without its byte order mark and with null for NaN, Infinity and -Infinity, which Python writes and JSON
+ * lacks. The caller's to free; NULL without memory. */
+static char *plain_json(const char *text, size_t size, size_t *out_size)
+{
+    static const char *const words[] = {"NaN", "Infinity", "-Infinity"};
+    const char *end = text + size, *p = text;
+    char *out = malloc(size + size / 3 + 2), *to = out; /* NaN grows by a letter */
+    bool quoted = false;
+    if (!out)
+        return NULL;
+    if (is_word(p, end, "\xef\xbb\xbf"))
+        p += 3;
+    while (p < end) {
+        size_t n = 0;
+        for (size_t i = 0; !quoted && !n && i < sizeof words / sizeof *words; i++)
+            if (is_word(p, end, words[i]))
+                n = strlen(words[i]);
+        if (n) {
+            memcpy(to, "null", 4);
+            to += 4;
+            p += n;
+            continue;
+        }
+        if (quoted && *p == '\\' && p + 1 < end)
+            *to++ = *p++;
+        else if (*p == '"')
+            quoted = !quoted;
+        *to++ = *p++;
+    }
+    *out_size = (size_t)(to - out);
+    return out;
+}
+
+json_t *mv_json_load(const char *text, size_t size, const char *place, mv_warnings *warnings, mv_error *e)
+{
+    json_error_t je;
+    size_t n;
+    char *plain = plain_json(text, size, &n);
+    if (!plain) {
+        mv_fail_memory(e, place);
+        return NULL;
+    }
+    json_t *root = json_loadb(plain, n, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &je);
+    if (!root && json_error_code(&je) == json_error_duplicate_key) {
+        mv_warn(warnings, "%s: %s; the last value counts", place, je.text);
+        root = json_loadb(plain, n, JSON_ALLOW_NUL, &je);
+    }
+    free(plain);
+    if (!root && json_error_code(&je) == json_error_out_of_memory)
+        mv_fail_memory(e, place);
+    else if (!root)
+        mv_fail(e, MV_EINPUT, "%s: is no JSON: %s at byte %d", place, je.text, je.position);
+    else if (!json_is_object(root)) {
+        json_decref(root);
+        root = NULL;
+        mv_fail(e, MV_EINPUT, "%s: found JSON that is no object, expected {...}", place);
+    }
+    return root;
+}
+
+const json_t *mv_json_get(const mv_json *r, const char *key)
+{
+    const json_t *v = json_object_get(r->root, key);
+    return json_is_null(v) ? NULL : v;
+}
+
+mv_status mv_json_bad(const mv_json *r, const char *key, const char *expected)
+{
+    return mv_fail(r->e, MV_EINPUT, "%s: \"%s\" is not %s", r->place, key, expected);
+}
+
+bool mv_json_whole(const json_t *v, json_int_t *out)
+{
+    double d = json_number_value(v);
+    if (!json_is_number(v) || d != floor(d) || fabs(d) > 9e15)
+        return false;
+    *out = json_is_integer(v) ? json_integer_value(v) : (json_int_t)d;
+    return true;
+}
+
+bool mv_json_numbers(const json_t *v, int n, double *out)
+{
+    bool list = json_is_array(v);
+    if (list && json_array_size(v) != (size_t)n)
+        return false;
+    for (int i = 0; i < n; i++) {
+        const json_t *one = list ? json_array_get(v, (size_t)i) : v;
+        if (!json_is_number(one))
+            return false;
+        out[i] = json_number_value(one);
+    }
+    return true;
+}
