@@ -26,10 +26,10 @@ pthread             src/device viz/draw/fonts.c cmd
 nettle              src/file
 expat               src/file
 jansson             src/file src/model cmd
-zlib                src/file viz/draw
+zlib                src/file src/picture/png.c viz/draw
 (cairo|pango)       viz/draw
 (fontconfig|hb)     viz/draw
-png\.h              viz/draw
+png\.h              src/picture/png.c viz/draw
 gif_lib             viz/draw
 popt                cmd
 (cuda|cublas|cudnn) cuda

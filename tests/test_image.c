@@ -303,6 +303,16 @@ static void test_orientation_in_png(void **state)
 {
     (void)state;
     same(DATA "orient-6.png", DATA "upright.png", 0);
+    static const char *const sources[] = {"exif-long", "text", "ztxt", "itxt", "itxt-packed", "xmp", "xmp-packed"};
+    for (size_t i = 0; i < sizeof sources / sizeof *sources; i++) {
+        char path[80];
+        snprintf(path, sizeof path, DATA "turned-%s.png", sources[i]);
+        same(path, DATA "upright.png", 0);
+    }
+    /* a raw profile counts only where there is no EXIF chunk */
+    mv_image image = loaded(DATA "not-turned-exif-first.png", NULL);
+    assert_int_equal(image.w, 16);
+    mv_image_free(&image);
 }
 
 /* A tag that makes no sense is no reason to lose the picture. */
@@ -392,6 +402,26 @@ static void test_orientation_sources(void **state)
     }
 }
 
+/* 16-bit grey of 12 bits looks black, and its user is told; of 16 bits it does not. */
+static void test_grey_of_12_bits(void **state)
+{
+    (void)state;
+    uint8_t dark[] = "P5 2 1 65535\n\x0F\xFF\x00\x01", bright[] = "P5 2 1 65535\n\x10\x00\x00\x01";
+    mv_warnings w = {0};
+    mv_picture_options o = {.warnings = &w};
+    mv_image image = loaded(DATA "grey-12-bits.png", &o);
+    assert_int_equal(w.n, 1);
+    assert_string_equal(w.text[0], DATA "grey-12-bits.png: the 16-bit values use 12 bits or fewer: the picture looks "
+                                        "black; multiply them, so that the greatest comes near 65535");
+    mv_image_free(&image);
+    assert_int_equal(mv_picture_decode(&image, bright, sizeof bright - 1, "pic", &o, NULL), MV_OK);
+    assert_int_equal(w.n, 1);
+    mv_image_free(&image);
+    assert_int_equal(mv_picture_decode(&image, dark, sizeof dark - 1, "pic", &o, NULL), MV_OK);
+    assert_int_equal(w.n, 2);
+    mv_image_free(&image);
+}
+
 /* --- the rest --------------------------------------------------------------------------------------------------------
  */
 
@@ -417,7 +447,7 @@ static void test_the_limit_is_inclusive(void **state)
     mv_error e = {0};
     assert_int_equal(mv_picture_load(&image, DATA "small.png", &(mv_picture_options){.max_pixels = 20 * 14 - 1}, &e),
                      MV_EINPUT);
-    assert_string_equal(e.text, DATA "small.png: found 20 x 14 = 280 pixels, expected at most 279");
+    assert_string_equal(e.text, DATA "small.png: found 20 x 14 = 280 pixels, expected at most 279 (--max-pixels)");
 }
 
 static void test_new_and_free(void **state)
@@ -494,6 +524,7 @@ int main(void)
         cmocka_unit_test(test_orientation_in_png),
         cmocka_unit_test(test_orientation_nonsense),
         cmocka_unit_test(test_orientation_sources),
+        cmocka_unit_test(test_grey_of_12_bits),
         cmocka_unit_test(test_the_name_does_not_matter),
         cmocka_unit_test(test_the_limit_is_inclusive),
         cmocka_unit_test(test_new_and_free),

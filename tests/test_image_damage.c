@@ -34,6 +34,28 @@ static void refused(const uint8_t *bytes, size_t size, const char *part)
     free(exact);
 }
 
+/* All pixels are there, as in the file `like`, but something else is not: a warning. */
+static void doubtful(const uint8_t *bytes, size_t size, const char *like, const char *part)
+{
+    uint8_t *exact = malloc(size);
+    assert_non_null(exact);
+    memcpy(exact, bytes, size);
+    mv_image image, whole;
+    mv_error e = {0};
+    mv_warnings w = {0};
+    if (mv_picture_decode(&image, exact, size, "pic", &(mv_picture_options){.warnings = &w}, &e) != MV_OK)
+        fail_msg("'%s', expected a picture and '%s'", e.text, part);
+    if (w.n != 1 || !strstr(w.text[0], part))
+        fail_msg("%d warnings, the first '%s', expected '%s'", w.n, w.text[0], part);
+    assert_int_equal(mv_picture_load(&whole, like, NULL, NULL), MV_OK);
+    assert_int_equal(image.w, whole.w);
+    assert_int_equal(image.h, whole.h);
+    assert_memory_equal(image.rgb, whole.rgb, (size_t)image.w * (size_t)image.h * 3);
+    mv_image_free(&image);
+    mv_image_free(&whole);
+    free(exact);
+}
+
 /* --- PNG ---------------------------------------------------------------------------------------------------- */
 
 static size_t get32(const uint8_t *p)
@@ -104,23 +126,26 @@ static void test_pngsuite(void **state)
     free(text);
 
     png[29] ^= 1; /* IHDR's checksum */
-    refused(png, size, "PNG chunk IHDR at byte 8 has checksum");
+    refused(png, size, "cannot be decoded: IHDR: CRC error");
     png[29] ^= 1;
     uint8_t *data = chunk_of(png, "IDAT");
     data[9] ^= 1;
-    refused(png, size, "PNG chunk IDAT at byte");
+    refused(png, size, "cannot be decoded: IDAT: incorrect header check");
+    data[9] ^= 1;
+    data[8 + get32(data)] ^= 1;
+    refused(png, size, "cannot be decoded: IDAT: CRC error");
     free(png);
 
-    header_byte(9, 1, "PNG colour type 1");
-    header_byte(9, 9, "PNG colour type 9");
-    header_byte(8, 0, "PNG bit depth 0");
-    header_byte(8, 3, "PNG bit depth 3");
-    header_byte(8, 99, "PNG bit depth 99");
-    header_byte(8, 4, "PNG bit depth 4, which colour type 2 does not allow");
-    header_byte(9, 3, "no palette (PLTE)");
-    header_byte(10, 1, "compression 1");
-    header_byte(11, 1, "filter 1");
-    header_byte(12, 2, "interlace 2");
+    header_byte(9, 1, "cannot be decoded: Invalid IHDR data");
+    header_byte(9, 9, "Invalid IHDR data");
+    header_byte(8, 0, "Invalid IHDR data");
+    header_byte(8, 3, "Invalid IHDR data");
+    header_byte(8, 99, "Invalid IHDR data");
+    header_byte(8, 4, "Invalid IHDR data");
+    header_byte(9, 3, "Missing PLTE before IDAT");
+    header_byte(10, 1, "Invalid IHDR data");
+    header_byte(11, 1, "Invalid IHDR data");
+    header_byte(12, 2, "Invalid IHDR data");
     header_byte(3, 0, "0 x 14 pixels");
     header_byte(7, 0, "20 x 0 pixels");
 }
@@ -137,33 +162,34 @@ static void test_png_chunks(void **state)
 
     memcpy(other, png, at); /* no IDAT */
     memcpy(other + at, png + at + whole, size - at - whole);
-    refused(other, size - whole, "no data (IDAT)");
+    refused(other, size - whole, "cannot be decoded: IEND: out of place");
 
     memcpy(other, png, 8); /* no IHDR */
     memcpy(other + 8, png + 33, size - 33);
-    refused(other, size - 25, "expected IHDR first");
+    refused(other, size - 25, "does not begin with its header (IHDR)");
 
     memcpy(other, png, 33); /* two */
     memcpy(other + 33, png + 8, size - 8);
-    refused(other, size + 25, "expected IHDR first");
+    refused(other, size + 25, "IHDR: out of place");
 
     memcpy(other, png, size); /* one that must be understood, and is not */
     memcpy(chunk_of(other, "IDAT") + 4, "IDOT", 4);
     seal(other + at);
-    refused(other, size, "PNG chunk IDOT");
+    refused(other, size, "cannot be decoded: IDOT: unhandled critical chunk");
 
     memcpy(other, png, size); /* a length up to the moon */
     put32(other + at, 0x7FFFFFFF);
-    refused(other, size, "is cut short: PNG chunk IDAT");
+    doubtful(other, size, DATA "small.png", "the end of the PNG is missing; all pixels are there");
+    refused(other, at + whole - 20, "is cut short: the PNG ends inside its data");
     put32(other + at, 0xFFFFFFFF);
-    refused(other, size, "is cut short: PNG chunk IDAT");
+    refused(other, size, "cannot be decoded: PNG unsigned integer out of range");
 
     memcpy(other, png, at); /* an invalid palette */
     put32(other + at, 4);
     memcpy(other + at + 4, "PLTEabcd", 8);
     seal(other + at);
     memcpy(other + at + 16, png + at, size - at);
-    refused(other, size + 16, "a PNG palette of 4 bytes");
+    doubtful(other, size + 16, DATA "small.png", "PLTE: invalid"); /* which these pixels do not use */
 
     memcpy(other, png, size); /* data that are no zlib stream, correctly summed */
     memset(other + at + 8, 0x55, whole - 12);
@@ -234,7 +260,14 @@ static void test_data_that_inflate(void **state)
     seal(data);
     uint8_t *end = data + 12 + get32(data);
     memcpy(end, "\0\0\0\0IEND\xAE\x42\x60\x82", 12);
-    refused(png, (size_t)(end + 12 - png), "its data unpack to more than 8 x 8 pixels need");
+    mv_image image; /* no more than the pixels is unpacked */
+    mv_warnings w = {0};
+    assert_int_equal(
+        mv_picture_decode(&image, png, (size_t)(end + 12 - png), "pic", &(mv_picture_options){.warnings = &w}, NULL),
+        MV_OK);
+    assert_int_equal(w.n, 1);
+    assert_non_null(strstr(w.text[0], "part of the picture may be wrong: IDAT: "));
+    mv_image_free(&image);
     free(small);
     free(png);
 }
@@ -411,7 +444,7 @@ static void test_every_beginning(void **state)
     static const struct {
         const char *path;
         size_t tail; /* bytes at the end that the decoder does not need */
-    } files[] = {{DATA "small.png", 0},    {DATA "colour.jpg", 0},   {DATA "progressive.jpg", 0},
+    } files[] = {{DATA "small.png", 40},   {DATA "colour.jpg", 0},   {DATA "progressive.jpg", 0},
                  {DATA "restart.jpg", 0},  {DATA "thirteen.gif", 1}, {DATA "small.bmp", 0},
                  {DATA "bits.bmp", 1},     {DATA "small.tga", 26},   {DATA "runs.tga", 26},
                  {DATA "thirteen.tga", 26}};
@@ -421,6 +454,33 @@ static void test_every_beginning(void **state)
         for (size_t n = 1; n < size - files[k].tail; n++)
             refused(file, n, n > 64 ? "is cut short" : "");
         free(file);
+    }
+}
+
+/* A PNG whose end is missing is whole as long as its pixels are: they end somewhere before the checksum of the data. */
+static void test_a_png_without_its_end(void **state)
+{
+    (void)state;
+    static const char *const paths[] = {DATA "small.png", DATA "jpeg/444.png", "tests/data/preprocess/palette.png",
+                                        DATA "thirteen.png"};
+    for (size_t k = 0; k < sizeof paths / sizeof *paths; k++) {
+        size_t size, n;
+        uint8_t *png = reference_file(paths[k], &size), *data = chunk_of(png, "IDAT");
+        size_t end = (size_t)(data - png) + 8 + get32(data);
+        while (memcmp(png + end + 8, "IDAT", 4) == 0)
+            end += 12 + get32(png + end + 4);
+        for (n = size - 1; n >= end - 4; n--)
+            doubtful(png, n, paths[k], "the end of the PNG is missing; all pixels are there");
+        for (n = end - 64; n < end - 20; n++)
+            refused(png, n, "is cut short: the PNG ends inside its data");
+        for (n = end - 20; n < end - 4; n++) { /* here, one of the two */
+            mv_image image;
+            mv_error e = {0};
+            if (mv_picture_decode(&image, png, n, "pic", NULL, &e) == MV_OK)
+                doubtful(png, n, paths[k], "the end of the PNG is missing; all pixels are there");
+            mv_image_free(&image);
+        }
+        free(png);
     }
 }
 
@@ -465,6 +525,7 @@ int main(void)
         cmocka_unit_test(test_tga),
         cmocka_unit_test(test_pnm),
         cmocka_unit_test(test_every_beginning),
+        cmocka_unit_test(test_a_png_without_its_end),
         cmocka_unit_test(test_every_byte_changed),
     };
     return cmocka_run_group_tests_name("image damage", tests, NULL, NULL);

@@ -67,11 +67,20 @@ mv_status mv_encoded_set_size(mv_encoded *f, uint64_t w, uint64_t h, mv_error *e
         return mv_fail(e, MV_EINPUT, "%s: found %llu x %llu pixels, expected sides of at most %d", f->name, wide, high,
                        MV_PICTURE_MAX_SIDE);
     if (w * h > f->max_pixels)
-        return mv_fail(e, MV_EINPUT, "%s: found %llu x %llu = %llu pixels, expected at most %zu", f->name, wide, high,
-                       wide * high, f->max_pixels);
+        return mv_fail(e, MV_EINPUT, "%s: found %llu x %llu = %llu pixels, expected at most %zu (--max-pixels)",
+                       f->name, wide, high, wide * high, f->max_pixels);
     f->w = (int)w;
     f->h = (int)h;
     return MV_OK;
+}
+
+void mv_encoded_warn_dark(const mv_encoded *f, unsigned greatest)
+{
+    if (greatest < 1 << 12)
+        mv_warn(f->warnings,
+                "%s: the 16-bit values use 12 bits or fewer: the picture looks black; multiply them, so that the "
+                "greatest comes near 65535",
+                f->name);
 }
 
 mv_status mv_encoded_short(const mv_encoded *f, const char *what, mv_error *e)

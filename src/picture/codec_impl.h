@@ -58,6 +58,10 @@ mv_status mv_encoded_check(mv_encoded *f, mv_error *e);
 /* Sets w and h; MV_EINPUT if a side is 0 or exceeds the limits. */
 mv_status mv_encoded_set_size(mv_encoded *f, uint64_t w, uint64_t h, mv_error *e);
 
+/* Warns if the greatest value of 16-bit grey has 12 bits or fewer, as in the files of many cameras and scanners: the
+ * upper 8 bits of such values are black. */
+void mv_encoded_warn_dark(const mv_encoded *f, unsigned greatest);
+
 /* "NAME: is cut short: WHAT" */
 mv_status mv_encoded_short(const mv_encoded *f, const char *what, mv_error *e);
 

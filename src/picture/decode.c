@@ -63,7 +63,8 @@ static mv_status read_all(int fd, const char *name, size_t expected, size_t most
             return MV_OK;
         *size += (size_t)n;
         if (*size > most)
-            return mv_fail(e, MV_EINPUT, "%s: found more than %zu bytes, which no picture of the allowed pixels needs",
+            return mv_fail(e, MV_EINPUT,
+                           "%s: found more than %zu bytes, which no picture of the allowed pixels needs (--max-pixels)",
                            name, most);
         if (*size >= ENOUGH_TO_RECOGNISE && !mv_codec_of(*bytes, *size))
             return MV_OK; /* the decoder reports it */

@@ -1,160 +1,346 @@
 #include "src/picture/codec_impl.h"
-#include "src/picture/orient_impl.h"
 
+#include <setjmp.h>
 #include <stdlib.h>
 
-/* PNG specification, third edition: a signature, then chunks of length, type, data and CRC. The decoder receives a copy
- * with IHDR, a PLTE of 256 entries (so an index past the palette is black), one IDAT and IEND. tRNS is left out because
- * alpha is dropped, everything else because the decoder does not use it. */
+#include <png.h>
+#include <zlib.h>
 
-enum { SIGNATURE = 8, FRAME = 12, IHDR = 13, PALETTE = 3 * 256 };
+#include "src/picture/orient_impl.h"
+
+/* PNG specification, third edition: a signature, then chunks of length, type, data and CRC. `check` walks over them for
+ * what says how the camera was held, and makes sure that a file without its end has all its pixels. libpng decodes. */
+
+enum {
+    SIGNATURE = 8,
+    FRAME = 12,
+    IHDR = 13,
+    MAX_TEXTS = 16,    /* texts that are looked at; each may have to be inflated */
+    MAX_TEXT = 1 << 20 /* bytes of one */
+};
 
 static bool is_png(const uint8_t *b, size_t n)
 {
     return mv_starts_with(b, n, "\x89PNG\r\n\x1a\n", SIGNATURE);
 }
 
-static void crc_table(uint32_t table[256])
+/* ---- texts: a keyword and NUL, then what depends on the chunk's type */
+
+typedef struct {
+    const uint8_t *p;
+    size_t n;
+} span;
+
+/* Moves `s` past the next NUL; false if there is none. */
+static bool past_nul(span *s)
 {
-    for (uint32_t n = 0; n < 256; n++) {
-        uint32_t c = n;
-        for (int k = 0; k < 8; k++)
-            c = c & 1 ? 0xEDB88320 ^ c >> 1 : c >> 1;
-        table[n] = c;
+    const uint8_t *nul = memchr(s->p, 0, s->n);
+    if (!nul)
+        return false;
+    s->n -= (size_t)(nul + 1 - s->p);
+    s->p = nul + 1;
+    return true;
+}
+
+/* Inflates a text into `room` of MAX_TEXT bytes; an empty span if it is damaged or larger. */
+static span inflated(span packed, uint8_t *room)
+{
+    uLongf n = MAX_TEXT;
+    bool whole = uncompress(room, &n, packed.p, (uLong)packed.n) == Z_OK;
+    return (span){room, whole ? n : 0};
+}
+
+/* The text of a tEXt, zTXt or iTXt chunk, without its keyword; empty if there is none. */
+static span text_of(const uint8_t *type, span s, uint8_t *room)
+{
+    static const span none = {NULL, 0};
+    bool packed = type[0] == 'z';
+    if (!past_nul(&s))
+        return none;
+    if (type[0] == 'i') { /* is it compressed, how, NUL-terminated language and translated keyword */
+        if (s.n < 2)
+            return none;
+        packed = s.p[0];
+        s = (span){s.p + 2, s.n - 2};
+        if (!past_nul(&s) || !past_nul(&s))
+            return none;
+    } else if (packed) { /* how */
+        if (s.n < 1)
+            return none;
+        s = (span){s.p + 1, s.n - 1};
     }
+    return packed ? inflated(s, room) : s;
 }
 
-static uint32_t crc(const uint32_t table[256], const uint8_t *p, size_t n)
+static int hex_digit(uint8_t c)
 {
-    uint32_t c = 0xFFFFFFFF;
-    for (size_t i = 0; i < n; i++)
-        c = table[(c ^ p[i]) & 255] ^ c >> 8;
-    return ~c;
+    return c >= '0' && c <= '9' ? c - '0' : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10 : -1;
 }
 
-/* A chunk's type for an error message: four letters, with a dot for every byte that is none. */
-static const char *type_text(char text[5], const uint8_t *type)
+/* ImageMagick's raw profile: three lines, an empty one, "exif" and a length, then hexadecimal digits in lines. Returns
+ * how many bytes it holds; they are put into `out`, which has room for half as many as the text has. */
+static size_t raw_profile(span s, uint8_t *out)
 {
-    for (int i = 0; i < 4; i++) {
-        bool letter = (type[i] >= 'A' && type[i] <= 'Z') || (type[i] >= 'a' && type[i] <= 'z');
-        text[i] = letter ? (char)type[i] : '.';
+    size_t n = 0;
+    for (int lines = 0; lines < 3; lines++) {
+        const uint8_t *end = memchr(s.p, '\n', s.n);
+        if (!end)
+            return 0;
+        s.n -= (size_t)(end + 1 - s.p);
+        s.p = end + 1;
     }
-    text[4] = 0;
-    return text;
-}
-
-static bool type_is(const uint8_t *type, const char *name)
-{
-    return memcmp(type, name, 4) == 0;
-}
-
-/* p: the data of IHDR. */
-static mv_status check_header(mv_encoded *f, const uint8_t *p, mv_error *e)
-{
-    int depth = p[8], colour = p[9];
-    /* bit d of an entry: depth d is allowed; table 11.1 */
-    static const uint32_t depths[7] = {[0] = 1 << 1 | 1 << 2 | 1 << 4 | 1 << 8 | 1 << 16,
-                                       [2] = 1 << 8 | 1 << 16,
-                                       [3] = 1 << 1 | 1 << 2 | 1 << 4 | 1 << 8,
-                                       [4] = 1 << 8 | 1 << 16,
-                                       [6] = 1 << 8 | 1 << 16};
-    if (colour > 6 || !depths[colour])
-        return mv_fail(e, MV_EINPUT, "%s: found PNG colour type %d, expected 0, 2, 3, 4 or 6", f->name, colour);
-    if (depth > 16 || !(depths[colour] >> depth & 1))
-        return mv_fail(e, MV_EINPUT, "%s: found PNG bit depth %d, which colour type %d does not allow", f->name, depth,
-                       colour);
-    if (p[10] || p[11] || p[12] > 1)
-        return mv_fail(e, MV_EINPUT, "%s: found PNG compression %d, filter %d, interlace %d, expected 0, 0 and 0 or 1",
-                       f->name, p[10], p[11], p[12]);
-    return mv_encoded_set_size(f, mv_be32(p), mv_be32(p + 4), e);
-}
-
-static uint8_t *put_chunk(uint8_t *out, const char *type, size_t length)
-{
-    for (int i = 0; i < 4; i++)
-        out[i] = (uint8_t)(length >> (24 - 8 * i));
-    memcpy(out + 4, type, 4);
-    return out + 8;
-}
-
-/* Makes the copy for the decoder. Its CRCs stay zero: the decoder does not read them. */
-static mv_status make_clean(mv_encoded *f, const uint8_t *palette, size_t palette_size, size_t data, mv_error *e)
-{
-    const uint8_t *b = f->bytes;
-    f->clean_size = SIGNATURE + FRAME + IHDR + FRAME + PALETTE + FRAME + data + FRAME;
-    uint8_t *out = f->clean = calloc(f->clean_size, 1);
-    if (!out)
-        return mv_fail_memory(e, f->name);
-    memcpy(out, b, SIGNATURE + FRAME + IHDR);
-    out += SIGNATURE + FRAME + IHDR;
-    out = put_chunk(out, "PLTE", PALETTE);
-    if (palette_size)
-        memcpy(out, palette, palette_size);
-    out = put_chunk(out + PALETTE + 4, "IDAT", data);
-    for (size_t at = SIGNATURE; !type_is(b + at + 4, "IEND"); at += FRAME + mv_be32(b + at))
-        if (type_is(b + at + 4, "IDAT")) {
-            memcpy(out, b + at + 8, mv_be32(b + at));
-            out += mv_be32(b + at);
+    for (; s.n; s.p++, s.n--) {
+        int digit = hex_digit(*s.p);
+        if (digit < 0 && *s.p > ' ')
+            return 0;
+        if (digit >= 0) {
+            out[n / 2] = (uint8_t)(n % 2 ? out[n / 2] << 4 | digit : digit);
+            n++;
         }
-    put_chunk(out + 4, "IEND", 0);
+    }
+    return n / 2;
+}
+
+/* Looks for an orientation in a text chunk. *raw is that of a raw profile. */
+static mv_status read_text(mv_encoded *f, const uint8_t *type, span s, int *raw, mv_error *e)
+{
+    static const char profile[] = "Raw profile type exif", xmp[] = "XML:com.adobe.xmp";
+    bool exif = mv_starts_with(s.p, s.n, profile, sizeof profile);
+    if (!exif && !mv_starts_with(s.p, s.n, xmp, sizeof xmp))
+        return MV_OK;
+    uint8_t *room = malloc(MAX_TEXT), *block = malloc(MAX_TEXT / 2 + 1);
+    if (room && block) {
+        span text = text_of(type, s, room);
+        mv_encoded found = {0};
+        if (exif && text.n && text.n <= MAX_TEXT) {
+            mv_orient_by_exif(&found, block, raw_profile(text, block));
+            *raw = found.exif ? found.exif : *raw;
+        } else if (text.n)
+            mv_orient_by_xmp(f, text.p, text.n);
+    }
+    bool ready = room && block;
+    free(room);
+    free(block);
+    return ready ? MV_OK : mv_fail_memory(e, f->name);
+}
+
+/* ---- a file without its end */
+
+/* Bytes of all rows, each with its filter, before they are compressed. p: the data of IHDR. */
+static uint64_t bytes_unpacked(const uint8_t *p)
+{
+    static const uint64_t samples[7] = {1, 0, 3, 1, 2, 0, 4};
+    static const struct {
+        uint64_t x, y, dx, dy;
+    } adam7[] = {{0, 0, 8, 8}, {4, 0, 8, 8}, {0, 4, 4, 8}, {2, 0, 4, 4}, {0, 2, 2, 4}, {1, 0, 2, 2}, {0, 1, 1, 2}};
+    uint64_t w = mv_be32(p), h = mv_be32(p + 4), bits = p[8] * (p[9] < 7 ? samples[p[9]] : 0), n = 0;
+    if (!p[12])
+        return h * (1 + (w * bits + 7) / 8);
+    for (int i = 0; i < 7; i++) {
+        uint64_t wide = (w + adam7[i].dx - 1 - adam7[i].x) / adam7[i].dx;
+        uint64_t high = (h + adam7[i].dy - 1 - adam7[i].y) / adam7[i].dy;
+        n += wide ? high * (1 + (wide * bits + 7) / 8) : 0;
+    }
+    return n;
+}
+
+/* True if the data that are there, the last chunk's possibly cut, unpack to all rows. */
+static mv_status all_rows_there(const mv_encoded *f, bool *there, mv_error *e)
+{
+    uint8_t out[1 << 14];
+    z_stream z = {0};
+    if (inflateInit(&z) != Z_OK)
+        return mv_fail_memory(e, f->name);
+    uint64_t need = bytes_unpacked(f->bytes + SIGNATURE + 8);
+    int state = Z_OK;
+    for (size_t at = SIGNATURE; f->size - at > 8 && need && state == Z_OK;) {
+        size_t length = mv_be32(f->bytes + at), left = f->size - at - 8;
+        if (memcmp(f->bytes + at + 4, "IDAT", 4) == 0) {
+            z.next_in = (z_const Bytef *)f->bytes + at + 8;
+            z.avail_in = (uInt)(length < left ? length : left);
+            do {
+                z.next_out = out;
+                z.avail_out = sizeof out;
+                state = inflate(&z, Z_NO_FLUSH);
+                uint64_t got = sizeof out - z.avail_out;
+                need -= got < need ? got : need;
+            } while (need && state == Z_OK && z.avail_out == 0);
+            state = state == Z_BUF_ERROR ? Z_OK : state; /* it wants the next chunk */
+        }
+        if (left < 4 || length > left - 4)
+            break;
+        at += FRAME + length;
+    }
+    *there = need == 0;
+    bool failed = state == Z_MEM_ERROR;
+    inflateEnd(&z);
+    return failed ? mv_fail_memory(e, f->name) : MV_OK;
+}
+
+static mv_status check_cut(const mv_encoded *f, mv_error *e)
+{
+    bool there = false;
+    mv_status s = all_rows_there(f, &there, e);
+    if (s)
+        return s;
+    if (!there)
+        return mv_encoded_short(f, "the PNG ends inside its data", e);
+    mv_warn(f->warnings, "%s: the end of the PNG is missing; all pixels are there", f->name);
     return MV_OK;
 }
 
 static mv_status check(mv_encoded *f, mv_error *e)
 {
-    const uint8_t *b = f->bytes, *palette = NULL;
-    uint32_t table[256];
-    size_t palette_size = 0, data = 0, length;
-    char text[5];
-    crc_table(table);
-    for (size_t at = SIGNATURE;; at += FRAME + length) {
+    const uint8_t *b = f->bytes;
+    if (f->size < SIGNATURE + FRAME + IHDR)
+        return mv_encoded_short(f, "the PNG ends in its header", e);
+    if (memcmp(b + SIGNATURE, "\0\0\0\15IHDR", 8) != 0)
+        return mv_fail(e, MV_EINPUT, "%s: %s", f->name,
+                       memcmp(b + SIGNATURE + 4, "CgBI", 4) == 0
+                           ? "is a PNG for iOS (CgBI), which only Apple's programs read"
+                           : "the PNG does not begin with its header (IHDR)");
+    mv_status s = mv_encoded_set_size(f, mv_be32(b + SIGNATURE + 8), mv_be32(b + SIGNATURE + 12), e);
+    span exif = {NULL, 0};
+    int raw = 0, texts = 0;
+    for (size_t at = SIGNATURE; !s;) {
         const uint8_t *type = b + at + 4;
-        if (f->size - at < FRAME)
-            return mv_encoded_short(f, data ? "the PNG's end chunk IEND is missing" : "the PNG ends before its data",
-                                    e);
-        length = mv_be32(b + at);
-        if (length > f->size - at - FRAME)
-            return mv_fail(e, MV_EINPUT,
-                           "%s: is cut short: PNG chunk %s at byte %zu is %zu bytes long, the file has %zu more",
-                           f->name, type_text(text, type), at, length, f->size - at - FRAME);
-        uint32_t stored = mv_be32(b + at + 8 + length), found = crc(table, type, length + 4);
-        if (stored != found)
-            return mv_fail(e, MV_EINPUT, "%s: is damaged: PNG chunk %s at byte %zu has checksum %08x, expected %08x",
-                           f->name, type_text(text, type), at, (unsigned)found, (unsigned)stored);
-        if ((at == SIGNATURE) != type_is(type, "IHDR") || (at == SIGNATURE && length != IHDR))
-            return mv_fail(e, MV_EINPUT,
-                           "%s: found PNG chunk %s of %zu bytes at byte %zu, expected IHDR first and only there",
-                           f->name, type_text(text, type), length, at);
-        const uint8_t *p = b + at + 8;
-        if (type_is(type, "IHDR")) {
-            mv_status s = check_header(f, p, e);
-            if (s)
-                return s;
-        } else if (type_is(type, "PLTE")) {
-            if (palette || data || length == 0 || length % 3 || length > PALETTE)
-                return mv_fail(e, MV_EINPUT,
-                               "%s: found a PNG palette of %zu bytes at byte %zu, expected one of 1 to 256 "
-                               "colours before the data",
-                               f->name, length, at);
-            palette = p;
-            palette_size = length;
-        } else if (type_is(type, "IDAT")) {
-            data += length;
-        } else if (type_is(type, "eXIf")) {
-            mv_orient_by_exif(f, p, length);
-        } else if (type_is(type, "IEND")) {
+        size_t length = f->size - at >= FRAME ? mv_be32(b + at) : SIZE_MAX;
+        if (length == SIZE_MAX || length > f->size - at - FRAME) {
+            s = check_cut(f, e);
             break;
-        } else if (!(type[0] & 0x20)) { /* a critical chunk of an unknown type */
-            return mv_fail(e, MV_EINPUT, "%s: PNG chunk %s at byte %zu is of an unknown type that a decoder must know",
-                           f->name, type_text(text, type), at);
         }
+        if (memcmp(type, "IEND", 4) == 0)
+            break;
+        if (memcmp(type, "eXIf", 4) == 0)
+            exif = (span){type + 4, length};
+        else if (memcmp(type + 1, type[0] == 'i' || type[0] == 'z' ? "TXt" : "EXt", 3) == 0 && texts++ < MAX_TEXTS)
+            s = read_text(f, type, (span){type + 4, length}, &raw, e);
+        at += FRAME + length;
     }
-    if (data == 0)
-        return mv_fail(e, MV_EINPUT, "%s: the PNG has no data (IDAT)", f->name);
-    if (b[SIGNATURE + 8 + 9] == 3 && !palette)
-        return mv_fail(e, MV_EINPUT, "%s: the PNG has no palette (PLTE), which its colour type 3 needs", f->name);
-    return make_clean(f, palette, palette_size, data, e);
+    f->exif = raw;
+    if (exif.p) {
+        f->exif = 0;
+        mv_orient_by_exif(f, exif.p, exif.n);
+    }
+    return s;
 }
 
-const mv_codec mv_codec_png = {
-    .name = "PNG", .endings = {".png"}, .is = is_png, .check = check, .decode = mv_stb_decode};
+/* ---- decoding */
+
+typedef struct {
+    const mv_encoded *f;
+    mv_image *out;
+    size_t at;
+    int rows_left; /* of all passes, before the last one is complete */
+    bool past_end, no_memory, grey16;
+    char what[128]; /* libpng's last error or first warning */
+} reader;
+
+static void source(png_structp png, png_bytep out, size_t n)
+{
+    reader *r = png_get_io_ptr(png);
+    size_t left = r->f->size - r->at, take = n < left ? n : left;
+    memcpy(out, r->f->bytes + r->at, take);
+    memset(out + take, 0, n - take); /* `check` found that all rows come before */
+    r->at += take;
+    r->past_end = r->past_end || take < n;
+}
+
+static void fail_at_once(png_structp png, png_const_charp what)
+{
+    reader *r = png_get_error_ptr(png);
+    snprintf(r->what, sizeof r->what, "%s", what);
+    png_longjmp(png, 1);
+}
+
+static void heed(png_structp png, png_const_charp what)
+{
+    reader *r = png_get_error_ptr(png);
+    if (!*r->what)
+        snprintf(r->what, sizeof r->what, "%s", what);
+}
+
+static png_voidp take_memory(png_structp png, png_alloc_size_t n)
+{
+    reader *r = png_get_mem_ptr(png);
+    void *p = malloc(n);
+    r->no_memory = r->no_memory || !p;
+    return p;
+}
+
+static void give_memory(png_structp png, png_voidp p)
+{
+    (void)png;
+    free(p);
+}
+
+/* To 8-bit RGB: alpha is dropped, 16 bits keep their upper 8. */
+static void ask_for_rgb(png_structp png, png_infop info)
+{
+    png_set_expand_gray_1_2_4_to_8(png);
+    if (png_get_color_type(png, info) == PNG_COLOR_TYPE_PALETTE)
+        png_set_palette_to_rgb(png);
+    png_set_strip_16(png);
+    png_set_gray_to_rgb(png);
+    png_set_strip_alpha(png);
+}
+
+/* Reads the rows of r->out; false if libpng gave up. */
+static bool read_rows(reader *r, png_structp png, png_infop info)
+{
+    if (setjmp(png_jmpbuf(png)))
+        return false;
+    png_set_read_fn(png, r, source);
+    png_set_user_limits(png, (png_uint_32)r->f->w, (png_uint_32)r->f->h);
+    png_set_crc_action(png, PNG_CRC_ERROR_QUIT, PNG_CRC_QUIET_USE);
+    png_set_option(png, PNG_IGNORE_ADLER32,
+                   PNG_OPTION_ON); /* it may be missing; the chunks have checksums of their own */
+    png_set_keep_unknown_chunks(png, PNG_HANDLE_CHUNK_NEVER, NULL, -1); /* what is not needed for the pixels */
+    png_set_keep_unknown_chunks(png, PNG_HANDLE_CHUNK_NEVER, (png_const_bytep) "tRNS\0eXIf", 2);
+    png_read_info(png, info);
+    r->grey16 = png_get_bit_depth(png, info) == 16 && !(png_get_color_type(png, info) & PNG_COLOR_MASK_COLOR);
+    ask_for_rgb(png, info);
+    int passes = png_set_interlace_handling(png);
+    png_read_update_info(png, info);
+    if (png_get_rowbytes(png, info) != (size_t)r->out->w * 3)
+        png_error(png, "a row has another size than expected");
+    r->rows_left = passes * r->out->h;
+    for (int pass = 0; pass < passes; pass++)
+        for (int y = 0; y < r->out->h; y++, r->rows_left--)
+            png_read_row(png, r->out->rgb + (size_t)y * (size_t)r->out->w * 3, NULL);
+    png_read_end(png, NULL);
+    return true;
+}
+
+static unsigned greatest_of(const mv_image *image)
+{
+    unsigned most = 0;
+    for (size_t i = 0; i < (size_t)image->w * (size_t)image->h * 3; i++)
+        most = image->rgb[i] > most ? image->rgb[i] : most;
+    return most;
+}
+
+static mv_status decode(const mv_encoded *f, mv_image *out, mv_error *e)
+{
+    reader r = {.f = f, .out = out, .rows_left = -1};
+    png_structp png =
+        png_create_read_struct_2(PNG_LIBPNG_VER_STRING, &r, fail_at_once, heed, &r, take_memory, give_memory);
+    png_infop info = png ? png_create_info_struct(png) : NULL;
+    bool good = info && mv_image_new(out, f->w, f->h, NULL) == MV_OK, ready = good;
+    /* after the end, the last row is complete although libpng looks for more */
+    if (ready)
+        good = read_rows(&r, png, info) || (r.past_end && r.rows_left >= 0 && r.rows_left <= 1);
+    png_destroy_read_struct(&png, &info, NULL);
+    if (good) {
+        if (*r.what && !r.past_end)
+            mv_warn(f->warnings, "%s: part of the picture may be wrong: %s", f->name, r.what);
+        if (r.grey16)
+            mv_encoded_warn_dark(f, greatest_of(out) << 8 | 255);
+        return MV_OK;
+    }
+    mv_image_free(out);
+    return !ready || r.no_memory ? mv_fail_memory(e, f->name)
+                                 : mv_fail(e, MV_EINPUT, "%s: this PNG cannot be decoded: %s", f->name, r.what);
+}
+
+const mv_codec mv_codec_png = {.name = "PNG", .endings = {".png"}, .is = is_png, .check = check, .decode = decode};

@@ -86,6 +86,7 @@ static mv_status decode(const mv_encoded *f, mv_image *out, mv_error *e)
         return s;
     size_t each = samples_per_pixel(f), row = (size_t)f->w * each;
     uint8_t *rgb = out->rgb;
+    unsigned greatest = 0;
     for (int y = 0; y < f->h; y++) {
         for (size_t x = 0; x < row; x++) {
             bool found = true;
@@ -105,12 +106,15 @@ static mv_status decode(const mv_encoded *f, mv_image *out, mv_error *e)
                 mv_image_free(out);
                 return mv_encoded_short(f, "the PNM has fewer numbers than its size says", e);
             }
+            greatest = v > greatest ? (unsigned)v : greatest;
             uint8_t byte = (uint8_t)(((v < most ? v : most) * 255 + most / 2) / most);
             for (size_t c = 0; c < 3 / each; c++)
                 *rgb++ = byte;
         }
         at += form == 4 ? (row + 7) / 8 : form > 4 ? row * (most > 255 ? 2 : 1) : 0;
     }
+    if (most >= 1 << 12 && each == 1)
+        mv_encoded_warn_dark(f, greatest);
     return MV_OK;
 }
 
