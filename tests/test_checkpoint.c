@@ -16,84 +16,16 @@
 #include "src/device/null.h"
 #include "src/file/safetensors.h"
 #include "src/model/checkpoint.h"
+#include "tests/collector.h"
 #include "tests/network.h"
 
-static const char config_json[] =
-    "{\"dim\": 16, \"in_dim\": 8, \"depths\": [1, 1, 3, 2], \"num_heads\": [1, 1, 2, 4], \"window_size\": [8, 8, 7, "
-    "4], "
-    "\"mlp_ratio\": 4, \"layer_scale\": 1e-5, \"resolution\": 64, \"crop_pct\": 0.9, \"crop_mode\": \"squash\", "
-    "\"id2label\": {\"0\": \"a\", \"1\": \"b\", \"2\": \"c\", \"3\": \"d\", \"4\": \"e\", \"5\": \"f\", \"6\": \"g\", "
-    "\"7\": \"h\", \"8\": \"i\", \"9\": \"j\"}}";
-
 static char folder[64];
-
-/* ---- a checkpoint collected from the walk itself, so that it holds what the model asks for */
-
-enum { ROOM = 512 };
-
-typedef struct {
-    mv_source source;
-    weights w;
-    const char *prefix;
-    mv_dtype type;
-    int n;
-    char *name[ROOM];
-    mv_tensor t[ROOM];
-} collector;
-
-static mv_status collect(mv_source *s, const char *name, int nd, const int *dim, float *out, bool *found, mv_error *e)
-{
-    collector *c = (collector *)s;
-    c->w.source.read(&c->w.source, name, nd, dim, out, found, e);
-    mv_tensor t = {.type = c->type, .nd = nd};
-    memcpy(t.dim, dim, (size_t)nd * sizeof *dim);
-    t.data = malloc(mv_tensor_bytes(t));
-    assert_non_null(t.data);
-    mv_from_f32(t.data, c->type, out, mv_tensor_count(t));
-    char full[200];
-    snprintf(full, sizeof full, "%s%s", c->prefix, name);
-    assert_true(c->n < ROOM);
-    c->name[c->n] = strdup(full);
-    c->t[c->n++] = t;
-    return MV_OK;
-}
-
-static collector collect_of(const char *prefix, mv_dtype type)
-{
-    mv_error e = {0};
-    mv_config config = small_config();
-    collector c = {.prefix = prefix, .type = type};
-    weights_source(&c.w, 3);
-    c.source = (mv_source){.read = collect, .place = "collector"};
-    mv_backend *null = mv_null_new(MV_F32, &e);
-    mv_model *m = mv_model_new(&config, null, &c.source, &e);
-    expect_ok(&e);
-    mv_model_free(m);
-    null->free(null);
-    return c;
-}
-
-static void collector_free(collector *c)
-{
-    for (int i = 0; i < c->n; i++) {
-        free(c->name[i]);
-        free(c->t[i].data);
-    }
-}
 
 static const char *path_of(const char *name)
 {
     static char path[160];
     snprintf(path, sizeof path, "%s/%s", folder, name);
     return path;
-}
-
-static void save(const collector *c, const char *path, const char *config)
-{
-    mv_error e = {0};
-    const char *keys[] = {"config"}, *values[] = {config};
-    mv_safetensors_write(path, c->n, (const char *const *)c->name, c->t, config ? 1 : 0, keys, values, &e);
-    expect_ok(&e);
 }
 
 static void put(const char *path, const char *text)
@@ -104,44 +36,6 @@ static void put(const char *path, const char *text)
     fclose(f);
 }
 
-static int find(const collector *c, const char *leaf)
-{
-    for (int i = 0; i < c->n; i++)
-        if (strstr(c->name[i], leaf))
-            return i;
-    fail_msg("no tensor %s", leaf);
-    return -1;
-}
-
-/* The logits of a checkpoint, or its refusal in *e. */
-static void logits_of(const char *path, float logits[10], mv_error *e)
-{
-    mv_checkpoint *c = mv_checkpoint_open(path, NULL, e);
-    if (!c)
-        return;
-    mv_backend *b = mv_cpu_new(MV_F32, 1, NULL, e);
-    mv_model *m = mv_model_new(mv_checkpoint_config(c), b, mv_checkpoint_source(c), e);
-    mv_run *r = m ? mv_run_new(m, 64, 64, 1, NULL, e) : NULL;
-    if (r) {
-        float *x = network_input(1, 64, 64, 1);
-        mv_run_forward(r, x, 1, logits, e);
-        free(x);
-    }
-    mv_run_free(r);
-    mv_model_free(m);
-    b->free(b);
-    mv_checkpoint_close(c);
-}
-
-static void expect_refusal(const char *path, const char *says)
-{
-    mv_error e = {0};
-    float logits[10];
-    logits_of(path, logits, &e);
-    if (e.code != MV_EINPUT || !strstr(e.text, says))
-        fail_msg("found '%s' (code %d), expected '%s' in it", e.text, (int)e.code, says);
-}
-
 /* ---- as users have them */
 
 static void files_folders_prefixes_and_types(void **s)
@@ -150,14 +44,14 @@ static void files_folders_prefixes_and_types(void **s)
     mv_error e = {0};
     float first[10], other[10];
     collector plain = collect_of("", MV_F32);
-    save(&plain, path_of("plain.safetensors"), config_json);
+    collector_save(&plain, path_of("plain.safetensors"), collector_config);
     logits_of(path_of("plain.safetensors"), first, &e);
     expect_ok(&e);
 
     collector prefixed = collect_of("model.", MV_F32);
     mkdir(path_of("hub"), 0777);
-    save(&prefixed, path_of("hub/model.safetensors"), NULL);
-    put(path_of("hub/config.json"), config_json);
+    collector_save(&prefixed, path_of("hub/model.safetensors"), NULL);
+    put(path_of("hub/config.json"), collector_config);
     logits_of(path_of("hub"), other, &e);
     expect_ok(&e);
     assert_memory_equal(first, other, sizeof first);
@@ -178,7 +72,7 @@ static void files_folders_prefixes_and_types(void **s)
     } halves[] = {{MV_F16, 5e-3}, {MV_BF16, 4e-2}, {MV_F64, 1e-7}};
     for (int i = 0; i < 3; i++) {
         collector h = collect_of("module.", halves[i].type);
-        save(&h, path_of("half.safetensors"), config_json);
+        collector_save(&h, path_of("half.safetensors"), collector_config);
         logits_of(path_of("half.safetensors"), other, &e);
         expect_ok(&e);
         assert_true(relative_l2(other, first, 10) < halves[i].bound);
@@ -193,7 +87,7 @@ static void what_no_config_says_is_inferred(void **s)
     (void)s;
     mv_error e = {0};
     collector c = collect_of("", MV_F32);
-    save(&c, path_of("bare.safetensors"), "{\"num_heads\": [1, 1, 2, 4], \"window_size\": [8, 8, 7, 4]}");
+    collector_save(&c, path_of("bare.safetensors"), "{\"num_heads\": [1, 1, 2, 4], \"window_size\": [8, 8, 7, 4]}");
     mv_checkpoint *k = mv_checkpoint_open(path_of("bare.safetensors"), NULL, &e);
     expect_ok(&e);
     const mv_config *got = mv_checkpoint_config(k), want = small_config();
@@ -204,7 +98,7 @@ static void what_no_config_says_is_inferred(void **s)
     assert_int_equal(got->classes, 10);
     assert_int_equal(got->preprocess.h, 112); /* 16 px a cell, 7 cells a window */
     mv_checkpoint_close(k);
-    save(&c, path_of("bare.safetensors"), NULL);
+    collector_save(&c, path_of("bare.safetensors"), NULL);
     expect_refusal(path_of("bare.safetensors"), "num_heads and window_size cannot be inferred");
     collector_free(&c);
 }
@@ -216,37 +110,37 @@ static void broken_tensors_are_named(void **s)
     (void)s;
     collector c = collect_of("model.", MV_F32);
     const char *path = "broken.safetensors";
-    int i = find(&c, "levels.2.blocks.1.mixer.x_proj.weight");
+    int i = collector_find(&c, "levels.2.blocks.1.mixer.x_proj.weight");
     char *kept = c.name[i];
     c.name[i] = strdup("model.elsewhere");
-    save(&c, path_of(path), config_json);
+    collector_save(&c, path_of(path), collector_config);
     expect_refusal(path_of(path), "lacks tensor levels.2.blocks.1.mixer.x_proj.weight, expected of shape 20x32");
     free(c.name[i]);
     c.name[i] = kept;
 
     c.t[i].nd = 1;
     c.t[i].dim[0] *= c.t[i].dim[1];
-    save(&c, path_of(path), config_json);
+    collector_save(&c, path_of(path), collector_config);
     expect_refusal(path_of(path), "x_proj.weight is 640, expected 20x32");
     c.t[i].nd = 2;
     c.t[i].dim[0] /= c.t[i].dim[1];
 
     ((float *)c.t[i].data)[5] = NAN;
-    save(&c, path_of(path), config_json);
+    collector_save(&c, path_of(path), collector_config);
     expect_refusal(path_of(path), "x_proj.weight holds nan at element 5");
     ((float *)c.t[i].data)[5] = INFINITY;
-    save(&c, path_of(path), config_json);
+    collector_save(&c, path_of(path), collector_config);
     expect_refusal(path_of(path), "x_proj.weight holds inf at element 5");
     ((float *)c.t[i].data)[5] = 0;
 
     c.t[i].type = MV_I32;
-    save(&c, path_of(path), config_json);
+    collector_save(&c, path_of(path), collector_config);
     expect_refusal(path_of(path), "x_proj.weight is of type I32, expected F32, F16 or BF16");
     c.t[i].type = MV_F32;
 
-    i = find(&c, "patch_embed.conv_down.4.running_var");
+    i = collector_find(&c, "patch_embed.conv_down.4.running_var");
     ((float *)c.t[i].data)[0] = -1;
-    save(&c, path_of(path), config_json);
+    collector_save(&c, path_of(path), collector_config);
     expect_refusal(path_of(path), "running_var is -1 at channel 0");
     collector_free(&c);
 }
@@ -279,7 +173,7 @@ static void broken_configs_are_told_by_key(void **s)
     };
     collector c = collect_of("", MV_F32);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        save(&c, path_of("config.safetensors"), cases[i].json);
+        collector_save(&c, path_of("config.safetensors"), cases[i].json);
         expect_refusal(path_of("config.safetensors"), cases[i].says);
     }
     collector_free(&c);

@@ -190,7 +190,8 @@ void mv_checkpoint_unread(mv_checkpoint *c, bool all, mv_warnings *warnings)
             first = name;
     }
     if (unread)
-        mv_warn(warnings, "%s: %d of %d tensors are not read; the first is %s", c->source.place, unread, n, first);
+        mv_warn(warnings, "%s: %d of %d tensors %s %s", c->source.place, unread, n,
+                unread == 1 ? "is not read:" : "are not read; the first is", first);
 }
 
 const mv_config *mv_checkpoint_config(const mv_checkpoint *c)
