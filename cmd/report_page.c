@@ -148,7 +148,7 @@ static mv_status add_lens(facts *f, const shot *t, const report_asks *a, const r
     }
     for (int c = 0; c < REPORT_LENSES && a->lens[c] >= 0 && t->maps[a->lens[c]].n == blocks; c++) {
         for (int i = 0; i < blocks; i++)
-            f->lens[c * blocks + i] = mv_map_mean(&t->maps[a->lens[c]].map[i]);
+            f->lens[c * blocks + i] = mv_map_figure_value(&t->maps[a->lens[c]].map[i], "logit");
         f->lens_class[c] = found->name[c];
         k->classes++;
     }

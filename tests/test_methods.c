@@ -164,6 +164,7 @@ static void every_method_explains_every_picture(void **state)
     }
 }
 
+/* Of the values, and of the map that is drawn: the logit less the mean logit. */
 static void the_mean_of_the_cam_is_the_logit(void **state)
 {
     (void)state;
@@ -176,14 +177,23 @@ static void the_mean_of_the_cam_is_the_logit(void **state)
     int classes = s.net.model->config.classes;
     for (int p = 0; p < PICTURES; p++) {
         const float *logits = s.logits + p * classes;
-        double value[4];
+        double value[4], mean = 0;
+        for (int c = 0; c < classes; c++)
+            mean += (double)logits[c] / classes;
         for (int i = 0; i < 4; i++) {
             mv_maps maps = explain(&s, i, p);
+            const mv_map *m = maps.map;
+            int cells = m->h * m->w;
             assert_int_equal(maps.n, 1);
-            value[i] = mv_map_mean(maps.map);
-            if (i != 2)
-                assert_true(fabs(value[i] - (double)logits[maps.map->class_]) < 1e-5);
-            assert_true(strstr(maps.map->proof, i == 2 ? "the margin" : "its logit") != NULL);
+            value[i] = 0;
+            for (int k = 0; k < cells; k++)
+                value[i] += (double)mv_map_raw(m)[k] / cells;
+            if (i != 2) {
+                assert_true(fabs(value[i] - (double)logits[m->class_]) < 1e-5);
+                assert_true(fabs(mv_map_mean(m) - (value[i] - mean)) < 1e-5);
+                assert_true(m->less_mean && strcmp(m->unit, m->raw_unit) == 0);
+            }
+            assert_true(strstr(m->proof, i == 2 ? "the margin" : "its logit less the mean logit") != NULL);
             mv_maps_free(&maps);
         }
         assert_true(value[0] >= value[1] && fabs(value[2] - (value[0] - value[1])) < 1e-5);
@@ -217,8 +227,9 @@ static void the_relative_cam_is_less_the_mean_of_all(void **state)
     for (int i = 0; i < relative.map->h * relative.map->w; i++) {
         double mean = 0;
         for (int k = 0; k < n; k++)
-            mean += (double)of[k].map->v[i] / n;
-        assert_true(fabs((double)relative.map->v[i] - ((double)of[1].map->v[i] - mean)) < 1e-5);
+            mean += (double)mv_map_raw(of[k].map)[i] / n;
+        assert_true(fabs((double)relative.map->v[i] - ((double)mv_map_raw(of[1].map)[i] - mean)) < 1e-5);
+        assert_true(relative.map->v[i] == of[1].map->v[i] && !relative.map->raw); /* as all maps are drawn */
     }
     for (int k = 0; k < n; k++)
         mv_maps_free(&of[k]);

@@ -243,7 +243,7 @@ static mv_status write_numbers(call *c, const char *path, const shot *t, const a
     if (r->after)
         a[n++] = (raw_array){"after", 2, {1, classes}, r->after};
     for (int i = 0; i < r->maps.n; i++)
-        a[n++] = (raw_array){cam[i], 3, {1, r->maps.map[i].h, r->maps.map[i].w}, r->maps.map[i].v};
+        a[n++] = (raw_array){cam[i], 3, {1, r->maps.map[i].h, r->maps.map[i].w}, mv_map_raw(&r->maps.map[i])};
     for (int k = 0; k < grids && !status; k++) {
         mv_sweep_grid g = mv_sweep_grid_at(s, k);
         values[k] = grid_values(s, g, r->change);

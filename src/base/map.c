@@ -145,6 +145,23 @@ float *mv_map_raw(const mv_map *map)
     return map->raw ? map->raw : map->v;
 }
 
+mv_status mv_map_less_mean(mv_map *map, const mv_map *mean, mv_error *e)
+{
+    mv_status s = mv_map_keep_raw(map, e);
+    if (s)
+        return s;
+    for (size_t i = 0; i < values(map); i++)
+        map->v[i] -= mean->v[i];
+    map->less_mean = true;
+    mv_map_range(map);
+    return MV_OK;
+}
+
+const float *mv_map_compared(const mv_map *map)
+{
+    return map->less_mean && map->raw ? map->raw : map->v;
+}
+
 mv_status mv_map_subtract(mv_map *out, const mv_map *a, const mv_map *b, mv_error *e)
 {
     if (a->h != b->h || a->w != b->w || values(a) != values(b))
@@ -154,10 +171,12 @@ mv_status mv_map_subtract(mv_map *out, const mv_map *a, const mv_map *b, mv_erro
     float *v = malloc(values(a) * sizeof *v);
     if (!v)
         return mv_fail_memory(e, "map");
+    const float *x = mv_map_compared(a), *y = mv_map_compared(b);
     for (size_t i = 0; i < values(a); i++)
-        v[i] = a->v[i] - b->v[i];
+        v[i] = x[i] - y[i];
     words.v = v;
     words.raw = NULL;
+    words.less_mean = false;
     words.diverging = true;
     words.figures = 0;
     words.title[0] = words.proof[0] = '\0';

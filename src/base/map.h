@@ -42,6 +42,7 @@ typedef struct {
     float *raw;
     float raw_lo, raw_hi;
     char raw_unit[32]; /* "share" */
+    bool less_mean;    /* v is raw less the mean of the maps of all classes, which share an offset */
 
     /* What the map was taken from. The strings are static. */
     const char *method;            /* "cam", "attention" */
@@ -85,6 +86,13 @@ mv_status mv_map_keep_raw(mv_map *map, mv_error *e);
 /* The values as the method computed them: raw, or v where there is no other view. */
 float *mv_map_raw(const mv_map *map);
 
+/* Takes the mean of the maps of all classes from v, for drawing; the raw values stay those of the class. The shapes are
+ * equal. */
+mv_status mv_map_less_mean(mv_map *map, const mv_map *mean, mv_error *e);
+
+/* The values by which two maps are compared: v, but those of the class itself where v is less a mean. */
+const float *mv_map_compared(const mv_map *map);
+
 /* A zeroed place at the end of the list for a map that the caller makes there; NULL without memory. The pointer is
  * valid until the next mv_maps_add. */
 mv_map *mv_maps_add(mv_maps *maps, mv_error *e);
@@ -100,8 +108,8 @@ int mv_map_extent(const mv_map *map, double *lo, double *hi);
 /* The mean of all values of v, summed in double. */
 double mv_map_mean(const mv_map *map);
 
-/* out = a - b, of equal shapes (MV_EMISUSE otherwise). Takes over the words of a, but not its title, class, figures and
- * proof. */
+/* out = a - b of what is compared, of equal shapes (MV_EMISUSE otherwise). Takes over the words of a, but not its
+ * title, class, figures and proof. */
 mv_status mv_map_subtract(mv_map *out, const mv_map *a, const mv_map *b, mv_error *e);
 
 /* Appends a figure; one too many is dropped, so a method never has to count. */

@@ -3,6 +3,9 @@
  * class, without a gradient and without an approximation:
  *
  *     CAM_c(p) = sum_k W_ck norm_k(p) + b_c        logit_c = mean over p of CAM_c(p)
+ *
+ * All logits share an offset that does not change the softmax, and with it every cell of every map would look as if it
+ * spoke for its class. A map is therefore drawn less the mean of the maps of all classes; its raw values are CAM_c.
  */
 #include "src/explain/cam.h"
 
@@ -104,7 +107,7 @@ typedef struct {
 static const mv_param param[] = {{.name = "relative",
                                   .kind = MV_PARAM_FLAG,
                                   .offset = offsetof(params, relative),
-                                  .help = "less the mean of all classes, which share an offset"},
+                                  .help = "the numbers too are less the mean of all classes"},
                                  {0}};
 
 static void prove(mv_map *map, const char *what, double expected)
@@ -114,13 +117,38 @@ static void prove(mv_map *map, const char *what, double expected)
              mv_number_text(mean, mv_map_mean(map), 3, true), what, mv_number_text(value, expected, 3, true));
 }
 
-static mv_status explain_class(const mv_subject *s, mv_tensor norm, mv_map *out, mv_error *e)
+static double mean_logit(const mv_subject *s)
 {
+    double sum = 0;
+    for (int c = 0; c < s->model->config.classes; c++)
+        sum += (double)s->logits[c];
+    return sum / s->model->config.classes;
+}
+
+/* `numbers`: the raw values too are less the mean. A class alone has no mean to compare with. */
+static mv_status explain_class(const mv_subject *s, mv_tensor norm, bool numbers, mv_map *out, mv_error *e)
+{
+    bool alone = s->model->config.classes < 2;
+    mv_map mean = {0};
     mv_status status = mv_cam(out, s->model, norm, s->picture, s->class_, e);
+    if (!status && !alone)
+        status = mean_of_all(&mean, s->model, norm, s->picture, e);
+    if (!status && !alone)
+        status = mv_map_less_mean(out, &mean, e);
+    mv_map_free(&mean);
     if (status)
         return status;
+    if (numbers && !alone) {
+        free(out->raw);
+        out->raw = NULL;
+        out->less_mean = false;
+    }
     mv_subject_title(s, out);
-    prove(out, "its logit", (double)s->logits[s->class_]);
+    double logit = (double)s->logits[s->class_];
+    if (alone)
+        prove(out, "its logit", logit);
+    else
+        prove(out, "its logit less the mean logit", logit - mean_logit(s));
     return MV_OK;
 }
 
@@ -141,27 +169,6 @@ static mv_status explain_difference(const mv_subject *s, mv_tensor norm, mv_map 
     return MV_OK;
 }
 
-static mv_status explain_relative(const mv_subject *s, mv_tensor norm, mv_map *out, mv_error *e)
-{
-    mv_map a = {0}, mean = {0};
-    double sum = 0;
-    for (int c = 0; c < s->model->config.classes; c++)
-        sum += (double)s->logits[c];
-    mv_status status = mv_cam(&a, s->model, norm, s->picture, s->class_, e);
-    if (!status)
-        status = mean_of_all(&mean, s->model, norm, s->picture, e);
-    if (!status)
-        status = mv_map_subtract(out, &a, &mean, e);
-    mv_map_free(&a);
-    mv_map_free(&mean);
-    if (status)
-        return status;
-    out->class_ = s->class_;
-    mv_subject_title(s, out);
-    prove(out, "its logit over the mean", (double)s->logits[s->class_] - sum / s->model->config.classes);
-    return MV_OK;
-}
-
 static mv_status explain(const mv_subject *s, const void *p, mv_maps *out, mv_error *e)
 {
     const params *o = p;
@@ -179,7 +186,7 @@ static mv_status explain(const mv_subject *s, const void *p, mv_maps *out, mv_er
                        "the mean");
     if (s->against != MV_MAP_NONE)
         return explain_difference(s, norm, map, e);
-    return relative ? explain_relative(s, norm, map, e) : explain_class(s, norm, map, e);
+    return explain_class(s, norm, relative, map, e);
 }
 
 const mv_method mv_method_cam = {

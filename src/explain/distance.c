@@ -66,6 +66,7 @@ mv_status mv_distance_of_maps(mv_distance *out, const mv_map *a, const mv_map *b
     if (a->h != b->h || a->w != b->w || a->channels != b->channels)
         return mv_fail(e, MV_EMISUSE, "distance: found maps of %dx%d and %dx%d cells, expected one shape", a->h, a->w,
                        b->h, b->w);
-    mv_distance_add(out, a->v, b->v, (size_t)a->h * (size_t)a->w * (size_t)(a->channels > 1 ? a->channels : 1));
+    mv_distance_add(out, mv_map_compared(a), mv_map_compared(b),
+                    (size_t)a->h * (size_t)a->w * (size_t)(a->channels > 1 ? a->channels : 1));
     return MV_OK;
 }

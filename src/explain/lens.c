@@ -195,6 +195,32 @@ static void describe(mv_map *map, const mv_subject *s, const depth *d, double lo
     mv_map_range(map);
 }
 
+/* As the exact CAM, a map is drawn less the mean of those of all classes (cam.c). */
+static mv_status draw_relative(mv_map *map, const mv_subject *s, const state *own, const float *x, mv_error *e)
+{
+    size_t channels = (size_t)own->channels, cells = (size_t)own->h * (size_t)own->w;
+    mv_map mean = {0};
+    double *weight = calloc(channels, sizeof *weight), *sum = calloc(cells, sizeof *sum), bias = 0;
+    int classes = s->model->config.classes;
+    mv_status status = weight && sum ? mv_map_new(&mean, own->h, own->w, e) : mv_fail_memory(e, "lens");
+    for (int c = 0; c < classes && !status; c++) {
+        for (size_t k = 0; k < channels; k++)
+            weight[k] += (double)s->model->head_weight[(size_t)c * channels + k] / classes;
+        bias += (double)s->model->head_bias[c] / classes;
+    }
+    for (size_t k = 0; k < channels && !status; k++)
+        for (size_t p = 0; p < cells; p++)
+            sum[p] += weight[k] * (double)x[k * cells + p];
+    for (size_t p = 0; p < cells && !status; p++)
+        mean.v[p] = (float)(sum[p] + bias);
+    if (!status)
+        status = mv_map_less_mean(map, &mean, e);
+    mv_map_free(&mean);
+    free(weight);
+    free(sum);
+    return status;
+}
+
 static mv_status explain_depth(const mv_subject *s, const state *own, const depth *d, double *work, mv_map *map,
                                mv_error *e)
 {
@@ -217,7 +243,8 @@ static mv_status explain_depth(const mv_subject *s, const state *own, const dept
     for (size_t p = 0; p < cells; p++)
         map->v[p] = (float)(mine[p] - other[p]);
     describe(map, s, d, first, second, rank_of(s, mean, channels, s->class_));
-    return MV_OK;
+    bool alone = s->against != MV_MAP_NONE || s->model->config.classes < 2;
+    return alone ? MV_OK : draw_relative(map, s, own, x, e);
 }
 
 static mv_status explain(const mv_subject *s, const void *p, mv_maps *out, mv_error *e)
