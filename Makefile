@@ -61,7 +61,7 @@ CFLAGS_ALL := -std=c11 $(OPT) $(WARN) -pthread -fno-math-errno -ffp-contract=off
 	-ffile-prefix-map=$(CURDIR)=. $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=all) \
 	$(if $(COVERAGE),--coverage) $(CFLAGS)
 LDFLAGS_ALL := -pthread -Wl,--as-needed $(if $(SANITIZE),-fsanitize=$(SANITIZE)) $(if $(COVERAGE),--coverage) $(LDFLAGS)
-LIBS := $(PC_LIBS) $(if $(LIBRARY),,-lgif) -ldnnl -lgomp -lm
+LIBS := $(PC_LIBS) -lgif -ldnnl -lgomp -lm
 
 # --- what is built -----------------------------------------------------------------------------
 # Kernels of the CPU device are one source compiled once per instruction set and chosen at run time.
@@ -118,7 +118,7 @@ EMBED_FLAGS = $(if $(wildcard $(EMBED_MODEL)),-DMV_EMBED_MODEL='"$(EMBED_MODEL)"
 	$(if $(wildcard $(EMBED_LABELS)),-DMV_EMBED_LABELS='"$(EMBED_LABELS)"')
 
 # Sets the shell variable `missing` to what the build needs and does not find.
-HEADERS := oneapi/dnnl/dnnl.h stb/stb_image.h $(if $(LIBRARY),,gif_lib.h) $(if $(TESTED),cmocka.h zip.h)
+HEADERS := oneapi/dnnl/dnnl.h stb/stb_image.h gif_lib.h $(if $(TESTED),cmocka.h zip.h)
 FIND_MISSING = missing=; \
 	for c in $(CC) pkg-config; do type $$c &>/dev/null || missing+=" $$c"; done; \
 	for p in $(PC); do pkg-config --exists $$p &>/dev/null || missing+=" $$p"; done; \

@@ -30,7 +30,7 @@ zlib                src/file src/picture/png.c viz/draw
 (cairo|pango)       viz/draw
 (fontconfig|hb)     viz/draw
 png\.h              src/picture/png.c viz/draw
-gif_lib             viz/draw
+gif_lib             src/picture/gif.c viz/draw
 popt                cmd
 (cuda|cublas|cudnn) cuda
 [a-z]mmintrin|arm_  src/kernel src/picture/stb.c'

@@ -175,6 +175,20 @@ static void test_jpeg(void **state)
     }
 }
 
+/* Where the first frame lies on the screen, and what is around it: Pillow 13's convert("RGB"). */
+static void test_gif(void **state)
+{
+    (void)state;
+    static const char *const kinds[] = {"inside", "inside-trans", "trans-local", "outside-trans", "screen0",
+                                        "none",   "interlaced",   "interlaced3", "beyond",        "two-controls2"};
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        char gif[80], png[80];
+        snprintf(gif, sizeof gif, DATA "gif/%s.gif", kinds[i]);
+        snprintf(png, sizeof png, DATA "gif/%s.png", kinds[i]);
+        same(gif, png, 0);
+    }
+}
+
 static void bmp_of(int bits, int top_down)
 {
     enum { W = 3, H = 2 };
@@ -517,6 +531,7 @@ int main(void)
         cmocka_unit_test(test_png_files),
         cmocka_unit_test(test_without_loss),
         cmocka_unit_test(test_jpeg),
+        cmocka_unit_test(test_gif),
         cmocka_unit_test(test_bmp_layouts),
         cmocka_unit_test(test_pnm),
         cmocka_unit_test(test_orientation),

@@ -366,13 +366,13 @@ static void test_gif(void **state)
         frame++;
     file_byte(DATA "thirteen.gif", frame, ';', "the GIF holds no picture");
     file_byte(DATA "thirteen.gif", frame, 'x', "GIF block 78 at byte");
-    file_byte(DATA "thirteen.gif", frame + 1, 200, "this GIF cannot be decoded"); /* beside the canvas */
-    file_byte(DATA "thirteen.gif", frame + 10, 13, "this GIF cannot be decoded"); /* codes of 14 bits */
-    file_byte(DATA "thirteen.gif", 6, 0, "0 x 14 pixels");
-    file_byte(DATA "thirteen.gif", 8, 0, "20 x 0 pixels");
-    gif[10] &= 0x7F;
-    memmove(gif + 13, gif + 13 + colours, size - 13 - colours);
-    refused(gif, size - colours, "the GIF has no colour table");
+    file_byte(DATA "thirteen.gif", frame + 5, 0, "the first frame of the GIF has 0 x 14 pixels");
+    file_byte(DATA "thirteen.gif", frame + 6, 1, "the GIF has less data than its frame has pixels"); /* 276 x 14 */
+    file_byte(DATA "thirteen.gif", frame + 10, 13, "GIF colours of 13 bits, expected at most 8");
+    doubtful(gif, size - 2, DATA "thirteen.png", "the end of the GIF is missing; all pixels are there");
+    refused(gif, size - 3, "is cut short");
+    memset(gif + frame + 11 + 40, 0, size - frame - 51); /* its blocks end early */
+    refused(gif, size, "this GIF cannot be decoded");
     free(gif);
 }
 
@@ -445,7 +445,7 @@ static void test_every_beginning(void **state)
         const char *path;
         size_t tail; /* bytes at the end that the decoder does not need */
     } files[] = {{DATA "small.png", 40},   {DATA "colour.jpg", 0},   {DATA "progressive.jpg", 0},
-                 {DATA "restart.jpg", 0},  {DATA "thirteen.gif", 1}, {DATA "small.bmp", 0},
+                 {DATA "restart.jpg", 0},  {DATA "thirteen.gif", 2}, {DATA "small.bmp", 0},
                  {DATA "bits.bmp", 1},     {DATA "small.tga", 26},   {DATA "runs.tga", 26},
                  {DATA "thirteen.tga", 26}};
     for (size_t k = 0; k < sizeof files / sizeof *files; k++) {
