@@ -18,6 +18,7 @@
 #
 #   CC=clang  DEBUG=1  SANITIZE=address,undefined  COVERAGE=1  WERROR=1  CFLAGS=... LDFLAGS=...
 #   CUDA_ARCHS="80 90"  NVCC=/usr/local/cuda/bin/nvcc  CUDNN=: build without it
+#   HEIF=: build without libheif, whose headers are used where they are installed: it reads HEIC and AVIF
 #   EMBED_MODEL=FILE.safetensors: another model inside the program; EMBED_MODEL= for none
 #
 #   V=1: show whole commands
@@ -51,7 +52,10 @@ BUILD   := build/$(FLAVOUR)
 # tests and times a GPU, which need nothing that draws.
 PC       := $(if $(LIBRARY),,cairo pangocairo pangoft2 fontconfig harfbuzz-subset popt) libpng libjpeg libwebp libwebpdemux libtiff-4 \
 	jansson nettle zlib expat
-PC_FLAGS := $(shell pkg-config --cflags $(PC) 2>/dev/null)
+# HEIC and AVIF are read where libheif is installed: the build takes its headers, and the program loads it when it meets such
+# a picture. HEIF= builds without it.
+HEIF     := $(shell pkg-config --exists libheif 2>/dev/null && echo libheif)
+PC_FLAGS := $(shell pkg-config --cflags $(PC) $(HEIF) 2>/dev/null) $(if $(HEIF),-DMV_HEIF)
 PC_LIBS  := $(shell pkg-config --libs $(PC) 2>/dev/null)
 
 WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla $(if $(WERROR),-Werror)
@@ -73,8 +77,9 @@ ISA_FLAGS_avx512 := -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx2 -mfma -mf1
 ISAS := plain $(if $(filter x86_64,$(ARCH)),avx2 avx512)
 
 objects = $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard $(1))))
+LEFT_OUT := $(if $(HEIF),,src/picture/heif.c)
 KERNELS := $(filter-out src/kernel/dispatch.c,$(wildcard src/kernel/*.c))
-SRC_OBJS := $(filter-out $(KERNELS:%.c=$(BUILD)/%.o),$(call objects,src/*/*.c)) \
+SRC_OBJS := $(filter-out $(KERNELS:%.c=$(BUILD)/%.o) $(LEFT_OUT:%.c=$(BUILD)/%.o),$(call objects,src/*/*.c)) \
 	$(foreach i,$(ISAS),$(KERNELS:src/kernel/%.c=$(BUILD)/src/kernel/$i/%.o))
 VIZ_OBJS := $(call objects,viz/*/*.c)
 CMD_OBJS := $(call objects,cmd/*.c cmd/*/*.c)

@@ -20,8 +20,9 @@ libraries='stb/                src/picture/stb.c
 j(peglib|error)     src/picture/jpeg.c
 webp/               src/picture/webp.c
 tiffio              src/picture/tiff
+libheif             src/picture/heif.c
 oneapi/             src/device/dnnl
-dlfcn               src/device/plugin.c
+dlfcn               src/device/plugin.c src/picture/heif.c
 pthread             src/device viz/draw/fonts.c cmd
 nettle              src/file
 expat               src/file

@@ -240,12 +240,74 @@ static void test_damaged_tiff(void **state)
     }
 }
 
+#ifdef MV_HEIF
+/* Expected pixels are those of pillow-heif 1.8 and Pillow's AVIF plug-in, whose conversions to RGB round differently.
+ */
+static void test_heif(void **state)
+{
+    (void)state;
+    mv_warnings w;
+    same("lossless", "heic", 0, &w);
+    same("photo", "heic", 2, &w);
+    same("ten", "heic", 1, &w);
+    same("orient-7", "avif", 2, &w);
+    assert_int_equal(w.n, 0);
+    same("turned", "heic", 2, &w); /* EXIF and the file's own box turn it: once */
+    assert_int_equal(w.n, 0);
+    same("two", "heic", 2, &w);
+    assert_int_equal(w.n, 1);
+    assert_string_equal(w.text[0], DATA "two.heic: found 2 pictures; the primary one is read");
+}
+
+static void test_damaged_heif(void **state)
+{
+    (void)state;
+    static const char *const of[] = {"photo.heic", "orient-7.avif"};
+    for (int k = 0; k < 2; k++) {
+        char path[100];
+        size_t size;
+        snprintf(path, sizeof path, DATA "%s", of[k]);
+        uint8_t *file = reference_file(path, &size);
+        for (size_t n = 16; n < size; n += 37) {
+            mv_image image;
+            mv_error e = {0};
+            mv_warnings w = {0};
+            mv_status s = mv_picture_decode(&image, file, n, "x", &(mv_picture_options){.warnings = &w}, &e);
+            assert_true(s ? s == MV_EINPUT && !strncmp(e.text, "x: ", 3) && !image.rgb : image.rgb != NULL);
+            mv_image_free(&image);
+        }
+        mv_image image;
+        mv_error e = {0};
+        assert_int_equal(mv_picture_decode(&image, file, size, "x", &(mv_picture_options){.max_pixels = 2000}, &e),
+                         MV_EINPUT);
+        assert_non_null(strstr(e.text, k ? "x: found 44 x 60 = 2640 pixels" : "x: found 60 x 44 = 2640 pixels"));
+        free(file);
+    }
+}
+#else
+static void test_without_heif(void **state)
+{
+    (void)state;
+    size_t size;
+    uint8_t *file = reference_file(DATA "photo.heic", &size);
+    refused(
+        file, size,
+        "x: found a HEIC picture, expected a picture; this build cannot read it: install libheif-dev and build again");
+    free(file);
+}
+#endif
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_webp),         cmocka_unit_test(test_damaged_webp),
         cmocka_unit_test(test_tiff),         cmocka_unit_test(test_tiff_with_a_warning),
         cmocka_unit_test(test_damaged_tiff),
+#ifdef MV_HEIF
+        cmocka_unit_test(test_heif),         cmocka_unit_test(test_damaged_heif),
+#else
+        cmocka_unit_test(test_without_heif),
+#endif
     };
     return cmocka_run_group_tests_name("formats", tests, NULL, NULL);
 }

@@ -256,7 +256,7 @@ static bool is_text(view v)
 #define AGAIN    "download it again"
 #define WEIGHTS  "-m names the model; a picture is an operand"
 #define TAKE_M   "-m is the option for a checkpoint"
-#define NO_HEIF  "this build reads none: install libheif-dev and build again, or convert it to PNG or JPEG"
+#define NO_HEIF  "this build cannot read it: install libheif-dev and build again, or convert it to PNG or JPEG"
 #define OTHER    "take the model.safetensors of the same model"
 
 /* In the order in which files are tried: what is sure comes first, text last. */

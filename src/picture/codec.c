@@ -7,7 +7,12 @@
 #include "src/picture/decode.h"
 
 /* Every format the program reads, in the order in which files are tried: TGA has no signature and comes last. */
-#define CODECS(X) X(png) X(jpeg) X(gif) X(webp) X(tiff) X(bmp) X(pnm) X(tga)
+#ifdef MV_HEIF
+#define HEIF(X) X(heif)
+#else
+#define HEIF(X)
+#endif
+#define CODECS(X) X(png) X(jpeg) X(gif) X(webp) X(tiff) HEIF(X) X(bmp) X(pnm) X(tga)
 
 #define DECLARE(name) extern const mv_codec mv_codec_##name;
 #define LIST(name)    &mv_codec_##name,
