@@ -1,7 +1,9 @@
 #include "src/file/mapping.h"
 
 #include <fcntl.h>
+#include <nettle/sha2.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -42,4 +44,30 @@ void mv_mapping_close(mv_mapping *m)
     if (m->bytes)
         munmap((void *)(uintptr_t)m->bytes, m->size);
     *m = (mv_mapping){0};
+}
+
+void mv_mapping_forget(const void *begin, const void *end)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    uintptr_t first = ((uintptr_t)begin + page - 1) / page * page, last = (uintptr_t)end / page * page;
+    if (first < last)
+        madvise((void *)first, last - first, MADV_DONTNEED);
+}
+
+void mv_mapping_sha256(const void *bytes, size_t size, bool forget, char hex[65])
+{
+    enum { CHUNK = 16 << 20 };
+    const unsigned char *at = bytes;
+    struct sha256_ctx hash;
+    sha256_init(&hash);
+    for (size_t done = 0; done < size; done += CHUNK) {
+        size_t n = size - done < CHUNK ? size - done : CHUNK;
+        sha256_update(&hash, n, at + done);
+        if (forget)
+            mv_mapping_forget(at + done, at + done + n);
+    }
+    unsigned char digest[SHA256_DIGEST_SIZE];
+    sha256_digest(&hash, sizeof digest, digest);
+    for (int i = 0; i < SHA256_DIGEST_SIZE; i++)
+        snprintf(hex + 2 * i, 3, "%02x", digest[i]);
 }

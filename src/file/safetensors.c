@@ -3,12 +3,9 @@
 #include <errno.h>
 #include <jansson.h>
 #include <limits.h>
-#include <nettle/sha2.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "src/file/mapping.h"
 
@@ -324,6 +321,12 @@ static const entry *find(const mv_safetensors *st, const char *name)
     return bsearch(&key, st->entries, (size_t)st->count, sizeof key, by_name);
 }
 
+int mv_safetensors_index(const mv_safetensors *st, const char *name)
+{
+    const entry *t = find(st, name);
+    return t ? (int)(t - st->entries) : -1;
+}
+
 bool mv_safetensors_lookup(const mv_safetensors *st, const char *name, mv_tensor *out)
 {
     const entry *t = find(st, name);
@@ -371,34 +374,13 @@ void mv_safetensors_read(float *out, mv_tensor t)
     }
 }
 
-/* Releases the whole pages between two places in the mapping; a later read loads them again. */
-static void forget(const unsigned char *begin, const unsigned char *end)
-{
-    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-    uintptr_t first = ((uintptr_t)begin + page - 1) / page * page, last = (uintptr_t)end / page * page;
-    if (first < last)
-        madvise((void *)first, last - first, MADV_DONTNEED);
-}
-
 void mv_safetensors_forget(const mv_safetensors *st, mv_tensor t)
 {
     if (st->mapping.bytes)
-        forget(t.data, (const unsigned char *)t.data + mv_tensor_bytes(t));
+        mv_mapping_forget(t.data, (const unsigned char *)t.data + mv_tensor_bytes(t));
 }
 
 void mv_safetensors_sha256(const mv_safetensors *st, char hex[65])
 {
-    enum { CHUNK = 16 << 20 };
-    struct sha256_ctx hash;
-    sha256_init(&hash);
-    for (size_t at = 0; at < st->size; at += CHUNK) {
-        size_t n = st->size - at < CHUNK ? st->size - at : CHUNK;
-        sha256_update(&hash, n, st->bytes + at);
-        if (st->mapping.bytes)
-            forget(st->bytes + at, st->bytes + at + n);
-    }
-    uint8_t digest[SHA256_DIGEST_SIZE];
-    sha256_digest(&hash, sizeof digest, digest);
-    for (size_t i = 0; i < sizeof digest; i++)
-        snprintf(hex + 2 * i, 3, "%02x", digest[i]);
+    mv_mapping_sha256(st->bytes, st->size, st->mapping.bytes != NULL, hex);
 }

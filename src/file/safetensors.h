@@ -39,6 +39,9 @@ const char *mv_safetensors_file(const mv_safetensors *st); /* the name given at 
 int mv_safetensors_count(const mv_safetensors *st);
 const char *mv_safetensors_name_at(const mv_safetensors *st, int i);
 
+/* The index of a name, of any type; -1 where there is none. */
+int mv_safetensors_index(const mv_safetensors *st, const char *name);
+
 /* Sets *out to a view of the tensor inside the file, which must not be written; a scalar has nd 0 and one element.
  * Returns false and leaves *out unchanged if there is no such tensor or its type is unknown. O(log count). */
 bool mv_safetensors_lookup(const mv_safetensors *st, const char *name, mv_tensor *out);
