@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "cmd/comparison.h"
+#include "cmd/page_file.h"
 #include "cmd/stop.h"
 #include "cmd/talk.h"
 #include "src/base/text.h"
@@ -103,7 +104,7 @@ static void choose_targets(comparison *k)
     target page = {.option = "-o",
                    .out = c->o.out,
                    .suffix = "-compare",
-                   .ending = page_endings[c->o.format < 0 ? 0 : c->o.format],
+                   .ending = page_endings[page_format(&c->o)],
                    .endings = page_endings,
                    .what = "page",
                    .may_be_stdout = true,

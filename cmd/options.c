@@ -10,6 +10,7 @@
 #include "cmd/talk.h"
 #include "src/base/text.h"
 #include "viz/draw/colour.h"
+#include "viz/page/page.h"
 
 /* ---- the tables */
 
@@ -19,6 +20,11 @@ static const char *const crop_words[] = {"center", "squash", "border", NULL};
 static const char *const interpolation_words[] = {"bicubic", "bilinear", NULL}; /* as mv_resample_filter */
 static const char *const format_words[] = {"png", "svg", "pdf", NULL};
 static const char *const theme_words[] = {"light", "dark", NULL};
+
+static const char *use_word(int i)
+{
+    return mv_page_use_at(i);
+}
 
 static const char *colour_word(int i)
 {
@@ -144,7 +150,7 @@ static const mv_param page_params[] = {
      .offset = AT(format),
      .words = format_words,
      .argument = "FORMAT",
-     .help = "format of the pages in a folder, png by default"},
+     .help = "format of the pages in a folder, png by default, pdf for papers"},
     {.name = "theme",
      .kind = MV_PARAM_WORD,
      .offset = AT(theme),
@@ -165,6 +171,12 @@ static const mv_param page_params[] = {
      .most = 8000,
      .argument = "PIXELS",
      .help = "width of the page in page pixels"},
+    {.name = "for",
+     .kind = MV_PARAM_WORD,
+     .offset = AT(use),
+     .word_at = use_word,
+     .argument = "USE",
+     .help = "fit a paper's text width or a slide: size in points, panel letters, no foot"},
     {.name = "colours",
      .also = "colors",
      .kind = MV_PARAM_WORD,

@@ -39,10 +39,11 @@ typedef struct {
     bool resume;
     mv_param_part shard; /* n 0: everything */
     const char *out;
-    int format; /* an index of the words png, svg, pdf; -1: not given */
+    int format; /* an index of the words png, svg, pdf; -1: not given: see page_format */
     int theme;  /* -1, or an index of light, dark */
     double zoom;
     int width;
+    int use; /* an index of neurips, cvpr, slide; -1: not given */
     int colours, scale; /* -1, or a word's index */
     bool grid;
     bool json, quiet, verbose, help, version;

@@ -19,12 +19,19 @@ bool page_is_stdout(const call *c)
 
 /* ---- looks */
 
+int page_format(const options *o)
+{
+    bool paper = o->use >= 0 && (mv_page_use)(o->use + 1) != MV_FOR_SLIDE;
+    return o->format >= 0 ? o->format : paper ? MV_CANVAS_PDF : MV_CANVAS_PNG;
+}
+
 static mv_page_style style_of(const options *o)
 {
     const mv_colour_table *table = o->colours >= 0 ? mv_colour_table_at(o->colours) : NULL;
     return (mv_page_style){.theme = o->theme > 0 ? MV_DARK : MV_LIGHT,
                            .zoom = o->zoom,
                            .width = o->width,
+                           .use = (mv_page_use)(o->use + 1),
                            .table = table ? table->name : NULL,
                            .scale = o->scale < 0 ? MV_SCALE_AUTO : (mv_scale_kind)o->scale,
                            .grid = o->grid};
@@ -59,6 +66,9 @@ void page_check(const call *c, const mv_page_kind *kind)
 {
     const options *o = &c->o;
     mv_error e = {0};
+    for (int i = 0; o->use >= 0 && i < 2; i++)
+        if (options_given(c, i ? "zoom" : "width"))
+            die(EXIT_MISUSE, "--%s: has no effect with --for, which sets the size in points", i ? "zoom" : "width");
     mv_page_style style = style_of(o);
     if (mv_page_check_style(kind, &style, &e))
         die(EXIT_MISUSE, "--colours: %s", e.text);

@@ -25,8 +25,11 @@ typedef struct {
  * NULL without memory. */
 char *page_subtitle(const call *c, const char *subtitle);
 
+/* Which of png, svg and pdf a page without a name of its own is: the index of page_endings. */
+int page_format(const options *o);
+
 /* Ends the program with status 2 for a look that has no effect: a colour table on this kind of page, a zoom on .svg or
- * .pdf. Call it from command.check. */
+ * .pdf, a width beside --for. Call it from command.check. */
 void page_check(const call *c, const mv_page_kind *kind);
 
 /* Draws one page and writes it to t->page, with the recipe: the command line, the model, the method, the

@@ -6,6 +6,7 @@
 
 #include "cmd/batches.h"
 #include "cmd/inputs.h"
+#include "cmd/page_file.h"
 #include "cmd/resume.h"
 #include "cmd/stop.h"
 #include "cmd/talk.h"
@@ -87,7 +88,7 @@ static void check_targets(stream *s, char suffix[64])
     s->page = (target){.option = "-o",
                        .out = c->o.out,
                        .suffix = suffix,
-                       .ending = c->html ? *html_endings : page_endings[c->o.format < 0 ? 0 : c->o.format],
+                       .ending = c->html ? *html_endings : page_endings[page_format(&c->o)],
                        .endings = c->html ? html_endings : page_endings,
                        .what = "page",
                        .may_be_stdout = true,

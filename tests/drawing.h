@@ -45,7 +45,8 @@ typedef struct {
 enum { DRAWING_BOXES = 8000 };
 
 typedef struct {
-    double w, h;
+    double w, h;   /* px */
+    double points; /* width of the page in points; 0: in px */
     drawing_box text[DRAWING_BOXES], image[DRAWING_BOXES];
     int texts, images;
 } drawing_layout;

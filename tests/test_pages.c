@@ -211,6 +211,56 @@ static void pages_hold_for_any_words_and_shapes(void **state)
     free(l);
 }
 
+/* The smallest type of an SVG, px. */
+static double least_type(const drawing_buffer *b)
+{
+    double least = INFINITY, size;
+    int type, weight;
+    for (const char *p = b->bytes; (p = strstr(p, "\n.t")); p++)
+        if (sscanf(p, "\n.t%d{font:%d %lfpx", &type, &weight, &size) == 3)
+            least = fmin(least, size);
+    return least;
+}
+
+static void pages_fit_papers_and_slides(void **state)
+{
+    static const struct {
+        mv_page_use use;
+        double points, type;
+    } fits[] = {{MV_FOR_NEURIPS, 397, 7}, {MV_FOR_CVPR, 496, 7}, {MV_FOR_SLIDE, 960, 9}};
+    static const int sizes[][2] = {{24, 24}, {300, 10}, {16, 70}};
+    drawing_layout *l = malloc(sizeof *l);
+    for (int i = 0; i < 9; i++) {
+        stock s = {.picture = drawing_scene(sizes[i / 3][0], sizes[i / 3][1])};
+        for (int m = 0; m < 6; m++)
+            s.map[s.maps++] = m < 3 ? drawing_signed_map(7, 7, m) : drawing_even_map(14, 14, m);
+        mv_page_style style = {.use = fits[i % 3].use};
+        for (int page = 0; page < 3; page++) {
+            drawing_buffer b = {.left = -1};
+            mv_status done =
+                page == 0   ? classify(&b, MV_CANVAS_SVG, &style, *state, &s.picture, s.map, 3, "cassette player", NULL)
+                : page == 1 ? attention(&b, MV_CANVAS_SVG, &style, *state, &s.picture, s.map + 3, 3, "Level 2", NULL)
+                            : heads(&b, MV_CANVAS_SVG, &style, *state, &s.picture, 3, 8, NULL);
+            assert_int_equal(done, MV_OK);
+            drawing_check_layout(l, &b);
+            assert_float_equal(l->points, fits[i % 3].points, 0);
+            assert_true(least_type(&b) * l->points / l->w >= fits[i % 3].type);
+            assert_true(fits[i % 3].use != MV_FOR_SLIDE || l->h >= floor(l->w * 9 / 16));
+            assert_null(strstr(b.bytes, "model nano 3f9c1e</text>")); /* no recipe */
+            assert_non_null(strstr(b.bytes, ">(a) "));
+            assert_non_null(strstr(b.bytes, ">(b) "));
+            free(b.bytes);
+        }
+        free_stock(&s);
+    }
+    free(l);
+    mv_error e = {0};
+    mv_page_style wrong = {.use = MV_FOR_CVPR, .width = 800};
+    assert_int_equal(mv_page_check_style(&mv_page_classify, &wrong, &e), MV_EINPUT);
+    wrong = (mv_page_style){.use = MV_FOR_CVPR, .zoom = 2};
+    assert_int_equal(mv_page_check_style(&mv_page_classify, &wrong, &e), MV_EINPUT);
+}
+
 /* --- the three files ---------------------------------------------------------------------------- */
 
 static void files_are_whole_and_the_same_again(void **state)
@@ -555,6 +605,7 @@ int main(void)
         cmocka_unit_test(pages_look_as_their_references),
         cmocka_unit_test(heads_hold_for_any_number),
         cmocka_unit_test(pages_hold_for_any_words_and_shapes),
+        cmocka_unit_test(pages_fit_papers_and_slides),
         cmocka_unit_test(files_are_whole_and_the_same_again),
         cmocka_unit_test(every_word_is_on_its_page),
         cmocka_unit_test(svg_keeps_text_as_text),

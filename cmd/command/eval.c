@@ -189,8 +189,7 @@ static void check_page(call *c)
     page_check(c, &mv_page_eval);
     if (!folder)
         o->page = must(strdup(strcmp(out, "-") ? out : "/dev/stdout"));
-    else if (asprintf(&o->page, "%s%seval.%s", out, out[n - 1] == '/' ? "" : "/",
-                      formats[c->o.format < 0 ? 0 : c->o.format]) < 0)
+    else if (asprintf(&o->page, "%s%seval.%s", out, out[n - 1] == '/' ? "" : "/", formats[page_format(&c->o)]) < 0)
         die(EXIT_FAILED, "out of memory");
     else if (mkdir(out, 0777) && errno != EEXIST) {
         mv_error e = {0};

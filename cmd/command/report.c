@@ -73,9 +73,9 @@ static const mv_param params[] = {
 static void refuse_with_html(const call *c)
 {
     static const char *const passes[] = {"steps", "seeds", "without", NULL}, *const looks[] = {
-                                                                                 "format", "theme",   "zoom",
-                                                                                 "width",  "colours", "colour-scale",
-                                                                                 "grid",   NULL};
+                                                                                 "format",       "theme", "zoom",
+                                                                                 "width",        "for",   "colours",
+                                                                                 "colour-scale", "grid",  NULL};
     for (int i = 0; passes[i]; i++)
         if (options_given(c, passes[i]))
             die(EXIT_MISUSE, "--%s: has no effect on a page for browsers, which shows no further passes", passes[i]);

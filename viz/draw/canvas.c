@@ -60,7 +60,8 @@ mv_canvas *mv_canvas_new(const mv_canvas_target *to, double w, double h, double 
     c->h = ceil(h);
     c->zoom = zoom;
     double largest = to->kind == MV_CANVAS_PNG ? LARGEST_PIXELS : LARGEST_UNITS;
-    bool fits = zoom > 0 && w > 0 && h > 0 && c->w * zoom <= largest && c->h * zoom <= largest;
+    double scale = to->points > 0 && to->kind != MV_CANVAS_PNG ? to->points / c->w : zoom;
+    bool fits = zoom > 0 && w > 0 && h > 0 && c->w * scale <= largest && c->h * scale <= largest;
     if (!fits)
         mv_fail(&c->error, MV_EINPUT, "canvas: found a page of %.0f x %.0f px at zoom %g, expected at most %.0f a side",
                 w, h, zoom, largest);

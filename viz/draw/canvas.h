@@ -1,6 +1,6 @@
 /* A canvas to draw on that becomes a PNG, an SVG or a PDF.
  *
- * Lengths are px of the page; A4 paper is 1600 px long. `zoom` is the number of device pixels per page px in a PNG (2
+ * Lengths are px of the page; A4 paper is 1600 px long, unless the target says how wide the page is. `zoom` is the number of device pixels per page px in a PNG (2
  * or 3 for print), and enlarges the page of an SVG or PDF. The first failure is kept in the canvas, later calls do
  * nothing, and mv_canvas_finish returns it. A PNG is encoded directly from the pixels, with the recipe in its text
  * chunks. PDF and SVG keep text as text and pictures at their own resolution. The same drawing gives the same bytes.
@@ -40,6 +40,7 @@ typedef struct {
     void *ctx;
     const mv_note *notes;
     int note_count;
+    double points; /* width of the page in points (1/72 inch), exactly; 0: 1600 px of the page are as long as A4 paper */
     const char *date; /* "2026-01-31T12:00:00Z" for SOURCE_DATE_EPOCH; NULL: none is written */
 } mv_canvas_target;
 

@@ -14,6 +14,8 @@
 #define UNITS_PER_PX (841.89 / 1600)
 #define PX_PER_METRE (1600 / 0.297)
 
+#define POINTS_PER_METRE (72 / 0.0254)
+
 static bool works(mv_canvas *c, cairo_status_t status)
 {
     if (status == CAIRO_STATUS_NO_MEMORY)
@@ -181,7 +183,7 @@ static void finish(mv_canvas *c)
         .bytes = cairo_image_surface_get_data(surface),
         .stride = (size_t)cairo_image_surface_get_stride(surface),
         .words = true,
-        .per_metre = PX_PER_METRE * c->zoom,
+        .per_metre = c->to.points > 0 ? c->w * c->zoom / c->to.points * POINTS_PER_METRE : PX_PER_METRE * c->zoom,
     };
     if (c->to.pixels)
         c->to.pixels(c->to.ctx, &pixels, &c->error);
@@ -223,7 +225,7 @@ bool mv_surface_cairo(mv_canvas *c, mv_rgb paper)
 {
     static const mv_surface_kind kind = {rect, image, line, area, text, finish, free_surface};
     bool pdf = c->to.kind == MV_CANVAS_PDF;
-    double scale = pdf ? UNITS_PER_PX * c->zoom : c->zoom;
+    double scale = !pdf ? c->zoom : c->to.points > 0 ? c->to.points / c->w : UNITS_PER_PX * c->zoom;
     cairo_surface_t *surface =
         pdf ? cairo_pdf_surface_create_for_stream(put, c, c->w * scale, c->h * scale)
             : cairo_image_surface_create(CAIRO_FORMAT_RGB24, (int)ceil(c->w * scale), (int)ceil(c->h * scale));

@@ -250,14 +250,23 @@ static void put_styles(mv_canvas *c, GString *out)
 
 /* --- the file ---------------------------------------------------------------------------------- */
 
+/* A side of the page: in points where the target says how wide it is. */
+static void length(GString *out, const char *name, const mv_canvas *c, double px)
+{
+    char text[G_ASCII_DTOSTR_BUF_SIZE];
+    bool points = c->to.points > 0;
+    g_string_append_printf(out, " %s=\"%s%s\"", name,
+                           number_text(text, points ? px * c->to.points / c->w : px * c->zoom), points ? "pt" : "");
+}
+
 static void finish(mv_canvas *c)
 {
     svg *s = c->own;
     GString *head = g_string_new("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
                                  "<svg xmlns=\"http://www.w3.org/2000/svg\" "
                                  "xmlns:xlink=\"http://www.w3.org/1999/xlink\"");
-    number(head, "width", c->w * c->zoom);
-    number(head, "height", c->h * c->zoom);
+    length(head, "width", c, c->w);
+    length(head, "height", c, c->h);
     g_string_append_printf(head, " viewBox=\"0 0 %.0f %.0f\" xml:space=\"preserve\">\n<metadata>\n", c->w, c->h);
     for (int i = 0; i < c->to.note_count; i++) {
         escaped(head, c->notes[i].key);

@@ -55,9 +55,10 @@ typedef struct {
 static division divide(const mv_page *p, const mv_attention_content *c)
 {
     division v = {.wide = c->picture->w >= WIDE * c->picture->h};
-    double least = c->map_count <= FEW ? LEAST_OF_FEW : c->map_count <= MANY ? LEAST_OF_MANY : LEAST_OF_MOST;
+    bool few = c->map_count <= FEW && p->points <= 0;
+    double least = few ? LEAST_OF_FEW : c->map_count <= MANY && p->points <= 0 ? LEAST_OF_MANY : LEAST_OF_MOST;
     int fit = (int)((p->inner + GUTTER) / (2 * least + GAP + GUTTER));
-    v.columns = (int)fmax(fmin(fmin(fit, c->map_count), c->map_count <= FEW ? 2 : 4), 1);
+    v.columns = (int)fmax(fmin(fmin(fit, c->map_count), few ? 2 : 4), 1);
     v.column = (p->inner - (v.columns - 1) * GUTTER) / v.columns;
     if (v.columns == 1 && c->map_count <= 2 && !v.wide)
         v.column = fmin(v.column, 1000);

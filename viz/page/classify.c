@@ -12,6 +12,7 @@
 enum {
     GUTTER = 32,
     LEAST = 230, /* px of a column */
+    LEAST_OF_PAPER = 132,
     LEAST_OF_WIDE = 420,
     MOST_COLUMNS = 4,
     MOST_OF_WIDE = 2,
@@ -81,7 +82,11 @@ static void add_place(mv_page *p, const mv_classify_content *c, const mv_colouri
 static int columns_for(const mv_page *p, const mv_classify_content *c)
 {
     bool wide = c->picture->w >= WIDE * c->picture->h;
-    int places = c->evidence_count + 1, fit = (int)((p->inner + GUTTER) / ((wide ? LEAST_OF_WIDE : LEAST) + GUTTER)),
+    int places = c->evidence_count + 1,
+        fit = (int)((p->inner + GUTTER) / ((wide       ? LEAST_OF_WIDE
+                                            : p->paper ? LEAST_OF_PAPER
+                                                       : LEAST) +
+                                           GUTTER)),
         most = wide ? MOST_OF_WIDE : MOST_COLUMNS;
     fit = fit < 1 ? 1 : fit > most ? most : fit;
     if (places <= 2)

@@ -217,7 +217,7 @@ static mv_panel *level_panel(mv_page *p, const mv_heads_content *c, group level)
     for (int i = 0; i < level.n; i++)
         mv_extent_add(&x, &level.map[i]);
     mv_colouring k = mv_page_colouring_of(mv_page_colouring_even(p, &x), level.map);
-    division v = divide(p, level, c->map_count > MANY ? SMALL_THUMB : GOOD_THUMB);
+    division v = divide(p, level, c->map_count > MANY || p->points > 0 ? SMALL_THUMB : GOOD_THUMB);
 
     mv_panel *column = mv_panel_column(l);
     mv_panel_add(column, mv_panel_hairline(l));

@@ -39,18 +39,46 @@ mv_status mv_page_check_maps(const mv_map *maps, int count, int most, const char
     return s;
 }
 
+/* --- use ---------------------------------------------------------------------------------------- */
+
+/* Text widths: NeurIPS' style files of 2024 set 5.5 inches, CVPR's two columns span 6 7/8 inches. A slide is 13 1/3 x
+ * 7 1/2 inches, as presentation programs make it. The smallest type has 11.5 px: the widths in px let it be 7 pt. */
+static const struct {
+    const char *name;
+    double points, px, dots; /* dots: pixels of a PNG for each inch */
+} uses[] = {[MV_FOR_NEURIPS] = {"neurips", 397, 652, 300},
+            [MV_FOR_CVPR] = {"cvpr", 496, 814, 300},
+            [MV_FOR_SLIDE] = {"slide", 960, 0, 144}};
+
+/* Widths of a slide in px, the least first: its smallest type has 12 to 9 pt. */
+static const double slide_px[] = {920, 1000, 1104, 1226};
+
+enum { SLIDES = sizeof slide_px / sizeof *slide_px };
+
+/* Height over width. */
+#define SLIDE (9.0 / 16)
+
+const char *mv_page_use_at(int i)
+{
+    return i >= 0 && i < MV_FOR_SLIDE ? uses[i + 1].name : NULL;
+}
+
 /* --- style ------------------------------------------------------------------------------------- */
 
 /* Fills in what the style leaves open, and looks up its colour table; *named is NULL if it names none. */
 static mv_status resolve(mv_page_style *s, const mv_colour_table **named, mv_error *e)
 {
     *named = NULL;
+    if (s->use && s->zoom != 0)
+        return mv_fail(e, MV_EINPUT, "page: found a zoom for a page of fixed width, expected none");
     if (s->zoom == 0)
         s->zoom = 1;
     if (!(s->zoom >= 0.25 && s->zoom <= 8))
         return mv_fail(e, MV_EINPUT, "page: found a zoom of %g, expected 0.25 to 8", s->zoom);
     if (s->width != 0 && (s->width < 640 || s->width > 8000))
         return mv_fail(e, MV_EINPUT, "page: found a width of %d px, expected 640 to 8000", s->width);
+    if (s->use < MV_FOR_SCREEN || s->use > MV_FOR_SLIDE || (s->use && s->width))
+        return mv_fail(e, MV_EINPUT, "page: found a width for a page of fixed width, expected none");
     if (s->table && !(*named = mv_colour_table_lookup(s->table, e)))
         return MV_EINPUT;
     return MV_OK;
@@ -75,6 +103,15 @@ static double margin_of(double width)
     return round(fmin(fmax(MARGIN * width, LEAST_MARGIN), WIDEST_MARGIN));
 }
 
+static void set_width(mv_page *p, double width)
+{
+    p->width = width;
+    p->margin = p->paper ? 0 : margin_of(width); /* a figure of a paper stands in the paper's margins */
+    p->inner = width - 2 * p->margin;
+    if (p->points > 0)
+        p->style.zoom = round(p->points / 72 * uses[p->style.use].dots) / width;
+}
+
 int mv_page_width_around(double inner)
 {
     int width = (int)ceil(inner) + 2 * LEAST_MARGIN;
@@ -91,9 +128,13 @@ static mv_status open_page(mv_page *p, const mv_page_kind *kind, const mv_page_s
     mv_status s = resolve(&p->style, &named, e);
     if (s != MV_OK)
         return s;
-    p->width = p->style.width ? p->style.width : kind->width;
-    p->margin = margin_of(p->width);
-    p->inner = p->width - 2 * p->margin;
+    p->points = uses[p->style.use].points;
+    p->slide = p->style.use == MV_FOR_SLIDE;
+    p->paper = p->points > 0 && !p->slide;
+    set_width(p, p->slide         ? slide_px[0]
+                 : p->paper       ? uses[p->style.use].px
+                 : p->style.width ? p->style.width
+                                  : kind->width);
     p->sequential = named && !named->diverging ? named : mv_colour_table_lookup("inferno", e);
     p->diverging = named && named->diverging ? named : mv_colour_table_lookup("blue-red", e);
     if (!fonts)
@@ -110,15 +151,16 @@ static mv_status open_page(mv_page *p, const mv_page_kind *kind, const mv_page_s
 static mv_panel *frame(mv_page *p, const mv_heading *h, mv_panel *body, bool close, mv_panel **spring)
 {
     mv_layout *l = p->layout;
-    const mv_recipe *recipe = &h->recipe;
+    static const mv_recipe none = {0};
+    const mv_recipe *recipe = p->points > 0 ? &none : &h->recipe;
     mv_panel *page = mv_panel_column(l), *foot = mv_panel_flow(l, 28);
     if (h->title && *h->title)
-        mv_panel_add(page, mv_panel_label(l, MV_TYPE_TITLE, MV_INK, h->title, 2));
+        mv_panel_add(page, mv_panel_label(l, p->paper ? MV_TYPE_SECTION : MV_TYPE_TITLE, MV_INK, h->title, 2));
     if (h->subtitle && *h->subtitle) {
         mv_panel_add(page, mv_panel_space(l, 4));
         mv_panel_add(page, mv_panel_label(l, MV_TYPE_LEAD, MV_SECOND, h->subtitle, 3));
     }
-    mv_panel_add(page, mv_panel_space(l, close ? 16 : 32));
+    mv_panel_add(page, mv_panel_space(l, close || p->paper ? 16 : 32));
     mv_panel_add(page, body);
     *spring = mv_panel_add(page, mv_panel_space(l, recipe->count == 0 ? 0 : close ? 16 : 40));
     if (recipe->count > 0) {
@@ -132,10 +174,31 @@ static mv_panel *frame(mv_page *p, const mv_heading *h, mv_panel *body, bool clo
     return mv_panel_inset(l, p->margin, above, p->margin, below, page);
 }
 
+/* A slide: the largest type with which it is no taller than a slide, then filled to its height. */
+static mv_panel *whole_slide(mv_page *p, const mv_page_kind *kind, const mv_heading *heading, const void *content)
+{
+    mv_panel *spring = NULL, *page = NULL;
+    double left = -1;
+    for (int i = 0; i < SLIDES && left < 0; i++) {
+        set_width(p, slide_px[i]);
+        mv_layout_letters(p->layout, true);
+        page = frame(p, heading, kind->body(p, content), true, &spring);
+        if (!page || !spring)
+            return page;
+        left = floor(p->width * SLIDE) - mv_panel_measure(p->layout, page, p->width);
+    }
+    if (left > 0)
+        mv_panel_space_grow(spring, left);
+    return page;
+}
+
 /* The whole page. A sheet of paper is filled: A4 is sqrt 2 times as wide as it is tall. A page that is taller is set
  * once more, closer, where its kind can. */
 static mv_panel *whole_page(mv_page *p, const mv_page_kind *kind, const mv_heading *heading, const void *content)
 {
+    if (p->slide)
+        return whole_slide(p, kind, heading, content);
+    mv_layout_letters(p->layout, p->paper);
     mv_panel *spring, *page = frame(p, heading, kind->body(p, content), kind->paper, &spring);
     if (!kind->paper || p->width != kind->width || !page || !spring)
         return page;
@@ -153,7 +216,10 @@ static mv_panel *whole_page(mv_page *p, const mv_page_kind *kind, const mv_headi
 static mv_status write_framed(mv_page *p, const mv_page_kind *kind, const mv_heading *heading, const void *content,
                               const mv_canvas_target *to, mv_error *e)
 {
-    return mv_layout_write(p->layout, whole_page(p, kind, heading, content), p->width, p->style.zoom, to, e);
+    mv_canvas_target target = *to;
+    mv_panel *page = whole_page(p, kind, heading, content);
+    target.points = p->points;
+    return mv_layout_write(p->layout, page, p->width, p->style.zoom, &target, e);
 }
 
 mv_status mv_page_write(const mv_page_kind *kind, const mv_heading *heading, const void *content,

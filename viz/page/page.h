@@ -25,8 +25,17 @@
 #include "viz/draw/colour.h"
 #include "viz/draw/fonts.h"
 
+/* What a page is made for. All but the screen fix its width in points, so that it needs no scaling, have no recipe at
+ * the foot and letters before the titles of panels; text is at least 7 pt. A slide is set as large as 16:9 permits,
+ * with text of at least 9 pt; one with more on it is taller. */
+typedef enum { MV_FOR_SCREEN, MV_FOR_NEURIPS, MV_FOR_CVPR, MV_FOR_SLIDE } mv_page_use;
+
+/* "neurips", "cvpr", "slide": the i-th from 0 on; NULL past the last. For help and completion. Static. */
+const char *mv_page_use_at(int i);
+
 /* How a page looks. {0} is the page as designed. */
 typedef struct {
+    mv_page_use use; /* other than the screen: width and zoom must be 0 */
     mv_theme_kind theme;
     double zoom;         /* device pixels per page px in a PNG, 0.25 to 8; 0: 1 */
     int width;           /* page px, 640 to 8000; 0: the width of the page kind */

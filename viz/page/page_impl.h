@@ -13,6 +13,8 @@ struct mv_page {
     mv_fonts *fonts;     /* opened for this page, or NULL */
     double width, inner; /* px, with and without the margins */
     double margin;       /* px */
+    double points;       /* width of the page in points; 0: free */
+    bool slide, paper;   /* what it is made for: both want more in less room */
     double over;         /* px that a first attempt was too tall for its sheet of paper */
 };
 

@@ -105,7 +105,7 @@ static division divide(const mv_page *p, const mv_sheet_content *c)
     int fit = n <= 4 ? (n < 2 ? 2 : n) : n <= 6 ? 3 : n <= 12 ? 4 : n <= 40 ? 8 : 12;
     if (all_wide(c))
         fit = (fit + 1) / 2;
-    fit = (int)fmax(2, round(fit * fmin(p->width / mv_page_sheet.width, 1.5)));
+    fit = (int)fmax(2, round(fit * (p->slide ? 2 : p->paper ? 1 : fmin(p->width / mv_page_sheet.width, 1.5))));
     fit = c->columns ? c->columns : fit < MOST_COLUMNS ? fit : MOST_COLUMNS;
     double least = c->scale == MV_SHEET_SCALE_OWN ? LEAST_WITH_BAR : LEAST_MAP;
     while (fit > 1 && divided(p, fit).map < least)

@@ -28,6 +28,7 @@ struct mv_layout {
     note *notes;
     resized kept[KEPT];
     int next_kept;
+    int letter; /* of the next panel title, from 1; 0: none have letters */
     mv_error error;
 };
 
@@ -60,6 +61,21 @@ void mv_layout_free(mv_layout *layout)
     for (int i = 0; i < KEPT; i++)
         free(layout->kept[i].image.rgb);
     free(layout);
+}
+
+void mv_layout_letters(mv_layout *layout, bool on)
+{
+    layout->letter = on ? 1 : 0;
+}
+
+const char *mv_layout_next_letter(mv_layout *layout)
+{
+    enum { LETTERS = 26 };
+    if (!layout->letter)
+        return "";
+    int n = layout->letter++ - 1;
+    char first[2] = {n < LETTERS ? 0 : (char)('a' + n / LETTERS % LETTERS - 1), 0};
+    return mv_layout_text(layout, "(%s%c) ", first, 'a' + n % LETTERS);
 }
 
 const mv_theme *mv_layout_theme(const mv_layout *layout)

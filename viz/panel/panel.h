@@ -53,6 +53,12 @@ void mv_layout_free(mv_layout *layout);
 mv_status mv_layout_write(mv_layout *layout, mv_panel *root, double width, double zoom, const mv_canvas_target *to,
                           mv_error *e);
 
+/* From here on, with `on`, labels of the type of panel titles begin with a letter: "(a) ", "(b) ". */
+void mv_layout_letters(mv_layout *layout, bool on);
+
+/* "(a) " before the next panel title; "" where it has no letter. For mv_panel_label. */
+const char *mv_layout_next_letter(mv_layout *layout);
+
 const mv_theme *mv_layout_theme(const mv_layout *layout);
 mv_fonts *mv_layout_fonts(const mv_layout *layout);
 mv_error *mv_layout_error(mv_layout *layout);

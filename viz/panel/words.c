@@ -121,6 +121,10 @@ mv_panel *mv_panel_label(mv_layout *layout, mv_type type, mv_voice voice, const 
     l->type = type;
     l->voice = voice;
     l->words = text ? text : "";
+    if (type == MV_TYPE_PANEL && *l->words) {
+        const char *letter = mv_layout_next_letter(layout);
+        l->words = *letter ? mv_layout_text(layout, "%s%s", letter, l->words) : l->words;
+    }
     l->lines = lines;
     return &l->panel;
 }
