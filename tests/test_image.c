@@ -134,59 +134,56 @@ static void test_without_loss(void **state)
     same(DATA "moving.gif", DATA "thirteen.png", 0);  /* the first frame */
 }
 
-/* Every kind of JPEG gives Pillow's bytes: the pictures beside the files are Pillow 13's convert("RGB"). */
-static void test_jpeg(void **state)
+/* DATA/FORMAT/NAME.FORMAT gives the pixels of NAME.png beside it, which is Pillow 13's convert("RGB"). `names` are
+ * separated by blanks. */
+static void all_same(const char *format, const char *ending, const char *names)
 {
-    (void)state;
-    static const char *const whole[] = {"colour", "grey", "cmyk", "restart", "halved", "progressive"};
-    static const char *const kinds[] = {"444",
-                                        "422",
-                                        "420",
-                                        "440",
-                                        "411",
-                                        "410",
-                                        "311", /* sampling */
-                                        "mixed",
-                                        "reversed",
-                                        "grey-420",
-                                        "progressive-420",
-                                        "separate-scans",
-                                        "arithmetic",
-                                        "arithmetic-progressive",
-                                        "restart-blocks",
-                                        "motion", /* no Huffman tables */
-                                        "rgb",
-                                        "rgb-by-ids",
-                                        "adobe-0",
-                                        "cmyk",
-                                        "cmyk-adobe",
-                                        "cmyk-transform-1",
-                                        "ycck"};
-    char jpeg[80], png[80];
-    for (size_t i = 0; i < sizeof whole / sizeof *whole; i++) {
-        snprintf(jpeg, sizeof jpeg, DATA "%s.jpg", whole[i]);
-        snprintf(png, sizeof png, DATA "%s-jpg.png", whole[i]);
-        same(jpeg, png, 0);
-    }
-    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
-        snprintf(jpeg, sizeof jpeg, DATA "jpeg/%s.jpg", kinds[i]);
-        snprintf(png, sizeof png, DATA "jpeg/%s.png", kinds[i]);
-        same(jpeg, png, 0);
+    for (int n; *names; names += n + (names[n] == ' ')) {
+        char path[80], png[80];
+        n = (int)strcspn(names, " ");
+        snprintf(path, sizeof path, DATA "%s/%.*s%s", format, n, names, ending);
+        snprintf(png, sizeof png, DATA "%s/%.*s.png", format, n, names);
+        same(path, png, 0);
     }
 }
 
-/* Where the first frame lies on the screen, and what is around it: Pillow 13's convert("RGB"). */
+static void test_jpeg(void **state)
+{
+    (void)state;
+    same(DATA "colour.jpg", DATA "colour-jpg.png", 0);
+    same(DATA "grey.jpg", DATA "grey-jpg.png", 0);
+    same(DATA "cmyk.jpg", DATA "cmyk-jpg.png", 0);
+    same(DATA "restart.jpg", DATA "restart-jpg.png", 0);
+    same(DATA "halved.jpg", DATA "halved-jpg.png", 0);
+    same(DATA "progressive.jpg", DATA "progressive-jpg.png", 0);
+    all_same("jpeg", ".jpg", "444 422 420 440 411 410 311 mixed reversed grey-420 progressive-420 separate-scans");
+    all_same("jpeg", ".jpg", "arithmetic arithmetic-progressive restart-blocks");
+    all_same("jpeg", ".jpg", "motion"); /* no Huffman tables */
+    all_same("jpeg", ".jpg", "rgb rgb-by-ids adobe-0 cmyk cmyk-adobe cmyk-transform-1 ycck");
+}
+
+/* Palettes, masks, headers and runs. */
+static void test_bmp(void **state)
+{
+    (void)state;
+    all_same("bmp", ".bmp", "p1 p4-top p4-offset p8-os2 p8-v5 c16 c32 c24-os2 565 m32-1 m32-3 m32a-0");
+    all_same("bmp", ".bmp", "rle8 rle8-colors rle8-top rle8-delta rle8-long-run rle8-long-abs rle8-short-rows");
+    all_same("bmp", ".bmp", "rle4 rle4-run");
+}
+
+/* Where the first frame lies on the screen, and what is around it. */
 static void test_gif(void **state)
 {
     (void)state;
-    static const char *const kinds[] = {"inside", "inside-trans", "trans-local", "outside-trans", "screen0",
-                                        "none",   "interlaced",   "interlaced3", "beyond",        "two-controls2"};
-    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
-        char gif[80], png[80];
-        snprintf(gif, sizeof gif, DATA "gif/%s.gif", kinds[i]);
-        snprintf(png, sizeof png, DATA "gif/%s.png", kinds[i]);
-        same(gif, png, 0);
-    }
+    all_same("gif", ".gif", "inside inside-trans trans-local outside-trans screen0 none beyond two-controls2");
+    all_same("gif", ".gif", "interlaced interlaced3");
+}
+
+/* Where the first pixel is, and palettes that do not begin at 0 or lack colours. */
+static void test_tga(void **state)
+{
+    (void)state;
+    all_same("tga", ".tga", "c16-10 c24-30 p16 p32 p-start p-few g16");
 }
 
 static void bmp_of(int bits, int top_down)
@@ -532,6 +529,8 @@ int main(void)
         cmocka_unit_test(test_without_loss),
         cmocka_unit_test(test_jpeg),
         cmocka_unit_test(test_gif),
+        cmocka_unit_test(test_tga),
+        cmocka_unit_test(test_bmp),
         cmocka_unit_test(test_bmp_layouts),
         cmocka_unit_test(test_pnm),
         cmocka_unit_test(test_orientation),

@@ -1,10 +1,10 @@
 /* Picture formats as data. A format is one file with one mv_codec, and one line of the table in codec.c; the formats a
  * message lists, the endings of file names and the recognition of files follow from the table.
  *
- * A file is checked before a decoder sees it. stb_image, which decodes most formats, ignores checksums, replaces
- * missing data by zeros and trusts some lengths. So `check` makes sure that every block lies inside the file, that
- * nothing is missing and that the size is allowed; where it is simple, it also makes a clean copy of the blocks that
- * the decoder needs.
+ * A hostile file takes bounded memory and time. `check` refuses a size beyond the limit before any memory is taken. A
+ * decoder takes at most 16 bytes a pixel, the image's 3 among them, and time that is linear in pixels and bytes. A file
+ * whose data end early is refused there; one whose pixels are all there, although something else is missing, is read
+ * with a warning.
  */
 #ifndef MV_CODEC_H
 #define MV_CODEC_H
@@ -28,10 +28,8 @@ typedef struct {
     mv_warnings *warnings; /* for warnings; may be NULL */
 
     const mv_codec *codec;
-    int w, h;       /* as stored */
-    int exif, xmp;  /* the orientation that each of them names, 1 to 8; 0: none (src/picture/orient_impl.h) */
-    uint8_t *clean; /* what to decode instead of the file, to be freed; NULL: the file itself */
-    size_t clean_size;
+    int w, h;      /* as stored */
+    int exif, xmp; /* the orientation that each of them names, 1 to 8; 0: none (src/picture/orient_impl.h) */
 } mv_encoded;
 
 struct mv_codec {
@@ -39,11 +37,10 @@ struct mv_codec {
     const char *endings[5];                        /* of file names, lower case: ".png"; at most 4, NULL after them */
     bool (*is)(const uint8_t *bytes, size_t size); /* recognises a file by its first bytes */
     /* Sets w and h, by mv_encoded_set_size, and what else follows `codec`. MV_EINPUT if the file is cut short, damaged
-     * or too large. On failure `clean` is NULL. */
+     * or too large. */
     mv_status (*check)(mv_encoded *f, mv_error *e);
     /* Decodes what `check` accepted to an image of w x h, which is empty on failure. */
     mv_status (*decode)(const mv_encoded *f, mv_image *out, mv_error *e);
-    int block; /* px: decoders of this format round each side up to a multiple; 0 counts as 1 */
 };
 
 /* The format of a file, by its first bytes; NULL if it has none of them. */
@@ -64,10 +61,6 @@ void mv_encoded_warn_dark(const mv_encoded *f, unsigned greatest);
 
 /* "NAME: is cut short: WHAT" */
 mv_status mv_encoded_short(const mv_encoded *f, const char *what, mv_error *e);
-
-/* Decodes `clean`, or the file, with stb_image: an mv_codec.decode. Memory is limited to what an honest file of this
- * size needs. */
-mv_status mv_stb_decode(const mv_encoded *f, mv_image *out, mv_error *e);
 
 static inline bool mv_starts_with(const uint8_t *bytes, size_t size, const char *signature, size_t length)
 {

@@ -27,7 +27,6 @@ mv_status mv_picture_decode(mv_image *out, const void *bytes, size_t size, const
     mv_status s = mv_encoded_check(&f, e);
     if (!s)
         s = f.codec->decode(&f, out, e);
-    free(f.clean);
     if (!s && !(o && o->ignore_exif))
         s = mv_orient(out, &f, e);
     if (s)

@@ -2,8 +2,7 @@
 
 #include <ctype.h>
 
-/* Netpbm's six forms: P1, P2, P3 are bitmap, grey and colour as text; P4, P5, P6 are the same in binary. Decoded here:
- * stb_image knows two of the six, and no greatest value but 255. */
+/* Netpbm's six forms: P1, P2, P3 are bitmap, grey and colour as text; P4, P5, P6 are the same in binary. */
 
 static bool is_pnm(const uint8_t *b, size_t n)
 {
