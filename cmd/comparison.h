@@ -14,7 +14,7 @@
 
 /* The options of the command, and what its check made of them. */
 typedef struct {
-    const char *method, *class_, *with_class, *with_model, *with_device, *dump, *raw;
+    const char *method, *class_, *with_class, *with_model, *with_weights, *with_device, *dump, *raw;
     int with_precision;
     mv_param_texts site;
     double tolerance;

@@ -21,7 +21,10 @@ static void open_sessions(comparison *k)
     k->own_second = o->with_model || o->with_device || o->with_precision >= 0;
     if (!k->own_second)
         return;
-    other.model = o->with_model ? o->with_model : other.model;
+    if (o->with_model) {
+        other.model = o->with_model;
+        other.weights = o->with_weights;
+    }
     session_open(&k->second, &other);
     session_need_head(&k->second, "compare");
     const mv_preprocess *p = &c->session.config.preprocess;
@@ -75,22 +78,21 @@ static void list_pictures(comparison *k)
         die(EXIT_MISUSE, "compare: found %d pictures, expected at most %d for CKA", k->pictures, MV_CKA_MOST);
 }
 
-enum { READ_FILES = 10 };
-
-/* All files that are read besides the first picture, so that no output replaces one. */
-static int list_files(const comparison *k, char *file[READ_FILES + 1])
+/* All files that are read besides the first picture, so that no output replaces one. The names stay their owners'. */
+static const char **list_files(const comparison *k)
 {
-    static const char *const parts[] = {"", "/model.safetensors", "/config.json"};
-    const char *models[] = {k->c->o.model, k->o->with_model};
+    const session *opened[] = {&k->c->session, k->own_second ? &k->second : NULL};
     int n = 0;
-    for (int m = 0; m < 2; m++)
-        for (int i = 0; models[m] && i < 3; i++)
-            if (asprintf(&file[n++], "%s%s", models[m], parts[i]) < 0)
-                die(EXIT_FAILED, "out of memory");
-    if (k->o->dump)
-        file[n++] = must(strdup(k->o->dump));
-    file[n] = NULL;
-    return n;
+    for (int i = 0; i < 2; i++)
+        for (char **file = opened[i] ? opened[i]->files : NULL; file && *file; file++)
+            n++;
+    const char **all = must(calloc((size_t)n + 2, sizeof *all));
+    n = 0;
+    for (int i = 0; i < 2; i++)
+        for (char **file = opened[i] ? opened[i]->files : NULL; file && *file; file++)
+            all[n++] = *file;
+    all[n] = k->o->dump;
+    return all;
 }
 
 /* The page and the numbers are called after the first picture. */
@@ -99,8 +101,7 @@ static void choose_targets(comparison *k)
     static const char *const page_endings[] = {".png", ".svg", ".pdf", NULL}, *const raw_endings[] = {".safetensors",
                                                                                                       NULL};
     call *c = k->c;
-    char *file[READ_FILES + 1];
-    int files = list_files(k, file);
+    const char **file = list_files(k);
     target page = {.option = "-o",
                    .out = c->o.out,
                    .suffix = "-compare",
@@ -108,14 +109,14 @@ static void choose_targets(comparison *k)
                    .endings = page_endings,
                    .what = "page",
                    .may_be_stdout = true,
-                   .also_read = (const char *const *)file};
+                   .also_read = file};
     target raw = {.option = "--raw",
                   .out = c->raw,
                   .suffix = "-compare",
                   .ending = ".safetensors",
                   .endings = raw_endings,
                   .what = "file",
-                  .also_read = (const char *const *)file};
+                  .also_read = file};
     target *all[] = {c->wants_page ? &page : NULL, c->wants_raw ? &raw : NULL};
     char **path[] = {&k->page, &k->raw};
     mv_error e = {0};
@@ -136,8 +137,7 @@ static void choose_targets(comparison *k)
         die(EXIT_MISUSE, "-o: found '-' with --json, which writes to standard output too");
     if (c->wants_page && !page.folder && c->o.format >= 0)
         die(EXIT_MISUSE, "--format: has no effect on a page with a name of its own");
-    for (int i = 0; i < files; i++)
-        free(file[i]);
+    free(file);
 }
 
 static void refuse_ready(const comparison *k)

@@ -15,6 +15,7 @@
 /* ---- the tables */
 
 static const char *const precision_words[] = {"fp32", "bf16", "fp16", NULL};
+static const char *const weights_words[] = {"ema", "model", NULL};
 static const char *const device_words[] = {"auto", "cpu", "cpu:plain", "cpu:avx2", "cpu:avx512", "cuda", NULL};
 static const char *const crop_words[] = {"center", "squash", "border", NULL};
 static const char *const interpolation_words[] = {"bicubic", "bilinear", NULL}; /* as mv_resample_filter */
@@ -47,6 +48,12 @@ static const mv_param model_params[] = {
      .argument = "MODEL",
      .completes = MV_COMPLETE_MODEL,
      .help = "checkpoint file or folder, or a variant name (info, sites); the embedded model by default"},
+    {.name = "weights",
+     .kind = MV_PARAM_TEXT,
+     .offset = AT(weights),
+     .words = weights_words,
+     .argument = "ema|model|NAME",
+     .help = "which network of a checkpoint that holds several: model by default, or the prefix of its tensors"},
     {0}};
 static const mv_param device_params[] = {{.name = "device",
                                           .letter = 'd',

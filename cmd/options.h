@@ -26,7 +26,7 @@ enum {
 };
 
 typedef struct {
-    const char *model, *device;
+    const char *model, *weights, *device;
     int precision;      /* an index of the words fp32, bf16, fp16; -1: the device's own */
     int threads;        /* 0: one for each core */
     mv_param_size size; /* 0: the model's */

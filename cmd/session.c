@@ -75,24 +75,57 @@ static void choose_labels(session *s)
     s->brief = must(mv_labels_short(s->labels->name, s->labels->n));
 }
 
+/* The files of the model, and the configs that may be beside it. */
+static void list_files(session *s)
+{
+    static const char *const beside[] = {"config.json", "preprocessor_config.json"};
+    enum { BESIDE = sizeof beside / sizeof *beside };
+    const char *path, *file = s->checkpoint ? mv_checkpoint_file(s->checkpoint, 0) : NULL;
+    int n = 0, kept = 0;
+    while (s->checkpoint && mv_checkpoint_file(s->checkpoint, n))
+        n++;
+    s->files = must(calloc((size_t)n + BESIDE + 1, sizeof *s->files));
+    for (; kept < n && (path = mv_checkpoint_file(s->checkpoint, kept)); kept++)
+        s->files[kept] = must(strdup(path));
+    for (int i = 0; n && i < BESIDE; i++, kept++)
+        if (asprintf(&s->files[kept], "%.*s%s", (int)(mv_text_base_name(file) - file), file, beside[i]) < 0)
+            die(EXIT_FAILED, "out of memory");
+}
+
+/* What is not in a file of several networks cannot be chosen from. */
+static void refuse_weights(const options *o, const char *what)
+{
+    if (o->weights)
+        die(EXIT_MISUSE,
+            "--weights: found %s, which holds one network at most, expected -m with a checkpoint that "
+            "holds several",
+            what);
+}
+
 void session_open(session *s, const options *o)
 {
     struct stat st;
     mv_error e = {0};
     mv_warnings warnings = {0};
     *s = (session){0};
-    if (!o->model)
+    if (!o->model) {
+        refuse_weights(o, "the embedded model");
         open_embedded(s);
-    else if (stat(o->model, &st) && mv_config_lookup(o->model, &s->config))
+    } else if (stat(o->model, &st) && mv_config_lookup(o->model, &s->config)) {
+        refuse_weights(o, "a variant's name");
         snprintf(s->name, sizeof s->name, "%s", s->config.name);
-    else if (!(s->checkpoint = mv_checkpoint_open(o->model, &warnings, &e))) {
+    } else if (!(s->checkpoint = mv_checkpoint_open(o->model, o->weights, &warnings, &e))) {
         char names[MV_CONFIG_NAMES];
         if (!strchr(o->model, '/') && !strchr(o->model, '.') && stat(o->model, &st))
             die(EXIT_FAILED, "%s: found neither a file nor a variant of that name; variants are %s", o->model,
                 mv_config_names(names));
+        if (e.code == MV_EMISUSE)
+            die(EXIT_MISUSE, "--weights: %s", e.text);
         die_of(&e, false);
     }
     warn_each(&warnings);
+    if (o->model)
+        list_files(s);
     if (s->checkpoint) {
         s->config = *mv_checkpoint_config(s->checkpoint);
         set_name(s, mv_checkpoint_name(s->checkpoint));
@@ -156,6 +189,9 @@ void session_close(session *s)
     mv_labels_short_free(s->brief, s->labels ? s->labels->n : 0);
     mv_checkpoint_close(s->checkpoint);
     mv_labels_free(&s->imagenet);
+    for (char **f = s->files; f && *f; f++)
+        free(*f);
+    free(s->files);
 }
 
 const char *session_hash(session *s)

@@ -14,13 +14,10 @@
 #include "src/base/text.h"
 #include "src/file/output.h"
 
-enum { MODEL_FILES = 3 };
-
 typedef struct {
     call *c;
     operands o;
     target page, raw, film;
-    char *model[MODEL_FILES + 1]; /* ended by NULL */
     inputs *inputs;
     batches *batches;
     results known; /* what an earlier run has printed */
@@ -93,14 +90,14 @@ static void check_targets(stream *s, char suffix[64])
                        .what = "page",
                        .may_be_stdout = true,
                        .together = c->together,
-                       .also_read = (const char *const *)s->model};
+                       .also_read = (const char *const *)c->session.files};
     s->raw = (target){.option = "--raw",
                       .out = c->raw,
                       .suffix = "",
                       .ending = ".safetensors",
                       .endings = raw_endings,
                       .what = "file",
-                      .also_read = (const char *const *)s->model};
+                      .also_read = (const char *const *)c->session.files};
     if (c->wants_page)
         target_check(&s->page, &s->o, c->pictures);
     c->joined = c->wants_page && c->together && !s->page.folder && c->pictures > 1;
@@ -110,7 +107,7 @@ static void check_targets(stream *s, char suffix[64])
                        .ending = ".png",
                        .endings = film_endings,
                        .what = "film",
-                       .also_read = (const char *const *)s->model};
+                       .also_read = (const char *const *)c->session.files};
     if (c->wants_raw)
         target_check(&s->raw, &s->o, c->pictures);
     if (c->wants_film)
@@ -148,21 +145,9 @@ static void check_inputs(const stream *s)
         if (results_are_kept() && strcmp(s->o.path[i], "-") && mv_output_is_same(s->o.path[i], "/dev/stdout"))
             die(EXIT_MISUSE, "%s: is standard output, too, which would overwrite it", s->o.path[i]);
     }
-    for (int i = 0; c->store && i < MODEL_FILES; i++)
-        if (s->model[i] && mv_output_is_same(s->model[i], c->store))
+    for (char **file = c->session.files; c->store && file && *file; file++)
+        if (mv_output_is_same(*file, c->store))
             die(EXIT_MISUSE, "%s: %s is the model, which it would replace", c->store_option, c->store);
-}
-
-/* The files of the model, if it is not embedded: none may be replaced. */
-static void list_model_files(stream *s)
-{
-    static const char *const names[] = {"", "/model.safetensors", "/config.json"};
-    for (int i = 0; s->c->o.model && i < MODEL_FILES; i++) {
-        char *path;
-        if (asprintf(&path, "%s%s", s->c->o.model, names[i]) < 0)
-            die(EXIT_FAILED, "out of memory");
-        s->model[i] = path;
-    }
 }
 
 /* Refuses what prepares pictures where all inputs are ready. */
@@ -358,7 +343,6 @@ int stream_run(call *c)
     if (c->command->takes & TAKES_CLASSES)
         session_need_head(&c->session, c->command->name);
     list_pictures(&s);
-    list_model_files(&s);
     check_targets(&s, suffix);
     check_inputs(&s);
     check_resume(&s);
@@ -390,8 +374,6 @@ int stream_run(call *c)
     inputs_free(s.inputs);
     results_free(&s.known);
     free(s.quiet);
-    for (int i = 0; i < MODEL_FILES; i++)
-        free(s.model[i]);
     operands_free(&s.o);
     session_close(&c->session);
     stop_end();

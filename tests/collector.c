@@ -83,7 +83,7 @@ void collector_save(const collector *c, const char *path, const char *config)
 /* The logits of a checkpoint, or its refusal in *e. */
 void logits_of(const char *path, float logits[10], mv_error *e)
 {
-    mv_checkpoint *c = mv_checkpoint_open(path, NULL, e);
+    mv_checkpoint *c = mv_checkpoint_open(path, NULL, NULL, e);
     if (!c)
         return;
     mv_backend *b = mv_cpu_new(MV_F32, 1, NULL, e);

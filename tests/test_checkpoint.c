@@ -57,7 +57,7 @@ static void files_folders_prefixes_and_types(void **s)
     assert_memory_equal(first, other, sizeof first);
     logits_of(path_of("hub/"), other, &e);
     expect_ok(&e);
-    mv_checkpoint *c = mv_checkpoint_open(path_of("hub"), NULL, &e);
+    mv_checkpoint *c = mv_checkpoint_open(path_of("hub"), NULL, NULL, &e);
     expect_ok(&e);
     assert_string_equal(mv_checkpoint_name(c), "hub");
     assert_int_equal(mv_checkpoint_labels(c)->n, 10);
@@ -88,7 +88,7 @@ static void what_no_config_says_is_inferred(void **s)
     mv_error e = {0};
     collector c = collect_of("", MV_F32);
     collector_save(&c, path_of("bare.safetensors"), "{\"num_heads\": [1, 1, 2, 4], \"window_size\": [8, 8, 7, 4]}");
-    mv_checkpoint *k = mv_checkpoint_open(path_of("bare.safetensors"), NULL, &e);
+    mv_checkpoint *k = mv_checkpoint_open(path_of("bare.safetensors"), NULL, NULL, &e);
     expect_ok(&e);
     const mv_config *got = mv_checkpoint_config(k), want = small_config();
     assert_int_equal(got->dim, want.dim);
@@ -210,7 +210,7 @@ static void other_files_are_no_checkpoints(void **s)
     mkdir(path_of("empty"), 0777);
     expect_refusal(path_of("empty"), "without model.safetensors");
     e = (mv_error){0};
-    assert_null(mv_checkpoint_open(path_of("none.safetensors"), NULL, &e));
+    assert_null(mv_checkpoint_open(path_of("none.safetensors"), NULL, NULL, &e));
     assert_int_equal(e.code, MV_EIO);
     assert_non_null(strstr(e.text, "none.safetensors"));
 }

@@ -84,7 +84,7 @@ static void heads_of_other_names(void **s)
     c.t[c.n - 1].nd = 2, c.t[c.n - 1].dim[0] = 10, c.t[c.n - 1].dim[1] = c.t[w].dim[1];
     same_logits(&c, plain);
     mv_warnings said = {0};
-    mv_checkpoint_close(mv_checkpoint_open(in_folder("head.safetensors"), &said, &e));
+    mv_checkpoint_close(mv_checkpoint_open(in_folder("head.safetensors"), NULL, &said, &e));
     assert_int_equal(said.n, 1);
     assert_non_null(strstr(said.text[0], "classifier.weight, which stands outside of model., is taken as the head"));
     collector_free(&c);
@@ -127,7 +127,7 @@ static void networks_without_a_head(void **s)
         }
         collector_save(&c, in_folder("none.safetensors"), collector_config);
         mv_warnings said = {0};
-        mv_checkpoint *k = mv_checkpoint_open(in_folder("none.safetensors"), &said, &e);
+        mv_checkpoint *k = mv_checkpoint_open(in_folder("none.safetensors"), NULL, &said, &e);
         expect_ok(&e);
         assert_int_equal(mv_checkpoint_config(k)->classes, 0);
         assert_int_equal(mv_checkpoint_config(k)->no_norm, !norm);

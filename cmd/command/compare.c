@@ -27,6 +27,11 @@ static const mv_param params[] = {
      .argument = "MODEL",
      .completes = MV_COMPLETE_FILE,
      .help = "checkpoint of the second side; the blocks of both are compared too, over all pictures"},
+    {.name = "with-weights",
+     .kind = MV_PARAM_TEXT,
+     .offset = AT(with_weights),
+     .argument = "ema|model|NAME",
+     .help = "which network of the second side's checkpoint, as --weights; without --with-model of the same one"},
     {.name = "with-device",
      .kind = MV_PARAM_TEXT,
      .offset = AT(with_device),
@@ -86,6 +91,11 @@ static void check(call *c)
     if (c->operands == 0)
         die(EXIT_MISUSE, "compare: found no picture, expected one or two (mvscope compare --help)");
     o->values = o->site.n > 0;
+    if (o->with_weights && !o->with_model && !c->o.model)
+        die(EXIT_MISUSE,
+            "--with-weights: found the embedded model, which holds one network, expected -m or --with-model");
+    if (o->with_weights && !o->with_model)
+        o->with_model = c->o.model;
     o->other = o->with_model || o->with_device || o->with_precision >= 0 || o->with_class || o->dump;
     if (o->values)
         refuse(c, (const char *const[]){"method", "class", "with-class", "raw", NULL},
@@ -93,7 +103,7 @@ static void check(call *c)
     else
         refuse(c, (const char *const[]){"dump", "tolerance", NULL}, "without --site, which says what is compared");
     if (o->dump)
-        refuse(c, (const char *const[]){"with-model", "with-device", "with-precision", NULL},
+        refuse(c, (const char *const[]){"with-model", "with-weights", "with-device", "with-precision", NULL},
                "with --dump, which is the second side");
     if (!o->values)
         check_method(c, o);

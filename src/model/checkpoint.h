@@ -1,9 +1,9 @@
 /* A checkpoint on disk or in memory: its tensors under PyTorch's names, its config and its class labels.
  *
- * It is a .safetensors file, or a folder with model.safetensors and config.json in Hugging Face's layout. A prefix of
- * all names ("model.", "module.", ...) is recognised and dropped. The config is the file's own metadata "config", or
- * else config.json beside the file. What no config says is inferred from shapes and from the table of published
- * variants.
+ * It is any file or folder of src/file/tensors.h: .safetensors, a checkpoint of PyTorch, shards with their index, or a
+ * folder in Hugging Face's layout. A prefix of all names ("model.", "state_dict.", ...) is recognised and dropped; of
+ * several networks one is chosen (choose.h). The config is the file's own metadata "config", or else config.json beside
+ * the file. What no config says is inferred from shapes and from the table of published variants.
  */
 #ifndef MV_CHECKPOINT_H
 #define MV_CHECKPOINT_H
@@ -14,9 +14,10 @@
 
 typedef struct mv_checkpoint mv_checkpoint;
 
-/* Opens a file or folder. NULL on failure: there is no such file, it is no safetensors file, it holds no MambaVision,
- * or its sizes cannot be inferred. `warnings` (may be NULL) receives what was assumed or left out. */
-mv_checkpoint *mv_checkpoint_open(const char *path, mv_warnings *warnings, mv_error *e);
+/* Opens a file or folder. `which` chooses among several networks in it, NULL: as choose.h says. NULL on failure: there
+ * is no such file, it is something else, it holds no MambaVision, or its sizes cannot be inferred; MV_EMISUSE where
+ * `which` has nothing to choose from. `warnings` (may be NULL) receives what was assumed or left out. */
+mv_checkpoint *mv_checkpoint_open(const char *path, const char *which, mv_warnings *warnings, mv_error *e);
 
 /* Opens bytes, which stay the caller's and must outlive the checkpoint. `name` begins error messages and names the
  * model. */
@@ -35,7 +36,10 @@ void mv_checkpoint_unread(mv_checkpoint *c, bool all, mv_warnings *warnings);
 /* The name of the published variant, or else the file's name without folder and ending. */
 const char *mv_checkpoint_name(const mv_checkpoint *c);
 
-/* SHA-256 of the tensor file in lower-case hexadecimal digits, as `sha256sum` prints it. */
+/* The files that were opened, 0 <= i: that of the tensors, or their index and its shards; NULL after the last. */
+const char *mv_checkpoint_file(const mv_checkpoint *c, int i);
+
+/* SHA-256 of the tensor file in lower-case hexadecimal digits, as `sha256sum` prints it; of shards, see tensors.h. */
 void mv_checkpoint_sha256(const mv_checkpoint *c, char hex[65]);
 
 #endif
