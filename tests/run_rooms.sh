@@ -16,7 +16,7 @@ table=$(awk '/^<!-- rooms -->/ { on = 1; next } on && /^```/ { if (on++ == 2) ex
 [ -n "$table" ] || { echo "Bail out! CONTRIBUTING.md has no table after <!-- rooms -->"; exit 1; }
 
 # A library: the beginning of its headers' names, as a regular expression, then the only files that may include it.
-libraries='j(peglib|error)     src/picture/jpeg.c
+libraries='j(peglib|error)     src/picture/jpeg.c viz/draw/jpeg_file.c
 webp/               src/picture/webp.c
 tiffio              src/picture/tiff
 libheif             src/picture/heif.c

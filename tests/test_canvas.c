@@ -5,12 +5,15 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <glib.h>
 #include <math.h>
 #include <png.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <zlib.h>
+
+#include <jpeglib.h> /* needs stdio.h */
 
 #include "viz/draw/canvas.h"
 #include "viz/draw/deflate.h"
@@ -240,6 +243,80 @@ static void canvas_shows_what_was_drawn(void **state)
     free(b.bytes);
 }
 
+/* Smooth colours with some noise, as photos have them. */
+static void fill_photo(uint8_t *rgb, int w, int h)
+{
+    for (int i = 0; i < w * h; i++) {
+        int x = i % w, y = i / w, noise = (int)(8 * uniform());
+        rgb[3 * i] = (uint8_t)(120 + 90 * sin(x * 0.07) + noise);
+        rgb[3 * i + 1] = (uint8_t)(120 + 90 * cos(y * 0.05) + noise);
+        rgb[3 * i + 2] = (uint8_t)(60 + x / 2 + noise);
+    }
+}
+
+/* The pixels of the first JPEG in an SVG. The caller's to free(). */
+static uint8_t *jpeg_in(const buffer *b, int w, int h)
+{
+    static const char before[] = "data:image/jpeg;base64,";
+    const char *start = strstr((char *)b->bytes, before), *end = start ? strchr(start, '"') : NULL;
+    assert_non_null(end);
+    char *coded = strndup(start + sizeof before - 1, (size_t)(end - start) - sizeof before + 1);
+    gsize n;
+    guchar *bytes = g_base64_decode(coded, &n);
+    struct jpeg_decompress_struct j;
+    struct jpeg_error_mgr errors;
+    j.err = jpeg_std_error(&errors);
+    jpeg_create_decompress(&j);
+    jpeg_mem_src(&j, bytes, n);
+    jpeg_read_header(&j, TRUE);
+    jpeg_start_decompress(&j);
+    assert_int_equal(j.output_width, w);
+    assert_int_equal(j.output_height, h);
+    uint8_t *rgb = malloc((size_t)w * (size_t)h * 3);
+    while (j.output_scanline < j.output_height) {
+        JSAMPROW row = rgb + (size_t)j.output_scanline * (size_t)w * 3;
+        jpeg_read_scanlines(&j, &row, 1);
+    }
+    jpeg_finish_decompress(&j);
+    jpeg_destroy_decompress(&j);
+    g_free(bytes);
+    free(coded);
+    return rgb;
+}
+
+static void photos_are_jpeg_and_cells_are_exact(void **state)
+{
+    (void)state;
+    enum { W = 150, H = 90 };
+    static uint8_t photo[W * H * 3];
+    fill_photo(photo, W, H);
+    for (int smooth = 0; smooth < 2; smooth++) {
+        buffer b = {.left = -1}, pdf = {.left = -1};
+        mv_canvas_target to = {.kind = MV_CANVAS_SVG, .write = keep, .ctx = &b, .title = "a \xff & b"};
+        mv_canvas *c = mv_canvas_new(&to, 200, 200, 1, (mv_rgb){255, 255, 255}, NULL);
+        mv_canvas_image(c, 0, 0, W, H, W, H, photo, smooth);
+        assert_int_equal(mv_canvas_finish(c, NULL), MV_OK);
+        assert_non_null(strstr((char *)b.bytes, "<title>a \xef\xbf\xbd &amp; b</title>"));
+        assert_int_equal(strstr((char *)b.bytes, "image/jpeg") != NULL, smooth);
+        if (smooth) {
+            uint8_t *seen = jpeg_in(&b, W, H);
+            double sum = 0;
+            for (size_t i = 0; i < sizeof photo; i++)
+                sum += abs(seen[i] - photo[i]);
+            assert_true(sum / sizeof photo < 2);
+            free(seen);
+        }
+        to.kind = MV_CANVAS_PDF;
+        to.ctx = &pdf;
+        c = mv_canvas_new(&to, 200, 200, 1, (mv_rgb){255, 255, 255}, NULL);
+        mv_canvas_image(c, 0, 0, W, H, W, H, photo, smooth);
+        assert_int_equal(mv_canvas_finish(c, NULL), MV_OK);
+        assert_int_equal(memmem(pdf.bytes, pdf.size, "DCTDecode", 9) != NULL, smooth);
+        free(pdf.bytes);
+        free(b.bytes);
+    }
+}
+
 static void canvas_refuses_what_cannot_be(void **state)
 {
     (void)state;
@@ -313,9 +390,10 @@ static void text_keeps_its_width_and_lines(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(packing_is_undone_by_zlib),      cmocka_unit_test(png_reads_back),
-        cmocka_unit_test(canvas_kinds_are_known_by_name), cmocka_unit_test(canvas_shows_what_was_drawn),
-        cmocka_unit_test(canvas_refuses_what_cannot_be),  cmocka_unit_test(text_keeps_its_width_and_lines),
+        cmocka_unit_test(packing_is_undone_by_zlib),           cmocka_unit_test(png_reads_back),
+        cmocka_unit_test(canvas_kinds_are_known_by_name),      cmocka_unit_test(canvas_shows_what_was_drawn),
+        cmocka_unit_test(photos_are_jpeg_and_cells_are_exact), cmocka_unit_test(canvas_refuses_what_cannot_be),
+        cmocka_unit_test(text_keeps_its_width_and_lines),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

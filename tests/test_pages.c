@@ -450,6 +450,8 @@ static void svg_keeps_text_as_text(void **state)
     assert_non_null(strstr(b.bytes, "Date: 2026-01-31\n"));
     assert_non_null(strstr(b.bytes, "@font-face{font-family:Inter;font-weight:600;"));
     assert_null(strstr(b.bytes, "<path"));
+    assert_non_null(strstr(b.bytes, " role=\"img\">"));
+    assert_non_null(strstr(b.bytes, "<title>Golf &amp; &lt;ball&gt;</title>"));
 
     /* a name too long for its place ends in an ellipsis, in the file as on the page */
     b.size = 0;

@@ -45,6 +45,7 @@ static bool copy_notes(mv_canvas *c)
         c->notes[i].value = g_utf8_make_valid(value ? value : "", -1);
     }
     c->to.notes = c->notes;
+    c->title = c->to.title ? g_utf8_make_valid(c->to.title, -1) : NULL;
     return true;
 }
 
@@ -95,6 +96,7 @@ void mv_canvas_free(mv_canvas *c)
     for (int i = 0; c->notes && i < c->to.note_count; i++)
         g_free((char *)(uintptr_t)c->notes[i].value);
     free(c->notes);
+    g_free(c->title);
     free(c);
 }
 

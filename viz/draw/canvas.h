@@ -1,9 +1,10 @@
 /* A canvas to draw on that becomes a PNG, an SVG or a PDF.
  *
- * Lengths are px of the page; A4 paper is 1600 px long, unless the target says how wide the page is. `zoom` is the number of device pixels per page px in a PNG (2
- * or 3 for print), and enlarges the page of an SVG or PDF. The first failure is kept in the canvas, later calls do
- * nothing, and mv_canvas_finish returns it. A PNG is encoded directly from the pixels, with the recipe in its text
- * chunks. PDF and SVG keep text as text and pictures at their own resolution. The same drawing gives the same bytes.
+ * Lengths are px of the page; A4 paper is 1600 px long, unless the target says how wide the page is. `zoom` is the
+ * number of device pixels per page px in a PNG (2 or 3 for print), and enlarges the page of an SVG or PDF. The first
+ * failure is kept in the canvas, later calls do nothing, and mv_canvas_finish returns it. A PNG is encoded directly
+ * from the pixels, with the recipe in its text chunks. PDF and SVG keep text as text and pictures at their own
+ * resolution. The same drawing gives the same bytes.
  */
 #ifndef MV_CANVAS_H
 #define MV_CANVAS_H
@@ -38,9 +39,11 @@ typedef struct {
     /* Of a PNG: receives the finished pixels instead of a file that encodes them; NULL: the file is written. */
     mv_status (*pixels)(void *ctx, const mv_pixels *pixels, mv_error *e);
     void *ctx;
+    const char *title; /* what the page says, for <title> of an SVG and the title of a PDF; NULL: none */
     const mv_note *notes;
     int note_count;
-    double points; /* width of the page in points (1/72 inch), exactly; 0: 1600 px of the page are as long as A4 paper */
+    double
+        points; /* width of the page in points (1/72 inch), exactly; 0: 1600 px of the page are as long as A4 paper */
     const char *date; /* "2026-01-31T12:00:00Z" for SOURCE_DATE_EPOCH; NULL: none is written */
 } mv_canvas_target;
 

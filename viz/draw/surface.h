@@ -20,6 +20,7 @@ struct mv_canvas {
     const mv_surface_kind *kind;
     mv_canvas_target to;
     mv_note *notes; /* copies, valid UTF-8 */
+    char *title;    /* a copy, valid UTF-8; NULL: none */
     double w, h, zoom;
     mv_error error;
     void *own; /* the surface's */

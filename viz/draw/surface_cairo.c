@@ -5,7 +5,9 @@
 #include <pango/pangocairo.h>
 #include <stdlib.h>
 #include <string.h>
+#include <zlib.h>
 
+#include "viz/draw/jpeg_file.h"
 #include "viz/draw/png_file.h"
 #include "viz/draw/surface.h"
 #include "viz/draw/text.h"
@@ -15,6 +17,9 @@
 #define PX_PER_METRE (1600 / 0.297)
 
 #define POINTS_PER_METRE (72 / 0.0254)
+
+/* px: smaller pictures are bars of colours. */
+enum { LEAST_PHOTO = 24 };
 
 static bool works(mv_canvas *c, cairo_status_t status)
 {
@@ -110,6 +115,22 @@ static bool copy_pixels(mv_canvas *c, double x, double y, double w, double h, in
     return true;
 }
 
+/* A PDF takes a photo as JPEG where that is smaller. */
+static void attach_jpeg(mv_canvas *c, cairo_surface_t *picture, const uint8_t *rgb, int w, int h)
+{
+    uint8_t *jpeg;
+    size_t size;
+    if (w < LEAST_PHOTO || h < LEAST_PHOTO || mv_jpeg_encode(rgb, w, h, &jpeg, &size, &c->error) != MV_OK)
+        return;
+    uLong room = compressBound((uLong)w * (uLong)h * 3), exact = room;
+    Bytef *flate = malloc(room);
+    if (flate)
+        compress2(flate, &exact, rgb, (uLong)w * (uLong)h * 3, Z_BEST_SPEED);
+    free(flate);
+    if (size >= exact || !works(c, cairo_surface_set_mime_data(picture, CAIRO_MIME_TYPE_JPEG, jpeg, size, free, jpeg)))
+        free(jpeg);
+}
+
 static void image(mv_canvas *c, double x, double y, double w, double h, int pw, int ph, const uint8_t *rgb, bool smooth)
 {
     cairo_t *cr = c->own;
@@ -125,12 +146,16 @@ static void image(mv_canvas *c, double x, double y, double w, double h, int pw, 
                 out[i] = word_of(rgb + ((size_t)row * (size_t)pw + (size_t)i) * 3);
         }
         cairo_surface_mark_dirty(picture);
+        if (c->to.kind == MV_CANVAS_PDF && smooth)
+            attach_jpeg(c, picture, rgb, pw, ph);
         cairo_save(cr);
         cairo_translate(cr, x, y);
         cairo_scale(cr, w / pw, h / ph);
         cairo_set_source_surface(cr, picture, 0, 0);
         cairo_pattern_set_filter(cairo_get_source(cr), smooth ? CAIRO_FILTER_BILINEAR : CAIRO_FILTER_NEAREST);
-        cairo_pattern_set_extend(cairo_get_source(cr), CAIRO_EXTEND_PAD);
+        if (c->to.kind ==
+            MV_CANVAS_PNG) /* no edge fades into the paper; a PDF would get a border of pixels, and no JPEG */
+            cairo_pattern_set_extend(cairo_get_source(cr), CAIRO_EXTEND_PAD);
         cairo_rectangle(cr, 0, 0, pw, ph);
         cairo_fill(cr);
         cairo_restore(cr);
@@ -217,6 +242,8 @@ static void describe_pdf(mv_canvas *c, cairo_surface_t *surface)
         g_string_append_printf(keywords, "%s%s: %s", i ? "; " : "", c->notes[i].key, c->notes[i].value);
     cairo_pdf_surface_set_metadata(surface, CAIRO_PDF_METADATA_KEYWORDS, keywords->str);
     cairo_pdf_surface_set_metadata(surface, CAIRO_PDF_METADATA_CREATOR, "mvscope");
+    if (c->title)
+        cairo_pdf_surface_set_metadata(surface, CAIRO_PDF_METADATA_TITLE, c->title);
     cairo_pdf_surface_set_metadata(surface, CAIRO_PDF_METADATA_CREATE_DATE, c->to.date ? c->to.date : "");
     g_string_free(keywords, TRUE);
 }

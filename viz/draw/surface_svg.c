@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "assets/assets.h"
+#include "viz/draw/jpeg_file.h"
 #include "viz/draw/png_file.h"
 #include "viz/draw/surface.h"
 #include "viz/draw/text.h"
@@ -98,23 +99,42 @@ static void area(mv_canvas *c, const mv_point *p, int n, double opacity, mv_rgb 
 
 /* --- pictures ---------------------------------------------------------------------------------- */
 
-typedef struct {
-    GString *out;
-    int state, save;
-} base64;
+/* Smaller pictures are no photos: bars of colours. */
+enum { LEAST_PHOTO = 24 };
 
-static mv_status put_base64(void *ctx, const void *bytes, size_t n)
+static mv_status append(void *ctx, const void *bytes, size_t n)
 {
-    base64 *b = ctx;
-    const guchar *in = bytes;
-    gchar text[2048];
-    while (n > 0) {
-        size_t part = n < 1024 ? n : 1024;
-        g_string_append_len(b->out, text, (gssize)g_base64_encode_step(in, part, FALSE, text, &b->state, &b->save));
-        in += part;
-        n -= part;
-    }
+    g_byte_array_append(ctx, bytes, (guint)n);
     return MV_OK;
+}
+
+static void put_base64(GString *out, const uint8_t *bytes, size_t n)
+{
+    gchar text[2048];
+    gint state = 0, save = 0;
+    for (size_t part; n > 0; bytes += part, n -= part) {
+        part = n < 1024 ? n : 1024;
+        g_string_append_len(out, text, (gssize)g_base64_encode_step(bytes, part, FALSE, text, &state, &save));
+    }
+    g_string_append_len(out, text, (gssize)g_base64_encode_close(FALSE, text, &state, &save));
+}
+
+/* A photo as JPEG where that is smaller; cells are exact. */
+static void put_picture(mv_canvas *c, GString *out, int w, int h, const uint8_t *rgb, bool smooth)
+{
+    GByteArray *png = g_byte_array_new();
+    uint8_t *jpeg = NULL;
+    size_t size = 0;
+    mv_canvas_target to = {.kind = MV_CANVAS_PNG, .write = append, .ctx = png};
+    mv_pixels pixels = {.w = w, .h = h, .bytes = rgb, .stride = (size_t)w * 3};
+    mv_png_write(&pixels, &to, &c->error);
+    if (smooth && w >= LEAST_PHOTO && h >= LEAST_PHOTO && c->error.code == MV_OK)
+        mv_jpeg_encode(rgb, w, h, &jpeg, &size, &c->error);
+    bool smaller = jpeg && size < png->len;
+    g_string_append_printf(out, "data:image/%s;base64,", smaller ? "jpeg" : "png");
+    put_base64(out, smaller ? jpeg : png->data, smaller ? size : png->len);
+    free(jpeg);
+    g_byte_array_free(png, TRUE);
 }
 
 static void image(mv_canvas *c, double x, double y, double w, double h, int pw, int ph, const uint8_t *rgb, bool smooth)
@@ -125,14 +145,9 @@ static void image(mv_canvas *c, double x, double y, double w, double h, int pw, 
     number(out, "y", y);
     number(out, "width", w);
     number(out, "height", h);
-    g_string_append_printf(out, " preserveAspectRatio=\"none\"%s xlink:href=\"data:image/png;base64,",
+    g_string_append_printf(out, " preserveAspectRatio=\"none\"%s xlink:href=\"",
                            smooth ? "" : " style=\"image-rendering:pixelated\"");
-    base64 coded = {out, 0, 0};
-    mv_canvas_target to = {.kind = MV_CANVAS_PNG, .write = put_base64, .ctx = &coded};
-    mv_pixels pixels = {.w = pw, .h = ph, .bytes = rgb, .stride = (size_t)pw * 3};
-    mv_png_write(&pixels, &to, &c->error);
-    gchar tail[8];
-    g_string_append_len(out, tail, (gssize)g_base64_encode_close(FALSE, tail, &coded.state, &coded.save));
+    put_picture(c, out, pw, ph, rgb, smooth);
     g_string_append(out, "\"/>\n");
 }
 
@@ -267,7 +282,13 @@ static void finish(mv_canvas *c)
                                  "xmlns:xlink=\"http://www.w3.org/1999/xlink\"");
     length(head, "width", c, c->w);
     length(head, "height", c, c->h);
-    g_string_append_printf(head, " viewBox=\"0 0 %.0f %.0f\" xml:space=\"preserve\">\n<metadata>\n", c->w, c->h);
+    g_string_append_printf(head, " viewBox=\"0 0 %.0f %.0f\" xml:space=\"preserve\" role=\"img\">\n", c->w, c->h);
+    if (c->to.title) { /* what a screen reader says */
+        g_string_append(head, "<title>");
+        escaped(head, c->title);
+        g_string_append(head, "</title>\n");
+    }
+    g_string_append(head, "<metadata>\n");
     for (int i = 0; i < c->to.note_count; i++) {
         escaped(head, c->notes[i].key);
         g_string_append(head, ": ");

@@ -219,6 +219,7 @@ static mv_status write_framed(mv_page *p, const mv_page_kind *kind, const mv_hea
     mv_canvas_target target = *to;
     mv_panel *page = whole_page(p, kind, heading, content);
     target.points = p->points;
+    target.title = heading->title;
     return mv_layout_write(p->layout, page, p->width, p->style.zoom, &target, e);
 }
 
