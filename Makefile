@@ -51,7 +51,7 @@ BUILD   := build/$(FLAVOUR)
 # libdnnl-dev and libgif-dev have no .pc file in Debian: they are linked by name. LIBRARY=1 builds the library and what
 # tests and times a GPU, which need nothing that draws.
 PC       := $(if $(LIBRARY),,cairo pangocairo pangoft2 fontconfig harfbuzz-subset popt) libpng libjpeg libwebp libwebpdemux libtiff-4 \
-	jansson nettle zlib expat
+	jansson nettle zlib libdeflate expat
 # HEIC and AVIF are read where libheif is installed: the build takes its headers, and the program loads it when it meets such
 # a picture. HEIF= builds without it.
 HEIF     := $(shell pkg-config --exists libheif 2>/dev/null && echo libheif)

@@ -26,7 +26,8 @@ pthread             src/device viz/draw/fonts.c cmd
 nettle              src/file
 expat               src/file
 jansson             src/file src/model cmd
-zlib                src/file src/picture/png.c viz/draw
+zlib                src/file src/picture/png.c viz/draw viz/html/stream
+libdeflate          viz/draw/png_file.c
 (cairo|pango)       viz/draw
 (fontconfig|hb)     viz/draw
 png\.h              src/picture/png.c viz/draw

@@ -1,4 +1,4 @@
-/* Packing, PNG, canvas and text: read back by zlib and libpng. */
+/* PNG, canvas and text: read back by libpng and libjpeg. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,12 +11,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <zlib.h>
 
 #include <jpeglib.h> /* needs stdio.h */
 
 #include "viz/draw/canvas.h"
-#include "viz/draw/deflate.h"
 #include "viz/draw/fonts.h"
 #include "viz/draw/png_file.h"
 
@@ -50,67 +48,6 @@ static mv_status keep(void *ctx, const void *bytes, size_t n)
     memcpy(b->bytes + b->size, bytes, n);
     b->size += n;
     return MV_OK;
-}
-
-/* Packs in blocks of at most `block`, has zlib unpack it, compares. */
-static void round_trip(mv_deflate *p, const uint8_t *in, size_t n, size_t block)
-{
-    buffer packed = {.left = -1};
-    size_t at = 0;
-    mv_deflate_start(p);
-    do {
-        size_t part = n - at < block ? n - at : block;
-        mv_deflate_block(p, in + at, part, at + part == n);
-        assert_true(p->size <= sizeof p->out);
-        keep(&packed, p->out, p->size);
-        at += part;
-    } while (at < n);
-    uLongf size = n + 16;
-    uint8_t *back = malloc(size);
-    assert_int_equal(uncompress(back, &size, packed.bytes, packed.size), Z_OK);
-    assert_int_equal(size, n);
-    assert_memory_equal(back, in, n);
-    free(back);
-    free(packed.bytes);
-}
-
-static void packing_is_undone_by_zlib(void **state)
-{
-    (void)state;
-    enum { MOST = 400000 };
-    mv_deflate *p = malloc(sizeof *p);
-    uint8_t *in = malloc(MOST);
-    for (int round = 0; round < 400; round++) {
-        size_t n = (size_t)(uniform() * (round < 390 ? 3000 : MOST)), i = 0;
-        while (i < n) {
-            double kind = uniform();
-            size_t run = kind < 0.3 ? (size_t)(700 * uniform()) : 1;
-            uint8_t byte = (uint8_t)(round % 3 == 0   ? 256 * uniform()
-                                     : round % 3 == 1 ? -2 * log(uniform() + 1e-9)
-                                                      : 0);
-            for (; run > 0 && i < n; run--)
-                in[i++] = byte;
-        }
-        round_trip(p, in, n, round % 2 ? 1 + (size_t)(1000 * uniform()) : MV_DEFLATE_BLOCK);
-    }
-    /* weights of Fibonacci make the deepest trees: past the 15 bits that a code may have */
-    size_t n = 0, a = 1, b = 1;
-    for (int symbol = 0; n + a < MV_DEFLATE_BLOCK; symbol++) {
-        for (size_t k = 0; k < a; k++)
-            in[n++] = (uint8_t)(symbol * 2 + (int)(k & 1 ? 1 : 0) * 100);
-        size_t next = a + b;
-        a = b;
-        b = next;
-    }
-    for (size_t i = n - 1; i > 0; i--) { /* shuffled, so that nothing is a run */
-        size_t j = (size_t)(uniform() * (double)(i + 1));
-        uint8_t swap = in[i];
-        in[i] = in[j];
-        in[j] = swap;
-    }
-    round_trip(p, in, n, MV_DEFLATE_BLOCK);
-    free(in);
-    free(p);
 }
 
 static void read_from(png_structp png, png_bytep out, size_t n)
@@ -390,9 +327,11 @@ static void text_keeps_its_width_and_lines(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(packing_is_undone_by_zlib),           cmocka_unit_test(png_reads_back),
-        cmocka_unit_test(canvas_kinds_are_known_by_name),      cmocka_unit_test(canvas_shows_what_was_drawn),
-        cmocka_unit_test(photos_are_jpeg_and_cells_are_exact), cmocka_unit_test(canvas_refuses_what_cannot_be),
+        cmocka_unit_test(png_reads_back),
+        cmocka_unit_test(canvas_kinds_are_known_by_name),
+        cmocka_unit_test(canvas_shows_what_was_drawn),
+        cmocka_unit_test(photos_are_jpeg_and_cells_are_exact),
+        cmocka_unit_test(canvas_refuses_what_cannot_be),
         cmocka_unit_test(text_keeps_its_width_and_lines),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,12 +1,15 @@
-/* Rows are converted to RGB, filtered and compressed block by block. */
+/* Rows are converted to RGB and filtered, then libdeflate compresses all of them: smaller than zlib's level 6 in the
+ * time of its level 1. */
 #include "viz/draw/png_file.h"
 
+#include <libdeflate.h>
 #include <png.h>
 #include <setjmp.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "viz/draw/deflate.h"
+/* libdeflate's level, and the bytes of a chunk. */
+enum { LEVEL = 4, CHUNK = 1 << 20 };
 
 struct mv_png {
     const mv_canvas_target *to;
@@ -18,9 +21,11 @@ struct mv_png {
     png_structp png;
     png_infop info;
     png_text *text;
-    mv_deflate *deflate;
-    uint8_t *rows;  /* two rows with room around them */
-    uint8_t *block; /* filtered rows that are not compressed yet */
+    struct libdeflate_compressor *deflate;
+    uint8_t *rows;     /* two rows with room around them */
+    uint8_t *filtered; /* all rows of a part */
+    uint8_t *packed;   /* the same, compressed */
+    size_t filtered_room, packed_room;
 };
 
 static void take(png_structp png, png_bytep bytes, size_t n)
@@ -90,21 +95,35 @@ static void put32(uint8_t *out, uint32_t v)
         out[i] = (uint8_t)(v >> (24 - 8 * i));
 }
 
-/* What was compressed since the last call: IDAT in the first frame, which every viewer shows, and fdAT in the others.
- */
-static void write_compressed(mv_png *f)
+/* Compressed bytes: IDAT in the first frame, which every viewer shows, and fdAT in the others. */
+static void write_compressed(mv_png *f, const uint8_t *bytes, size_t n)
 {
     static const png_byte idat[5] = "IDAT", fdat[5] = "fdAT";
     uint8_t number[4];
-    if (f->done == 0) {
-        png_write_chunk(f->png, idat, f->deflate->out, f->deflate->size);
-        return;
+    for (size_t part; n > 0; bytes += part, n -= part) {
+        part = n < CHUNK ? n : CHUNK;
+        if (f->done == 0) {
+            png_write_chunk(f->png, idat, bytes, part);
+            continue;
+        }
+        put32(number, f->sequence++);
+        png_write_chunk_start(f->png, fdat, (png_uint_32)(part + 4));
+        png_write_chunk_data(f->png, number, 4);
+        png_write_chunk_data(f->png, bytes, part);
+        png_write_chunk_end(f->png);
     }
-    put32(number, f->sequence++);
-    png_write_chunk_start(f->png, fdat, (png_uint_32)(f->deflate->size + 4));
-    png_write_chunk_data(f->png, number, 4);
-    png_write_chunk_data(f->png, f->deflate->out, f->deflate->size);
-    png_write_chunk_end(f->png);
+}
+
+/* Room for at least n bytes; what was there is lost. */
+static void make_room(mv_png *f, uint8_t **bytes, size_t *room, size_t n)
+{
+    if (n <= *room)
+        return;
+    free(*bytes);
+    *bytes = malloc(n);
+    *room = *bytes ? n : 0;
+    if (!*bytes)
+        png_error(f->png, "memory");
 }
 
 /* Row y of a part; with an alpha, what is the same as before is transparent. */
@@ -125,21 +144,16 @@ static void part_row(const mv_png *f, const mv_pixels *p, mv_part part, int y, c
 
 static void write_pixels(mv_png *f, const mv_pixels *p, mv_part part, const bool *same)
 {
-    size_t n = (size_t)part.w * (size_t)f->channels, room = (size_t)f->w * 4 + 32, filled = 0;
+    size_t n = (size_t)part.w * (size_t)f->channels, room = (size_t)f->w * 4 + 32, all = (n + 1) * (size_t)part.h;
+    make_room(f, &f->filtered, &f->filtered_room, all + 16);
     memset(f->rows, 0, 2 * room);
-    mv_deflate_start(f->deflate);
     for (int y = 0; y < part.h; y++) {
         uint8_t *row = f->rows + (y & 1 ? room : 0) + 16, *above = f->rows + (y & 1 ? 0 : room) + 16;
         part_row(f, p, part, y, same, row);
-        filter_row(f->block + filled, row, above, n, f->channels);
-        filled += n + 1;
-        bool end = y == part.h - 1;
-        if (filled + n + 1 > MV_DEFLATE_BLOCK || end) {
-            mv_deflate_block(f->deflate, f->block, filled, end);
-            write_compressed(f);
-            filled = 0;
-        }
+        filter_row(f->filtered + (size_t)y * (n + 1), row, above, n, f->channels);
     }
+    make_room(f, &f->packed, &f->packed_room, libdeflate_zlib_compress_bound(f->deflate, all));
+    write_compressed(f, f->packed, libdeflate_zlib_compress(f->deflate, f->filtered, all, f->packed, f->packed_room));
 }
 
 /* Which part of the picture the next pixels replace, and for how long they are shown. */
@@ -234,9 +248,10 @@ void mv_png_free(mv_png *f)
         return;
     png_destroy_write_struct(&f->png, &f->info);
     free(f->text);
-    free(f->block);
+    free(f->packed);
+    free(f->filtered);
     free(f->rows);
-    free(f->deflate);
+    libdeflate_free_compressor(f->deflate);
     free(f);
 }
 
@@ -253,12 +268,11 @@ static mv_status open_file(mv_png **out, int w, int h, double per_metre, int fra
                   .channels = frames > 1 ? 4 : 3,
                   .per_metre = per_metre,
                   .text = calloc((size_t)to->note_count + 1, sizeof *f->text),
-                  .deflate = malloc(sizeof *f->deflate),
+                  .deflate = libdeflate_alloc_compressor(LEVEL),
                   .rows = malloc(2 * ((size_t)w * 4 + 32)),
-                  .block = malloc(MV_DEFLATE_BLOCK + 16),
                   .png = png_create_write_struct(PNG_LIBPNG_VER_STRING, NULL, fail, warn)};
     f->info = f->png ? png_create_info_struct(f->png) : NULL;
-    bool made = f->text && f->deflate && f->rows && f->block && f->info;
+    bool made = f->text && f->deflate && f->rows && f->info;
     mv_status status = failed(f, made ? try_head(f) : MV_ENOMEM, e);
     if (status == MV_OK)
         *out = f;

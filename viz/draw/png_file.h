@@ -1,4 +1,4 @@
-/* Writes PNG files: libpng frames the chunks, deflate.h compresses the pixels, text goes into iTXt chunks. A file of
+/* Writes PNG files: libpng frames the chunks, libdeflate compresses the pixels, text goes into iTXt chunks. A file of
  * several frames is an animated PNG (APNG, in the third edition of the PNG specification): a viewer that does not know
  * it shows the first frame.
  */

@@ -6,6 +6,8 @@
 
 #include "viz/html/stream_impl.h"
 
+enum { LEVEL = 6, MOST_AT_ONCE = 1 << 30 };
+
 void mv_stream_flush(mv_stream *s)
 {
     if (s->status == MV_OK && s->size > 0)
@@ -156,33 +158,35 @@ void mv_stream_base64_end(mv_stream *s)
 mv_status mv_stream_pack_begin(mv_stream *s, mv_error *e)
 {
     if (!s->packer)
-        s->packer = malloc(sizeof *s->packer);
-    if (!s->block)
-        s->block = malloc(MV_DEFLATE_BLOCK);
-    if (!s->packer || !s->block)
+        s->packer = calloc(1, sizeof *s->packer);
+    if (!s->packed)
+        s->packed = malloc(MV_HTML_BUFFER);
+    if (!s->packer || !s->packed)
         return mv_fail_memory(e, "html page");
-    mv_deflate_start(s->packer);
-    s->filled = 0;
-    return MV_OK;
+    bool opened = s->packing ? deflateReset(s->packer) == Z_OK : deflateInit(s->packer, LEVEL) == Z_OK;
+    s->packing = s->packing || opened;
+    return opened ? MV_OK : mv_fail_memory(e, "html page");
 }
 
-static void pack_block(mv_stream *s, int final)
+/* All that is there to take, with Z_FINISH all there is. */
+static void take_packed(mv_stream *s, int flush)
 {
-    mv_deflate_block(s->packer, s->block, s->filled, final);
-    mv_stream_base64(s, s->packer->out, s->packer->size);
-    s->filled = 0;
+    do {
+        s->packer->next_out = s->packed;
+        s->packer->avail_out = MV_HTML_BUFFER;
+        deflate(s->packer, flush);
+        mv_stream_base64(s, s->packed, MV_HTML_BUFFER - s->packer->avail_out);
+    } while (s->packer->avail_out == 0);
 }
 
 void mv_stream_pack(mv_stream *s, const void *bytes, size_t n)
 {
-    const uint8_t *from = bytes;
+    const Bytef *from = bytes;
     while (n > 0) {
-        if (s->filled == MV_DEFLATE_BLOCK) /* the last block is left for the end */
-            pack_block(s, 0);
-        size_t part = MV_DEFLATE_BLOCK - s->filled;
-        part = part < n ? part : n;
-        memcpy(s->block + s->filled, from, part);
-        s->filled += part;
+        uInt part = n < MOST_AT_ONCE ? (uInt)n : MOST_AT_ONCE;
+        s->packer->next_in = (Bytef *)(uintptr_t)from; /* which is only read */
+        s->packer->avail_in = part;
+        take_packed(s, Z_NO_FLUSH);
         from += part;
         n -= part;
     }
@@ -190,14 +194,18 @@ void mv_stream_pack(mv_stream *s, const void *bytes, size_t n)
 
 void mv_stream_pack_end(mv_stream *s)
 {
-    pack_block(s, 1);
+    s->packer->avail_in = 0;
+    take_packed(s, Z_FINISH);
     mv_stream_base64_end(s);
 }
 
 void mv_stream_free(mv_stream *s)
 {
+    if (s->packing)
+        deflateEnd(s->packer);
     free(s->packer);
-    free(s->block);
+    free(s->packed);
     s->packer = NULL;
-    s->block = NULL;
+    s->packed = NULL;
+    s->packing = false;
 }

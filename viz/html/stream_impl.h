@@ -3,7 +3,9 @@
 #ifndef MV_HTML_STREAM_IMPL_H
 #define MV_HTML_STREAM_IMPL_H
 
-#include "viz/draw/deflate.h"
+#include <stdbool.h>
+#include <zlib.h>
+
 #include "viz/html/html.h"
 
 enum { MV_HTML_BUFFER = 1 << 14 };
@@ -18,9 +20,9 @@ typedef struct {
     uint8_t three[3];
     int held;
     /* compressed base64 */
-    mv_deflate *packer;
-    uint8_t *block; /* MV_DEFLATE_BLOCK bytes */
-    size_t filled;
+    z_stream *packer;
+    bool packing;    /* the packer is initialised */
+    uint8_t *packed; /* MV_HTML_BUFFER bytes */
 } mv_stream;
 
 void mv_stream_bytes(mv_stream *s, const char *bytes, size_t n);
