@@ -49,8 +49,8 @@ FLAVOUR := $(notdir $(lastword $(CC)))$(if $(LIBRARY),-library)$(if $(DEBUG),-de
 BUILD   := build/$(FLAVOUR)
 
 # libdnnl-dev and libgif-dev have no .pc file in Debian: they are linked by name. LIBRARY=1 builds the library and what
-# tests and times a GPU, which need nothing that draws.
-PC       := $(if $(LIBRARY),,cairo pangocairo pangoft2 fontconfig harfbuzz-subset popt) libpng libjpeg libwebp libwebpdemux libtiff-4 \
+# tests and times a GPU, which need nothing that draws or downloads.
+PC       := $(if $(LIBRARY),,cairo pangocairo pangoft2 fontconfig harfbuzz-subset popt libcurl) libpng libjpeg libwebp libwebpdemux libtiff-4 \
 	jansson nettle zlib libdeflate expat
 # HEIC and AVIF are read where libheif is installed: the build takes its headers, and the program loads it when it meets such
 # a picture. HEIF= builds without it.
@@ -77,9 +77,9 @@ ISA_FLAGS_avx512 := -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx2 -mfma -mf1
 ISAS := plain $(if $(filter x86_64,$(ARCH)),avx2 avx512)
 
 objects = $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard $(1))))
-LEFT_OUT := $(if $(HEIF),,src/picture/heif.c)
+LEFT_OUT := $(if $(HEIF),,src/picture/heif.c) $(if $(LIBRARY),$(wildcard src/file/fetch*.c src/file/hub*.c))
 KERNELS := $(filter-out src/kernel/dispatch.c,$(wildcard src/kernel/*.c))
-SRC_OBJS := $(filter-out $(KERNELS:%.c=$(BUILD)/%.o) $(LEFT_OUT:%.c=$(BUILD)/%.o),$(call objects,src/*/*.c)) \
+SRC_OBJS := $(filter-out $(patsubst %.c,$(BUILD)/%.o,$(KERNELS) $(LEFT_OUT)),$(call objects,src/*/*.c)) \
 	$(foreach i,$(ISAS),$(KERNELS:src/kernel/%.c=$(BUILD)/src/kernel/$i/%.o))
 VIZ_OBJS := $(call objects,viz/*/*.c)
 CMD_OBJS := $(call objects,cmd/*.c cmd/*/*.c)
@@ -158,17 +158,24 @@ $(BUILD)/mvscope-bare: $(CMD_OBJS) $(VIZ) $(LIB) $(BUILD)/assets/embed-bare.o
 
 # --- tests -------------------------------------------------------------------------------------
 # test_NAME.c is one cmocka program, fuzz_NAME.c one fuzzer, bench_NAME.c one benchmark; fault_malloc.c makes memory run
-# out; the rest is what they share.
+# out; double_hub.c is a server for tests/cli; the rest is what they share.
 programs = $(patsubst %.c,$(BUILD)/%,$(sort $(wildcard $(1))))
 TESTS   := $(call programs,tests/test_*.c)
 FUZZERS := $(call programs,tests/fuzz_*.c)
 BENCHES := $(call programs,tests/bench_*.c)
-TEST_OBJS := $(filter-out $(BUILD)/tests/test_% $(BUILD)/tests/fuzz_% $(BUILD)/tests/bench_% $(BUILD)/tests/fault_%,\
+TEST_OBJS := $(filter-out $(BUILD)/tests/test_% $(BUILD)/tests/fuzz_% $(BUILD)/tests/bench_% $(BUILD)/tests/fault_% \
+	$(BUILD)/tests/double_%,\
 	$(call objects,tests/*.c))
 
 $(TESTS) $(BENCHES): $(BUILD)/tests/%: $(BUILD)/tests/%.o $(TEST_OBJS) $(VIZ) $(LIB) $(ASSET_OBJS)
 	@$(call say,link $@)
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ -lcmocka -lzip $(if $(filter $(EMULATED),$@),-lstdc++) $(LIBS)
+
+# A server that stands in for the Hugging Face hub, for tests/cli.
+DOUBLE := $(BUILD)/tests/double_hub
+$(DOUBLE): $(BUILD)/tests/double_hub.o
+	@$(call say,link $@)
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
 
 # The GPU device's own sources for the CPU: kernels in emulation, plain loops for CUDA's libraries.
 EMULATED := $(addprefix $(BUILD)/tests/,test_backend test_explanations test_runs)
@@ -213,7 +220,7 @@ $(BUILD)/fault_malloc.so: tests/fault_malloc.c $(BUILD)/flags
 	@$(call say,link $@)
 	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -DMV_FAULT_PRELOAD -fPIC -shared -o $@ $< -ldl
 
-tests: $(BUILD)/mvscope $(BUILD)/mvscope-bare $(addprefix $(BUILD)/simt/,mvscope-cuda.so libcuda.so.1) $(TESTS) $(if $(SANITIZE),,$(BENCHES))
+tests: $(BUILD)/mvscope $(BUILD)/mvscope-bare $(addprefix $(BUILD)/simt/,mvscope-cuda.so libcuda.so.1) $(DOUBLE) $(TESTS) $(if $(SANITIZE),,$(BENCHES))
 fuzzers: $(FUZZERS)
 faults: $(BUILD)/mvscope-fault $(if $(SANITIZE),,$(BUILD)/fault_malloc.so)
 

@@ -47,7 +47,8 @@ static const mv_param model_params[] = {
      .offset = AT(model),
      .argument = "MODEL",
      .completes = MV_COMPLETE_MODEL,
-     .help = "checkpoint file or folder, or a variant name (info, sites); the embedded model by default"},
+     .help = "checkpoint file or folder, or the name of one that 'mvscope pull' has fetched; the embedded model by "
+             "default"},
     {.name = "weights",
      .kind = MV_PARAM_TEXT,
      .offset = AT(weights),
@@ -244,7 +245,7 @@ static const struct {
                      {TAKES_PAGES, page_params, "Pages"},
                      {TAKES_VALUES, value_output_params, "Output"},
                      {TAKES_JSON, json_params, "General"},
-                     {TAKES_PICTURES | TAKES_DECODING, quiet_params, "General"},
+                     {TAKES_PICTURES | TAKES_DECODING | TAKES_QUIET, quiet_params, "General"},
                      {TAKES_WEIGHTS, verbose_params, "General"},
                      {0, general_params, "General"}};
 enum { SHARED_TABLES = sizeof shared_tables / sizeof *shared_tables };
@@ -413,6 +414,22 @@ static void refuse_without_effect(const call *c)
     }
 }
 
+const char *options_default_model(void)
+{
+    const char *model = getenv("MVSCOPE_MODEL");
+    return model && *model ? model : NULL;
+}
+
+/* As if -m had been given, so that recipes name the model, too. */
+static void take_default_model(call *c)
+{
+    if (!(c->command->takes & TAKES_MODEL) || c->o.model || !options_default_model())
+        return;
+    char *value = must(strdup(options_default_model()));
+    remember(c, model_params, value);
+    c->o.model = value;
+}
+
 void options_parse(call *c, int argc, const char **argv)
 {
     static const char *const none[] = {NULL};
@@ -443,6 +460,7 @@ void options_parse(call *c, int argc, const char **argv)
         printf("mvscope %s\n", MV_VERSION);
         exit(finish(EXIT_DONE));
     }
+    take_default_model(c);
     const char **rest = poptGetArgs(parser);
     c->operand = rest ? (const char *const *)rest : none;
     for (c->operands = 0; c->operand[c->operands]; c->operands++)

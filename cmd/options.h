@@ -22,6 +22,7 @@ enum {
     TAKES_JSON = 256,     /* --json */
     TAKES_DECODING = 512, /* --no-exif, --max-pixels: part of TAKES_PICTURES, for a command with a loop of its own */
     TAKES_CLASSES = 1024, /* works with a classification head only; no options */
+    TAKES_QUIET = 2048,   /* --quiet: part of TAKES_PICTURES and TAKES_DECODING */
     TAKES_NETWORK = TAKES_MODEL | TAKES_WEIGHTS | TAKES_PRECISION | TAKES_SIZE | TAKES_CROP /* all but pictures */
 };
 
@@ -99,6 +100,9 @@ void options_parse(struct call *c, int argc, const char **argv);
 
 /* Frees the values and operands of the options. */
 void options_free(struct call *c);
+
+/* The model where -m is not given, by the environment's MVSCOPE_MODEL; NULL: the embedded one. */
+const char *options_default_model(void);
 
 /* True if the option of that name was given. */
 bool options_given(const struct call *c, const char *name);

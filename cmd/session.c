@@ -5,10 +5,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "assets/assets.h"
 #include "cmd/device.h"
+#include "cmd/hub.h"
 #include "cmd/talk.h"
 #include "src/base/text.h"
 #include "src/explain/methods.h"
@@ -102,36 +102,58 @@ static void refuse_weights(const options *o, const char *what)
             what);
 }
 
-void session_open(session *s, const options *o)
+static void open_named(session *s, const options *o)
 {
-    struct stat st;
     mv_error e = {0};
     mv_warnings warnings = {0};
-    *s = (session){0};
-    if (!o->model) {
-        refuse_weights(o, "the embedded model");
-        open_embedded(s);
-    } else if (stat(o->model, &st) && mv_config_lookup(o->model, &s->config)) {
+    char *path = hub_model(o->model, &s->config, s->lacks);
+    if (!path) {
         refuse_weights(o, "a variant's name");
         snprintf(s->name, sizeof s->name, "%s", s->config.name);
-    } else if (!(s->checkpoint = mv_checkpoint_open(o->model, o->weights, &warnings, &e))) {
-        char names[MV_CONFIG_NAMES];
-        if (!strchr(o->model, '/') && !strchr(o->model, '.') && stat(o->model, &st))
-            die(EXIT_FAILED, "%s: found neither a file nor a variant of that name; variants are %s", o->model,
-                mv_config_names(names));
-        if (e.code == MV_EMISUSE)
-            die(EXIT_MISUSE, "--weights: %s", e.text);
-        die_of(&e, false);
+        return;
     }
+    s->checkpoint = mv_checkpoint_open(path, o->weights, &warnings, &e);
+    s->cached = strcmp(path, o->model) != 0;
+    free(path);
+    if (e.code == MV_EMISUSE)
+        die(EXIT_MISUSE, "--weights: %s", e.text);
+    if (!s->checkpoint)
+        die_of(&e, false);
     warn_each(&warnings);
-    if (o->model)
+}
+
+void session_open(session *s, const options *o)
+{
+    *s = (session){0};
+    if (o->model) {
+        open_named(s, o);
         list_files(s);
+    } else {
+        refuse_weights(o, "the embedded model");
+        open_embedded(s);
+    }
     if (s->checkpoint) {
         s->config = *mv_checkpoint_config(s->checkpoint);
-        set_name(s, mv_checkpoint_name(s->checkpoint));
+        bool number = s->cached && !*s->config.name; /* a snapshot's folder is one */
+        set_name(s, number ? o->model : mv_checkpoint_name(s->checkpoint));
     }
     choose_pipeline(&s->config, o);
     choose_labels(s);
+}
+
+/* Once per run: the answers of the embedded model are those of a toy. */
+static void tell_demo(const session *s)
+{
+    static bool told;
+    static const char *const words[] = {"no",  "one",   "two",   "three", "four", "five",
+                                        "six", "seven", "eight", "nine",  "ten"};
+    char number[24];
+    int n = s->config.classes;
+    snprintf(number, sizeof number, "%d", n);
+    if (!told && n < 1000)
+        warn("the demo model knows %s classes; -m, after 'mvscope pull T', takes a real one",
+             n <= 10 ? words[n] : number);
+    told = true;
 }
 
 void session_need_head(const session *s, const char *command)
@@ -156,10 +178,10 @@ void session_load(session *s, const options *o)
     mv_error e = {0};
     mv_warnings warnings = {0};
     if (!s->checkpoint)
-        die(EXIT_FAILED,
-            "-m %s: a variant's name has no weights and works only with info and sites; give -m its checkpoint, a "
-            ".safetensors file or a folder with model.safetensors and config.json",
+        die(EXIT_FAILED, "-m %s: has no weights here: %s; 'mvscope pull %s' fetches them", o->model, s->lacks,
             o->model);
+    if (s->embedded)
+        tell_demo(s);
     bool may_fall_back;
     snprintf(s->loading, sizeof s->loading, "loading %s", s->name);
     progress_begin(s->loading);

@@ -1,4 +1,5 @@
-/* What a command works with: the model that --model names, on the device that --device names, with the pipeline that
+/* What a command works with: the model that --model names (a file, a folder, or a name in the hub's cache), on the
+ * device that --device names, with the pipeline that
  * the picture options ask for, and the class names. Failures end the program with a message: a session is opened before
  * any output.
  */
@@ -11,6 +12,8 @@
 
 typedef struct {
     mv_checkpoint *checkpoint; /* NULL: a variant's name, sizes without weights */
+    bool cached;               /* it is a snapshot in the hub's cache */
+    char lacks[512];           /* what that cache lacks for a variant's name */
     bool embedded;             /* the checkpoint is the program's own small one */
     mv_config config;          /* with --size and the crop options in it */
     mv_backend *backend;       /* NULL until session_load */

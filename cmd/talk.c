@@ -34,6 +34,7 @@ static struct {
     double since, counting; /* seconds: when `what` began; when the first count came */
     double passing;         /* when the first of the passes ended */
     int first_passed;
+    double bytes, all_bytes, first_bytes; /* of a download; all_bytes 0: none */
 } progress;
 
 static double now(void)
@@ -65,14 +66,42 @@ typedef struct {
     double since;
 } counted;
 
-/* The line, as long as the terminal is wide: the bar goes first, then the rate. */
+/* A line of a count and a rate behind a bar of `share`, as long as there is room: the bar goes first, then the rate. */
+static void bar_text(char *text, size_t size, int room, double share, const char *count, const char *rate)
+{
+    int words = (int)(strlen(count) + strlen(rate));
+    int bar = room - words - 3 < BAR ? room - words - 3 : BAR;
+    if (bar >= 8) {
+        char marks[BAR + 1];
+        memset(marks, ' ', sizeof marks);
+        memset(marks, '#', (size_t)(bar * share));
+        snprintf(text, size, "[%.*s] %s%s", bar, marks, count, rate);
+    } else
+        snprintf(text, size, "%s%s", count, words <= room ? rate : "");
+}
+
+static void bytes_text(char *text, size_t size, int room)
+{
+    char count[96], rate[64] = "", left[32];
+    double came = progress.bytes - progress.first_bytes, passed = now() - progress.counting;
+    snprintf(count, sizeof count, "%.1f of %.1f MB", progress.bytes * 1e-6, progress.all_bytes * 1e-6);
+    if (came > 0 && passed > 0) {
+        time_text(passed / came * (progress.all_bytes - progress.bytes), left);
+        snprintf(rate, sizeof rate, ", %.1f MB/s, %s", came / passed * 1e-6, left);
+    }
+    bar_text(text, size, room, progress.bytes / progress.all_bytes, count, rate);
+}
+
+/* The line, as long as the terminal is wide. */
 static void progress_text(char *text, size_t size)
 {
     int room = columns() - 1;
     bool one = progress.all < 2;
     counted n = one ? (counted){progress.passed, progress.passes, progress.first_passed, progress.passing}
                     : (counted){progress.done, progress.all, progress.first, progress.counting};
-    if (n.all < 2) {
+    if (progress.all_bytes > 0)
+        bytes_text(text, size, room);
+    else if (n.all < 2) {
         snprintf(text, size, "%s ...", progress.what);
     } else {
         char count[96], rate[64] = "", left[32];
@@ -85,15 +114,8 @@ static void progress_text(char *text, size_t size)
             time_text(passed / answered * (n.all - n.done), left);
             snprintf(rate, sizeof rate, ", %.*f/s, %s", answered / passed < 10 ? 1 : 0, answered / passed, left);
         }
-        int words = (int)(strlen(count) + strlen(rate));
-        int bar = room - words - 3 < BAR ? room - words - 3 : BAR;
-        if (bar >= 8) {
-            char marks[BAR + 1];
-            memset(marks, ' ', sizeof marks);
-            memset(marks, '#', (size_t)((long)bar * n.done / n.all));
-            snprintf(text, size, "[%.*s] %s%s", bar, marks, count, rate);
-        } else if (words <= room)
-            snprintf(text, size, "%s%s", count, rate);
+        if ((int)(strlen(count) + strlen(rate)) <= room)
+            bar_text(text, size, room, (double)n.done / n.all, count, rate);
         else
             snprintf(text, size, "%d/%d", n.done, n.all);
     }
@@ -159,7 +181,7 @@ void progress_begin(const char *what)
     progress.what = what;
     progress.since = now();
     progress.done = progress.all = progress.passes = 0;
-    progress.counting = 0;
+    progress.counting = progress.all_bytes = 0;
     progress.ending = false;
     if (!progress.ticking)
         progress.ticking = start_ticker();
@@ -190,6 +212,18 @@ void progress_passes(void *unused, int done, int all)
     }
     progress.passed = done;
     progress.passes = all;
+    pthread_mutex_unlock(&terminal);
+}
+
+void progress_bytes(uint64_t done, uint64_t all)
+{
+    pthread_mutex_lock(&terminal);
+    if (progress.counting <= 0 || (double)done < progress.bytes) {
+        progress.counting = now();
+        progress.first_bytes = (double)done;
+    }
+    progress.bytes = (double)done;
+    progress.all_bytes = (double)all;
     pthread_mutex_unlock(&terminal);
 }
 

@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "src/base/status.h"
 #include "src/base/warnings.h"
@@ -51,6 +52,9 @@ void progress_count(int done, int all);
 
 /* `done` of `all` forward passes of the picture at hand: for mv_passes_watch, without a context. */
 void progress_passes(void *unused, int done, int all);
+
+/* `done` of `all` bytes of a download; the rate counts from the first call, and from one that goes back. */
+void progress_bytes(uint64_t done, uint64_t all);
 
 /* Clears the line and ends its thread. */
 void progress_end(void);

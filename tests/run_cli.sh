@@ -7,7 +7,8 @@
 # Each case runs in a fresh folder with photo.jpg, photos/, input.safetensors and input.npy. $MODEL is the file of the small
 # model, $DATA is tests/data, and $PLUGIN is the GPU plug-in. Commands on PATH: `mvscope` is the program, `emulated` the same
 # with a plug-in that emulates a GPU; `on_terminal` and `stop_after` (both in tests/cli) run a command on a terminal and send
-# it a signal. $DRIVER is a folder with an empty library in place of the GPU driver. The lines of a case are
+# it a signal; `with_hub` (there, too) runs one beside a double of the Hugging Face hub. $DRIVER is a folder with an empty
+# library in place of the GPU driver. The lines of a case are
 #
 #   == NAME         starts a case
 #   needs CONDITION skips the case if the condition is false; "WHY: CONDITION" gives the reason
@@ -16,7 +17,7 @@
 #   ~ REGEX         the next line of stdout matches, as a whole
 #   ...             any number of lines of stdout
 #   = FILTER        jq -e FILTER is true for the whole of stdout
-#   ! REGEX         the next line of stderr matches, as a whole
+#   ! REGEX         the next line of stderr matches, as a whole; the line about the demo model need not be expected
 #   + GLOB          the command created this file or folder
 #   ? STATUS        the exit status (default 0)
 #   # TEXT          a comment
@@ -31,8 +32,8 @@ MVSCOPE=$(realpath -- "$MVSCOPE") || exit 1
 [ -x "$MVSCOPE" ] || { echo "Bail out! $MVSCOPE is not a program"; exit 1; }
 root=$PWD
 export LC_ALL=C.UTF-8 MODEL=$root/assets/nano.safetensors DATA=$root/tests/data PLUGIN=$root/mvscope-cuda.so \
-    DRIVER=${MVSCOPE%/*}/simt MVSCOPE MVSCOPE_BARE=${MVSCOPE_BARE-}
-unset SOURCE_DATE_EPOCH NO_COLOR
+    DRIVER=${MVSCOPE%/*}/simt HUB_DOUBLE=${MVSCOPE%/*}/tests/double_hub MVSCOPE MVSCOPE_BARE=${MVSCOPE_BARE-}
+unset SOURCE_DATE_EPOCH NO_COLOR MVSCOPE_MODEL ${!HF_*} XDG_CACHE_HOME
 tmp=$(mktemp -d) || exit 1
 trap 'rm -rf "$tmp"' EXIT
 trap 'exit 130' INT TERM
@@ -104,6 +105,9 @@ compare() { # WHAT FILE EXPECTATION...
 commands() { mvscope --help | sed -n '/^Commands/,/^$/s/^  \([a-z0-9-]*\) .*/\1/p'; }
 export -f commands
 
+# Removes the line that every command prints that answers with the embedded model.
+without_demo_line() { sed -i '/^mvscope: the demo model knows ten classes; /d' "$1"; }
+
 # Runs one command in $tmp/case, checks its expectations and prints what is wrong.
 check_command() { # COMMAND EXPECTATION...
     local command=$1 e status=0 want=0 out=() err=() new=() jq=() before after path glob known
@@ -122,6 +126,7 @@ check_command() { # COMMAND EXPECTATION...
     before=$(listing)
     (cd "$tmp/case" && exec timeout 120 bash -c "$command") </dev/null >"$tmp/out" 2>"$tmp/err" || status=$?
     after=$(listing)
+    [[ "${err[*]}" == *"demo model"* ]] || without_demo_line "$tmp/err"
     {
         [ "$status" = "$want" ] || echo "exit status $status, expected $want"
         ((${#jq[@]} && ! ${#out[@]})) && out=(...)
@@ -233,7 +238,11 @@ check_examples() { # PAGE SECTION|all: runs all its examples in one folder, in t
     while IFS= read -r line; do
         ((n++))
         status=0
+        if [ "$name" = mvscope-pull.1 ]; then
+            printf -v line 'with_hub %q' "repository nvidia/MambaVision-T-1K && $line 2> >(grep -v ': fetching' >&2)"
+        fi
         (cd "$tmp/case" && HOME=$tmp/case/home exec timeout 120 bash -c "$line") </dev/null >"$tmp/out" 2>"$tmp/err" || status=$?
+        without_demo_line "$tmp/err"
         if [ "$status" != 0 ] || [ -s "$tmp/err" ]; then
             not_ok "manuals: examples of $name" "\$ $line"$'\n'"exit status $status: $(head -c 500 "$tmp/err")"
             return

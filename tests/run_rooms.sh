@@ -25,6 +25,7 @@ dlfcn               src/device/plugin.c src/picture/heif.c
 pthread             src/device viz/draw/fonts.c cmd
 nettle              src/file
 expat               src/file
+curl/               src/file/fetch.c
 jansson             src/file src/model cmd
 zlib                src/file src/picture/png.c viz/draw viz/html/stream
 libdeflate          viz/draw/png_file.c

@@ -2,9 +2,11 @@
  * which answers from the tables of the commands, so an installed script fits every version of the program.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cmd/command.h"
+#include "cmd/hub.h"
 #include "cmd/talk.h"
 #include "src/base/text.h"
 #include "src/run/sites.h"
@@ -79,12 +81,17 @@ static void offer_commands(void)
         printf("%s\t%s\n", commands[i]->name, commands[i]->summary);
 }
 
-/* A variant's name brings no weights, so it is no model for a command that runs the network. */
+/* For a command that runs the network, only variants whose weights the hub's cache has. */
 static void offer_variants(const command *c)
 {
     const mv_config *v;
-    for (int i = 0; !(c->takes & TAKES_WEIGHTS) && (v = mv_config_at(i)); i++)
-        printf("%s\n", v->name);
+    char lacks[512];
+    for (int i = 0; (v = mv_config_at(i)); i++) {
+        char *folder = c->takes & TAKES_WEIGHTS ? hub_find(v->name, lacks) : NULL;
+        if (folder || !(c->takes & TAKES_WEIGHTS))
+            printf("%s\n", v->name);
+        free(folder);
+    }
 }
 
 static void offer_sites(call *c)
@@ -151,6 +158,7 @@ static void next_of(call *c, const command *of, int n, const char *const *words)
     const char *value = NULL, *word = words[n - 1];
     bool ended = false; /* by "--" */
     int operands = 0;
+    c->o.model = options_default_model();
     for (int i = 0; i < n - 1; i++) {
         const char *w = words[i];
         if (p)

@@ -5,6 +5,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "src/base/text.h"
+
 /* Of every published variant; means and deviations are ImageNet's. */
 #define COMMON .mlp_ratio = 4, .classes = 1000
 #define PREPROCESS(size, pct, crop)                                                                                    \
@@ -39,7 +41,7 @@ static const mv_config variants[] = {
      .window = {8, 8, 32, 16}, .gamma = true, .preprocess = PREPROCESS(512, 0.93, MV_CROP_SQUASH), COMMON},
 };
 /* clang-format on */
-enum { VARIANTS = sizeof variants / sizeof *variants };
+enum { VARIANTS = sizeof variants / sizeof *variants, PUBLISHED_NAME = sizeof variants->name + 4 };
 
 const mv_config *mv_config_at(int i)
 {
@@ -60,6 +62,13 @@ const char *mv_config_names(char text[MV_CONFIG_NAMES])
     return text;
 }
 
+/* The authors' repositories are named after the classes, too: T-1K, L3-512-21K. */
+static const char *published_name(const mv_config *c, char text[PUBLISHED_NAME])
+{
+    snprintf(text, PUBLISHED_NAME, "%.47s%s", c->name, mv_text_ends_in(c->name, "21K") ? "" : "-1K");
+    return text;
+}
+
 static bool same_name(const char *a, const char *b)
 {
     for (; *a && *b; a++, b++) {
@@ -70,18 +79,33 @@ static bool same_name(const char *a, const char *b)
     return !*a && !*b;
 }
 
+/* Behind a word that may precede a variant's name, and a hyphen or underscore after it; else `name`. */
+static const char *behind(const char *name, const char *word)
+{
+    size_t n = strlen(word);
+    return strncasecmp(name, word, n) == 0 && (name[n] == '-' || name[n] == '_') ? name + n + 1 : name;
+}
+
 bool mv_config_lookup(const char *name, mv_config *out)
 {
-    static const char prefix[] = "mambavision";
-    if (strncasecmp(name, prefix, sizeof prefix - 1) == 0 &&
-        (name[sizeof prefix - 1] == '-' || name[sizeof prefix - 1] == '_'))
-        name += sizeof prefix;
+    static const char owner[] = MV_CONFIG_OWNER "/";
+    char published[PUBLISHED_NAME];
+    if (strncasecmp(name, owner, sizeof owner - 1) == 0)
+        name += sizeof owner - 1;
+    name = behind(behind(name, "mambavision"), "mamba_vision");
     for (int i = 0; i < VARIANTS; i++)
-        if (same_name(name, variants[i].name)) {
+        if (same_name(name, variants[i].name) || same_name(name, published_name(&variants[i], published))) {
             *out = variants[i];
             return true;
         }
     return false;
+}
+
+const char *mv_config_repository(const mv_config *c, char text[MV_CONFIG_REPOSITORY])
+{
+    char published[PUBLISHED_NAME];
+    snprintf(text, MV_CONFIG_REPOSITORY, MV_CONFIG_OWNER "/MambaVision-%s", published_name(c, published));
+    return text;
 }
 
 bool mv_config_attends(int depth, int j)

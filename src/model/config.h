@@ -16,8 +16,11 @@ enum {
     MV_LEVELS = 4,
     MV_SIZE_MIN = 32, /* px per side of the input */
     MV_SIZE_MAX = MV_PREPROCESS_MAX_SIDE,
-    MV_CONFIG_NAMES = 256 /* bytes of the list of variants */
+    MV_CONFIG_NAMES = 256, /* bytes of the list of variants */
+    MV_CONFIG_REPOSITORY = 96
 };
+
+#define MV_CONFIG_OWNER "nvidia" /* of the published repositories */
 
 typedef struct mv_config {
     char name[48]; /* of the published variant, "L3-512-21K"; empty for any other network */
@@ -40,9 +43,13 @@ const mv_config *mv_config_at(int i);
 /* "T, T2, ... and L3-512-21K": their names, for messages. Returns text. */
 const char *mv_config_names(char text[MV_CONFIG_NAMES]);
 
-/* Finds a published variant by its name. Letter case is ignored, '_' may stand for '-', and "mambavision" may come
- * first: "T", "l3-512-21k", "mambavision_t". False if there is none. */
+/* Finds a published variant by its name. Letter case is ignored, '_' may stand for '-', "mambavision" or "mamba_vision"
+ * may come first, and so may the owner of the repositories; "-1K" may follow: "T", "l3-512-21k", "mamba_vision_T",
+ * "nvidia/MambaVision-T-1K". False if there is none. */
 bool mv_config_lookup(const char *name, mv_config *out);
+
+/* The repository on the Hugging Face hub with a variant's weights: "nvidia/MambaVision-T-1K". Returns text. */
+const char *mv_config_repository(const mv_config *c, char text[MV_CONFIG_REPOSITORY]);
 
 /* What a config says; the rest is inferred. */
 enum {
