@@ -166,7 +166,7 @@ void asks_check_classes(const asks *a, const mv_param_texts *classes, const char
         die(EXIT_MISUSE, "--class: found %d methods and classes together, expected at most %d", n, CALL_ASKS);
 }
 
-static mv_status find_classes(const call *c, const mv_param_texts *texts, int found[CALL_ASKS], mv_error *e)
+mv_status asks_find_classes(const call *c, const mv_param_texts *texts, int found[CALL_ASKS], mv_error *e)
 {
     found[0] = MV_CLASS_TOP;
     for (int i = 0; i < texts->n; i++)
@@ -198,7 +198,7 @@ static void name_ask(asks *a, const call *c, const mv_ask *ask, bool several)
 mv_status asks_classes(asks *a, call *c, const mv_param_texts *classes, const char *against, mv_error *e)
 {
     int found[CALL_ASKS], other = MV_MAP_NONE, n = classes->n ? classes->n : 1;
-    mv_status s = find_classes(c, classes, found, e);
+    mv_status s = asks_find_classes(c, classes, found, e);
     if (!s && against)
         s = session_find_class(&c->session, against, "--against", &other, e);
     for (int k = 0; k < n && !s; k++)

@@ -36,7 +36,11 @@ size_t asks_method_length(const char *text);
  * many classes. */
 void asks_check_classes(const asks *a, const mv_param_texts *classes, const char *against);
 
-/* Finds the classes, top if none is given, and fills c->ask: for each method its classes. */
+/* Finds the classes, top if none is given. MV_EINPUT for one that does not exist, with the nearest name, and for one
+ * that is given twice. */
+mv_status asks_find_classes(const call *c, const mv_param_texts *texts, int found[CALL_ASKS], mv_error *e);
+
+/* Finds the classes, and fills c->ask: for each method its classes. */
 mv_status asks_classes(asks *a, call *c, const mv_param_texts *classes, const char *against, mv_error *e);
 
 /* How many maps all asks make of a picture of the size at hand; -1 on failure. */

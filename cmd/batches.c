@@ -13,7 +13,8 @@
 typedef struct {
     int operand, index, of, h, w;
     bool quiet; /* its results are not printed */
-    mv_image image;
+    mv_image image, photo;
+    int photo_w, photo_h;
     float *logits;
     float *planes; /* of a picture that is studied further; NULL: it is not */
     mv_maps maps[CALL_ASKS];
@@ -30,7 +31,7 @@ typedef struct {
 struct batches {
     call *c;
     const operands *o;
-    const target *page, *raw, *film;
+    const targets *to;
     writers *writers;
     int size, h, w; /* pictures in a batch, all of one size */
     group filling, running;
@@ -51,6 +52,7 @@ static void job_free(const batches *b, job *j)
         (b->c->command->drop ? b->c->command->drop : free)(j->own);
     free(j->planes);
     mv_image_free(&j->image);
+    mv_image_free(&j->photo);
     for (int i = 0; i < CALL_ASKS; i++)
         mv_maps_free(&j->maps[i]);
     free(j->logits);
@@ -83,16 +85,23 @@ static mv_status shot_of(shot *t, const batches *b, const job *j, mv_error *e)
                 .logits = j->logits,
                 .image = c->shows ? &j->image : NULL,
                 .maps = j->maps,
+                .overlays = b->to->overlay.folder,
+                .photo = &j->photo,
+                .photo_w = j->photo_w,
+                .photo_h = j->photo_h,
                 .own = j->own};
     if (c->wants_page)
-        t->page = target_path(b->page, b->o, j->operand, j->index, j->of);
+        t->page = target_path(&b->to->page, b->o, j->operand, j->index, j->of);
     if (t->page)
         t->page_name = mv_text_escape(t->page);
     if (c->wants_raw)
-        t->raw = target_path(b->raw, b->o, j->operand, j->index, j->of);
+        t->raw = target_path(&b->to->raw, b->o, j->operand, j->index, j->of);
     if (c->wants_film)
-        t->film = target_path(b->film, b->o, j->operand, j->index, j->of);
-    if (!name || (c->wants_page && !t->page_name) || (c->wants_raw && !t->raw) || (c->wants_film && !t->film))
+        t->film = target_path(&b->to->film, b->o, j->operand, j->index, j->of);
+    if (c->wants_overlay)
+        t->overlay = target_path(&b->to->overlay, b->o, j->operand, j->index, j->of);
+    if (!name || (c->wants_page && !t->page_name) || (c->wants_raw && !t->raw) || (c->wants_film && !t->film) ||
+        (c->wants_overlay && !t->overlay))
         return mv_fail_memory(e, b->o->path[j->operand]);
     return MV_OK;
 }
@@ -104,6 +113,7 @@ static void shot_free(shot *t)
     free((char *)t->page_name);
     free((char *)t->raw);
     free((char *)t->film);
+    free((char *)t->overlay);
 }
 
 /* ---- writers */
@@ -118,11 +128,13 @@ static mv_status write_job(void *context, void *of, FILE *out, struct mv_fonts *
     t.out = nowhere ? nowhere : out;
     t.fonts = fonts;
     if (!status && t.page)
-        status = target_make_folders(b->page, t.page, e);
+        status = target_make_folders(&b->to->page, t.page, e);
     if (!status && t.raw)
-        status = target_make_folders(b->raw, t.raw, e);
+        status = target_make_folders(&b->to->raw, t.raw, e);
     if (!status && t.film)
-        status = target_make_folders(b->film, t.film, e);
+        status = target_make_folders(&b->to->film, t.film, e);
+    if (!status && t.overlay)
+        status = target_make_folders(&b->to->overlay, t.overlay, e);
     if (!status && b->c->command->picture)
         status = b->c->command->picture(b->c, &t, e);
     if (nowhere)
@@ -254,7 +266,7 @@ static mv_status prepare_passes(batches *b, mv_error *e)
     call *c = b->c;
     mv_passes_free(b->passes);
     b->passes = NULL;
-    if (!c->command->study && !(b->explainer && mv_explainer_takes_passes(b->explainer)))
+    if ((!c->command->study || c->stores_only) && !(b->explainer && mv_explainer_takes_passes(b->explainer)))
         return MV_OK;
     b->passes = mv_passes_new(c->session.model, b->h, b->w, c->o.batch, NULL, e);
     if (!b->passes)
@@ -377,6 +389,11 @@ static mv_status enqueue(batches *b, int operand, input *in, int index, bool qui
         j->image = in->image;
         in->image = (mv_image){0};
     }
+    j->photo_w = in->photo_w, j->photo_h = in->photo_h;
+    if (in->photo.rgb) { /* there is one picture in it */
+        j->photo = in->photo;
+        in->photo = (mv_image){0};
+    }
     b->filling.picture[b->filling.n++] = j;
     if (b->filling.n == b->size)
         flush(b);
@@ -385,13 +402,14 @@ static mv_status enqueue(batches *b, int operand, input *in, int index, bool qui
 
 /* ---- the object */
 
-batches *batches_new(call *c, const operands *o, const target *page, const target *raw, const target *film, int size)
+batches *batches_new(call *c, const operands *o, const targets *to, int size)
 {
     batches *b = must(calloc(1, sizeof *b));
-    *b = (batches){.c = c, .o = o, .page = page, .raw = raw, .film = film, .size = size};
+    *b = (batches){.c = c, .o = o, .to = to, .size = size};
     group_new(&b->filling, c, size);
     group_new(&b->running, c, size);
-    b->writers = writers_new(c->wants_page || c->wants_raw || c->wants_film ? threads_of(&c->o) : 1, write_job, b);
+    b->writers = writers_new(c->wants_page || c->wants_raw || c->wants_film || c->wants_overlay ? threads_of(&c->o) : 1,
+                             write_job, b);
     return b;
 }
 

@@ -13,7 +13,7 @@ typedef struct batches batches;
 
 /* For batches of `size` pictures, when the model is loaded. Everything is borrowed until batches_end. Ends the program
  * without memory: call it before any output is open. */
-batches *batches_new(call *c, const operands *o, const target *page, const target *raw, const target *film, int size);
+batches *batches_new(call *c, const operands *o, const targets *to, int size);
 
 /* Adds picture `index` of an input and takes its image. Runs the batch when it is full. Reports and counts a picture
  * that fails. Returns true while a batch is running on a GPU: the next pictures are waited for. */

@@ -46,6 +46,10 @@ typedef struct {
     const mv_maps *maps;     /* for each ask */
     const char *page, *raw;  /* where its page and its numbers go; NULL: not wanted */
     const char *film;        /* where its moving picture goes; NULL: not wanted */
+    const char *overlay;     /* where its overlay goes, or how the names of its overlays begin; NULL: not wanted */
+    bool overlays;           /* the latter */
+    const mv_image *photo;   /* the picture itself, where it cannot be read again; else empty */
+    int photo_w, photo_h;    /* its px; 0: a ready input */
     const char *page_name;   /* page, safe to print */
     struct mv_fonts **fonts; /* this thread's typefaces; opened by the first page */
     void *own;               /* what `study` made of it; NULL: nothing */
@@ -98,6 +102,8 @@ struct call {
 
     /* ---- what `check` and `open` say */
     bool wants_page, wants_raw, wants_film; /* a file for each picture, named by stream.c */
+    bool wants_overlay;                     /* files for each picture, whose names begin as stream.c says */
+    unsigned overlay_asks;                  /* bits of the asks whose maps are overlaid; 0: all */
     bool html;                              /* pages are .html */
     const char *raw;                        /* --raw, if wants_raw */
     const char *film;                       /* --animate, if wants_film */
@@ -109,6 +115,7 @@ struct call {
     bool one_size;                          /* all inputs must have the size of the first */
     int asks;
     mv_ask ask[CALL_ASKS];
+    bool stores_only; /* study makes no forward passes */
     mv_probe *probes; /* besides those of the asks; NULL: none */
     /* True for a picture that an earlier run has answered (--resume). NULL: files that exist say so. */
     bool (*answered)(call *c, const char *name);

@@ -105,7 +105,16 @@ static mv_status load_ready(const session *of, const char *path, input *in, mv_e
     return s;
 }
 
-static mv_status load_picture(const session *s, const mv_picture_options *o, const char *path, input *in, mv_error *e)
+/* True for a picture in a regular file. Anything else may make its reader wait, so the caller reads it, whom a signal
+ * interrupts; and it cannot be read twice. */
+static bool is_plain(const char *path)
+{
+    struct stat st;
+    return !operand_is_ready(path) && strcmp(path, "-") && stat(path, &st) == 0 && S_ISREG(st.st_mode);
+}
+
+static mv_status load_picture(const session *s, const mv_picture_options *o, bool keep, const char *path, input *in,
+                              mv_error *e)
 {
     mv_image whole = {0};
     mv_picture_options noted = *o;
@@ -113,6 +122,11 @@ static mv_status load_picture(const session *s, const mv_picture_options *o, con
     mv_status status = mv_picture_load(&whole, path, &noted, e);
     if (!status)
         status = mv_preprocess_crop(&s->config.preprocess, &whole, &in->image, e);
+    in->photo_w = whole.w, in->photo_h = whole.h;
+    if (!status && keep && !is_plain(path)) {
+        in->photo = whole;
+        whole = (mv_image){0};
+    }
     mv_image_free(&whole);
     in->pictures = 1, in->h = in->image.h, in->w = in->image.w;
     return status;
@@ -122,6 +136,7 @@ void input_free(input *in)
 {
     free(in->planes);
     mv_image_free(&in->image);
+    mv_image_free(&in->photo);
     *in = (input){0};
 }
 
@@ -170,6 +185,7 @@ struct inputs {
     const operands *o;
     mv_picture_options options;
     int cores;
+    bool keep;
     pthread_mutex_t lock; /* of what follows */
     pthread_cond_t changed;
     int taken, given; /* operands that a thread reads or has read; that were asked for */
@@ -182,8 +198,8 @@ struct inputs {
 static mv_status load(const inputs *all, const char *path, input *in, mv_error *e)
 {
     *in = (input){0};
-    mv_status status =
-        operand_is_ready(path) ? load_ready(all->s, path, in, e) : load_picture(all->s, &all->options, path, in, e);
+    mv_status status = operand_is_ready(path) ? load_ready(all->s, path, in, e)
+                                              : load_picture(all->s, &all->options, all->keep, path, in, e);
     if (status)
         input_free(in);
     return status;
@@ -200,14 +216,6 @@ mv_status input_read(const session *s, const char *path, input_options how, inpu
 {
     const inputs one = {.s = s, .options = {.ignore_exif = how.no_exif, .max_pixels = how.max_pixels}};
     return load_and_warn(&one, path, in, e);
-}
-
-/* True for a picture in a regular file. Anything else may make its reader wait, so the caller reads it, whom a signal
- * interrupts. */
-static bool is_plain(const char *path)
-{
-    struct stat st;
-    return !operand_is_ready(path) && strcmp(path, "-") && stat(path, &st) == 0 && S_ISREG(st.st_mode);
 }
 
 static void *reader_main(void *of)
@@ -254,6 +262,7 @@ inputs *inputs_new(const session *s, const operands *o, input_options how, mv_er
     all->s = s, all->o = o;
     all->options = (mv_picture_options){.ignore_exif = how.no_exif, .max_pixels = how.max_pixels};
     all->cores = how.threads;
+    all->keep = how.keep;
     pthread_mutex_init(&all->lock, NULL);
     pthread_cond_init(&all->changed, NULL);
     one_more_reader(all);

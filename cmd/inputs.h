@@ -14,6 +14,8 @@ typedef struct {
     float *planes; /* (pictures, 3, h, w) */
     int pictures, h, w;
     mv_image image;
+    int photo_w, photo_h; /* px of the picture itself, upright; 0: a ready input */
+    mv_image photo;       /* the picture itself, where it was kept; else empty */
     mv_warnings warnings; /* of what read it; inputs_next and input_read print them */
 } input;
 
@@ -27,6 +29,7 @@ typedef struct {
     bool no_exif;
     size_t max_pixels;
     int threads; /* at most 8 are used */
+    bool keep;   /* keep the picture itself if it cannot be read again: standard input, a pipe */
 } input_options;
 
 /* What one file holds, read at once: a picture or a ready input. The caller frees it. */

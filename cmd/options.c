@@ -20,6 +20,7 @@ static const char *const device_words[] = {"auto", "cpu", "cpu:plain", "cpu:avx2
 static const char *const crop_words[] = {"center", "squash", "border", NULL};
 static const char *const interpolation_words[] = {"bicubic", "bilinear", NULL}; /* as mv_resample_filter */
 static const char *const format_words[] = {"png", "svg", "pdf", NULL};
+static const char *const photo_words[] = {"grey", "colour", NULL};
 static const char *const theme_words[] = {"light", "dark", NULL};
 
 static const char *use_word(int i)
@@ -201,6 +202,34 @@ static const mv_param page_params[] = {
      .help = "how values are mapped to colours"},
     {.name = "grid", .kind = MV_PARAM_FLAG, .offset = AT(grid), .help = "draw the grid of cells"},
     {0}};
+static const mv_param overlay_params[] = {
+    {.name = "overlay",
+     .kind = MV_PARAM_TEXT,
+     .offset = AT(overlay),
+     .argument = "FILE|FOLDER/",
+     .completes = MV_COMPLETE_FILE,
+     .help = "write the map over the whole photo alone, at the photo's size: FILE.png, or FOLDER/"},
+    {.name = "alpha",
+     .kind = MV_PARAM_NUMBER,
+     .offset = AT(alpha),
+     .least = 0.05,
+     .most = 1,
+     .argument = "SHARE",
+     .help = "the strongest opacity of an overlay, by default that of pages"},
+    {.name = "threshold",
+     .kind = MV_PARAM_NUMBER,
+     .offset = AT(threshold),
+     .least = 0.01,
+     .most = 1,
+     .argument = "SHARE",
+     .help = "overlay only the strongest cells that together hold this share of the map's mass"},
+    {.name = "photo",
+     .kind = MV_PARAM_WORD,
+     .offset = AT(photo),
+     .words = photo_words,
+     .argument = "PHOTO",
+     .help = "the photo under an overlay, grey by default"},
+    {0}};
 static const mv_param value_output_params[] = {{.name = "output",
                                                 .letter = 'o',
                                                 .kind = MV_PARAM_TEXT,
@@ -243,6 +272,7 @@ static const struct {
                      {TAKES_PICTURES, picture_params, "Pictures"},
                      {TAKES_PAGES, page_output_params, "Pages"},
                      {TAKES_PAGES, page_params, "Pages"},
+                     {TAKES_OVERLAY, overlay_params, "Overlays"},
                      {TAKES_VALUES, value_output_params, "Output"},
                      {TAKES_JSON, json_params, "General"},
                      {TAKES_PICTURES | TAKES_DECODING | TAKES_QUIET, quiet_params, "General"},
@@ -407,7 +437,8 @@ void options_refuse_page(const call *c, const char *why)
 
 static void refuse_without_effect(const call *c)
 {
-    if (c->command->pages_need && !options_given(c, c->command->pages_need)) {
+    if (c->command->pages_need && !options_given(c, c->command->pages_need) &&
+        (!c->o.overlay || options_given(c, "output"))) { /* colours are those of overlays, too */
         char why[64];
         snprintf(why, sizeof why, "without --%s", c->command->pages_need);
         options_refuse_page(c, why);

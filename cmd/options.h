@@ -23,6 +23,7 @@ enum {
     TAKES_DECODING = 512, /* --no-exif, --max-pixels: part of TAKES_PICTURES, for a command with a loop of its own */
     TAKES_CLASSES = 1024, /* works with a classification head only; no options */
     TAKES_QUIET = 2048,   /* --quiet: part of TAKES_PICTURES and TAKES_DECODING */
+    TAKES_OVERLAY = 4096, /* --overlay and its looks */
     TAKES_NETWORK = TAKES_MODEL | TAKES_WEIGHTS | TAKES_PRECISION | TAKES_SIZE | TAKES_CROP /* all but pictures */
 };
 
@@ -46,6 +47,9 @@ typedef struct {
     int width;
     int use; /* an index of neurips, cvpr, slide; -1: not given */
     int colours, scale; /* -1, or a word's index */
+    const char *overlay;
+    double alpha, threshold; /* 0: not given */
+    int photo;               /* -1, or an index of grey, colour */
     bool grid;
     bool json, quiet, verbose, help, version;
 } options;
@@ -68,6 +72,13 @@ struct call;
     {                                                                                                                  \
         .name = word, .kind = MV_PARAM_TEXT, .offset = at, .argument = "CLASS", .completes = MV_COMPLETE_CLASS,        \
         .help = text                                                                                                   \
+    }
+
+/* at: of mv_param_texts */
+#define OPTION_CLASSES(at)                                                                                             \
+    {                                                                                                                  \
+        .name = "class", .kind = MV_PARAM_TEXTS, .offset = at, .argument = "CLASS", .completes = MV_COMPLETE_CLASS,    \
+        .help = "what to explain, repeatable: a number, wnid or name, second, or top, the default"                     \
     }
 
 #define OPTION_AT(at, text)                                                                                            \

@@ -9,7 +9,7 @@
 /* True for an option that does not change what a page shows. */
 static bool is_outward(const mv_param *p)
 {
-    static const char *const names[] = {"output", "json", "quiet", "verbose", "resume", "shard", "raw"};
+    static const char *const names[] = {"output", "json", "quiet", "verbose", "resume", "shard", "raw", "overlay"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (strcmp(p->name, names[i]) == 0)
             return true;

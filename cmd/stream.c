@@ -17,7 +17,7 @@
 typedef struct {
     call *c;
     operands o;
-    target page, raw, film;
+    targets to;
     inputs *inputs;
     batches *batches;
     results known; /* what an earlier run has printed */
@@ -36,7 +36,7 @@ static int pictures_before(const operands *o, int i)
 /* ---- before anything runs */
 
 static const char *const html_endings[] = {".html", NULL}, *const page_endings[] = {".png", ".svg", ".pdf", NULL},
-                         *const film_endings[] = {".png", ".gif", NULL},
+                         *const film_endings[] = {".png", ".gif", NULL}, *const overlay_endings[] = {".png", NULL},
                          *const raw_endings[] = {".npy", ".safetensors", NULL};
 
 /* Reads how many pictures each ready input holds. One that cannot be read counts as one, and fails in its turn. */
@@ -82,39 +82,49 @@ static void check_targets(stream *s, char suffix[64])
 {
     call *c = s->c;
     snprintf(suffix, 64, "-%s", c->command->name);
-    s->page = (target){.option = "-o",
-                       .out = c->o.out,
-                       .suffix = suffix,
-                       .ending = c->html ? *html_endings : page_endings[page_format(&c->o)],
-                       .endings = c->html ? html_endings : page_endings,
-                       .what = "page",
-                       .may_be_stdout = true,
-                       .together = c->together,
-                       .also_read = (const char *const *)c->session.files};
-    s->raw = (target){.option = "--raw",
-                      .out = c->raw,
-                      .suffix = "",
-                      .ending = ".safetensors",
-                      .endings = raw_endings,
-                      .what = "file",
-                      .also_read = (const char *const *)c->session.files};
+    s->to.page = (target){.option = "-o",
+                          .out = c->o.out,
+                          .suffix = suffix,
+                          .ending = c->html ? *html_endings : page_endings[page_format(&c->o)],
+                          .endings = c->html ? html_endings : page_endings,
+                          .what = "page",
+                          .may_be_stdout = true,
+                          .together = c->together,
+                          .also_read = (const char *const *)c->session.files};
+    s->to.raw = (target){.option = "--raw",
+                         .out = c->raw,
+                         .suffix = "",
+                         .ending = ".safetensors",
+                         .endings = raw_endings,
+                         .what = "file",
+                         .also_read = (const char *const *)c->session.files};
     if (c->wants_page)
-        target_check(&s->page, &s->o, c->pictures);
-    c->joined = c->wants_page && c->together && !s->page.folder && c->pictures > 1;
-    s->film = (target){.option = "--animate",
-                       .out = c->film,
-                       .suffix = "-scan",
-                       .ending = ".png",
-                       .endings = film_endings,
-                       .what = "film",
-                       .also_read = (const char *const *)c->session.files};
+        target_check(&s->to.page, &s->o, c->pictures);
+    c->joined = c->wants_page && c->together && !s->to.page.folder && c->pictures > 1;
+    s->to.film = (target){.option = "--animate",
+                          .out = c->film,
+                          .suffix = "-scan",
+                          .ending = ".png",
+                          .endings = film_endings,
+                          .what = "film",
+                          .also_read = (const char *const *)c->session.files};
+    s->to.overlay = (target){.option = "--overlay",
+                             .out = c->o.overlay,
+                             .suffix = "",
+                             .ending = "", /* names go on with the method and the class */
+                             .endings = overlay_endings,
+                             .what = "overlay",
+                             .several = true,
+                             .also_read = (const char *const *)c->session.files};
     if (c->wants_raw)
-        target_check(&s->raw, &s->o, c->pictures);
+        target_check(&s->to.raw, &s->o, c->pictures);
     if (c->wants_film)
-        target_check(&s->film, &s->o, c->pictures);
-    if (c->wants_page && s->page.to_stdout && c->o.json)
+        target_check(&s->to.film, &s->o, c->pictures);
+    if (c->wants_overlay)
+        target_check(&s->to.overlay, &s->o, c->pictures);
+    if (c->wants_page && s->to.page.to_stdout && c->o.json)
         die(EXIT_MISUSE, "-o: found '-' with --json, which writes to standard output too");
-    if (c->wants_page && !s->page.folder && c->o.format >= 0)
+    if (c->wants_page && !s->to.page.folder && c->o.format >= 0)
         die(EXIT_MISUSE, "--format: has no effect on a page with a name of its own");
 }
 
@@ -165,8 +175,11 @@ static void check_ready(const stream *s)
 static void check_resume(const stream *s)
 {
     const call *c = s->c;
-    if (c->o.resume && s->page.to_stdout)
+    if (c->o.resume && s->to.page.to_stdout)
         die(EXIT_MISUSE, "--resume: has no effect on a page on standard output");
+    if (c->o.resume && c->wants_overlay && !c->wants_page && !(c->o.json && results_are_kept()))
+        die(EXIT_MISUSE, "--resume: names of overlays hold the class, which is not known before; pages, or --json "
+                         "appended to a file (>> FILE), say what is done");
     if (c->o.resume && c->joined)
         die(EXIT_MISUSE, "--resume: a page of several pictures is drawn whole; a folder gets a page for each, which "
                          "--resume can go on with");
@@ -186,7 +199,8 @@ static int batch_size(const stream *s)
 
 static input_options decoding(const call *c)
 {
-    return (input_options){.no_exif = c->o.no_exif, .max_pixels = c->o.max_pixels, .threads = threads_of(&c->o)};
+    return (input_options){
+        .no_exif = c->o.no_exif, .max_pixels = c->o.max_pixels, .threads = threads_of(&c->o), .keep = c->wants_overlay};
 }
 
 /* Do the parameters of the asks fit the network, and their maps the file? */
@@ -208,6 +222,13 @@ static mv_status check_asks(const stream *s, mv_error *e)
             "%s: found %d maps, expected one, as a .npy holds one array; choose one by the options, or write "
             "a .safetensors",
             c->raw, maps);
+    if (c->overlay_asks)
+        maps = __builtin_popcount(c->overlay_asks);
+    if (x && c->wants_overlay && !s->to.overlay.folder && maps != 1)
+        return mv_fail(e, MV_EINPUT,
+                       "--overlay: found %d maps for the file %s, expected one; choose one by the options, or name a "
+                       "folder: a name that ends in /",
+                       maps, c->o.overlay);
     return x ? MV_OK : e->code;
 }
 
@@ -232,9 +253,9 @@ static void open_command(stream *s)
 static bool has_files(const stream *s, int operand, int index, int of)
 {
     const call *c = s->c;
-    char *page = c->wants_page ? target_path(&s->page, &s->o, operand, index, of) : NULL,
-         *raw = c->wants_raw ? target_path(&s->raw, &s->o, operand, index, of) : NULL,
-         *film = c->wants_film ? target_path(&s->film, &s->o, operand, index, of) : NULL;
+    char *page = c->wants_page ? target_path(&s->to.page, &s->o, operand, index, of) : NULL,
+         *raw = c->wants_raw ? target_path(&s->to.raw, &s->o, operand, index, of) : NULL,
+         *film = c->wants_film ? target_path(&s->to.film, &s->o, operand, index, of) : NULL;
     bool there = (!c->wants_page || page) && (!c->wants_raw || raw) && (!c->wants_film || film) &&
                  target_exists(page) && target_exists(raw) && target_exists(film);
     free(page);
@@ -356,7 +377,7 @@ int stream_run(call *c)
         session_hash(&c->session); /* computed here, as writers only read it */
     if (c->o.resume && c->o.json && c->command->results)
         results_read(&s.known, c->command->results, c->session.name);
-    s.batches = batches_new(c, &s.o, &s.page, &s.raw, &s.film, batch_size(&s));
+    s.batches = batches_new(c, &s.o, &s.to, batch_size(&s));
     if (c->o.resume)
         s.quiet = must(calloc((size_t)s.o.n, sizeof *s.quiet));
     open_command(&s);

@@ -232,5 +232,6 @@ void target_check(target *t, const operands *o, int pictures)
         return;
     if (t->folder && pictures > 1)
         check_collisions(t, o, pictures);
-    check_inputs(t, o, pictures);
+    if (!t->several || !t->folder)
+        check_inputs(t, o, pictures);
 }

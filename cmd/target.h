@@ -22,11 +22,17 @@ typedef struct {
     const char *const *endings; /* known ones, ended by NULL */
     const char *what;           /* "page", for messages */
     bool may_be_stdout;
+    bool several;                 /* files for each picture in a folder, whose names begin so */
     int together;                 /* pictures that one file may show; 0: one */
     const char *const *also_read; /* other files that must not be replaced, ended by NULL; NULL: none */
     /* ---- set by target_check */
     bool folder, to_stdout;
 } target;
+
+/* All of a call. */
+typedef struct {
+    target page, raw, film, overlay;
+} targets;
 
 /* Checks the target against the rule, against other outputs (two pictures that would write one file) and against the
  * inputs (an output that is an input, also through links). `pictures`: of all operands. Ends the program with status 2

@@ -340,6 +340,27 @@ static void test_the_part_that_is_seen(void **state)
     assert_true(fabs(a[2] - 640) < 1e-9 && fabs(a[3] - 480) < 1e-9);
 }
 
+/* The frame of the input: its part on the picture is what is seen, it has the input's proportions where those of the
+ * picture are kept, and one of its pixels is as wide as the picture was shrunk. */
+static void test_the_frame_of_the_input(void **state)
+{
+    (void)state;
+    for (int mode = 0; mode < 3; mode++)
+        for (double pct = 0.4; pct < 1.7; pct += 0.3)
+            for (int w = 40; w < 3000; w = w * 3 + 7)
+                for (int h = 31; h < 3000; h = h * 4 + 5) {
+                    mv_preprocess pp = {.h = 224, .w = 160, .crop_pct = pct, .mode = (mv_crop_mode)mode};
+                    double f[4], a[4];
+                    mv_preprocess_frame(&pp, w, h, f);
+                    mv_preprocess_area(&pp, w, h, a);
+                    assert_true(fabs(fmax(f[0], 0) - a[0]) < 1e-6 && fabs(fmax(f[1], 0) - a[1]) < 1e-6);
+                    assert_true(fabs(fmin(f[0] + f[2], w) - (a[0] + a[2])) < 1e-6);
+                    assert_true(fabs(fmin(f[1] + f[3], h) - (a[1] + a[3])) < 1e-6);
+                    if (mode != MV_CROP_SQUASH && w > 300 && h > 300) /* of a small side, rounding is a large share */
+                        assert_true(fabs(f[2] / f[3] * 224 / 160 - 1) < 0.03);
+                }
+}
+
 static void test_names(void **state)
 {
     (void)state;
@@ -370,6 +391,7 @@ int main(void)
         cmocka_unit_test(test_a_needle_in_a_border),
         cmocka_unit_test(test_normalise),
         cmocka_unit_test(test_the_part_that_is_seen),
+        cmocka_unit_test(test_the_frame_of_the_input),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_names),
     };

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cmd/findings.h"
+#include "cmd/overlay.h"
 #include "cmd/page_file.h"
 #include "cmd/reply.h"
 #include "cmd/talk.h"
@@ -92,16 +93,20 @@ static mv_status draw(const call *c, const shot *t, mv_error *e)
 
 /* ---- the command */
 
+/* Over a photo, what is below an even spread is not drawn: a table around it has no effect. */
+static const mv_page_kind overlaid = {.name = "overlay", .sequential = true};
+
 static void check(call *c)
 {
     own *o = c->own;
     c->raw = o->raw;
     c->wants_raw = o->raw != NULL;
-    c->wants_page = c->shows = !o->raw || c->o.out;
-    if (!c->wants_page)
-        options_refuse_page(c, "with --raw alone; -o writes a page too");
-    else
+    c->wants_page = c->shows = (!o->raw && !c->o.overlay) || c->o.out;
+    if (c->wants_page)
         page_check(c, shows_heads(o) ? &mv_page_heads : &mv_page_attention);
+    else if (!c->o.overlay)
+        options_refuse_page(c, "with --raw alone; -o writes a page too");
+    overlay_check(c, &overlaid);
     if (o->shared_scale && (shows_heads(o) || !c->wants_page))
         die(EXIT_MISUSE, "--shared-scale: has no effect %s",
             c->wants_page ? "on thumbnails of heads, which share one" : "without a page");
@@ -128,12 +133,17 @@ static mv_status picture(const call *c, const shot *t, mv_error *e)
             fprintf(t->out, "%s\n", t->name);
         table_maps(t->out, t->maps);
     }
+    if (c->wants_overlay && overlay_write(c, t, e))
+        return e->code;
     return c->wants_page ? draw(c, t, e) : MV_OK;
 }
 
-static const char *const examples[] = {"attention photo.jpg", "attention --level 3 --head all -o heads.png photo.jpg",
+static const char *const examples[] = {"attention photo.jpg",
+                                       "attention --level 3 --head all -o heads.png photo.jpg",
                                        "attention --level 2 --query 5,9 --raw row.safetensors photo.jpg",
-                                       "attention --json --raw maps/ photos/ > figures.jsonl", NULL};
+                                       "attention --level 3 --block 1 --overlay over/ photos/",
+                                       "attention --json --raw maps/ photos/ > figures.jsonl",
+                                       NULL};
 
 const command command_attention = {.name = "attention",
                                    .operands = "IMAGE...",
@@ -141,7 +151,7 @@ const command command_attention = {.name = "attention",
                                    .method_params = mv_attention_param,
                                    .params = params,
                                    .size = sizeof(own),
-                                   .takes = TAKES_NETWORK | TAKES_PICTURES | TAKES_PAGES | TAKES_JSON,
+                                   .takes = TAKES_NETWORK | TAKES_PICTURES | TAKES_PAGES | TAKES_OVERLAY | TAKES_JSON,
                                    .results = "maps",
                                    .examples = examples,
                                    .check = check,

@@ -1,9 +1,11 @@
-/* classify: what a picture shows, and with --explain a page that shows why. */
+/* classify: what a picture shows, and why: the exact evidence of its classes as pages, overlays and numbers. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cmd/findings.h"
+#include "cmd/map_arrays.h"
+#include "cmd/overlay.h"
 #include "cmd/page_file.h"
 #include "cmd/reply.h"
 #include "cmd/talk.h"
@@ -14,14 +16,25 @@
 typedef struct {
     int top;
     bool explain;
+    mv_param_texts class_;
+    const char *against, *raw;
+    /* ---- state */
+    asks asks; /* the names of the maps */
+    raw_file file;
 } own;
 
+enum { MOST_CLASSES = 5 }; /* three maps a class, without the second one's own for all but the first: a page holds 12 */
+
+#define AT(member) offsetof(own, member)
 static const mv_param params[] = {
-    OPTION_TOP(offsetof(own, top), "number of classes to print"),
+    OPTION_TOP(AT(top), "number of classes to print"),
     {.name = "explain",
      .kind = MV_PARAM_FLAG,
-     .offset = offsetof(own, explain),
+     .offset = AT(explain),
      .help = "write a page per picture: which cells speak for the class, and against the runner-up"},
+    OPTION_CLASSES(AT(class_)),
+    OPTION_CLASS("against", AT(against), "a second class: show what speaks for the class against it"),
+    OPTION_RAW(AT(raw), "write the evidence as numbers: .safetensors, .npz or .npy of all pictures, or FOLDER/"),
     {0}};
 
 typedef struct {
@@ -125,23 +138,78 @@ static mv_status draw(const call *c, const shot *t, const answer *sorted, mv_err
 
 static void check(call *c)
 {
-    const own *o = c->own;
+    own *o = c->own;
     c->wants_page = c->shows = o->explain;
+    c->stores_only = true;
     if (o->explain)
         page_check(c, &mv_page_classify);
+    if (o->raw)
+        raw_choose(c, o->raw, o->against || o->class_.n != 1);
+    overlay_check(c, &mv_page_classify);
+    if (!o->explain && !o->raw && !c->o.overlay && (o->against || o->class_.n))
+        die(EXIT_MISUSE, "--%s: has no effect without --explain, --overlay or --raw", o->against ? "against" : "class");
+    if (o->class_.n > MOST_CLASSES)
+        die(EXIT_MISUSE, "--class: found %d classes, expected at most %d", o->class_.n, MOST_CLASSES);
 }
 
+/* ".top", ".second", ".class.7" */
+static const char *class_word(char text[24], int class_)
+{
+    if (class_ < 0)
+        return class_ == MV_CLASS_TOP ? ".top" : ".second";
+    snprintf(text, 24, ".class.%d", class_);
+    return text;
+}
+
+static void add_ask(call *c, int class_, int against, bool overlaid)
+{
+    asks *a = &((own *)c->own)->asks;
+    char one[24], two[24];
+    bool both = against != MV_MAP_NONE;
+    snprintf(a->name[a->n++], ASKS_NAME, "cam%s%s%s", class_word(one, class_), both ? ".over" : "",
+             both ? class_word(two, against) : "");
+    c->overlay_asks |= (unsigned)overlaid << c->asks;
+    c->ask[c->asks++] = (mv_ask){mv_method_lookup("cam"), NULL, class_, against};
+}
+
+/* Each class that --class names, and with --against that class and the difference. Without both: top and second, and
+ * on pages what speaks for top against second. */
 static mv_status open_asks(call *c, mv_error *e)
 {
-    (void)e;
     const own *o = c->own;
-    const mv_method *cam = mv_method_lookup("cam");
-    if (!o->explain)
+    int class_[CALL_ASKS] = {MV_CLASS_TOP}, against = MV_MAP_NONE, n = o->class_.n ? o->class_.n : 1;
+    if (!o->explain && !o->raw && !c->wants_overlay)
         return MV_OK;
-    c->ask[c->asks++] = (mv_ask){cam, NULL, MV_CLASS_TOP, MV_MAP_NONE};
-    c->ask[c->asks++] = (mv_ask){cam, NULL, MV_CLASS_SECOND, MV_MAP_NONE};
-    c->ask[c->asks++] = (mv_ask){cam, NULL, MV_CLASS_TOP, MV_CLASS_SECOND};
+    if (asks_find_classes(c, &o->class_, class_, e) ||
+        (o->against && session_find_class(&c->session, o->against, "--against", &against, e)))
+        return e->code;
+    for (int i = 0; i < n; i++)
+        if (class_[i] == against)
+            return mv_fail(e, MV_EINPUT, "--against: found '%.60s', the class itself, expected another", o->against);
+    for (int i = 0; i < n; i++) {
+        add_ask(c, class_[i], MV_MAP_NONE, !o->against);
+        if (i == 0 && o->against)
+            add_ask(c, against, MV_MAP_NONE, false);
+        if (o->against)
+            add_ask(c, class_[i], against, true);
+    }
+    if (!o->class_.n && !o->against && (o->explain || o->raw))
+        add_ask(c, MV_CLASS_SECOND, MV_MAP_NONE, false);
+    if (!o->class_.n && !o->against && o->explain)
+        add_ask(c, MV_CLASS_TOP, MV_CLASS_SECOND, false);
     return MV_OK;
+}
+
+static mv_status study_picture(call *c, study *s, mv_error *e)
+{
+    own *o = c->own;
+    return c->store ? map_arrays_add(&o->file, c, &o->asks, s, e) : MV_OK;
+}
+
+static mv_status close_all(call *c, mv_error *e)
+{
+    own *o = c->own;
+    return c->store ? raw_file_close(&o->file, c, e) : MV_OK;
 }
 
 static mv_status picture(const call *c, const shot *t, mv_error *e)
@@ -157,24 +225,35 @@ static mv_status picture(const call *c, const shot *t, mv_error *e)
         status = print_json(c, t, sorted, n, e);
     else if (!page_is_stdout(c))
         print_table(c, t, sorted, n);
+    if (!status && t->raw)
+        status = map_arrays_write(c, &o->asks, t, e);
+    if (!status && c->wants_overlay)
+        status = overlay_write(c, t, e);
     if (!status && o->explain)
         status = draw(c, t, sorted, e);
     free(sorted);
     return status;
 }
 
-static const char *const examples[] = {"classify photo.jpg", "classify --json photos/ > answers.jsonl",
-                                       "classify --explain -o why.pdf photo.jpg", NULL};
+static const char *const examples[] = {"classify photo.jpg",
+                                       "classify --json photos/ > answers.jsonl",
+                                       "classify --explain -o why.pdf photo.jpg",
+                                       "classify --overlay over/ --photo colour photos/",
+                                       "classify --raw cam.npz --class church --against 'golf ball' photo.jpg",
+                                       NULL};
 
 const command command_classify = {.name = "classify",
                                   .operands = "IMAGE...",
                                   .summary = "Says what a picture shows, and with --explain why",
                                   .params = params,
                                   .size = sizeof(own),
-                                  .takes = TAKES_NETWORK | TAKES_CLASSES | TAKES_PICTURES | TAKES_PAGES | TAKES_JSON,
+                                  .takes = TAKES_NETWORK | TAKES_CLASSES | TAKES_PICTURES | TAKES_PAGES |
+                                           TAKES_OVERLAY | TAKES_JSON,
                                   .results = "top",
                                   .pages_need = "explain",
                                   .examples = examples,
                                   .check = check,
                                   .open = open_asks,
-                                  .picture = picture};
+                                  .study = study_picture,
+                                  .picture = picture,
+                                  .close = close_all};

@@ -6,6 +6,8 @@
 
 #include "cmd/asks.h"
 #include "cmd/findings.h"
+#include "cmd/map_arrays.h"
+#include "cmd/overlay.h"
 #include "cmd/page_file.h"
 #include "cmd/raw_file.h"
 #include "cmd/reply.h"
@@ -14,13 +16,12 @@
 #include "src/base/number.h"
 #include "src/base/text.h"
 #include "src/explain/faith.h"
-#include "viz/page/overlay.h"
 #include "viz/page/sheet.h"
 
 typedef struct {
     mv_param_texts method, class_;
     const char *against, *at, *raw;
-    bool overlay, faith;
+    bool faith;
     /* ---- state */
     asks asks;
     raw_file file;
@@ -41,22 +42,13 @@ static const mv_param params[] = {
      .argument = "METHOD[:PARAMS]",
      .word_at = method_word,
      .help = "how to explain, repeatable, such as rise:n=400,seed=7; cam by default (mvscope methods)"},
-    {.name = "class",
-     .kind = MV_PARAM_TEXTS,
-     .offset = AT(class_),
-     .argument = "CLASS",
-     .completes = MV_COMPLETE_CLASS,
-     .help = "what to explain, repeatable: a number, wnid or name, second, or top, the default"},
+    OPTION_CLASSES(AT(class_)),
     OPTION_CLASS("against", AT(against), "a second class: explain the difference"),
     OPTION_AT(AT(at), "the site that methods with the parameter site use"),
     {.name = "faith",
      .kind = MV_PARAM_FLAG,
      .offset = AT(faith),
      .help = "measure each map: deletion and insertion, against a random order"},
-    {.name = "overlay",
-     .kind = MV_PARAM_FLAG,
-     .offset = AT(overlay),
-     .help = "write the map over the picture alone, at the size of the network's input"},
     OPTION_RAW(AT(raw), "write the maps as numbers: .safetensors, .npz or .npy of all pictures, or FOLDER/"),
     {0}};
 
@@ -73,20 +65,17 @@ static bool some_map_is_measured(const asks *a)
 static void check(call *c)
 {
     own *o = c->own;
-    const mv_page_kind *kind = o->overlay ? &mv_page_overlay : &mv_page_sheet;
     asks_methods(&o->asks, &o->method, "cam", o->at);
     asks_check_classes(&o->asks, &o->class_, o->against);
     if (o->raw)
         raw_choose(c, o->raw, false);
-    c->wants_page = c->shows = !o->raw || c->o.out || o->overlay;
-    c->together = o->overlay ? 0 : TOGETHER_MOST;
-    if (!c->wants_page)
+    c->wants_page = c->shows = (!o->raw && !c->o.overlay) || c->o.out;
+    c->together = TOGETHER_MOST;
+    if (c->wants_page)
+        page_check(c, &mv_page_sheet);
+    else if (!c->o.overlay)
         options_refuse_page(c, "with --raw alone; -o writes a page too");
-    else
-        page_check(c, kind);
-    if (o->overlay && (options_given(c, "width") || options_given(c, "theme")))
-        die(EXIT_MISUSE, "--%s: has no effect on --overlay, which has no page around it",
-            options_given(c, "width") ? "width" : "theme");
+    overlay_check(c, &mv_page_sheet);
     if (o->faith && !some_map_is_measured(&o->asks))
         die(EXIT_MISUSE, "--faith: has no effect on colours, which have no order");
 }
@@ -95,10 +84,6 @@ static void check(call *c)
 
 static mv_status check_count(const call *c, int n, mv_error *e)
 {
-    const own *o = c->own;
-    if (o->overlay && n != 1)
-        return mv_fail(e, MV_EINPUT,
-                       "--overlay: found %d maps a picture, expected one; choose one method, class and block", n);
     if (c->store && n != 1 && mv_text_ends_in(c->store, ".npy"))
         return mv_fail(e, MV_EINPUT,
                        "--raw: found %d maps for %s, expected one, as a .npy holds one array; choose one by the "
@@ -173,58 +158,12 @@ static mv_status measure(const call *c, const study *t, mv_error *e)
     return s;
 }
 
-/* Every map as an array. */
-typedef struct {
-    int n, room;
-    raw_array *array;
-    char (*name)[ASKS_NAME + MV_MAP_NAME];
-} arrays;
-
-static mv_status arrays_of(arrays *out, const call *c, const mv_maps *maps, mv_error *e)
-{
-    const own *o = c->own;
-    for (int a = 0; a < c->asks; a++)
-        out->room += maps[a].n;
-    out->array = calloc((size_t)out->room + 1, sizeof *out->array);
-    out->name = calloc((size_t)out->room + 1, sizeof *out->name);
-    if (!out->array || !out->name)
-        return mv_fail_memory(e, "maps");
-    for (int a = 0; a < c->asks; a++)
-        for (int i = 0; i < maps[a].n; i++) {
-            const mv_map *m = &maps[a].map[i];
-            bool colour = m->channels == 3;
-            out->array[out->n] = (raw_array){.name = asks_map_name(&o->asks, &maps[a], a, i, out->name[out->n]),
-                                             .nd = colour ? 4 : 3,
-                                             .dim = {1, m->h, m->w, colour ? 3 : 0},
-                                             .values = mv_map_raw(m)};
-            out->n++;
-        }
-    return MV_OK;
-}
-
-static void arrays_free(arrays *a)
-{
-    free(a->array);
-    free(a->name);
-}
-
-static mv_status store(call *c, const study *s, mv_error *e)
-{
-    own *o = c->own;
-    arrays all = {0};
-    mv_status status = arrays_of(&all, c, s->maps, e);
-    if (!status)
-        status = raw_file_add(&o->file, c, s->shot, all.array, all.n, e);
-    arrays_free(&all);
-    return status;
-}
-
 static mv_status study_picture(call *c, study *s, mv_error *e)
 {
     own *o = c->own;
     mv_status status = o->faith ? measure(c, s, e) : MV_OK;
     if (!status && c->store)
-        status = store(c, s, e);
+        status = map_arrays_add(&o->file, c, &o->asks, s, e);
     if (!status && c->joined)
         status = together_add(&o->together, c, s, e);
     return status;
@@ -291,16 +230,6 @@ static void print_table(const call *c, const shot *t)
     for (int a = 0; a < c->asks; a++)
         for (int i = 0; i < t->maps[a].n; i++)
             print_map(c, t, a, i, width);
-}
-
-static mv_status write_raw(const call *c, const shot *t, mv_error *e)
-{
-    arrays all = {0};
-    mv_status s = arrays_of(&all, c, t->maps, e);
-    if (!s)
-        s = raw_write(t->raw, t, all.array, all.n, e);
-    arrays_free(&all);
-    return s;
 }
 
 /* ---- pages */
@@ -378,13 +307,11 @@ static mv_status draw(const call *c, const shot *t, mv_error *e)
             items[k].map = maps[k] = &t->maps[a].map[i];
     if (!s) {
         mv_sheet_content sheet = {.picture = t->image, .items = items, .item_count = n};
-        mv_overlay_content overlay = {t->image, maps[0]};
         page_words words = {.title = finding_of(title, &c->session, maps, n),
                             .subtitle = subtitle_of(c, t, maps, n, subtitle),
                             .method = method_names(&o->asks, names)};
         arrange(&sheet, maps, n);
-        s = page_write(c, t, o->overlay ? &mv_page_overlay : &mv_page_sheet, &words,
-                       o->overlay ? (const void *)&overlay : &sheet, e);
+        s = page_write(c, t, &mv_page_sheet, &words, &sheet, e);
     }
     free(maps);
     free(items);
@@ -395,11 +322,13 @@ static mv_status draw(const call *c, const shot *t, mv_error *e)
 
 static mv_status picture(const call *c, const shot *t, mv_error *e)
 {
-    mv_status s = t->raw ? write_raw(c, t, e) : MV_OK;
+    mv_status s = t->raw ? map_arrays_write(c, &((const own *)c->own)->asks, t, e) : MV_OK;
     if (!s && c->o.json)
         s = print_json(c, t, e);
     else if (!s && !page_is_stdout(c))
         print_table(c, t);
+    if (!s && c->wants_overlay)
+        s = overlay_write(c, t, e);
     return !s && c->wants_page && !c->joined ? draw(c, t, e) : s;
 }
 
@@ -424,17 +353,17 @@ static const char *const examples[] = {"explain photo.jpg",
                                        "explain --raw maps.safetensors photos/",
                                        NULL};
 
-const command command_explain = {.name = "explain",
-                                 .operands = "IMAGE...",
-                                 .summary =
-                                     "Draws what speaks for a class, by any method, and measures whether it is true",
-                                 .params = params,
-                                 .size = sizeof(own),
-                                 .takes = TAKES_NETWORK | TAKES_CLASSES | TAKES_PICTURES | TAKES_PAGES | TAKES_JSON,
-                                 .results = "maps",
-                                 .examples = examples,
-                                 .check = check,
-                                 .open = open_asks,
-                                 .study = study_picture,
-                                 .picture = picture,
-                                 .close = close_all};
+const command command_explain = {
+    .name = "explain",
+    .operands = "IMAGE...",
+    .summary = "Draws what speaks for a class, by any method, and measures whether it is true",
+    .params = params,
+    .size = sizeof(own),
+    .takes = TAKES_NETWORK | TAKES_CLASSES | TAKES_PICTURES | TAKES_PAGES | TAKES_OVERLAY | TAKES_JSON,
+    .results = "maps",
+    .examples = examples,
+    .check = check,
+    .open = open_asks,
+    .study = study_picture,
+    .picture = picture,
+    .close = close_all};

@@ -134,6 +134,16 @@ bool mv_preprocess_area(const mv_preprocess *pp, int in_w, int in_h, double area
     return w < p.w || h < p.h;
 }
 
+void mv_preprocess_frame(const mv_preprocess *pp, int in_w, int in_h, double frame[4])
+{
+    placement p = place(pp, in_w, in_h);
+    double x = (double)in_w / (double)p.w, y = (double)in_h / (double)p.h;
+    frame[0] = (double)p.left * x;
+    frame[1] = (double)p.top * y;
+    frame[2] = pp->w * x;
+    frame[3] = pp->h * y;
+}
+
 /* ---- crop and normalise */
 
 mv_status mv_preprocess_crop(const mv_preprocess *pp, const mv_image *in, mv_image *out, mv_error *e)

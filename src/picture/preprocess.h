@@ -38,6 +38,10 @@ mv_status mv_preprocess_crop(const mv_preprocess *pp, const mv_image *in, mv_ima
  * where that is the whole picture. */
 bool mv_preprocess_area(const mv_preprocess *pp, int in_w, int in_h, double area[4]);
 
+/* The part of an in_w x in_h picture that the network's input covers, as above. It reaches beyond the picture where the
+ * input is padding. */
+void mv_preprocess_frame(const mv_preprocess *pp, int in_w, int in_h, double frame[4]);
+
 /* chw[c][y][x] = (rgb / 255 - mean[c]) / std[c] in fp32, rounded after each step as in NumPy:
  * 3 * crop->h * crop->w values. */
 void mv_preprocess_normalise(const mv_preprocess *pp, const mv_image *crop, float *chw);

@@ -1,0 +1,250 @@
+#include "cmd/overlay.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cmd/talk.h"
+#include "cmd/target.h"
+#include "src/base/text.h"
+#include "src/file/output.h"
+#include "src/picture/decode.h"
+#include "viz/page/overlay.h"
+
+/* ---- options */
+
+void overlay_check(call *c, const mv_page_kind *kind)
+{
+    static const char *const looks[] = {"alpha", "threshold", "photo"}, *const of_pages[] = {"theme", "width", "zoom",
+                                                                                             "format"};
+    c->wants_overlay = c->o.overlay != NULL;
+    for (size_t i = 0; !c->wants_overlay && i < sizeof looks / sizeof *looks; i++)
+        if (options_given(c, looks[i]))
+            die(EXIT_MISUSE, "--%s: has no effect without --overlay", looks[i]);
+    if (!c->wants_overlay)
+        return;
+    if (strcmp(c->o.overlay, "-") == 0)
+        die(EXIT_MISUSE, "--overlay: found '-', expected a name: FILE.png or FOLDER/");
+    c->shows = true;
+    if (c->wants_page)
+        return;
+    page_check(c, kind);
+    for (size_t i = 0; i < sizeof of_pages / sizeof *of_pages; i++)
+        if (options_given(c, of_pages[i]))
+            die(EXIT_MISUSE, "--%s: has no effect on --overlay, which has no page around it", of_pages[i]);
+}
+
+/* ---- photos */
+
+/* Photos that are in memory at the same time have no more pixels than this together, unless one alone has. */
+enum { PIXELS_AT_ONCE = 64 * 1000 * 1000 };
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
+static size_t pixels_now;
+
+static void enter(size_t pixels)
+{
+    pthread_mutex_lock(&lock);
+    while (pixels_now > 0 && pixels_now + pixels > PIXELS_AT_ONCE)
+        pthread_cond_wait(&changed, &lock);
+    pixels_now += pixels;
+    pthread_mutex_unlock(&lock);
+}
+
+static void leave(size_t pixels)
+{
+    pthread_mutex_lock(&lock);
+    pixels_now -= pixels;
+    pthread_cond_broadcast(&changed);
+    pthread_mutex_unlock(&lock);
+}
+
+/* The photo again, as it was when the network saw it. */
+static mv_status read_photo(mv_image *out, const call *c, const shot *t, mv_error *e)
+{
+    const mv_picture_options o = {.max_pixels = c->o.max_pixels, .ignore_exif = c->o.no_exif};
+    mv_status s = mv_picture_load(out, t->path, &o, e);
+    if (!s && (out->w != t->photo_w || out->h != t->photo_h)) {
+        s = mv_fail(e, MV_EIO, "%s: was changed while it was looked at: found %d x %d pixels, expected %d x %d",
+                    t->name, out->w, out->h, t->photo_w, t->photo_h);
+        mv_image_free(out);
+    }
+    return s;
+}
+
+/* ---- names */
+
+enum { CLASS_PART = 64, PART = 2 * CLASS_PART + MV_MAP_NAME };
+
+/* A class as part of a file's name: its first name, with '_' for what is neither a letter, a digit, nor a dot. */
+static void class_part(char to[CLASS_PART], const char *name)
+{
+    char first[CLASS_PART];
+    mv_text_print(first, sizeof first, "%.*s", (int)strcspn(name, ","), name);
+    size_t n = 0;
+    for (const char *p = first; *p; p++) {
+        unsigned char c = (unsigned char)*p;
+        bool plain = (c >= '0' && c <= '9') || ((c | 32) >= 'a' && (c | 32) <= 'z') || c >= 0x80 || c == '.';
+        if (plain || (n && to[n - 1] != '_'))
+            to[n++] = plain ? *p : '_';
+    }
+    while (n && to[n - 1] == '_')
+        n--;
+    to[n] = '\0';
+}
+
+/* The same with the class's number where another class has the same name, or where it has none. */
+static void class_name(char to[CLASS_PART + 16], const call *c, int class_)
+{
+    char text[24], other[CLASS_PART];
+    int same = 0;
+    class_part(to, session_class(&c->session, class_, text));
+    for (int i = 0; i < c->session.config.classes && same < 2; i++) {
+        class_part(other, session_class(&c->session, i, text));
+        same += strcmp(other, to) == 0;
+    }
+    if (same > 1 || !*to)
+        snprintf(to + strlen(to), 16, "%s%d", *to ? "." : "class_", class_);
+}
+
+static void add_part(char to[PART], const char *part)
+{
+    if (*part)
+        snprintf(to + strlen(to), PART - strlen(to), "%s%s", *to ? "." : "", part);
+}
+
+/* "golden_retriever", "church.over.golf_ball", "levels.3.blocks.1.mean": what tells a map from others of its method. */
+static void part_of(char to[PART], const call *c, const mv_map *m)
+{
+    char one[CLASS_PART + 16], name[MV_MAP_NAME];
+    mv_map words = *m;
+    *to = '\0';
+    if (m->class_ >= 0) {
+        class_name(one, c, m->class_);
+        add_part(to, one);
+    }
+    if (m->class_ >= 0 && m->against >= 0) {
+        add_part(to, "over");
+        class_name(one, c, m->against);
+        add_part(to, one);
+    }
+    words.class_ = words.against = MV_MAP_NONE;
+    mv_map_name(&words, name);
+    size_t n = m->method ? strlen(m->method) : 0;
+    bool begins = n && strncmp(name, m->method, n) == 0 && (name[n] == '.' || !name[n]);
+    add_part(to, begins ? name + n + (name[n] == '.') : name);
+    for (char *p = to; *p; p++) /* so that a name can be told apart from the end */
+        *p = *p == '-' || *p == '/' ? '_' : *p;
+}
+
+/* The overlays of a picture that are written; seen: their names so far. */
+typedef struct {
+    const call *c;
+    const shot *t;
+    const mv_image *photo;
+    mv_frame frame;
+    int n;
+    char (*seen)[PART + 32];
+} writing;
+
+/* The file of a map. The caller's to free; NULL without memory. */
+static char *path_of(writing *w, const mv_map *m)
+{
+    char part[PART], *path;
+    if (!w->t->overlays)
+        return strdup(w->t->overlay);
+    part_of(part, w->c, m);
+    char *name = w->seen[w->n];
+    int same = 1;
+    snprintf(name, sizeof *w->seen, "%.24s%s%s", m->method ? m->method : "map", *part ? "-" : "", part);
+    for (int i = 0; i < w->n; i++)
+        same += strcmp(w->seen[i], name) == 0;
+    w->n++;
+    if (same > 1 ? asprintf(&path, "%s-%s.%d.png", w->t->overlay, name, same) < 0
+                 : asprintf(&path, "%s-%s.png", w->t->overlay, name) < 0)
+        return NULL;
+    return path;
+}
+
+/* An overlay must not replace a picture that is looked at, such as one that was made by an earlier run. */
+static mv_status check_path(const call *c, const char *path, mv_error *e)
+{
+    if (!target_exists(path))
+        return MV_OK;
+    for (int i = 0; i < c->list->n; i++)
+        if (mv_output_is_same(c->list->path[i], path))
+            return mv_fail(e, MV_EINPUT, "--overlay: %s is the picture %s, which it would replace", path,
+                           c->list->path[i]);
+    return MV_OK;
+}
+
+/* ---- files */
+
+static mv_status write_one(writing *w, const mv_map *m, mv_error *e)
+{
+    const options *o = &w->c->o;
+    mv_overlay_content content = {.photo = w->photo,
+                                  .frame = w->frame,
+                                  .map = m,
+                                  .alpha = o->alpha,
+                                  .threshold = o->threshold,
+                                  .colours = o->photo > 0};
+    char *path = path_of(w, m), *name = path ? mv_text_escape(path) : NULL;
+    mv_status s = name ? check_path(w->c, path, e) : mv_fail_memory(e, w->t->name);
+    shot t = *w->t;
+    t.page = path;
+    page_words words = {.title = m->title, .method = m->method};
+    if (!s)
+        s = page_write(w->c, &t, &mv_page_overlay, &words, &content, e);
+    if (!s && !w->c->o.json && !page_is_stdout(w->c))
+        fprintf(t.out, "  %s\n", name);
+    free(name);
+    free(path);
+    return s;
+}
+
+static mv_status write_all(writing *w, mv_error *e)
+{
+    const call *c = w->c;
+    int n = 0;
+    mv_status s = MV_OK;
+    for (int a = 0; a < c->asks; a++)
+        n += w->t->maps[a].n;
+    w->seen = calloc((size_t)n + 1, sizeof *w->seen);
+    if (!w->seen)
+        return mv_fail_memory(e, w->t->name);
+    for (int a = 0; a < c->asks; a++)
+        for (int i = 0; i < w->t->maps[a].n && !s; i++)
+            if (!c->overlay_asks || c->overlay_asks >> a & 1)
+                s = write_one(w, &w->t->maps[a].map[i], e);
+    free(w->seen);
+    return s;
+}
+
+mv_status overlay_write(const call *c, const shot *t, mv_error *e)
+{
+    writing w = {.c = c, .t = t};
+    mv_image read = {0};
+    if (t->photo_w == 0) { /* a ready input is shown itself */
+        w.photo = t->image;
+        w.frame = (mv_frame){0, 0, t->image->w, t->image->h};
+        return write_all(&w, e);
+    }
+    double f[4];
+    mv_preprocess_frame(&c->session.config.preprocess, t->photo_w, t->photo_h, f);
+    w.frame = (mv_frame){f[0], f[1], f[2], f[3]};
+    w.photo = t->photo;
+    if (t->photo->rgb)
+        return write_all(&w, e);
+    size_t pixels = (size_t)t->photo_w * (size_t)t->photo_h;
+    enter(pixels);
+    mv_status s = read_photo(&read, c, t, e);
+    w.photo = &read;
+    if (!s)
+        s = write_all(&w, e);
+    mv_image_free(&read);
+    leave(pixels);
+    return s;
+}
