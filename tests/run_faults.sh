@@ -85,7 +85,7 @@ picture=assets/samples/church.jpg
 preload=(env LD_PRELOAD="$plain/fault_malloc.so")
 export ASAN_OPTIONS=${ASAN_OPTIONS-}:exitcode=99
 "$plain/mvscope" dump -q -s levels.3.blocks.1,head -o "$folder/dump.npz" $picture || exit 1
-echo 1..12
+echo 1..13
 try "classify" 300 "${preload[@]}" MVSCOPE_FAULT_SPARE=$spare "$plain/mvscope" classify $picture
 try "classify with a page" 150 "${preload[@]}" MVSCOPE_FAULT_SPARE=$spare:libc.so:ld-linux "$plain/mvscope" \
     classify --explain -o OUT/page.png $picture
@@ -101,6 +101,12 @@ try "report with a page" 60 "${preload[@]}" MVSCOPE_FAULT_SPARE=$spare:libc.so:l
     report -q --steps 2 --seeds 1 -o OUT/page.png $picture
 try "a page for browsers" 120 "${preload[@]}" MVSCOPE_FAULT_SPARE=$spare:libc.so:ld-linux "$plain/mvscope" \
     report -q --html -o OUT/page.html $picture
+if python3 tests/torch_file.py deflated assets/nano.safetensors "$folder/nano.pth" 2>/dev/null; then
+    try "classify with a checkpoint of PyTorch forgets nothing" 300 "$sanitized/mvscope-fault" classify \
+        -m "$folder/nano.pth" $picture
+else
+    echo "ok - classify with a checkpoint of PyTorch forgets nothing # SKIP NumPy is not installed"
+fi
 try "classify forgets nothing" 1000 "$sanitized/mvscope-fault" classify $picture
 try "attention with a page forgets nothing" 100 "$sanitized/mvscope-fault" attention -o OUT/page.png $picture
 try "compare networks forgets nothing" 100 "$sanitized/mvscope-fault" compare --with-model assets/nano.safetensors \

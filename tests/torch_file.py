@@ -6,12 +6,13 @@
 
 Classes and functions of PyTorch are stood in for by empty ones of the same module and name, which is all that a pickle
 keeps. Layouts: plain, module, model, nested, ema, lightning, parameters, shared, transposed, expanded, double, bfloat,
-untyped, protocol4, deflated, legacy.
+untyped, protocol4, deflated, legacy, shards (OUT is a folder). A config.json is written beside OUT.
 """
 import argparse
 import collections
 import io
 import json
+import os
 import pickle
 import struct
 import sys
@@ -40,7 +41,7 @@ STORAGE = {t: next(stand_in("torch", name)) for t, (_, name) in TYPES.items()}
 (UNTYPED,) = stand_in("torch.storage", "UntypedStorage")
 REBUILD, REBUILD_OLD, REBUILD_V3, REBUILD_PARAMETER = stand_in(
     "torch._utils", "_rebuild_tensor_v2", "_rebuild_tensor", "_rebuild_tensor_v3", "_rebuild_parameter")
-(FLOAT32,) = stand_in("torch", "float32")
+DTYPE = dict(zip(("F32", "F16"), stand_in("torch", "float32", "float16")))
 (CHECKPOINT,) = stand_in("pytorch_lightning.callbacks.model_checkpoint", "ModelCheckpoint")
 
 
@@ -69,7 +70,7 @@ def tensor(kind, array=None, *, storage=None, offset=0, shape=None, stride=None,
     if how == "old":
         return Call(REBUILD_OLD, storage, offset, shape, tuple(stride))
     if how == "v3":
-        return Call(REBUILD_V3, storage, offset, shape, tuple(stride), False, collections.OrderedDict(), FLOAT32)
+        return Call(REBUILD_V3, storage, offset, shape, tuple(stride), False, collections.OrderedDict(), DTYPE[kind])
     t = Call(REBUILD, storage, offset, shape, tuple(stride), False, collections.OrderedDict())
     return Call(REBUILD_PARAMETER, t, True, collections.OrderedDict()) if how == "parameter" else t
 
@@ -128,6 +129,27 @@ def load(path):
             for name, t in header.items()}
 
 
+def write_config(path, folder):
+    """config.json from the metadata of a safetensors file: what a .pth cannot carry."""
+    with open(path, "rb") as f:
+        header = json.loads(f.read(struct.unpack("<Q", f.read(8))[0]))
+    with open(os.path.join(folder, "config.json"), "w") as f:
+        f.write(header["__metadata__"]["config"])
+
+
+def shards(tensors, folder):
+    """Two files and their index, as Hugging Face's libraries write them."""
+    os.mkdir(folder)
+    names = sorted(tensors)
+    where = {}
+    for i, part in enumerate((names[: len(names) // 2], names[len(names) // 2:])):
+        file = f"model-{i + 1:05}-of-00002.safetensors"
+        save_safetensors(os.path.join(folder, file), {n: tensors[n] for n in part})
+        where |= {n: file for n in part}
+    with open(os.path.join(folder, "model.safetensors.index.json"), "w") as f:
+        json.dump({"metadata": {"total_size": 0}, "weight_map": where}, f)
+
+
 def save_safetensors(path, tensors):
     header, data = {}, b""
     for name, (kind, array) in tensors.items():
@@ -146,7 +168,7 @@ def ordered(tensors, how="v2", prefix=""):
 
 def shared(tensors):
     """All tensors are parts of one storage."""
-    whole = Storage("F32", np.concatenate([a.reshape(-1) for _, a in tensors.values()]))
+    whole = Storage("F32", np.concatenate([a.reshape(-1).astype(np.float32) for _, a in tensors.values()]))
     out, at = collections.OrderedDict(), 0
     for name, (_, a) in tensors.items():
         out[name] = tensor("F32", a, storage=whole, offset=at)
@@ -219,12 +241,14 @@ def write(layout, tensors, path):
     elif layout == "bfloat":
         save(path, ordered({n: ("BF16", bfloat(a)) for n, (_, a) in tensors.items()}))
     elif layout == "untyped":
-        save(path, collections.OrderedDict((n, tensor(None, a, storage=Storage("untyped", a.view(np.uint8)), how="v3"))
-                                           if a.ndim and a.size else (n, tensor(k, a)) for n, (k, a) in tensors.items()))
+        save(path, collections.OrderedDict((n, tensor(k, a, storage=Storage("untyped", a.view(np.uint8)), how="v3"))
+                                           if k in DTYPE and a.ndim and a.size else (n, tensor(k, a)) for n, (k, a) in tensors.items()))
     elif layout == "protocol4":
         save(path, ordered(tensors), protocol=4)
     elif layout == "deflated":
         save(path, ordered(tensors), compression=zipfile.ZIP_DEFLATED)
+    elif layout == "shards":
+        shards(tensors, path)
     elif layout == "legacy":
         save_legacy(path, tensors)
     elif layout == "plain":
@@ -257,14 +281,18 @@ def fixtures(folder):
     put("half.columns", "F16", half.reshape(2, 5).T, tensor("F16", storage=Storage("F16", half), shape=(5, 2), stride=(1, 5)))
     put("brain", "BF16", bfloat(base[:9]), tensor("BF16", bfloat(base[:9])))
     put("old", "F32", base[:4], tensor("F32", base[:4], how="old"))
-    put("untyped", "F32", base[2:8].reshape(3, 2), tensor(None, storage=Storage("untyped", base[:8].view(np.uint8)), offset=2, shape=(3, 2), how="v3"))
+    put("untyped", "F32", base[2:8].reshape(3, 2), tensor("F32", storage=Storage("untyped", base[:8].view(np.uint8)), offset=2, shape=(3, 2), how="v3"))
     views["flags"] = tensor("BOOL", np.ones(3, np.uint8))
     views["count"] = tensor("I64", np.int64(5))
     save(f"{folder}/views.pth", views)
+    with zipfile.ZipFile(f"{folder}/views.pth") as z, open(f"{folder}/views.pkl", "wb") as f:
+        f.write(z.read("archive/data.pkl"))  # seeds for the fuzzer of pickles
     save(f"{folder}/views.deflated.pth", views, compression=zipfile.ZIP_DEFLATED, protocol=4)
     save_safetensors(f"{folder}/views.safetensors", right)
     small = {"a.weight": ("F32", base[:6].reshape(2, 3)), "a.bias": ("F32", base[:2])}
     save(f"{folder}/trainer.pth", trainer(small, small))
+    with zipfile.ZipFile(f"{folder}/trainer.pth") as z, open(f"{folder}/trainer.pkl", "wb") as f:
+        f.write(z.read("archive/data.pkl"))
     save(f"{folder}/lightning.ckpt", lightning(small))
     save_legacy(f"{folder}/legacy.pth", small)
     save(f"{folder}/short.pth", {"a.bias": tensor("F32", storage=whole, offset=50, shape=(4, 3))})
@@ -281,5 +309,6 @@ if __name__ == "__main__":
         fixtures(sys.argv[2])
     elif len(sys.argv) == 4:
         write(sys.argv[1], load(sys.argv[2]), sys.argv[3])
+        write_config(sys.argv[2], sys.argv[3] if os.path.isdir(sys.argv[3]) else os.path.dirname(sys.argv[3]) or ".")
     else:
         sys.exit(__doc__)

@@ -267,7 +267,9 @@ mv_pickle *mv_pickle_of(const void *bytes, size_t size, const char *name, mv_err
     if (p)
         *p = (mv_pickle){.node = calloc(FIRST, sizeof *p->node), .n = 1, .room = FIRST};
     machine m = {.p = p, .bytes = bytes, .size = size, .name = name, .e = &mine};
-    if (!p || !p->node)
+    m.values.at = malloc(FIRST * sizeof *m.values.at); /* so that an empty stack is somewhere */
+    m.values.room = FIRST;
+    if (!p || !p->node || !m.values.at)
         mv_fail_memory(&mine, name);
     else
         run(&m);
