@@ -30,11 +30,6 @@ static mv_status label(comparison *k, int i, mv_error *e)
         n += (size_t)snprintf(text + n, sizeof text - n, ", %s", models[i]);
     else if (o->with_model)
         n += (size_t)snprintf(text + n, sizeof text - n, ", %s %.6s", models[i], session_hash(x->session));
-    if (o->with_weights || (i == 0 && k->c->o.weights && o->with_model))
-        n += (size_t)snprintf(text + n, sizeof text - n, " %.60s",
-                              i                 ? o->with_weights
-                              : k->c->o.weights ? k->c->o.weights
-                                                : "model");
     if (o->with_device)
         n += (size_t)snprintf(text + n, sizeof text - n, ", %.40s", device_of(k, i));
     if (o->with_precision >= 0)

@@ -120,7 +120,8 @@ static mv_checkpoint *checkpoint_with(mv_tensors *file, const char *which, bool 
                               .place = path,
                               .path = beside ? path : NULL,
                               .config = mv_tensors_metadata(file, "config")};
-    if (mv_choose_network(c->prefix, file, which, warnings, e) ||
+    bool other = false;
+    if (mv_choose_network(c->prefix, &other, file, which, warnings, e) ||
         mv_infer_config(&c->config, &c->labels, &shapes, warnings, e)) {
         mv_checkpoint_close(c);
         return NULL;
@@ -129,6 +130,10 @@ static mv_checkpoint *checkpoint_with(mv_tensors *file, const char *which, bool 
         snprintf(c->name, sizeof c->name, "%s", c->config.name);
     else
         model_name(c->name, sizeof c->name, path);
+    if (other) { /* results must not be taken for those of the usual one */
+        size_t n = strlen(c->name);
+        snprintf(c->name + n, sizeof c->name - n, " (%.*s)", (int)strlen(c->prefix) - 1, c->prefix);
+    }
     return c;
 }
 

@@ -33,7 +33,8 @@ mv_source *mv_checkpoint_source(mv_checkpoint *c);             /* borrowed */
  * of batches, which nothing reads at inference, are left out unless `all`. */
 void mv_checkpoint_unread(mv_checkpoint *c, bool all, mv_warnings *warnings);
 
-/* The name of the published variant, or else the file's name without folder and ending. */
+/* The name of the published variant, or else the file's name without folder and ending; with the prefix of a network
+ * that is taken only by `which`: "last (state_dict_ema)". */
 const char *mv_checkpoint_name(const mv_checkpoint *c);
 
 /* The files that were opened, 0 <= i: that of the tensors, or their index and its shards; NULL after the last. */

@@ -131,8 +131,8 @@ static mv_status refuse(const networks *all, const char *file, const char *which
     return mv_fail(e, MV_EMISUSE, "%s: found no network '%.40s', expected one of %s", file, which, there);
 }
 
-mv_status mv_choose_network(char prefix[MV_PREFIX], const mv_tensors *tensors, const char *which, mv_warnings *warnings,
-                            mv_error *e)
+mv_status mv_choose_network(char prefix[MV_PREFIX], bool *other, const mv_tensors *tensors, const char *which,
+                            mv_warnings *warnings, mv_error *e)
 {
     networks all;
     char taken[MV_PREFIX + 16], others[LIST];
@@ -142,21 +142,23 @@ mv_status mv_choose_network(char prefix[MV_PREFIX], const mv_tensors *tensors, c
         return s;
     if (which && all.n == 1)
         return refuse(&all, file, which, e);
-    bool average = which && strcmp(which, "ema") == 0, plain = which && strcmp(which, "model") == 0;
-    int i = which ? named(&all, which) : best_of(&all, false);
-    if (average || plain)
-        i = best_of(&all, average);
-    if (i < 0 && which)
+    int first_choice = best_of(&all, false), i = first_choice;
+    if (first_choice < 0) /* nothing but averages */
+        i = first_choice = best_of(&all, true);
+    if (which)
+        i = strcmp(which, "ema") == 0     ? best_of(&all, true)
+            : strcmp(which, "model") == 0 ? best_of(&all, false)
+                                          : named(&all, which);
+    if (i < 0)
         return refuse(&all, file, which, e);
-    if (i < 0) /* nothing but averages */
-        i = best_of(&all, true);
     memcpy(prefix, all.prefix[i], MV_PREFIX);
+    *other = i != first_choice;
     if (all.n > 1 && !which) {
         name_of(taken, prefix);
         list(others, &all, i);
-        bool other = !is_average(prefix) && best_of(&all, true) >= 0;
+        bool average = !is_average(prefix) && best_of(&all, true) >= 0;
         mv_warn(warnings, "%.100s: found %d networks: took %s; there is %s, too (--weights %s)", file, all.n, taken,
-                others, other ? "ema" : "NAME");
+                others, average ? "ema" : "NAME");
     }
     return MV_OK;
 }

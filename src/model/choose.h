@@ -14,9 +14,10 @@ enum { MV_PREFIX = 128 };
  * of several networks by the order of usual names; a warning says what was taken and what is there, too. "ema": the
  * moving average. "model": not the average. Else a prefix, with its last dot or without. MV_EINPUT: there is no
  * MambaVision. MV_EMISUSE: there is nothing to choose from, or nothing that `which` names; the sentence says what is
- * there. */
-mv_status mv_choose_network(char prefix[MV_PREFIX], const mv_tensors *tensors, const char *which, mv_warnings *warnings,
-                            mv_error *e);
+ * there.
+ * *other: it is not the one that is taken where `which` is NULL. */
+mv_status mv_choose_network(char prefix[MV_PREFIX], bool *other, const mv_tensors *tensors, const char *which,
+                            mv_warnings *warnings, mv_error *e);
 
 /* How much of a prefix is that of everything that belongs to the network, its heads for other tasks, too: "state_dict."
  * of "state_dict.backbone.", nothing of "backbone.". What has another beginning is another network, or a trainer's. */
