@@ -97,7 +97,8 @@ static void print_answer(const compared *x, const char *of)
     char name[24];
     printf("%s:", of);
     for (int i = 0; i < x->top_count && i < 3; i++)
-        printf("%s %s %.1f %%", i ? "," : "", session_class(x->session, x->top[i], name), 100 * x->probability[i]);
+        printf("%s %s %.1f %%%s", i ? "," : "", session_class(x->session, x->top[i], name), 100 * x->probability[i],
+               session_sigmoid(x->session));
     putchar('\n');
 }
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "src/base/text.h"
+#include "src/model/labels.h"
 
 enum { SEED = 20171 }; /* of all intervals */
 
@@ -26,7 +27,8 @@ static mv_status take_names(evaluation *v, mv_error *e)
         if (!v->class_name[i] || !mv_text_is_clean(v->class_name[i]) || (v->wnid[i] && !mv_text_is_clean(v->wnid[i])))
             return mv_fail(e, MV_EINPUT, "the records of eval: found no name of class %d", i);
     }
-    return MV_OK;
+    v->brief = mv_labels_short(v->class_name, v->classes);
+    return v->brief ? MV_OK : mv_fail_memory(e, "eval");
 }
 
 static int by_classes(const void *a, const void *b)
@@ -197,6 +199,7 @@ void evaluation_free(evaluation *v)
 {
     for (int i = 0; i < v->maps; i++)
         free(v->map[i].stage);
+    mv_labels_short_free(v->brief, v->classes);
     free(v->class_name);
     free(v->wnid);
     free(v->class_);

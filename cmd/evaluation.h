@@ -32,6 +32,7 @@ typedef struct {
     const records *of;
     int classes;
     const char **class_name, **wnid; /* wnid: NULL where unknown */
+    char **brief;                    /* the first of several names of a class, for tables and pages */
     mv_estimate top1, top5;
     mv_calibration calibration;
     class_result *class_;

@@ -73,7 +73,7 @@ static mv_status set_confusion(page *p, const evaluation *v, mv_error *e)
     qsort(list, (size_t)all, sizeof *list, by_errors);
     qsort(list, (size_t)n, sizeof *list, by_number);
     for (int i = 0; i < n; i++) {
-        p->class_name[i] = v->class_name[list[i]];
+        p->class_name[i] = v->brief[list[i]];
         for (int k = 0; k < n; k++)
             p->confusion[i * n + k] = NAN;
         if (v->class_[list[i]].top1)

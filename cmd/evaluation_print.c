@@ -151,20 +151,20 @@ static void print_classes(const evaluation *v, FILE *out)
 {
     int width = 5;
     for (int i = 0; i < v->classes; i++)
-        if (v->class_[i].pictures && (int)strlen(v->class_name[i]) > width)
-            width = (int)strlen(v->class_name[i]);
+        if (v->class_[i].pictures && (int)strlen(v->brief[i]) > width)
+            width = (int)strlen(v->brief[i]);
     width = width > 40 ? 40 : width;
     fprintf(out, "\n%-*s  pictures    top-1    top-5  answered  most confused with\n", width, "class");
     for (int i = 0; i < v->classes; i++) {
         const class_result *c = &v->class_[i];
         if (c->pictures == 0)
             continue;
-        fprintf(out, "%-*.*s  %8d  %5.1f %%  %5.1f %%  %8d  ", width, width, v->class_name[i], c->pictures,
+        fprintf(out, "%-*.*s  %8d  %5.1f %%  %5.1f %%  %8d  ", width, width, v->brief[i], c->pictures,
                 100.0 * c->top1 / c->pictures, 100.0 * c->top5 / c->pictures, c->answered);
         if (c->confused_with < 0)
             fprintf(out, "-\n");
         else
-            fprintf(out, "%s (%d)\n", v->class_name[c->confused_with], c->confused);
+            fprintf(out, "%s (%d)\n", v->brief[c->confused_with], c->confused);
     }
 }
 

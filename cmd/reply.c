@@ -12,8 +12,10 @@
 
 json_t *reply_new(const call *c, const shot *t)
 {
-    return json_pack("{s:s,s:s,s:s,s:s}", "image", t->name, "model", c->session.name, "device",
-                     session_device(&c->session), "precision", session_precision(&c->session));
+    bool sigmoid = *session_sigmoid(&c->session) && (c->command->takes & TAKES_CLASSES);
+    return json_pack("{s:s,s:s,s:s,s:s,s:s*}", "image", t->name, "model", c->session.name, "device",
+                     session_device(&c->session), "precision", session_precision(&c->session), "activation",
+                     sigmoid ? "sigmoid" : NULL);
 }
 
 mv_status reply_print(json_t *value, FILE *out, const char *place, mv_error *e)

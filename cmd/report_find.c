@@ -19,12 +19,11 @@ static void cut_name(char *out, size_t size, const char *name, size_t n)
     mv_text_print(out, size, "%.*s%s", (int)(cut ? room : n), name, cut ? DOTS : "");
 }
 
-/* The name before its first comma: "tench" of "tench, Tinca tinca". */
 static void short_name(char *out, size_t size, const session *s, int i)
 {
-    char text[24];
-    const char *name = session_class(s, i, text);
-    cut_name(out, size, name, strcspn(name, ","));
+    char text[24], name[400];
+    int n = mv_text_print(name, sizeof name, "%s%s", session_class(s, i, text), session_sigmoid(s));
+    cut_name(out, size, name, (size_t)n);
 }
 
 static void find_answer(report_findings *f, const call *c, const shot *t)

@@ -72,7 +72,7 @@ static void choose_labels(session *s)
             mv_labels_free(&s->imagenet);
     }
     s->labels = own->n ? own : &s->imagenet;
-    s->brief = must(mv_labels_short(s->labels->name, s->labels->n));
+    s->brief = must(mv_labels_short((const char *const *)s->labels->name, s->labels->n));
 }
 
 /* The files of the model, and the configs that may be beside it. */

@@ -337,14 +337,14 @@ static void the_head_counts(void **state)
 {
     (void)state;
     parsed p = parse(10, "{\"num_classes\": 1000}", NULL);
-    expect_warnings(&p, 1, "\"num_classes\" is 1000, but the head has 10 classes");
+    expect_warnings(&p, 1, "\"num_classes\" is 1000, but the head has 10,");
     assert_int_equal(p.c.classes, 10);
 }
 
 static void first_names(void **state)
 {
     (void)state;
-    char *names[] = {"tench, Tinca tinca", "maillot", "Maillot, tank suit", NULL, ", x", "crane", "crane"};
+    const char *names[] = {"tench, Tinca tinca", "maillot", "Maillot, tank suit", NULL, ", x", "crane", "crane"};
     char **brief = mv_labels_short(names, 7);
     assert_non_null(brief);
     assert_string_equal(brief[0], "tench");

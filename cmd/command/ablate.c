@@ -82,7 +82,7 @@ static void print_classes(const call *c, const shot *t, const ablation_result *r
         if (r->after)
             fprintf(t->out, "   %6.2f %%  %9.3f  %+9.3f", 100 * mv_probability(r->after, n, k), (double)r->after[k],
                     (double)r->after[k] - (double)r->before[k]);
-        fprintf(t->out, "  %s\n", session_class(&c->session, k, text));
+        fprintf(t->out, "  %s%s\n", session_class(&c->session, k, text), session_sigmoid(&c->session));
     }
     free(shown);
 }

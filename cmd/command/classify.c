@@ -102,7 +102,7 @@ static mv_status draw(const call *c, const shot *t, const answer *sorted, mv_err
 {
     enum { BARS = 8 };
     const own *o = c->own;
-    char title[120], subtitle[320], names[BARS][24], method[96], p[24];
+    char number[32], title[120], subtitle[320], names[BARS][24], method[96], p[24];
     mv_map evidence[CALL_ASKS];
     mv_class_bar bars[BARS];
     int classes = c->session.config.classes, n = o->top < classes ? o->top : classes, maps = 0;
@@ -117,8 +117,8 @@ static mv_status draw(const call *c, const shot *t, const answer *sorted, mv_err
                       sorted[0].logit - sorted[1].logit, session_class(&c->session, sorted[1].index, names[0]),
                       t->base);
     else
-        mv_text_print(subtitle, sizeof subtitle, "%.1f %% by the sigmoid of its one logit, %.3f  \xc2\xb7  %.200s",
-                      100 * sorted[0].probability, sorted[0].logit, t->base);
+        mv_text_print(subtitle, sizeof subtitle, "by the sigmoid of its one logit, %s  \xc2\xb7  %.200s",
+                      mv_number_text(number, sorted[0].logit, 3, true), t->base);
     n = n < BARS ? n : BARS;
     for (int i = 0; i < n; i++)
         bars[i] = (mv_class_bar){session_class(&c->session, sorted[i].index, names[i]), sorted[i].probability};

@@ -78,15 +78,15 @@ static mv_status numbers(const mv_json *r, mv_config *c)
     return scales(r, c);
 }
 
-/* The head has as many classes as its weights; a config of another network says so here. */
+/* The head has as many classes as its weights; a config of another network says so here. If it names its classes too,
+ * those say it. */
 static mv_status classes(const mv_json *r, const mv_config *c)
 {
     int n = 0;
     bool found;
     mv_status s = integer(r, "num_classes", 0, 1000000, &n, &found);
-    if (!s && found && n != c->classes && c->classes)
-        mv_warn(r->warnings, "%s: \"num_classes\" is %d, but the head has %d classes, which counts", r->place, n,
-                c->classes);
+    if (!s && found && n != c->classes && c->classes && (size_t)n != json_object_size(mv_json_get(r, "id2label")))
+        mv_warn(r->warnings, "%s: \"num_classes\" is %d, but the head has %d, which counts", r->place, n, c->classes);
     return s;
 }
 

@@ -60,7 +60,7 @@ static int by_first(const void *a, const void *b)
     return order ? order : (x->n > y->n) - (x->n < y->n);
 }
 
-char **mv_labels_short(char *const *name, int n)
+char **mv_labels_short(const char *const *name, int n)
 {
     char **out = calloc((size_t)n + 1, sizeof *out);
     first_name *all = malloc(((size_t)n + 1) * sizeof *all);

@@ -20,7 +20,7 @@ bool mv_labels_new(mv_labels *out, int n);
 /* The names of n classes cut before the first comma ("tench" of "tench, Tinca tinca"), for tables and pages; a name
  * stays whole where that would be empty or the same for two classes. NULL where name[i] is. The array is the caller's
  * to mv_labels_short_free; NULL without memory. */
-char **mv_labels_short(char *const *name, int n);
+char **mv_labels_short(const char *const *name, int n);
 void mv_labels_short_free(char **names, int n); /* NULL is fine */
 
 /* True if the classes of both are in the same order: nearly all names of `known` are among those of `labels`, between

@@ -15,7 +15,7 @@ typedef struct {
     int set;                   /* names that were taken */
     int stray, odd, odd_class; /* keys that are no class; names that are no text, and the first class with one */
     char stray_key[32];
-    bool full; /* out of memory */
+    bool full, dropped; /* out of memory; the names are of other classes */
 } taker;
 
 static char *copy(taker *t, const char *text)
@@ -115,6 +115,7 @@ static void judge(taker *t, size_t size, bool list)
     bool other = list && size != (size_t)n;
     if (t->stray || other) {
         drop_names(t);
+        t->dropped = true;
         if (size != (size_t)n)
             mv_warn(r->warnings,
                     "%s: \"%s\" names %zu classes, but the head has %d; they are called 'class 0' and so on", r->place,
@@ -194,7 +195,7 @@ static void take_wnids(taker *t)
             l->name[i] = copy(t, text);
         }
     }
-    if (list && (!fits || odd))
+    if (list && (!fits || odd) && !t->dropped)
         mv_warn(t->r->warnings, "%s: \"wnids\" is no list of %d texts%s", t->r->place, l->n,
                 fits ? "; those that are none are not read" : ", and is not read");
 }
