@@ -4,24 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "src/picture/decode.h"
+#include "tests/fuzz_picture.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void try(const uint8_t *data, size_t size)
-{
-    mv_picture_options o = {.max_pixels = 1 << 14};
-    mv_image image;
-    mv_error e = {0};
-    if (mv_picture_decode(&image, data, size, "input", &o, &e) == MV_OK) {
-        if ((size_t)image.w * (size_t)image.h > o.max_pixels || !image.rgb)
-            abort();
-        volatile uint8_t last = image.rgb[(size_t)image.w * (size_t)image.h * 3 - 1];
-        (void)last;
-    } else if (!e.text[0] || image.rgb)
-        abort();
-    mv_image_free(&image);
-}
 
 static uint32_t be32(const uint8_t *p)
 {
@@ -45,13 +30,13 @@ static void repair_png(uint8_t *png, size_t size)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    try(data, size);
+    fuzz_picture(data, size);
     if (size >= 8 && memcmp(data, "\x89PNG\r\n\x1a\n", 8) == 0) {
         uint8_t *png = malloc(size);
         if (png) {
             memcpy(png, data, size);
             repair_png(png, size);
-            try(png, size);
+            fuzz_picture(png, size);
         }
         free(png);
     }

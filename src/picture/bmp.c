@@ -64,7 +64,7 @@ static mv_status read_layout(mv_encoded *f, layout *l, mv_error *e)
                   .packing = old ? RGB : mv_le32(b + 30),
                   .colour_size = old ? 3 : 4,
                   .pixels = offset};
-    mv_status s = mv_encoded_set_size(f, old ? mv_le16(b + 18) : mv_le32(b + 18), l->top_down ? -rows : rows, e);
+    mv_status s = mv_encoded_set_size(f, old ? mv_le16(b + 18) : mv_le32(b + 18), l->top_down ? 0U - rows : rows, e);
     if (s)
         return s;
     bool masks =
