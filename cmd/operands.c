@@ -1,13 +1,14 @@
 #include "cmd/operands.h"
 
-#include <dirent.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "cmd/talk.h"
+#include "cmd/walk.h"
 #include "src/base/text.h"
 #include "src/picture/decode.h"
 
@@ -34,7 +35,7 @@ static char *keep_text(operands *o, const char *text)
     return at;
 }
 
-static void add(operands *o, const char *path, size_t below)
+void operands_add(operands *o, const char *path, size_t below)
 {
     if (o->n == o->room) {
         o->room = o->room ? o->room + o->room / 2 + 1 : 4;
@@ -55,87 +56,16 @@ int operand_pictures(const operands *o, int i)
     return o->pictures ? o->pictures[i] : 1;
 }
 
-/* ---- folders */
-
-/* A walk of one operand. */
-typedef struct {
-    operands *o;
-    size_t below; /* letters of the operand, with its slash */
-    bool complete;
-    int seen_n, seen_room;
-    struct {
-        dev_t device;
-        ino_t inode;
-    } * seen; /* folders that were walked: a link may lead back */
-} walker;
-
-static bool seen_before(walker *w, const struct stat *st)
+void operands_refuse_dashes(int argc, const char *const *argv)
 {
-    for (int i = 0; i < w->seen_n; i++)
-        if (w->seen[i].device == st->st_dev && w->seen[i].inode == st->st_ino)
-            return true;
-    if (w->seen_n == w->seen_room) {
-        w->seen_room = w->seen_room ? 2 * w->seen_room : 16;
-        w->seen = must(realloc(w->seen, (size_t)w->seen_room * sizeof *w->seen));
+    for (int i = 1; i < argc && strcmp(argv[i], "--"); i++) {
+        const char *word = argv[i];
+        /* "-oout.png" is what it reads as */
+        bool page = word[0] == '-' && word[1] == 'o' && mv_text_ends_in(word, ".png");
+        if (word[0] == '-' && !page && mv_picture_has_ending(word) && access(word, F_OK) == 0)
+            die(EXIT_MISUSE, "%s: a file has this name, which reads as an option; give ./%s, or -- before it", word,
+                word);
     }
-    w->seen[w->seen_n].device = st->st_dev;
-    w->seen[w->seen_n++].inode = st->st_ino;
-    return false;
-}
-
-static void walk(walker *w, const char *folder, int depth);
-
-static void visit(walker *w, const char *folder, const char *name, int depth)
-{
-    char path[PATH_MAX];
-    struct stat st;
-    int length = snprintf(path, sizeof path, "%s%s%s", folder, folder[strlen(folder) - 1] == '/' ? "" : "/", name);
-    if (name[0] == '.' || length < 0 || (size_t)length >= sizeof path || stat(path, &st))
-        return;
-    if (S_ISDIR(st.st_mode)) {
-        if (!seen_before(w, &st))
-            walk(w, path, depth + 1);
-    } else if (S_ISREG(st.st_mode) && (operand_is_ready(path) || mv_picture_has_ending(path)))
-        add(w->o, path, w->below);
-}
-
-static void walk(walker *w, const char *folder, int depth)
-{
-    enum { DEEPEST = 64 };
-    struct dirent **entry;
-    if (depth > DEEPEST) {
-        complain("%s: lies %d folders deep, expected at most %d; it is skipped", folder, depth, DEEPEST);
-        w->complete = false;
-        return;
-    }
-    int n = scandir(folder, &entry, NULL, alphasort);
-    if (n < 0) {
-        mv_error e = {0};
-        mv_fail_errno(&e, folder, "cannot be read");
-        complain("%s", e.text);
-        w->complete = false;
-        return;
-    }
-    for (int i = 0; i < n; i++) {
-        visit(w, folder, entry[i]->d_name, depth);
-        free(entry[i]);
-    }
-    free(entry);
-}
-
-static bool walk_operand(operands *o, const char *folder, const struct stat *st)
-{
-    size_t length = strlen(folder);
-    walker w = {.o = o, .below = length + (folder[length - 1] != '/'), .complete = true};
-    int before = o->n;
-    seen_before(&w, st);
-    walk(&w, folder, 0);
-    free(w.seen);
-    char formats[MV_PICTURE_FORMATS];
-    if (o->n == before && w.complete)
-        die(EXIT_FAILED, "%s: found no picture in this folder, expected %s, .npy or .safetensors", folder,
-            mv_picture_formats(formats));
-    return w.complete;
 }
 
 bool operands_of(operands *o, int n, const char *const *words)
@@ -145,9 +75,9 @@ bool operands_of(operands *o, int n, const char *const *words)
     for (int i = 0; i < n; i++) {
         struct stat st;
         if (strcmp(words[i], "-") && stat(words[i], &st) == 0 && S_ISDIR(st.st_mode))
-            complete &= walk_operand(o, words[i], &st);
+            complete &= walk_folder(o, words[i]);
         else
-            add(o, words[i], (size_t)(mv_text_base_name(words[i]) - words[i]));
+            operands_add(o, words[i], (size_t)(mv_text_base_name(words[i]) - words[i]));
     }
     return complete;
 }

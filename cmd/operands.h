@@ -14,10 +14,16 @@ typedef struct operands {
     struct text_block *block;
 } operands;
 
-/* Folders give the pictures and ready inputs in them and below, sorted by name; a folder that was walked already is
- * skipped. Returns false after a complaint about a folder that could not be read; the rest is listed all the same.
- * Ends the program where a folder holds nothing. */
+/* Ends the program, with a hint, where a word of the command line is a picture "-dash.jpg", which reads as options. */
+void operands_refuse_dashes(int argc, const char *const *argv);
+
+/* Folders give the pictures and ready inputs in them and below (cmd/walk.h). Returns false after a complaint about what
+ * could not be read; the rest is listed all the same. Ends the program where a folder holds nothing. */
 bool operands_of(operands *o, int n, const char *const *words);
+
+/* Appends a path, whose part from `below` on names its results. */
+void operands_add(operands *o, const char *path, size_t below);
+
 void operands_free(operands *o);
 
 /* Keeps part i of n equal, consecutive parts, so that the results of all parts in order are those of one run. */

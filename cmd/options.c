@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "cmd/command.h"
+#include "cmd/operands.h"
 #include "cmd/talk.h"
 #include "src/base/text.h"
 #include "viz/draw/colour.h"
@@ -470,6 +471,7 @@ void options_parse(call *c, int argc, const char **argv)
     if (!parser)
         die(EXIT_FAILED, "out of memory");
     set_defaults(c);
+    operands_refuse_dashes(argc, argv);
     int code;
     while ((code = poptGetNextOpt(parser)) > 0) {
         const mv_param *p = t.param[code - 1];

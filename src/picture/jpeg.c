@@ -240,4 +240,4 @@ static mv_status decode(const mv_encoded *f, mv_image *out, mv_error *e)
 }
 
 const mv_codec mv_codec_jpeg = {
-    .name = "JPEG", .endings = {".jpg", ".jpeg"}, .is = is_jpeg, .check = check, .decode = decode};
+    .name = "JPEG", .endings = {".jpg", ".jpeg", ".jpe", ".jfif"}, .is = is_jpeg, .check = check, .decode = decode};
