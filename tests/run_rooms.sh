@@ -21,7 +21,7 @@ webp/               src/picture/webp.c
 tiffio              src/picture/tiff
 libheif             src/picture/heif.c
 oneapi/             src/device/dnnl
-dlfcn               src/device/plugin.c src/picture/heif.c
+dlfcn               src/device/plugin.c src/picture/heif.c src/file/fetch.c
 pthread             src/device viz/draw/fonts.c cmd
 nettle              src/file
 expat               src/file

@@ -1,6 +1,8 @@
 #include "src/file/fetch.h"
 
+#define CURL_DISABLE_TYPECHECK /* its macros want the functions' own names */
 #include <curl/curl.h>
+#include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +19,29 @@ enum {
     MIN_RATE = 16      /* bytes a second: less is a stall */
 };
 
+/* The library is loaded when something is to be fetched: with its 20 others it would take a tenth of the time in which
+ * the program starts, and the program runs without it. */
+#define FUNCTIONS(X)                                                                                                   \
+    X(curl_global_init)                                                                                                \
+    X(curl_global_cleanup)                                                                                             \
+    X(curl_easy_init)                                                                                                  \
+    X(curl_easy_cleanup)                                                                                               \
+    X(curl_easy_reset)                                                                                                 \
+    X(curl_easy_setopt)                                                                                                \
+    X(curl_easy_perform)                                                                                               \
+    X(curl_easy_getinfo)                                                                                               \
+    X(curl_easy_strerror)                                                                                              \
+    X(curl_slist_append)                                                                                               \
+    X(curl_slist_free_all)                                                                                             \
+    X(curl_url)                                                                                                        \
+    X(curl_url_cleanup)                                                                                                \
+    X(curl_url_get)                                                                                                    \
+    X(curl_url_set)                                                                                                    \
+    X(curl_free)
+
 struct mv_fetch {
+#define POINTER(name) __typeof__(name) *name;
+    FUNCTIONS(POINTER)
     mv_fetch_settings s;
     CURL *curl;
     CURLU *origin, *at; /* of the token; the URL at hand */
@@ -137,9 +161,9 @@ static void note_answer(hop *h)
     long status = 0;
     curl_off_t wait = 0;
     char *type = NULL;
-    curl_easy_getinfo(h->f->curl, CURLINFO_RESPONSE_CODE, &status);
-    curl_easy_getinfo(h->f->curl, CURLINFO_CONTENT_TYPE, &type);
-    curl_easy_getinfo(h->f->curl, CURLINFO_RETRY_AFTER, &wait);
+    h->f->curl_easy_getinfo(h->f->curl, CURLINFO_RESPONSE_CODE, &status);
+    h->f->curl_easy_getinfo(h->f->curl, CURLINFO_CONTENT_TYPE, &type);
+    h->f->curl_easy_getinfo(h->f->curl, CURLINFO_RETRY_AFTER, &wait);
     h->a->status = (int)status;
     snprintf(h->a->type, sizeof h->a->type, "%.*s", (int)strcspn(type ? type : "", "; "), type ? type : "");
     if (wait > 0)
@@ -190,50 +214,50 @@ static int on_progress(void *hop_, curl_off_t all, curl_off_t now, curl_off_t se
 
 /* ---- URLs */
 
-static char *part_of(CURLU *u, CURLUPart part)
+static char *part_of(const mv_fetch *f, CURLU *u, CURLUPart part)
 {
     char *text = NULL;
-    return curl_url_get(u, part, &text, part == CURLUPART_PORT ? CURLU_DEFAULT_PORT : 0) ? NULL : text;
+    return f->curl_url_get(u, part, &text, part == CURLUPART_PORT ? CURLU_DEFAULT_PORT : 0) ? NULL : text;
 }
 
-static bool same_part(CURLU *a, CURLU *b, CURLUPart part)
+static bool same_part(const mv_fetch *f, CURLU *a, CURLU *b, CURLUPart part)
 {
-    char *x = part_of(a, part), *y = part_of(b, part);
+    char *x = part_of(f, a, part), *y = part_of(f, b, part);
     bool same = x && y && strcasecmp(x, y) == 0;
-    curl_free(x);
-    curl_free(y);
+    f->curl_free(x);
+    f->curl_free(y);
     return same;
 }
 
 static bool is_origin(const mv_fetch *f)
 {
-    return same_part(f->at, f->origin, CURLUPART_SCHEME) && same_part(f->at, f->origin, CURLUPART_HOST) &&
-           same_part(f->at, f->origin, CURLUPART_PORT);
+    return same_part(f, f->at, f->origin, CURLUPART_SCHEME) && same_part(f, f->at, f->origin, CURLUPART_HOST) &&
+           same_part(f, f->at, f->origin, CURLUPART_PORT);
 }
 
 /* A mirror may send to the public hub what it does not have. */
 static bool is_public_hub(const mv_fetch *f)
 {
-    char *scheme = part_of(f->at, CURLUPART_SCHEME), *host = part_of(f->at, CURLUPART_HOST);
+    char *scheme = part_of(f, f->at, CURLUPART_SCHEME), *host = part_of(f, f->at, CURLUPART_HOST);
     bool is = scheme && host && strcmp(scheme, "https") == 0 && strcasecmp(host, "huggingface.co") == 0;
-    curl_free(scheme);
-    curl_free(host);
+    f->curl_free(scheme);
+    f->curl_free(host);
     return is;
 }
 
 /* The URL at hand for messages: signatures in its query are nobody's business. False without memory. */
 static bool show_url(const mv_fetch *f, char *out, size_t room)
 {
-    char *scheme = part_of(f->at, CURLUPART_SCHEME), *host = part_of(f->at, CURLUPART_HOST);
-    char *path = part_of(f->at, CURLUPART_PATH), *raw = NULL, *safe = NULL;
+    char *scheme = part_of(f, f->at, CURLUPART_SCHEME), *host = part_of(f, f->at, CURLUPART_HOST);
+    char *path = part_of(f, f->at, CURLUPART_PATH), *raw = NULL, *safe = NULL;
     if (asprintf(&raw, "%s://%s%s", scheme ? scheme : "", host ? host : "", path ? path : "") < 0)
         raw = NULL;
     safe = raw ? mv_text_escape(raw) : NULL;
     if (safe)
         mv_text_print(out, room, "%.300s", safe);
-    curl_free(scheme);
-    curl_free(host);
-    curl_free(path);
+    f->curl_free(scheme);
+    f->curl_free(host);
+    f->curl_free(path);
     free(raw);
     free(safe);
     return safe != NULL;
@@ -242,7 +266,7 @@ static bool show_url(const mv_fetch *f, char *out, size_t room)
 /* Goes to `url`, which may be relative to the one at hand. */
 static mv_status go(mv_fetch *f, const char *url, mv_answer *a, mv_error *e)
 {
-    CURLUcode bad = curl_url_set(f->at, CURLUPART_URL, url, CURLU_NON_SUPPORT_SCHEME);
+    CURLUcode bad = f->curl_url_set(f->at, CURLUPART_URL, url, CURLU_NON_SUPPORT_SCHEME);
     if (bad == CURLUE_OUT_OF_MEMORY)
         return mv_fail_memory(e, "download");
     if (bad)
@@ -251,9 +275,9 @@ static mv_status go(mv_fetch *f, const char *url, mv_answer *a, mv_error *e)
     memcpy(from, a->url, sizeof from);
     if (!show_url(f, a->url, sizeof a->url))
         return mv_fail_memory(e, "download");
-    char *scheme = part_of(f->at, CURLUPART_SCHEME);
+    char *scheme = part_of(f, f->at, CURLUPART_SCHEME);
     bool fine = scheme && (strcmp(scheme, "https") == 0 || (f->s.plain && strcmp(scheme, "http") == 0));
-    curl_free(scheme);
+    f->curl_free(scheme);
     return fine
                ? MV_OK
                : mv_fail(e, MV_EINPUT, "%s: found a redirect to %s, expected https", *from ? from : "download", a->url);
@@ -261,9 +285,9 @@ static mv_status go(mv_fetch *f, const char *url, mv_answer *a, mv_error *e)
 
 /* ---- one exchange */
 
-static const char *why_of(CURLcode code, const char *text)
+static const char *why_of(const mv_fetch *f, CURLcode code, const char *text)
 {
-    return *text ? text : curl_easy_strerror(code);
+    return *text ? text : f->curl_easy_strerror(code);
 }
 
 static bool may_pass(CURLcode code)
@@ -300,15 +324,15 @@ static mv_status fail_transfer(hop *h, CURLcode code, const char *text)
     if (code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CACERT_BADFILE)
         return mv_fail(h->e, MV_EIO,
                        "%s: its certificate is not trusted: %s; SSL_CERT_FILE names a file of trusted authorities",
-                       a->url, why_of(code, text));
+                       a->url, why_of(h->f, code, text));
     if (code == CURLE_UNSUPPORTED_PROTOCOL)
         return mv_fail(h->e, MV_EINPUT, "%s: found a protocol other than https", a->url);
-    return mv_fail(h->e, MV_EIO, "%s: the transfer failed: %s", a->url, why_of(code, text));
+    return mv_fail(h->e, MV_EIO, "%s: the transfer failed: %s", a->url, why_of(h->f, code, text));
 }
 
-static bool add_header(struct curl_slist **list, const char *line)
+static bool add_header(const mv_fetch *f, struct curl_slist **list, const char *line)
 {
-    struct curl_slist *next = curl_slist_append(*list, line);
+    struct curl_slist *next = f->curl_slist_append(*list, line);
     if (next)
         *list = next;
     return next != NULL;
@@ -319,15 +343,15 @@ static struct curl_slist *headers_of(const hop *h)
 {
     struct curl_slist *list = NULL;
     char *line = NULL;
-    bool good = add_header(&list, "Accept-Encoding: identity");
+    bool good = add_header(h->f, &list, "Accept-Encoding: identity");
     if (good && h->own && h->f->s.token) {
-        good = asprintf(&line, "Authorization: Bearer %s", h->f->s.token) >= 0 && add_header(&list, line);
+        good = asprintf(&line, "Authorization: Bearer %s", h->f->s.token) >= 0 && add_header(h->f, &list, line);
         if (line)
             explicit_bzero(line, strlen(line));
         free(line);
     }
     if (!good) {
-        curl_slist_free_all(list);
+        h->f->curl_slist_free_all(list);
         return NULL;
     }
     return list;
@@ -335,54 +359,55 @@ static struct curl_slist *headers_of(const hop *h)
 
 static void set_options(hop *h, const char *url, struct curl_slist *headers, char *text)
 {
-    CURL *c = h->f->curl;
-    const mv_fetch_settings *s = &h->f->s;
-    curl_easy_reset(c); /* keeps connections */
-    curl_easy_setopt(c, CURLOPT_URL, url);
-    curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, s->plain ? "https,http" : "https");
-    curl_easy_setopt(c, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-    curl_easy_setopt(c, CURLOPT_USERAGENT, "mvscope/" MV_VERSION);
-    curl_easy_setopt(c, CURLOPT_HTTPHEADER, headers);
-    curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(c, CURLOPT_NOBODY, h->request->head ? 1L : 0L);
-    curl_easy_setopt(c, CURLOPT_BUFFERSIZE, (long)PIECE);
-    curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT, (long)(s->stall < CONNECT_S ? s->stall : CONNECT_S));
-    curl_easy_setopt(c, CURLOPT_LOW_SPEED_LIMIT, (long)MIN_RATE);
-    curl_easy_setopt(c, CURLOPT_LOW_SPEED_TIME, (long)s->stall);
-    curl_easy_setopt(c, CURLOPT_TIMEOUT, (long)h->request->seconds);
-    curl_easy_setopt(c, CURLOPT_ERRORBUFFER, text);
-    curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, on_header);
-    curl_easy_setopt(c, CURLOPT_HEADERDATA, h);
-    curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, on_body);
-    curl_easy_setopt(c, CURLOPT_WRITEDATA, h);
-    curl_easy_setopt(c, CURLOPT_XFERINFOFUNCTION, on_progress);
-    curl_easy_setopt(c, CURLOPT_XFERINFODATA, h);
-    curl_easy_setopt(c, CURLOPT_NOPROGRESS, 0L);
+    const mv_fetch *f = h->f;
+    CURL *c = f->curl;
+    const mv_fetch_settings *s = &f->s;
+    f->curl_easy_reset(c); /* keeps connections */
+    f->curl_easy_setopt(c, CURLOPT_URL, url);
+    f->curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, s->plain ? "https,http" : "https");
+    f->curl_easy_setopt(c, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+    f->curl_easy_setopt(c, CURLOPT_USERAGENT, "mvscope/" MV_VERSION);
+    f->curl_easy_setopt(c, CURLOPT_HTTPHEADER, headers);
+    f->curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
+    f->curl_easy_setopt(c, CURLOPT_NOBODY, h->request->head ? 1L : 0L);
+    f->curl_easy_setopt(c, CURLOPT_BUFFERSIZE, (long)PIECE);
+    f->curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT, (long)(s->stall < CONNECT_S ? s->stall : CONNECT_S));
+    f->curl_easy_setopt(c, CURLOPT_LOW_SPEED_LIMIT, (long)MIN_RATE);
+    f->curl_easy_setopt(c, CURLOPT_LOW_SPEED_TIME, (long)s->stall);
+    f->curl_easy_setopt(c, CURLOPT_TIMEOUT, (long)h->request->seconds);
+    f->curl_easy_setopt(c, CURLOPT_ERRORBUFFER, text);
+    f->curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, on_header);
+    f->curl_easy_setopt(c, CURLOPT_HEADERDATA, h);
+    f->curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, on_body);
+    f->curl_easy_setopt(c, CURLOPT_WRITEDATA, h);
+    f->curl_easy_setopt(c, CURLOPT_XFERINFOFUNCTION, on_progress);
+    f->curl_easy_setopt(c, CURLOPT_XFERINFODATA, h);
+    f->curl_easy_setopt(c, CURLOPT_NOPROGRESS, 0L);
     if (s->certificates)
-        curl_easy_setopt(c, CURLOPT_CAINFO, s->certificates);
+        f->curl_easy_setopt(c, CURLOPT_CAINFO, s->certificates);
     if (h->request->from > 0 && !h->request->head) {
         char range[32];
         snprintf(range, sizeof range, "%llu-", (unsigned long long)h->request->from);
-        curl_easy_setopt(c, CURLOPT_RANGE, range);
+        f->curl_easy_setopt(c, CURLOPT_RANGE, range);
     }
 }
 
 static mv_status exchange(hop *h)
 {
-    char text[CURL_ERROR_SIZE] = "", *url = part_of(h->f->at, CURLUPART_URL);
+    char text[CURL_ERROR_SIZE] = "", *url = part_of(h->f, h->f->at, CURLUPART_URL);
     struct curl_slist *headers = headers_of(h);
     mv_status s = url && headers ? MV_OK : mv_fail_memory(h->e, h->a->url);
     if (!s) {
         set_options(h, url, headers, text);
-        CURLcode code = curl_easy_perform(h->f->curl);
+        CURLcode code = h->f->curl_easy_perform(h->f->curl);
         if (code)
             s = fail_transfer(h, code, text);
         else if (!begin(h)) /* an empty body has no first byte */
             s = h->e->code;
-        curl_easy_setopt(h->f->curl, CURLOPT_HTTPHEADER, NULL);
+        h->f->curl_easy_setopt(h->f->curl, CURLOPT_HTTPHEADER, NULL);
     }
-    curl_slist_free_all(headers);
-    curl_free(url);
+    h->f->curl_slist_free_all(headers);
+    h->f->curl_free(url);
     return s;
 }
 
@@ -421,23 +446,36 @@ mv_status mv_fetch_ask(mv_fetch *f, const char *url, const mv_request *r, mv_ans
     return s;
 }
 
+/* It stays loaded: what it has started in the process cannot be taken back. */
+static mv_status load(mv_fetch *f, mv_error *e)
+{
+    void *library = dlopen("libcurl.so.4", RTLD_NOW | RTLD_LOCAL);
+    if (!library)
+        library = dlopen("libcurl-gnutls.so.4", RTLD_NOW | RTLD_LOCAL);
+    bool whole = library;
+#define FIND(name) whole = whole && (*(void **)&f->name = dlsym(library, #name));
+    FUNCTIONS(FIND)
+    if (whole)
+        return MV_OK;
+    return mv_fail(e, MV_EIO, "libcurl, by which files are fetched: %s; install libcurl4",
+                   library ? "the one that is installed is too old" : "it is not installed");
+}
+
 mv_fetch *mv_fetch_new(const mv_fetch_settings *s, mv_error *e)
 {
-    if (curl_global_init(CURL_GLOBAL_DEFAULT)) {
-        mv_fail(e, MV_EIO, "libcurl: cannot start");
-        return NULL;
-    }
     mv_fetch *f = calloc(1, sizeof *f);
-    if (!f) {
-        curl_global_cleanup();
-        mv_fail_memory(e, "download");
+    if (!f || load(f, e) || f->curl_global_init(CURL_GLOBAL_DEFAULT)) {
+        if (!f)
+            mv_fail_memory(e, "download");
+        mv_fail(e, MV_EIO, "libcurl: cannot start");
+        free(f);
         return NULL;
     }
     f->s = *s;
-    f->curl = curl_easy_init();
-    f->origin = curl_url();
-    f->at = curl_url();
-    CURLUcode bad = f->origin ? curl_url_set(f->origin, CURLUPART_URL, s->origin, 0) : CURLUE_OUT_OF_MEMORY;
+    f->curl = f->curl_easy_init();
+    f->origin = f->curl_url();
+    f->at = f->curl_url();
+    CURLUcode bad = f->origin ? f->curl_url_set(f->origin, CURLUPART_URL, s->origin, 0) : CURLUE_OUT_OF_MEMORY;
     if (f->curl && f->at && !bad)
         return f;
     if (f->curl && f->at && bad != CURLUE_OUT_OF_MEMORY)
@@ -452,9 +490,9 @@ void mv_fetch_free(mv_fetch *f)
 {
     if (!f)
         return;
-    curl_easy_cleanup(f->curl);
-    curl_url_cleanup(f->origin);
-    curl_url_cleanup(f->at);
+    f->curl_easy_cleanup(f->curl);
+    f->curl_url_cleanup(f->origin);
+    f->curl_url_cleanup(f->at);
+    f->curl_global_cleanup();
     free(f);
-    curl_global_cleanup();
 }
