@@ -255,11 +255,10 @@ const char *session_wnid(const session *s, int i)
     return i < s->imagenet.n ? s->imagenet.wnid[i] : NULL;
 }
 
-/* True if `text` is the name, or the one before its first comma ("tench, Tinca tinca"), in either case. */
+/* True if `text` is the name, or one of several names, in either case. */
 static bool is_named(const char *name, const char *text)
 {
-    size_t n = strcspn(name, ",");
-    return strcasecmp(name, text) == 0 || (strlen(text) == n && strncasecmp(name, text, n) == 0);
+    return strcasecmp(name, text) == 0 || mv_labels_names(name, text);
 }
 
 mv_status session_find_class(const session *s, const char *text, const char *place, int *out, mv_error *e)

@@ -54,7 +54,7 @@ const char *session_wnid(const session *s, int i);
 /* session_class as an mv_class_name, whose context is the session. */
 const char *session_class_name(void *session_, int i, char text[24]);
 
-/* The class that `text` names: its number, its wnid, its name in either case, or the first of several names that are
+/* The class that `text` names: its number, its wnid, its name in either case, or one of several names that are
  * separated by commas; "top" and "second" give MV_CLASS_TOP and MV_CLASS_SECOND. MV_EINPUT, with the nearest name,
  * where there is none. `place` begins the message: "--class". */
 mv_status session_find_class(const session *s, const char *text, const char *place, int *out, mv_error *e);

@@ -78,6 +78,9 @@ static void python_writes_more_than_json(void **state)
     p = parse(10, "{\"dim\": 16, \"dim\": 24}", NULL);
     expect_warnings(&p, 1, "the last value counts");
     assert_int_equal(p.c.dim, 24);
+    p = parse(10, "{\"seed\": 18446744073709551615, \"dim\": 24}", NULL);
+    expect_warnings(&p, 0, "");
+    assert_int_equal(p.c.dim, 24);
     static const char *const broken[] = {
         "", "\xef\xbb\xbf", "{", "{\"dim\": NaNa}", "{\"dim\": 16.5}", "{\"dim\": 1e300}"};
     for (size_t i = 0; i < sizeof broken / sizeof *broken; i++) {
@@ -355,6 +358,8 @@ static void first_names(void **state)
     assert_string_equal(brief[5], "crane");
     mv_labels_short_free(brief, 7);
 
+    assert_true(mv_labels_names("tench, Tinca tinca", "tinca TINCA") && mv_labels_names("tench, Tinca tinca", "tench"));
+    assert_false(mv_labels_names("tench, Tinca tinca", "tinca") || mv_labels_names("tench", ""));
     char *known[] = {"tench", "goldfish", "great white shark", "cock", "hen"};
     char *same[] = {"tench, Tinca tinca", "Carassius auratus, GOLDFISH", "great white shark", "cock", "biddy"};
     char *other[] = {"hen", "cock", "great white shark", "goldfish", "tench"};

@@ -57,6 +57,8 @@ json_t *mv_json_load(const char *text, size_t size, const char *place, mv_warnin
         mv_warn(warnings, "%s: %s; the last value counts", place, je.text);
         root = json_loadb(plain, n, JSON_ALLOW_NUL, &je);
     }
+    if (!root && json_error_code(&je) == json_error_numeric_overflow) /* a seed of 64 bits, say */
+        root = json_loadb(plain, n, JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL, &je);
     free(plain);
     if (!root && json_error_code(&je) == json_error_out_of_memory)
         mv_fail_memory(e, place);

@@ -91,8 +91,7 @@ void mv_labels_short_free(char **names, int n)
     free(names);
 }
 
-/* True if `word` stands between the commas of `names`. */
-static bool is_among(const char *names, const char *word)
+bool mv_labels_names(const char *names, const char *word)
 {
     size_t n = strlen(word);
     for (const char *p = names; *p;) {
@@ -111,7 +110,7 @@ bool mv_labels_agree(const mv_labels *labels, const mv_labels *known)
     if (labels->n != known->n)
         return false;
     for (int i = 0; i < known->n; i++)
-        same += labels->name[i] && known->name[i] && is_among(labels->name[i], known->name[i]);
+        same += labels->name[i] && known->name[i] && mv_labels_names(labels->name[i], known->name[i]);
     return known->n > 0 && same >= known->n - known->n / 5;
 }
 

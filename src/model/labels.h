@@ -23,6 +23,9 @@ bool mv_labels_new(mv_labels *out, int n);
 char **mv_labels_short(const char *const *name, int n);
 void mv_labels_short_free(char **names, int n); /* NULL is fine */
 
+/* True if `word` is one of the names of a class, "Tinca tinca" of "tench, Tinca tinca", in either case. */
+bool mv_labels_names(const char *names, const char *word);
+
 /* True if the classes of both are in the same order: nearly all names of `known` are among those of `labels`, between
  * commas and in either case. */
 bool mv_labels_agree(const mv_labels *labels, const mv_labels *known);
