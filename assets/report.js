@@ -600,9 +600,9 @@ function buildSection(name, scan) {
     const line = make("div", list, "block"), about = make("div", line, "about"), row = make("div", line, "tiles");
     make("b", about, "", "Block " + b.name);
     make("br", about);
-    about.append(" entropy " + (b.entropy === null ? "not finite" : b.entropy.toFixed(2)));
+    about.append(" each row: entropy " + (b.entropy === null ? "not finite" : b.entropy.toFixed(2)));
     make("br", about);
-    about.append(" reach " + (b.reach === null ? "not finite" : b.reach.toFixed(0)) + " px");
+    about.append(" each row: reach " + (b.reach === null ? "not finite" : b.reach.toFixed(0)) + " px");
     addTile(row, i, -1, "mean");
     for (let h = 0; h < b.heads; h++) addTile(row, i, h, String(h));
   }

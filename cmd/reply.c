@@ -89,11 +89,13 @@ json_t *reply_maps(const call *c, const shot *t)
 
 /* ---- tables */
 
-/* "reach px"; an ASCII heading for the values: "times even" */
+/* "reach px"; "mean entropy" of "each query alone: entropy"; an ASCII heading for the values: "times even" */
 static const char *heading_of(const mv_figure *f, char text[64])
 {
     bool share = strcmp(f->unit, "of 1") == 0;
-    snprintf(text, 64, "%s%s%s", f->name, *f->unit && !share ? " " : "", share ? "" : f->unit);
+    const char *mean = strncmp(f->name, "each ", 5) == 0 ? strstr(f->name, ": ") : NULL;
+    snprintf(text, 64, "%s%s%s%s", mean ? "mean " : "", mean ? mean + 2 : f->name, *f->unit && !share ? " " : "",
+             share ? "" : f->unit);
     return text;
 }
 

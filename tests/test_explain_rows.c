@@ -273,6 +273,54 @@ static void even_attention_is_one_everywhere(void **s)
         }
 }
 
+/* Figures are of the map that is drawn: by their definition, even and all on one cell. */
+static void figures_are_of_the_map(void **s)
+{
+    (void)s;
+    for (int k = 0; k < SHAPES; k++)
+        for (int i = 0; i < 4; i++)
+            for (int sharp = 0; sharp < 2; sharp++) {
+                mv_grid g = grid_at(k, 2);
+                mv_query q = query_at(i, &g);
+                bool cell = q.kind == MV_QUERY_CELL;
+                reduced r = reduce(&g, q, 6 * sharp, 0);
+                mv_rows_figures(&r.even, &g, q);
+                double sum = 0, y = q.y, x = q.x, entropy = 0, away = 0;
+                int n, t, of, cells = 0;
+                mv_grid_token(&g, q.y, q.x, &of, &t);
+                for (int c = 0; c < g.h * g.w; c++) {
+                    mv_grid_token(&g, c / g.w, c % g.w, &n, &t);
+                    cells += !cell || n == of;
+                    sum += (double)r.even.v[c];
+                }
+                for (int c = 0; c < g.h * g.w && !cell; c++) {
+                    y += (double)r.even.v[c] * (c / g.w) / sum - (c == 0 ? q.y : 0);
+                    x += (double)r.even.v[c] * (c % g.w) / sum - (c == 0 ? q.x : 0);
+                }
+                for (int c = 0; c < g.h * g.w; c++) {
+                    double p = (double)r.even.v[c] / sum, dy = c / g.w - y, dx = c % g.w - x;
+                    entropy -= p > 0 ? p * log(p) / log(cells) : 0;
+                    away += g.cell * p * sqrt(dy * dy + dx * dx);
+                }
+                double got = mv_map_figure_value(&r.even, "entropy");
+                EXPECT(cells > 1 ? fabs(got - entropy) <= 1e-9 : isnan(got), "shape %d, query %d: %.9g", k, i, got);
+                assert_true(cells < 2 || sharp || fabs(got - 1) <= 1e-6); /* even attention */
+                got = mv_map_figure_value(&r.even, cell ? "reach_px" : "spread_px");
+                EXPECT(fabs(got - away) <= 1e-6 * (1 + away), "shape %d, query %d: %.9g, %.9g", k, i, got, away);
+                memset(r.even.v, 0, (size_t)(g.h * g.w) * sizeof *r.even.v);
+                r.even.figures = 0;
+                mv_rows_figures(&r.even, &g, q);
+                assert_true(isnan(mv_map_figure_value(&r.even, "entropy"))); /* of nothing */
+                r.even.v[g.h * g.w - 1] = 2;
+                r.even.figures = 0;
+                mv_rows_figures(&r.even, &g, (mv_query){MV_QUERY_POOLED, 0, 0});
+                if (g.h * g.w > 1)
+                    assert_true(fabs(mv_map_figure_value(&r.even, "entropy")) <= 1e-12); /* all on one cell */
+                assert_true(fabs(mv_map_figure_value(&r.even, "spread_px")) <= 1e-9);
+                reduced_free(&r);
+            }
+}
+
 static void shares_and_padding_make_the_whole(void **s)
 {
     (void)s;
@@ -339,6 +387,7 @@ int main(void)
         cmocka_unit_test(grids_equal_the_network),
         cmocka_unit_test(windows_cover_every_cell_once),
         cmocka_unit_test(even_attention_is_one_everywhere),
+        cmocka_unit_test(figures_are_of_the_map),
         cmocka_unit_test(shares_and_padding_make_the_whole),
         cmocka_unit_test(pooled_and_received_differ_by_windows_alone),
         cmocka_unit_test(unit_rows_change_nothing),

@@ -23,7 +23,7 @@ enum {
 
 /* A number that describes a map: "entropy  0.02 of 1". The strings are static. */
 typedef struct {
-    const char *name; /* in captions and tables: "entropy", "reach" */
+    const char *name; /* in captions and tables: "entropy", "each query alone: reach" (a mean) */
     const char *key;  /* in JSON and metadata: "entropy", "reach_px" */
     const char *unit; /* after the number: "of 1", "px", "" */
     int digits;       /* after the point, in captions */

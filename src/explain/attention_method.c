@@ -119,9 +119,13 @@ static void describe(mv_map *map, const mv_attention_block *b, int head, const m
         snprintf(map->title, sizeof map->title, "Level %d, rollout", b->level);
     else
         snprintf(map->title, sizeof map->title, "Level %d, block %d", b->level, b->block);
-    /* Entropy and reach are figures of one block's rows; a rollout has none. */
-    mv_map_figure(map, "entropy", "entropy", "of 1", 2, rollout ? (double)NAN : seen->stats.entropy);
-    mv_map_figure(map, "reach", "reach_px", "px", 0, rollout ? (double)NAN : seen->stats.distance);
+    mv_rows_figures(map, &b->grid, b->query);
+    /* How each row looks, whatever the query of the map is; a rollout has no rows. */
+    bool mean = head == MV_HEAD_MEAN;
+    mv_map_figure(map, mean ? "each query and head alone: entropy" : "each query alone: entropy", "each_query_entropy",
+                  "of 1", 2, rollout ? (double)NAN : seen->stats.entropy);
+    mv_map_figure(map, mean ? "each query and head alone: reach" : "each query alone: reach", "each_query_reach_px",
+                  "px", 0, rollout ? (double)NAN : seen->stats.distance);
 }
 
 static mv_status add_map(const mv_subject *s, int i, int head, mv_maps *out, mv_error *e)

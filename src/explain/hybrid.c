@@ -94,6 +94,7 @@ static mv_status draw(mv_map *map, const mv_subject *s, const double *share, mv_
     snprintf(map->unit, sizeof map->unit, "× even");
     map->query = "pooled";
     mv_rollout_describe(map, "hybrid", g, kept > 0 ? fmax(0, 1 - kept) : 0);
+    mv_rows_figures(map, g, (mv_query){.kind = MV_QUERY_POOLED});
     return MV_OK;
 }
 

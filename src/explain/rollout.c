@@ -260,5 +260,6 @@ mv_status mv_rollout_map(mv_map *out, const mv_rollout *r, int picture, int leve
     mv_query_describe(out, query);
     snprintf(out->title, sizeof out->title, "%.60s, level %d", title, level);
     mv_rollout_describe(out, method, g, on_padding);
+    mv_rows_figures(out, g, query);
     return MV_OK;
 }

@@ -124,6 +124,50 @@ void mv_rows_average(mv_rows_stats *s, const mv_grid *g, int n, const float *fig
         }
 }
 
+/* The point from which distances are measured, in cells: the query's cell, or the centre of mass. */
+static void centre_of(const mv_map *map, mv_query q, double sum, double *y, double *x)
+{
+    *y = q.y;
+    *x = q.x;
+    if (q.kind == MV_QUERY_CELL)
+        return;
+    *y = *x = 0;
+    for (int i = 0; i < map->h * map->w; i++) {
+        *y += (double)map->v[i] / sum * (i / map->w);
+        *x += (double)map->v[i] / sum * (i % map->w);
+    }
+}
+
+/* The cells that can get a share of the query's attention. */
+static int cells_of(mv_query q, const mv_grid *g)
+{
+    int n, t;
+    if (q.kind != MV_QUERY_CELL)
+        return g->h * g->w;
+    mv_grid_token(g, q.y, q.x, &n, &t);
+    return cells_in(g, n);
+}
+
+void mv_rows_figures(mv_map *map, const mv_grid *g, mv_query q)
+{
+    const bool cell = q.kind == MV_QUERY_CELL;
+    int cells = cells_of(q, g);
+    double sum = 0, entropy = 0, distance = 0, y, x;
+    for (int i = 0; i < map->h * map->w; i++)
+        sum += (double)map->v[i];
+    if (isfinite(sum) && sum > 0) {
+        centre_of(map, q, sum, &y, &x);
+        for (int i = 0; i < map->h * map->w; i++) {
+            double p = (double)map->v[i] / sum;
+            entropy -= p > 0 ? p * log(p) : 0;
+            distance += p * hypot(i / map->w - y, i % map->w - x);
+        }
+    } else
+        entropy = distance = (double)NAN;
+    mv_map_figure(map, "entropy", "entropy", "of 1", 2, cells > 1 ? entropy / log(cells) : (double)NAN);
+    mv_map_figure(map, cell ? "reach" : "spread", cell ? "reach_px" : "spread_px", "px", 0, g->cell * distance);
+}
+
 /* ---- maps */
 
 mv_status mv_rows_map(mv_map *out, double *padding, const double *share, const mv_grid *g, mv_error *e)

@@ -57,6 +57,16 @@ void mv_rows_average(mv_rows_stats *s, const mv_grid *g, int n, const float *fig
 
 /* ---- maps */
 
+/* Adds the figures of a map of non-negative values as it is drawn, to be read beside it:
+ *
+ *     entropy   -sum p ln p / ln n, p = v / sum v: 0 all on one cell, 1 even over the n cells that can get any: all of
+ *               the picture, or those of the window of a query's cell
+ *     reach     of a query's cell: sum p d, d the distance from it, in px, from centre to centre of cells
+ *     spread    else: the same from the centre of mass of the map
+ *
+ * Both are NaN for a map that is 0 everywhere or has values that are not finite, and the entropy for a single cell. */
+void mv_rows_figures(mv_map *map, const mv_grid *g, mv_query q);
+
 /* The shares (windows, tokens) of a query as a map of cells: raw values, unit "share". *padding receives the part of
  * their sum that is on padding, 0 to 1. The map is the caller's to mv_map_free. */
 mv_status mv_rows_map(mv_map *out, double *padding, const double *share, const mv_grid *g, mv_error *e);

@@ -16,7 +16,7 @@
 /* A head of an attention block: how evenly and how far it looks. */
 typedef struct {
     int level, block, head;
-    double entropy;  /* 0 all on one token, 1 even */
+    double entropy;  /* mean of its queries: 0 all on one token, 1 even */
     double distance; /* mean, px */
 } mv_report_head;
 

@@ -71,7 +71,7 @@ mv_panel *mv_report_scatter(const mv_report *r)
     mv_group *group = mv_layout_memory(r->l, LEVELS * sizeof *group);
     mv_scatter chart = {.group = group,
                         .across = {.title = "mean distance that a head looks, px"},
-                        .up = {.title = "entropy: 0 one token, 1 even", .lo = 0, .hi = 1},
+                        .up = {.title = "entropy of a query: 0 one token, 1 even", .lo = 0, .hi = 1},
                         .height = PLOT};
     for (int level = 0, at = 0; point && group && level < LEVELS; level++) {
         mv_group *g = &group[chart.count];
