@@ -122,6 +122,7 @@ static mv_status explain(const mv_subject *s, const void *p, mv_maps *out, mv_er
         snprintf(map->title, sizeof map->title, "Features of %.60s", mv_cells_site(c));
         snprintf(map->unit, sizeof map->unit, "2nd to 98th percentile");
         snprintf(map->raw_unit, sizeof map->raw_unit, "along the direction");
+        snprintf(map->proof, sizeof map->proof, "three values as one colour: needs colour, in print and to the eye");
         status = mv_pca_colour(&map, (const float *const *)&x, 1, mv_cells_channels(c), e);
     }
     free(x);

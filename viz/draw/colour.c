@@ -49,10 +49,14 @@ static const mv_rgb rdbu_r[256] = {
 #define JET_MISLEADS                                                                                                   \
     "its lightness rises and falls, so it shows edges where there are none and hides others; inferno does not"
 
+#define TURBO_IS_UNSAFE                                                                                                \
+    "its lightness rises and falls, so different values look alike in grey and to colour-blind eyes; inferno, viridis " \
+    "and cividis are safe"
+
 /* Names are those of Matplotlib, but for blue-red. */
 static const mv_colour_table tables[] = {
     {"viridis", false, viridis, NULL},  {"magma", false, magma, NULL},      {"inferno", false, inferno, NULL},
-    {"plasma", false, plasma, NULL},    {"cividis", false, cividis, NULL},  {"turbo", false, turbo, NULL},
+    {"plasma", false, plasma, NULL},    {"cividis", false, cividis, NULL},  {"turbo", false, turbo, TURBO_IS_UNSAFE},
     {"gray", false, gray, NULL},        {"hot", false, hot, NULL},          {"jet", false, jet, JET_MISLEADS},
     {"blue-red", true, blue_red, NULL}, {"coolwarm", true, coolwarm, NULL}, {"RdBu", true, rdbu, NULL},
     {"RdBu_r", true, rdbu_r, NULL},

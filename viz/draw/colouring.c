@@ -90,6 +90,11 @@ int mv_colouring_lines(const mv_colouring *k, double value[MV_LINES_MOST])
     return n;
 }
 
+int mv_colouring_cell_lines(const mv_colouring *k, double value[MV_LINES_MOST])
+{
+    return k->scale.times || k->scale.diverging || k->table->misleads ? mv_colouring_lines(k, value) : 0;
+}
+
 mv_colouring mv_colouring_above_even(mv_colouring k)
 {
     if (k.scale.kind == MV_SCALE_OCTAVES) {

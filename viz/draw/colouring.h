@@ -33,8 +33,11 @@ double mv_colouring_opacity(const mv_colouring *k, double place);
 
 enum { MV_LINES_MOST = 8 };
 
-/* The values at which lines are drawn, within the scale. Returns their number. */
+/* The values at which lines are drawn, within the scale, over the picture. Returns their number. */
 int mv_colouring_lines(const mv_colouring *k, double value[MV_LINES_MOST]);
+
+/* The same around cells: none where the colours alone rise in lightness from end to end and need no lines. */
+int mv_colouring_cell_lines(const mv_colouring *k, double value[MV_LINES_MOST]);
 
 /* The part of the scale that an overlay shows: for octaves, from 1 on. */
 mv_colouring mv_colouring_above_even(mv_colouring k);

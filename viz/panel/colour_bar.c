@@ -55,7 +55,9 @@ static void draw_lines(const colour_bar *b, mv_canvas *c)
 {
     const mv_panel *p = &b->panel;
     double value[MV_LINES_MOST];
-    int n = b->of == MV_BAR_PLAIN ? 0 : mv_colouring_lines(&b->k, value);
+    int n = b->of == MV_BAR_PLAIN   ? 0
+            : b->of == MV_BAR_CELLS ? mv_colouring_cell_lines(&b->k, value)
+                                    : mv_colouring_lines(&b->k, value);
     for (int i = 0; i < n; i++) {
         double at = p->x + mv_scale_place(&b->k.scale, value[i]) * p->w, whole = thick(b);
         const mv_point line[] = {{at, p->y}, {at, p->y + whole}};

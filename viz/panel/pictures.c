@@ -15,7 +15,7 @@ enum {
     CELL_PIXELS = 16,
     MAP_PIXELS = 1024,
     LEAST_LINED = 64, /* px wide that a panel is at least to have lines */
-    LEAST_CELL = 6    /* px that cells are wide at least to have lines around them */
+    LEAST_CELL = 10   /* px that cells are wide at least to have lines around them */
 };
 
 #define DASH 4.0 /* px of a line of a value below 0 */
@@ -143,13 +143,13 @@ static bool has_lines(const picture *q, box b)
 static void draw_contours(mv_layout *layout, mv_canvas *c, box b, const picture *q)
 {
     double level[MV_LINES_MOST];
-    int levels = mv_colouring_lines(&q->k, level);
+    int levels = q->content == CELLS ? mv_colouring_cell_lines(&q->k, level) : mv_colouring_lines(&q->k, level);
     mv_contours lines;
     mv_error *e = mv_layout_error(layout);
     mv_status s = q->content == CELLS ? mv_contours_of_cells(&lines, q->map, level, levels, e)
                                       : mv_contours_of(&lines, q->map, &q->k, level, levels, e);
     if (s == MV_OK)
-        draw_lines(layout, c, b, &lines, fmin(fmax(b.w / 280, 0.6), 1.1));
+        draw_lines(layout, c, b, &lines, fmin(fmax(b.w / 260, 0.6), 1.4));
     mv_contours_free(&lines);
 }
 
