@@ -166,7 +166,7 @@ static mv_status decode(const mv_encoded *f, mv_image *out, mv_error *e)
     if (s)
         return s;
     stream in = {.f = f, .first = &first};
-    int code = D_GIF_ERR_NOT_ENOUGH_MEM;
+    int code = 0;
     uint8_t *line = malloc((size_t)first.w);
     GifFileType *gif = line ? DGifOpen(&in, source, &code) : NULL;
     bool good = gif && read_frame(gif, &first, line, out);
@@ -181,7 +181,7 @@ static mv_status decode(const mv_encoded *f, mv_image *out, mv_error *e)
         return MV_OK;
     }
     mv_image_free(out);
-    if (code == D_GIF_ERR_NOT_ENOUGH_MEM)
+    if (!gif || code == D_GIF_ERR_NOT_ENOUGH_MEM) /* the header is good, so opening fails for lack of memory alone */
         return mv_fail_memory(e, f->name);
     if (in.past_end || code == D_GIF_ERR_EOF_TOO_SOON || code == D_GIF_ERR_READ_FAILED)
         return mv_encoded_short(f, "the GIF has less data than its frame has pixels", e);
