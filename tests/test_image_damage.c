@@ -133,6 +133,9 @@ static void test_pngsuite(void **state)
     refused(text, size - 1, "was it copied as text?");
     free(text);
 
+    memcpy(png + 12, "CgBI", 4);
+    refused(png, size, "is a PNG for iOS (CgBI), which only Apple's programs read");
+    memcpy(png + 12, "IHDR", 4);
     png[29] ^= 1; /* IHDR's checksum */
     refused(png, size, "cannot be decoded: IHDR: CRC error");
     png[29] ^= 1;
@@ -327,6 +330,27 @@ static void test_jpeg(void **state)
     memcpy(jpeg + 2, "\xFF\xD9", 2); /* no frame */
     refused(jpeg, 4, "contains no image");
     refused(jpeg, 3, "is cut short");
+    free(jpeg);
+}
+
+/* What libjpeg only warns about: data that are wrong are an error, bytes that belong to nothing a warning. */
+static void test_jpeg_in_doubt(void **state)
+{
+    (void)state;
+    doubtful_file(DATA "coarse.jpg", DATA "coarse.jpg", "the JPEG ends before its last scans: details are missing");
+    size_t size;
+    uint8_t *jpeg = reference_file(DATA "colour.jpg", &size), *more = malloc(size + 4);
+    assert_non_null(more);
+    memcpy(more, jpeg, size - 2);
+    memcpy(more + size - 2, "\1\2\3\4\xFF\xD9", 6);
+    doubtful(more, size + 4, DATA "colour.jpg", "part of the picture may be wrong: ");
+    free(more);
+    free(jpeg);
+    jpeg = reference_file(DATA "restart.jpg", &size);
+    uint8_t *restart = memmem(jpeg, size, "\xFF\xD1", 2);
+    assert_non_null(restart);
+    restart[1] = 0xD5;
+    refused(jpeg, size, "is damaged: Corrupt JPEG data: found marker 0xd5 instead of RST1");
     free(jpeg);
 }
 
@@ -531,6 +555,7 @@ int main(void)
         cmocka_unit_test(test_a_size_it_has_not),
         cmocka_unit_test(test_data_that_inflate),
         cmocka_unit_test(test_jpeg),
+        cmocka_unit_test(test_jpeg_in_doubt),
         cmocka_unit_test(test_jpeg_of_endless_scans),
         cmocka_unit_test(test_gif),
         cmocka_unit_test(test_bmp),
