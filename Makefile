@@ -12,6 +12,7 @@
 #   make cuda       the GPU plug-in, ./mvscope-cuda.so: needs nvcc 13, and takes cuDNN where it is found
 #   make check-cuda the device tests and compute-sanitizer on a GPU; make bench-cuda its speed, beside PyTorch
 #                   (VARIANTS="T L2:32": only these; PYTHON=... that has PyTorch; TORCH_FLAGS=--compile=none)
+#   make gallery    draw the pictures of README.md anew, all but eval.png and report-html.png
 #   make golden     make the golden files in tests/data anew from GOLDEN=FOLDER of the oracle's outputs
 #   make deps       install what is missing, only that
 #   make clean      remove build/ and ./mvscope
@@ -300,6 +301,21 @@ bench-cuda: mvscope-cuda.so
 bench: $(filter-out %/bench_device,$(BENCHES))
 	@for b in $^; do echo "== $${b##*/}"; $$b || exit 1; done
 
+# Each picture and the command that its caption names.
+gallery: export PATH := $(CURDIR):$(PATH)
+gallery: mvscope
+	@cd assets/readme && cp ../samples/*.jpg . && trap 'rm -f *.jpg' EXIT && set -ex && \
+	mvscope classify --explain -q -o classify.png parachute.jpg >/dev/null && \
+	mvscope attention --level 3 -q -o attention.png church.jpg >/dev/null && \
+	mvscope attention --level 2 --block 5 --head all -q --width 1200 -o heads.png church.jpg >/dev/null && \
+	mvscope explain --overlay overlay.png -q church.jpg >/dev/null && \
+	mvscope explain --method cam,occlusion,rise:n=2000 --faith -q -o explain.png church.jpg >/dev/null && \
+	mvscope mixer --level 3 --width 1200 -q -o mixer.png church.jpg >/dev/null && \
+	mvscope mixer --level 2 --block 0 --animate scan.gif -q -o - church.jpg >/dev/null && \
+	mvscope ablate --sweep heads,blocks,mixers -q -o ablate.png church.jpg >/dev/null && \
+	mvscope compare --class church --with-class 'golf ball' --width 1200 -q -o compare.png church.jpg >/dev/null && \
+	mvscope report --zoom 0.9 -q -o report.png church.jpg >/dev/null
+
 golden:
 	@[ -d "$(GOLDEN)" ] || { echo "make golden: GOLDEN=FOLDER must name the folder of the oracle's outputs" >&2; exit 1; }
 	python3 tests/golden.py $(GOLDEN)
@@ -369,5 +385,5 @@ help:
 
 FORCE:
 -include $(shell find $(BUILD) build/cuda -name '*.d' 2>/dev/null)
-.PHONY: all missing dist cuda check-cuda bench-cuda tests fuzzers faults deps demo demo-pages check check-all bench golden fuzz lint lint-format lint-tidy lint-cppcheck install uninstall clean help FORCE
+.PHONY: all missing dist gallery cuda check-cuda bench-cuda tests fuzzers faults deps demo demo-pages check check-all bench golden fuzz lint lint-format lint-tidy lint-cppcheck install uninstall clean help FORCE
 .SECONDARY:

@@ -151,7 +151,7 @@ static void tell_demo(const session *s)
     int n = s->config.classes;
     snprintf(number, sizeof number, "%d", n);
     if (!told && n < 1000)
-        warn("the demo model knows %s classes; -m, after 'mvscope pull T', takes a real one",
+        warn("this is the demo model, which knows %s classes; for a published one: mvscope pull T, then -m T",
              n <= 10 ? words[n] : number);
     told = true;
 }
