@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cmd/page_file.h"
+#include "src/base/number.h"
 #include "src/base/text.h"
 #include "viz/page/eval.h"
 
@@ -186,7 +187,7 @@ mv_status evaluation_page(const call *c, const evaluation *v, const char *path, 
     page *p = calloc(1, sizeof *p);
     struct mv_fonts *fonts = NULL;
     mv_maps none[CALL_ASKS] = {0};
-    char title[160], subtitle[320];
+    char title[160], subtitle[320], count[48];
     if (!p || set_confusion(p, v, e)) {
         free(p);
         return mv_fail_memory(e, path);
@@ -201,8 +202,9 @@ mv_status evaluation_page(const call *c, const evaluation *v, const char *path, 
         mv_text_print(title, sizeof title, "%.1f %% right; %.60s shows best what counts", 100 * v->top1.mean,
                       best->name);
     else
-        snprintf(title, sizeof title, "%.1f %% of %d pictures right", 100 * v->top1.mean, v->of->n);
-    int used = snprintf(subtitle, sizeof subtitle, "%d pictures", v->of->n);
+        snprintf(title, sizeof title, "%.1f %% of %s right", 100 * v->top1.mean,
+                 mv_count_text(count, v->of->n, "picture"));
+    int used = snprintf(subtitle, sizeof subtitle, "%s", mv_count_text(count, v->of->n, "picture"));
     if (v->of->failed)
         used += snprintf(subtitle + used, sizeof subtitle - (size_t)used, ", %d more failed", v->of->failed);
     if (v->of->n)

@@ -5,6 +5,7 @@
 
 #include "cmd/evaluation.h"
 #include "cmd/reply.h"
+#include "src/base/number.h"
 #include "src/base/text.h"
 #include "src/file/output.h"
 
@@ -252,7 +253,8 @@ mv_status evaluation_print(const evaluation *v, FILE *out, mv_error *e)
 {
     const records *r = v->of;
     (void)e;
-    fprintf(out, "%d pictures", r->n);
+    char count[48];
+    fprintf(out, "%s", mv_count_text(count, r->n, "picture"));
     if (r->failed)
         fprintf(out, ", %d more failed", r->failed);
     if (r->n == 0) {

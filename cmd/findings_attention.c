@@ -171,7 +171,7 @@ const char *finding_of_heads(char text[FINDING], const mv_map *maps, int n)
 {
     double least = INFINITY, most = 0;
     int one = 0;
-    char range[48];
+    char range[48], count[48];
     for (int i = 0; i < n; i++) {
         look k;
         if (!look_of(&k, &maps[i])) {
@@ -195,7 +195,7 @@ const char *finding_of_heads(char text[FINDING], const mv_map *maps, int n)
         snprintf(text, FINDING,
                  "All %d heads look nearly everywhere: half of their attention is on %s %% of the picture", n, range);
     else
-        snprintf(text, FINDING, "%d head%s: half of %s attention lies on %s %% of the picture", n, n == 1 ? "" : "s",
-                 n == 1 ? "its" : "each head's", range);
+        snprintf(text, FINDING, "%s: half of %s attention lies on %s %% of the picture",
+                 mv_count_text(count, n, "head"), n == 1 ? "its" : "each head's", range);
     return text;
 }

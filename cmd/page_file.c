@@ -1,6 +1,7 @@
 #include "cmd/page_file.h"
 
 #include <math.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -182,6 +183,18 @@ static mv_status recipe_of(recipe *r, const call *c, const shot *t, const page_w
     return MV_OK;
 }
 
+/* Once for the whole run: a text of the page that shows boxes. A viewer of an SVG has fonts of its own. */
+static void warn_missing(const shot *t, const mv_canvas_target *to)
+{
+    static atomic_flag told = ATOMIC_FLAG_INIT;
+    const char *text = to->kind == MV_CANVAS_SVG ? NULL : mv_fonts_missing(*t->fonts);
+    char *safe = text ? mv_text_escape(text) : NULL;
+    if (safe && !atomic_flag_test_and_set(&told))
+        warn("%s: no font of this system has all characters of '%.120s'; boxes stand for them",
+             t->page_name ? t->page_name : t->name, safe);
+    free(safe);
+}
+
 static mv_status draw(const call *c, const shot *t, const mv_page_kind *kind, const page_words *w, const recipe *r,
                       const void *content, mv_output *file, mv_error *e)
 {
@@ -193,7 +206,10 @@ static mv_status draw(const call *c, const shot *t, const mv_page_kind *kind, co
         return e->code;
     if (!*t->fonts && !(*t->fonts = mv_fonts_new(e)))
         return e->code;
-    return mv_page_write(kind, &heading, content, &style, *t->fonts, &to, e);
+    mv_status s = mv_page_write(kind, &heading, content, &style, *t->fonts, &to, e);
+    if (s == MV_OK)
+        warn_missing(t, &to);
+    return s;
 }
 
 static mv_status draw_film(const call *c, const shot *t, const page_words *w, const recipe *r,

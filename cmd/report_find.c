@@ -48,16 +48,17 @@ static void find_proof(report_findings *f, const call *c, const shot *t, const m
 {
     double mean = 0;
     int classes = c->session.config.classes;
-    char text[32];
+    char text[32], cells[48];
+    mv_count_text(cells, cam->h * cam->w, "cell");
     if (classes == 1) {
-        snprintf(add_check(f, "Evidence adds up"), REPORT_WORDS, "the mean of %d cells is the logit, %s, up to %.0e",
-                 cam->h * cam->w, mv_number_text(text, f->logit[0], 3, true), fabs(mv_map_mean(cam) - f->logit[0]));
+        snprintf(add_check(f, "Evidence adds up"), REPORT_WORDS, "the mean of %s is the logit, %s, up to %.0e", cells,
+                 mv_number_text(text, f->logit[0], 3, true), fabs(mv_map_mean(cam) - f->logit[0]));
         return;
     }
     for (int k = 0; k < classes; k++)
         mean += (double)t->logits[k] / classes;
     snprintf(add_check(f, "Evidence adds up"), REPORT_WORDS,
-             "the mean of %d cells is the logit less the mean logit, %s, up to %.0e", cam->h * cam->w,
+             "the mean of %s is the logit less the mean logit, %s, up to %.0e", cells,
              mv_number_text(text, f->logit[0] - mean, 3, true), fabs(mv_map_mean(cam) - (f->logit[0] - mean)));
 }
 

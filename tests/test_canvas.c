@@ -324,6 +324,19 @@ static void text_keeps_its_width_and_lines(void **state)
     mv_fonts_free(NULL);
 }
 
+static void characters_that_no_font_has_are_told(void **state)
+{
+    (void)state;
+    static const char strange[] = "photo \xf4\x8f\xbf\xbd.jpg"; /* U+10FFFD: private use */
+    mv_fonts *fonts = mv_fonts_new(NULL);
+    mv_text_free(mv_text_new(fonts, MV_TYPE_TEXT, "photo \xc3\xa9\xe2\x88\x92.jpg", 0, 0, NULL));
+    assert_null(mv_fonts_missing(fonts));
+    mv_text_free(mv_text_new(fonts, MV_TYPE_TEXT, strange, 0, 0, NULL));
+    mv_text_free(mv_text_new(fonts, MV_TYPE_TEXT, "another \xf4\x8f\xbf\xbc", 0, 0, NULL));
+    assert_string_equal(mv_fonts_missing(fonts), strange);
+    mv_fonts_free(fonts);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -333,6 +346,7 @@ int main(void)
         cmocka_unit_test(photos_are_jpeg_and_cells_are_exact),
         cmocka_unit_test(canvas_refuses_what_cannot_be),
         cmocka_unit_test(text_keeps_its_width_and_lines),
+        cmocka_unit_test(characters_that_no_font_has_are_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,5 @@
 #include "src/base/map.h"
+#include "src/base/number.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -206,13 +207,14 @@ enum { LINE = 96 };
 
 const char *mv_map_words(const mv_map *m, mv_map_part part, char text[LINE])
 {
+    char count[48];
     *text = '\0';
     switch (part) {
     case MV_MAP_HEADS:
         if (m->heads && m->head >= 0)
             snprintf(text, LINE, "head %d of %d", m->head, m->heads);
         else if (m->heads)
-            snprintf(text, LINE, "%d heads", m->heads);
+            snprintf(text, LINE, "%s", mv_count_text(count, m->heads, "head"));
         break;
     case MV_MAP_CELLS:
         if (m->cell == 1)

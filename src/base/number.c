@@ -21,3 +21,9 @@ const char *mv_number_text(char text[32], double value, int decimals, bool sign)
     snprintf(text, 32, "%s%.24s", value < 0 && !zero ? MINUS : sign ? "+" : "", number);
     return text;
 }
+
+const char *mv_count_text(char text[48], int n, const char *noun)
+{
+    snprintf(text, 48, "%d %.30s%s", n, noun, n == 1 ? "" : "s");
+    return text;
+}

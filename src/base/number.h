@@ -9,4 +9,7 @@
  * text. */
 const char *mv_number_text(char text[32], double value, int decimals, bool sign);
 
+/* "1 cell", "49 cells": a count and its noun, of which the plural ends in s. Returns text. */
+const char *mv_count_text(char text[48], int n, const char *noun);
+
 #endif

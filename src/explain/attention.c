@@ -1,4 +1,5 @@
 #include "src/explain/attention.h"
+#include "src/base/number.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -188,12 +189,13 @@ static mv_status finish(mv_attention_map *to, const view *v, int head, const dou
     mv_status s = mv_rows_map(&to->map, &to->padding, share, &b->grid, e);
     if (s)
         return s;
-    char *title = to->map.title;
+    char *title = to->map.title, heads[48];
     const size_t room = sizeof to->map.title;
     if (b->block == MV_BLOCK_ROLLOUT)
         snprintf(title, room, "Level %d, rollout", b->level);
     else if (head == MV_HEAD_MEAN)
-        snprintf(title, room, "Level %d, block %d, mean of %d heads", b->level, b->block, b->heads);
+        snprintf(title, room, "Level %d, block %d, mean of %s", b->level, b->block,
+                 mv_count_text(heads, b->heads, "head"));
     else
         snprintf(title, room, "Level %d, block %d, head %d", b->level, b->block, head);
     return MV_OK;

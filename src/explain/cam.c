@@ -112,8 +112,8 @@ static const mv_param param[] = {{.name = "relative",
 
 static void prove(mv_map *map, const char *what, double expected)
 {
-    char mean[32], value[32];
-    snprintf(map->proof, sizeof map->proof, "mean of %d cells  %s  =  %s  %s", map->h * map->w,
+    char mean[32], value[32], cells[48];
+    snprintf(map->proof, sizeof map->proof, "mean of %s  %s  =  %s  %s", mv_count_text(cells, map->h * map->w, "cell"),
              mv_number_text(mean, mv_map_mean(map), 3, true), what, mv_number_text(value, expected, 3, true));
 }
 

@@ -26,6 +26,7 @@ struct mv_fonts {
     FcCharSet *known;       /* the characters that they have */
     PangoContext *embedded; /* sets text in these faces only */
     PangoContext *system;   /* these faces, then the system's fonts; NULL until a text needs them */
+    char *missing;          /* the first text with a character that none of them has; NULL: none */
 };
 
 /* Lengths are px of the page. Line heights are multiples of 4, so that pages have one baseline grid. */
@@ -182,6 +183,7 @@ void mv_fonts_free(mv_fonts *f)
     mv_fonts_lock();
     free_context(f->embedded);
     free_context(f->system);
+    g_free(f->missing);
     if (f->known)
         FcCharSetDestroy(f->known);
     mv_fonts_unlock();
@@ -263,6 +265,8 @@ mv_text *mv_text_new(mv_fonts *f, mv_type type, const char *utf8, double width, 
     pango_attr_list_unref(attributes);
 
     pango_layout_set_text(t->layout, text, -1);
+    if (!f->missing && !all_known(f, text) && pango_layout_get_unknown_glyphs_count(t->layout) > 0)
+        f->missing = g_strdup(text);
     g_free(text);
     if (width > 0) {
         pango_layout_set_width(t->layout, pango_units_from_double(fmin(fmax(width, 1), 1e5)));
@@ -289,6 +293,11 @@ void mv_text_free(mv_text *t)
     g_object_unref(t->layout);
     mv_fonts_unlock();
     free(t);
+}
+
+const char *mv_fonts_missing(const mv_fonts *f)
+{
+    return f->missing;
 }
 
 bool mv_text_is_cut(const mv_text *t)

@@ -18,6 +18,10 @@ typedef struct mv_fonts mv_fonts;
 mv_fonts *mv_fonts_new(mv_error *e);
 void mv_fonts_free(mv_fonts *fonts);
 
+/* The first text with a character that no font of the system has either, and that is drawn as a box; NULL: none. Valid
+ * until mv_fonts_free. */
+const char *mv_fonts_missing(const mv_fonts *fonts);
+
 typedef enum {
     MV_TYPE_TITLE,   /* the finding: Semi-Bold 26 */
     MV_TYPE_SECTION, /* Semi-Bold 17 */

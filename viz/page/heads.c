@@ -183,12 +183,14 @@ static mv_panel *block_panel(mv_page *p, const mv_heads_content *c, group block,
 /* "14 x 14 cells of 16 px, 4 heads a block"; windows and padding follow unless one window is the whole map. */
 static const char *level_note(mv_layout *l, const mv_map *map)
 {
-    char cells[96], windows[96], padding[96];
+    char cells[96], windows[96], padding[96], count[48];
     bool cut = map->down * map->across > 1 || map->padding > 0;
     mv_map_words(map, MV_MAP_CELLS, cells);
     mv_map_words(map, MV_MAP_WINDOWS, windows);
     mv_map_words(map, MV_MAP_PADDING, padding);
-    const char *heads = map->heads ? mv_layout_text(l, "%s%d heads a block", *cells ? ", " : "", map->heads) : "";
+    const char *heads =
+        map->heads ? mv_layout_text(l, "%s%s a block", *cells ? ", " : "", mv_count_text(count, map->heads, "head"))
+                   : "";
     return cut ? mv_layout_text(l, "%s%s, %s, %s", cells, heads, windows, padding)
                : mv_layout_text(l, "%s%s", cells, heads);
 }
