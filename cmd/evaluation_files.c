@@ -64,6 +64,13 @@ void evaluation_files_check(const call *c, const evaluation_files *f)
     }
 }
 
+void evaluation_files_check_model(const session *s, const char *option, const char *path)
+{
+    for (char **file = s->files; path && file && *file; file++)
+        if (mv_output_is_same(*file, path))
+            die(EXIT_MISUSE, "%s: %s is the model, which it would replace", option, path);
+}
+
 void evaluation_files_check_pictures(const operands *l, const char *option, const char *path)
 {
     mv_error e = {0};

@@ -232,6 +232,9 @@ static void list(call *c, operands *l)
     own *o = c->own;
     if (l->n && !l->below[0])
         die(EXIT_MISUSE, "%s: found a file, expected a folder", c->operand[0]);
+    evaluation_files_check_model(&c->session, "--csv", o->csv);
+    evaluation_files_check_model(&c->session, "--records", o->records_path);
+    evaluation_files_check_model(&c->session, "-o", o->page);
     evaluation_files_check_pictures(l, "--csv", o->csv);
     evaluation_files_check_pictures(l, "-o", c->o.out && strcmp(c->o.out, "-") ? o->page : NULL);
     o->study.below = l->below[0];
