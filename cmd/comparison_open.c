@@ -25,8 +25,12 @@ static void open_sessions(comparison *k)
         other.model = o->with_model;
         other.weights = o->with_weights;
     }
+    bool quiet = talk_quiet;
+    talk_quiet |= !o->with_model; /* the same checkpoint again: its warnings were printed */
     session_open(&k->second, &other);
     session_need_head(&k->second, "compare");
+    talk_quiet = quiet;
+    k->second.again = !o->with_model;
     const mv_preprocess *p = &c->session.config.preprocess;
     mv_preprocess *q = &k->second.config.preprocess;
     q->h = p->h, q->w = p->w, q->crop_pct = p->crop_pct, q->mode = p->mode, q->filter = p->filter;

@@ -196,7 +196,8 @@ void session_load(session *s, const options *o)
     }
     if (!s->model)
         die_of(&e, false);
-    mv_checkpoint_unread(s->checkpoint, o->verbose, &warnings);
+    if (!s->again)
+        mv_checkpoint_unread(s->checkpoint, o->verbose, &warnings);
     warn_each(&warnings);
     if (o->verbose)
         warn("%s: %.1f M parameters on %s (%s)", s->name, (double)mv_model_parameters(s->model) * 1e-6,

@@ -20,6 +20,7 @@ typedef struct {
     mv_model *model;
     mv_labels imagenet;      /* ImageNet's, for a model of 1000 classes that are these in their order; else n 0 */
     const mv_labels *labels; /* those of the checkpoint, or ImageNet's; n 0 if none are known */
+    bool again;              /* its checkpoint was opened before, so its warnings were printed */
     char **brief;            /* the first name of each class */
     char **files;            /* what the model was read from, ended by NULL: no output may replace it */
     char name[80], hash[65], loading[96];
