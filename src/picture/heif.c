@@ -167,6 +167,9 @@ static mv_status decode(const mv_encoded *f, mv_image *out, mv_error *e)
         s = mv_fail_memory(e, f->name);
     if (!s) {
         how->convert_hdr_to_8bit = 1;
+#if LIBHEIF_HAVE_VERSION(1, 15, 0)
+        how->decoder_id = "aom"; /* where it is there: dav1d prints to stderr what it dislikes, and loses memory then */
+#endif
         struct heif_error why =
             h.heif_decode_image(h.primary, &image, heif_colorspace_RGB, heif_chroma_interleaved_RGB, how);
         s = why.code ? refused(&h, f, why, e) : copy(&h, f, image, out, e);
