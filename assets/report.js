@@ -218,19 +218,31 @@ function pick(out, table, t, alpha) {
   out[0] = table[i]; out[1] = table[i + 1]; out[2] = table[i + 2]; out[3] = 255 * alpha;
 }
 
-/* Multiples of an even spread. Over the picture: clear up to 1, then colour and opacity grow with log2, and the opacity
- * is full at 2. As cells: log2, blue below 1 and red above. */
+/* Multiples of an even spread, as on all pages (viz/draw/colouring.c). Over the picture: clear up to 1, then colour and
+ * opacity grow with log2, and 2 looks the same on every page. As cells: log2 around 1, blue below it down to 1/4, and red
+ * above. */
+const BELOW = 2, DEPTH_BELOW = 0.36, COLOUR_AT_2 = 0.3, OPACITY_AT_2 = 0.6;
 function timesColour(hi) {
   const octaves = Math.log2(hi);
+  const rise = (e, at2) => e <= 1 ? Math.max(e, 0) * at2 : at2 + (1 - at2) * Math.min((e - 1) / (octaves - 1), 1);
   return (out, v) => {
-    const e = Math.log2(v);
-    if (state.drawn === "cells") pick(out, tables.blueRed, 0.5 + 0.5 * Math.max(-1, Math.min(1, e / octaves)), 1);
-    else pick(out, tables.inferno, COVER + (1 - COVER) * e / octaves, e > 0 ? state.opacity * Math.min(1, e) : 0);
+    const e = Math.log2(v), share = rise(e, COLOUR_AT_2);
+    if (state.drawn === "cells")
+      pick(out, tables.blueRed, 0.5 + 0.5 * (e < 0 ? -DEPTH_BELOW * Math.min(-e / BELOW, 1) : share), 1);
+    else pick(out, tables.inferno, COVER + (1 - COVER) * share, state.opacity * rise(e, OPACITY_AT_2));
   };
 }
 function signedColour(hi) {
-  return (out, v) => pick(out, tables.blueRed, 0.5 + 0.5 * v / hi,
-                          state.drawn === "cells" ? 1 : state.opacity * Math.min(1, 2.5 * Math.abs(v) / hi));
+  return (out, v) => {
+    const arm = Math.min(1, Math.abs(v) / hi);
+    pick(out, tables.blueRed, 0.5 + 0.5 * v / hi, state.drawn === "cells" ? 1 : state.opacity * arm * (2 - arm));
+  };
+}
+
+/* The least step of 1, 2, 2.5 or 5 times a power of ten that fits into `range` at most four times. */
+function stepOf(range) {
+  const decade = 10 ** Math.floor(Math.log10(range / 4));
+  return [1, 2, 2.5, 5, 10].find(lead => lead * decade * 4 >= range * (1 - 1e-9)) * decade;
 }
 
 /* ---- drawing */
@@ -262,8 +274,10 @@ function paintCells(map, colour) {
   c.putImageData(image, 0, 0);
 }
 
-/* The value at u, v in cells, bilinear between the centres of cells; those without a value do not count. */
+/* The value at u, v in cells, bilinear between the centres of cells along the colour scale; those without a value do not
+ * count. */
 function between(map, u, v) {
+  const along = map.times ? x => Math.log2(Math.max(x, 2 ** -BELOW)) : x => x;
   const x0 = Math.floor(u), y0 = Math.floor(v), fx = u - x0, fy = v - y0;
   const clampX = x => Math.max(0, Math.min(map.w - 1, x)), clampY = y => Math.max(0, Math.min(map.h - 1, y));
   if (isNaN(map.v[clampY(Math.round(v)) * map.w + clampX(Math.round(u))])) return NaN;
@@ -272,10 +286,10 @@ function between(map, u, v) {
     const value = map.v[clampY(y0 + (k >> 1)) * map.w + clampX(x0 + (k & 1))];
     if (isNaN(value)) continue;
     const part = (k & 1 ? fx : 1 - fx) * (k >> 1 ? fy : 1 - fy);
-    sum += part * value;
+    sum += part * along(value);
     weight += part;
   }
-  return sum / weight;
+  return map.times ? 2 ** (sum / weight) : sum / weight;
 }
 
 /* Values between the centres of cells, one pixel for each of the picture up to 256 a side, in scratch. */
@@ -354,13 +368,15 @@ function viewed() {
     const map = evidenceOf(state.for, state.against);
     map.hi = Math.max(evidenceScale, map.largest);
     map.colour = signedColour(map.hi);
-    map.levels = [-0.75, -0.5, -0.25, 0.25, 0.5, 0.75].map(v => v * map.hi);
+    const step = stepOf(map.hi);
+    map.levels = [-4, -3, -2, -1, 1, 2, 3, 4].map(v => v * step).filter(v => Math.abs(v) < map.hi);
     return map;
   }
   const b = blocks[state.view.block], map = rowOf(state.view.block, state.view.head, cell());
   map.hi = scale[b.scan ? "scan" : "attention"];
   map.colour = timesColour(map.hi);
-  map.levels = (map.hi > 32 ? [2, 8, 32, 128, 512] : [2, 4, 8, 16]).filter(v => v < map.hi);
+  map.times = true;
+  map.levels = [2, 4, 8].filter(v => v < map.hi);
   return map;
 }
 const evidenceScale = (() => { /* of the classes that the page shows first */
@@ -427,7 +443,7 @@ function drawScale(element, hi, evidence_) {
   const colour = evidence_ ? signedColour(hi) : timesColour(hi);
   for (let i = 0; i < 256; i++) {
     const t = i / 255;
-    colour(rgba, evidence_ ? (2 * t - 1) * hi : 2 ** (cellsDrawn ? (2 * t - 1) * octaves : t * octaves));
+    colour(rgba, evidence_ ? (2 * t - 1) * hi : 2 ** (cellsDrawn ? t * (octaves + BELOW) - BELOW : t * octaves));
     image.data.set(rgba, 4 * i);
   }
   c.putImageData(image, 0, 0);
@@ -441,11 +457,11 @@ function drawScale(element, hi, evidence_) {
     tick(1, signed(hi, hi < 10 ? 1 : 0) + " logits per cell");
     return;
   }
-  const low = cellsDrawn ? -octaves : 0, place = e => (e - low) / (octaves - low);
-  tick(0, cellsDrawn ? "\u2264\u20091/" + (hi < 10 ? hi.toFixed(1) : hi.toFixed(0)) + TIMES : "1" + TIMES + ", even");
+  const low = cellsDrawn ? -BELOW : 0, place = e => (e - low) / (octaves - low);
+  tick(0, cellsDrawn ? "\u2264\u20091/" + 2 ** BELOW + TIMES : "1" + TIMES + ", even");
   if (cellsDrawn) tick(place(0), "even");
   for (let e = 1; e < octaves; e++)
-    if (place(e) > (cellsDrawn ? 0.62 : 0.3) && place(e) < 0.86 && (octaves < 6 || e % 2 === 1)) tick(place(e), 2 ** e + TIMES);
+    if (place(e) > (cellsDrawn ? place(0) + 0.14 : 0.3) && place(e) < 0.86 && (octaves < 6 || e % 2 === 1)) tick(place(e), 2 ** e + TIMES);
   tick(1, times(hi));
 }
 

@@ -4,7 +4,8 @@
 #
 #   awk -f row.awk -v tile=... -v y=.. -v x=.. (the cell in cells of 16 px) -v size=.. (px a cell) -v h=.. -v w=.. \
 #       -v window=.. -v scan=0|1 -v top=.. (the end of the colour bar) -v table=FILE (the colour table)
-function clamp(v) { return v < -1 ? -1 : v > 1 ? 1 : v }
+# The share of an arm of the colour table at so many octaves above even, of so many that the bar has.
+function arm(e, all) { return e < -2 ? -0.36 : e < 0 ? 0.18 * e : e < 1 ? 0.3 * e : e < all ? 0.3 + 0.7 * (e - 1) / (all - 1) : 1 }
 BEGIN {
     while ((getline line < table) > 0)
         if (split(line, part, /[^0-9]+/) >= 4 && line ~ /^{/) colour[rows++] = "[" part[2] "," part[3] "," part[4] ",255]"
@@ -29,8 +30,9 @@ END {
         cy = top_y + int(j / window); cx = top_x + j % window
         # Large enough that its code is exact to a colour, and not below the outline of the query.
         if (!real[j] || v[j] < most / 10 || (cy == at_y && cx == at_x) || count >= 40) continue
-        place = 255 * (0.5 + 0.5 * clamp(log(v[j]) / log(top)))
-        slack = 0.004 * most / v[j] / log(top) * 127.5
+        place = 255 * (0.5 + 0.5 * arm(log(v[j]) / log(2), log(top) / log(2)))
+        steepest = 0.7 / (log(top) / log(2) - 1); steepest = steepest > 0.3 ? steepest : 0.3
+        slack = 0.004 * most / v[j] * steepest / log(2) * 127.5
         printf "%s{\"y\":%d,\"x\":%d,\"colours\":[", count++ ? "," : "", cy, cx
         for (i = int(place - slack + 0.5); i <= place + slack + 0.5; i++)
             if (i in colour) printf "%s%s", i == int(place - slack + 0.5) ? "" : ",", colour[i]
