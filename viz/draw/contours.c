@@ -5,9 +5,10 @@
 #include <string.h>
 
 enum {
-    NODES = 96,      /* squares a side of the grid that lines are followed on, about */
-    FINEST = 8,      /* squares a side of a cell */
-    FINE_CELLS = 64, /* cells a side of a map from which on specks have no line */
+    NODES = 96,        /* squares a side of the grid that lines are followed on, about */
+    FINEST = 8,        /* squares a side of a cell */
+    MOST_NODES = 1024, /* squares a side of the grid at most */
+    FINE_CELLS = 64,   /* cells a side of a map from which on specks have no line */
 };
 
 #define SPECK 0.04 /* of the picture's size: the length of a line around a speck */
@@ -105,11 +106,11 @@ static void drop_speck(writer *w)
 
 /* ---- the grid */
 
-/* Places along the scale at nodes: `each` squares a side of a cell. An edge has number 2 n if it goes right from node
+/* Places along the scale at nodes. An edge has number 2 n if it goes right from node
  * n, 2 n + 1 if it goes down. */
 typedef struct {
     const mv_map *map;
-    int each, w, h; /* nodes */
+    int w, h; /* nodes */
     float *place;
     int (*link)[2]; /* per edge: the edges that lines go to from it; -1: none */
     double at;      /* the place of the value */
@@ -129,9 +130,10 @@ static float sample(const mv_map *map, const float *cell, mv_between u, mv_betwe
 static mv_status fill(grid *g, const mv_map *map, const mv_colouring *k, mv_error *e)
 {
     int larger = map->w > map->h ? map->w : map->h, each = NODES / larger;
-    *g = (grid){.map = map, .each = each < 1 ? 1 : each > FINEST ? FINEST : each};
-    g->w = map->w * g->each + 1;
-    g->h = map->h * g->each + 1;
+    each = each < 1 ? 1 : each > FINEST ? FINEST : each;
+    *g = (grid){.map = map};
+    g->w = (map->w < MOST_NODES / each ? map->w * each : MOST_NODES) + 1;
+    g->h = (map->h < MOST_NODES / each ? map->h * each : MOST_NODES) + 1;
     size_t cells = (size_t)map->w * (size_t)map->h, nodes = (size_t)g->w * (size_t)g->h;
     float *cell = malloc(cells * sizeof *cell);
     g->place = malloc(nodes * sizeof *g->place);
@@ -141,7 +143,8 @@ static mv_status fill(grid *g, const mv_map *map, const mv_colouring *k, mv_erro
             cell[i] = isfinite(map->v[i]) ? (float)mv_scale_place(&k->scale, (double)map->v[i]) : NAN;
         for (int y = 0; y < g->h; y++)
             for (int x = 0; x < g->w; x++) {
-                float u = (float)x / (float)g->each - 0.5f, v = (float)y / (float)g->each - 0.5f;
+                float u = (float)x * (float)map->w / (float)(g->w - 1) - 0.5f;
+                float v = (float)y * (float)map->h / (float)(g->h - 1) - 0.5f;
                 g->place[(size_t)y * (size_t)g->w + (size_t)x] =
                     sample(map, cell, mv_between_cells(u, map->w, k->window), mv_between_cells(v, map->h, k->window));
             }

@@ -144,12 +144,15 @@ static void draw_contours(mv_layout *layout, mv_canvas *c, box b, const picture 
 {
     double level[MV_LINES_MOST];
     int levels = q->content == CELLS ? mv_colouring_cell_lines(&q->k, level) : mv_colouring_lines(&q->k, level);
+    if (q->k.scale.times && levels > 1 && b.w < LEAST_CELL * q->map->w)
+        levels = 1; /* the others would hide what they surround */
+    double width = fmin(fmax(b.w / 260, 0.6), 1.4);
     mv_contours lines;
     mv_error *e = mv_layout_error(layout);
     mv_status s = q->content == CELLS ? mv_contours_of_cells(&lines, q->map, level, levels, e)
                                       : mv_contours_of(&lines, q->map, &q->k, level, levels, e);
     if (s == MV_OK)
-        draw_lines(layout, c, b, &lines, fmin(fmax(b.w / 260, 0.6), 1.4));
+        draw_lines(layout, c, b, &lines, levels == 1 ? fmin(width, 0.7) : width);
     mv_contours_free(&lines);
 }
 
