@@ -15,7 +15,8 @@ enum {
     CELL_PIXELS = 16,
     MAP_PIXELS = 1024,
     LEAST_LINED = 64, /* px wide that a panel is at least to have lines */
-    LEAST_CELL = 10   /* px that cells are wide at least to have lines around them */
+    LEAST_CELL = 10,  /* px that cells are wide at least to have lines around them */
+    LEAST_NESTED = 14 /* px that they are wide at least to have several */
 };
 
 #define DASH 4.0 /* px of a line of a value below 0 */
@@ -144,7 +145,7 @@ static void draw_contours(mv_layout *layout, mv_canvas *c, box b, const picture 
 {
     double level[MV_LINES_MOST];
     int levels = q->content == CELLS ? mv_colouring_cell_lines(&q->k, level) : mv_colouring_lines(&q->k, level);
-    if (q->k.scale.times && levels > 1 && b.w < LEAST_CELL * q->map->w)
+    if (q->k.scale.times && levels > 1 && b.w < LEAST_NESTED * q->map->w)
         levels = 1; /* the others would hide what they surround */
     double width = fmin(fmax(b.w / 260, 0.6), 1.4);
     mv_contours lines;
