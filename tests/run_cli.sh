@@ -106,7 +106,7 @@ commands() { mvscope --help | sed -n '/^Commands/,/^$/s/^  \([a-z0-9-]*\) .*/\1/
 export -f commands
 
 # Removes the line that every command prints that answers with the embedded model.
-without_demo_line() { sed -i '/^mvscope: the demo model knows ten classes; /d' "$1"; }
+without_demo_line() { sed -i '/^mvscope: this is the demo model, which knows ten classes; /d' "$1"; }
 
 # Runs one command in $tmp/case, checks its expectations and prints what is wrong.
 check_command() { # COMMAND EXPECTATION...
