@@ -22,6 +22,7 @@ MV_ASSET_SYMBOLS(inter_medium);
 MV_ASSET_SYMBOLS(inter_semibold);
 MV_ASSET_SYMBOLS(jetbrains_mono);
 MV_ASSET_SYMBOLS(html_page); /* the page for browsers: report.html, report.css, report.js */
+MV_ASSET_SYMBOLS(html_index); /* the index of a folder of pages: index.html */
 MV_ASSET_SYMBOLS(html_style);
 MV_ASSET_SYMBOLS(html_script);
 MV_ASSET_SYMBOLS(labels); /* class names of the published checkpoints, or empty */

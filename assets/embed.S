@@ -35,6 +35,10 @@ mv_asset_\name\()_end:
     .incbin "assets/report.html"
     asset_end html_page
 
+    asset html_index
+    .incbin "assets/index.html"
+    asset_end html_index
+
     asset html_style
     .incbin "assets/report.css"
     asset_end html_style

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cmd/index_file.h"
 #include "cmd/stop.h"
 #include "cmd/talk.h"
 #include "src/base/text.h"
@@ -137,6 +138,8 @@ static mv_status write_job(void *context, void *of, FILE *out, struct mv_fonts *
         status = target_make_folders(&b->to->overlay, t.overlay, e);
     if (!status && b->c->command->picture)
         status = b->c->command->picture(b->c, &t, e);
+    if (!status && b->c->index)
+        status = index_file_add(b->c->index, b->c, &t, e);
     if (nowhere)
         fclose(nowhere);
     shot_free(&t);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cmd/batches.h"
+#include "cmd/index_file.h"
 #include "cmd/inputs.h"
 #include "cmd/page_file.h"
 #include "cmd/resume.h"
@@ -292,6 +293,8 @@ static bool drop_answered(void *context, const operands *o, int i)
         return false;
     answer_state state = answered(s, i, 0, 1);
     s->quiet[i] = state == LINE_ALONE;
+    if (state == ANSWERED && s->c->index)
+        index_file_keep(s->c->index, o, &s->to.page, i);
     return state == ANSWERED;
 }
 
@@ -345,6 +348,12 @@ static int end(stream *s)
         complain("%s", e.text);
         c->broken = true;
     }
+    mv_error why = {0};
+    if (c->index && index_file_write(c->index, c, &why)) {
+        complain("%s", why.text);
+        c->broken = true;
+    }
+    index_file_free(c->index);
     if (c->stopped && (!stop_results_error() || stop_results_error() == EINTR)) {
         bool whole = c->joined || (c->store && !(c->command->takes & TAKES_VALUES)); /* what --resume is refused for */
         bool kept = c->journal || c->wants_page || c->wants_raw || c->wants_film || (c->o.json && c->command->results);
@@ -381,6 +390,8 @@ int stream_run(call *c)
     if (c->o.resume)
         s.quiet = must(calloc((size_t)s.o.n, sizeof *s.quiet));
     open_command(&s);
+    if (c->indexed && c->wants_page && c->o.out && s.to.page.folder && (c->pictures > 1 || c->o.shard.n > 1))
+        c->index = index_file_new(c);
     if (c->o.resume) {
         c->kept = operands_drop(&s.o, s.quiet, drop_answered, &s);
         s.inputs = inputs_new(&c->session, &s.o, decoding(c), &e);

@@ -220,5 +220,42 @@ said=$(evaluate 'document.getElementById("photo").alt')
 say $? "a hostile file name is only text" "$said"
 quiet "a hostile file name" "$tmp/hostile.html"
 
+# ---- the index of a folder of pages
+
+mkdir "$tmp/set" && cp assets/samples/church.jpg "$tmp/set/$name" && cp assets/samples/golf-ball.jpg "$tmp/set/b#?.jpg" &&
+    cp assets/samples/parachute.jpg "$tmp/set/a.jpg" && "$MVSCOPE" classify --explain -q -o "$tmp/set-pages/" "$tmp/set" >"$tmp/said" 2>&1
+say $? "an index is written" "$(cat "$tmp/said")"
+for width in 360 1200; do
+    for theme in light dark; do
+        visit "$tmp/set-pages/index.html" $width 900 $theme
+        said=$(evaluate '[document.documentElement.scrollWidth <= innerWidth, getComputedStyle(document.body).backgroundColor,
+            [...document.images].filter(i => i.naturalWidth > 0).length].join(" ")')
+        paper="rgb(255, 255, 255)"
+        [ $theme = dark ] && paper="rgb(16, 19, 24)"
+        [ "$said" = "true $paper 3" ]
+        say $? "index, $width px, $theme: nothing is cut off, and the thumbnails are there" "$said"
+        quiet "index, $width px, $theme" "$tmp/set-pages/index.html"
+    done
+done
+said=$(evaluate '[...document.querySelectorAll("tbody a")].map(a => a.textContent.split("/").pop()).sort().join("|")')
+[ "$said" = "$(printf '%s|a.jpg|b#?.jpg' "$name")" ]
+say $? "index: hostile names are only text" "$said"
+call Log.enable '{}' # so that the next message has a number of its own
+said=$(evaluate '[...document.querySelectorAll("tbody a")].map(a => decodeURIComponent(a.href.split("/").pop())).sort().join("\n")')
+[ "$said" = "$(cd "$tmp/set-pages" && ls | grep png | LC_ALL=C sort)" ]
+say $? "index: links lead to the pages" "$said"
+rows() { evaluate '[...document.querySelectorAll("tbody tr")].map(r => r.cells[2].textContent).join("|")'; }
+for ((i = 0; i < 2; i++)); do press Tab 9; done # Name, Class
+call Input.dispatchKeyEvent '{"type":"keyDown","key":"Enter","code":"Enter","windowsVirtualKeyCode":13,"text":"\r"}'
+said=$(rows)
+[ "$said" = "church|golf ball|parachute" ]
+say $? "index: the Enter key sorts by class" "$said"
+call Log.enable '{}'
+said=$(evaluate '(() => { const b = document.querySelectorAll("thead button")[2], p = () => [...document.querySelectorAll("tbody tr")].map(r => +r.dataset.p);
+    b.click(); const down = p().every((v, i, a) => !i || a[i - 1] >= v); b.click(); const up = p().every((v, i, a) => !i || a[i - 1] <= v);
+    return [down, up, b.parentElement.getAttribute("aria-sort")].join(" "); })()')
+[ "$said" = "true true ascending" ]
+say $? "index: a click sorts by probability, a second one the other way" "$said"
+
 echo "1..$number"
 exit $((failed > 0))

@@ -101,6 +101,7 @@ static void check(call *c)
     own *o = c->own;
     c->raw = o->raw;
     c->wants_raw = o->raw != NULL;
+    c->indexed = true;
     c->wants_page = c->shows = (!o->raw && !c->o.overlay) || c->o.out;
     if (c->wants_page)
         page_check(c, shows_heads(o) ? &mv_page_heads : &mv_page_attention);

@@ -139,6 +139,7 @@ static mv_status draw(const call *c, const shot *t, const answer *sorted, mv_err
 static void check(call *c)
 {
     own *o = c->own;
+    c->indexed = true;
     c->wants_page = c->shows = o->explain;
     c->stores_only = true;
     if (o->explain)

@@ -69,6 +69,7 @@ static void check(call *c)
     asks_check_classes(&o->asks, &o->class_, o->against);
     if (o->raw)
         raw_choose(c, o->raw, false);
+    c->indexed = true;
     c->wants_page = c->shows = (!o->raw && !c->o.overlay) || c->o.out;
     c->together = TOGETHER_MOST;
     if (c->wants_page)
