@@ -42,7 +42,7 @@ static char *home_path(const char *path)
     bool tilde = path[0] == '~' && path[1] == '/' && home;
     if (asprintf(&out, "%s%s", tilde ? home : "", tilde ? path + 1 : path) < 0)
         out = NULL;
-    must(out);
+    out = must(out);
     for (size_t n = strlen(out); n > 1 && out[n - 1] == '/'; n--)
         out[n - 1] = 0;
     return out;
