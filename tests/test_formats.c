@@ -160,6 +160,10 @@ static void test_tiff_with_a_warning(void **state)
     assert_non_null(strstr(w.text[0], "; they are cut to 0 to 255"));
     same_as("f01.tif", "grey-tif.png", 0, &w); /* Pillow shows black */
     assert_non_null(strstr(w.text[0], "; they are multiplied by 255"));
+    same_as("grey16-12-bits.tif", "grey-12-bits-tif.png", 0, &w);
+    assert_int_equal(w.n, 1);
+    assert_non_null(strstr(w.text[0], "grey16-12-bits.tif: "));
+    assert_non_null(strstr(w.text[0], "black"));
     same_as("rgbf32.tif", "photo-tif.png", 0, &w); /* Pillow does not read it */
     assert_int_equal(w.n, 1);
 }

@@ -317,6 +317,8 @@ static mv_status decode(const mv_encoded *f, mv_image *out, mv_error *e)
         s = mv_encoded_short(f, "a JPEG in the TIFF ends early", e);
     if (!s && *p.said)
         mv_warn(f->warnings, "%s: is damaged, says libtiff: %s; it is read as far as possible", f->name, p.said);
+    if (!s && p.greatest && p.photometric == PHOTOMETRIC_MINISBLACK)
+        mv_encoded_warn_dark(f, p.greatest);
     close_page(&p);
     if (s)
         mv_image_free(out);

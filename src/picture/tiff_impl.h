@@ -24,6 +24,7 @@ typedef struct {
     bool wide;            /* numbers that no byte holds */
     double low, high;     /* of them: the range that was found */
     double scale, round;  /* a byte is number * scale + round, cut off */
+    unsigned greatest;    /* of 16-bit grey: the greatest value */
     uint16_t *palette[3];
 
     uint8_t *planes; /* of a separate picture: (h, w, used) */

@@ -96,6 +96,10 @@ static void put_row(mv_tiff *p, const uint8_t *row, uint32_t x, uint32_t y, uint
     size_t at = (size_t)y * p->w + x, used = (size_t)p->used;
     uint8_t pixel[MV_TIFF_SAMPLES];
     for (size_t i = 0; i < n; i++) {
+        if (p->bits == 16 && used == 1 && !p->wide) {
+            unsigned v = whole(p, row, i * (plane < 0 ? p->samples : 1));
+            p->greatest = v > p->greatest ? v : p->greatest;
+        }
         if (plane >= 0) {
             p->planes[(at + i) * used + (size_t)plane] = byte_of(p, row, i);
             continue;
