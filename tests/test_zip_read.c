@@ -40,7 +40,7 @@ static char *big_bytes(void)
     char *big = malloc(BIG);
     assert_non_null(big);
     for (int i = 0; i < BIG; i++)
-        big[i] = (char)(i * i >> 7);
+        big[i] = (char)((unsigned)i * (unsigned)i >> 7);
     return big;
 }
 
