@@ -23,7 +23,10 @@ packed() {
 }
 
 complete() {
-    ! ldd "$folder/to/bin/mvscope" |
+    local loaded=("$folder"/to/lib/lib{curl.so.4,heif.so.1}) # these two when they are needed
+    [ -e "${loaded[0]}" ] || return
+    # A library that the program loads looks where the program does, but ldd does not know that.
+    ! LD_LIBRARY_PATH=$folder/to/lib ldd "$folder/to/bin/mvscope" "${loaded[@]}" |
         awk '$2 == "=>"' | grep -vE "=> $folder/to/|^[[:space:]]lib(c|m|dl|pthread|rt|resolv)\.so"
 }
 

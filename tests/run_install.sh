@@ -41,7 +41,7 @@ gone() {
 
 # debian/control and .ci/deps each list what the build needs; compilers and make come with debhelper.
 same_packages() {
-    diff <(sed -n '/^build=(/,/)/p' .ci/deps | tr -d '()' | sed 's/^build=//' | tr -s ' ' '\n' | grep -vxE 'gcc|libc6-dev|make|pkg-config|' |
+    diff <(sed -n '/^build=(/,/)/p; /^build_wish=(/p' .ci/deps | tr -d '()' | sed 's/^build=//; s/^build_wish=//' | tr -s ' ' '\n' | grep -vxE 'gcc|libc6-dev|make|pkg-config|' |
         sort) <(sed -n '/^Build-Depends/,/^[A-Z]/p' debian/control | sed -n 's/^ \([a-z0-9.+-]*\),*$/\1/p' | sort)
 }
 
