@@ -189,8 +189,10 @@ static bool is_listed(walker *w, const char *path)
     }
     if (!ending && mv_kind_is_picture(found))
         return true;
-    for (int i = 0; ending && i <= LONGEST_ENDING + 1; i++)
-        kind[i] = (char)tolower((unsigned char)ending[i]);
+    if (ending)
+        snprintf(kind, sizeof kind, "%s", ending);
+    for (char *c = kind; ending && *c; c++)
+        *c = (char)tolower((unsigned char)*c);
     pass_over(&w->passed, kind);
     return false;
 }
