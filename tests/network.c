@@ -55,9 +55,10 @@ mv_config golden_config(const mv_safetensors *file)
     mv_config_parse(&c, &labels, &has, json, strlen(json), mv_safetensors_file(file), NULL, &e);
     expect_ok(&e);
     mv_labels_free(&labels);
-    mv_tensor logits;
-    assert_true(mv_safetensors_lookup(file, "head", &logits));
-    c.classes = logits.dim[1];
+    /* A program takes the number from the weights, which these files do not have. */
+    const char *classes = strstr(json, "\"num_classes\":");
+    assert_non_null(classes);
+    c.classes = atoi(strchr(classes, ':') + 1);
     return c;
 }
 
