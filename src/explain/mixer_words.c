@@ -66,8 +66,7 @@ static void describe(mv_mixer_map *to, const mv_mixer_maps *m, const mv_mixer_bl
         mv_query_describe(map, q);
     if (one)
         snprintf(channel, sizeof channel, ", channel %d", m->options.channel);
-    snprintf(map->title, sizeof map->title, "Level %d, block %d, %s%s", b->level, b->block, mv_mixer_title(kind),
-             channel);
+    snprintf(map->title, sizeof map->title, "Level %d, block %d, %s%s", b->level, b->block, words[kind].title, channel);
     map->diverging = kind == MV_MIXER_HIDDEN && m->options.with_sign;
     snprintf(map->unit, sizeof map->unit, "%s", unit_of(m, kind));
 }

@@ -304,6 +304,15 @@ static void XMLCALL on_entity(void *context, const char *name, int parameter, co
     stop(context, "an entity");
 }
 
+static unsigned long line_of(XML_Parser parser)
+{
+#if XML_MAJOR_VERSION > 2 || XML_MINOR_VERSION >= 8 /* deprecates the other */
+    return (unsigned long)XML_GetCurrentLineNumber64(parser);
+#else
+    return (unsigned long)XML_GetCurrentLineNumber(parser);
+#endif
+}
+
 static mv_status parse_voc(voc *v, const void *bytes, size_t size, const char *place, mv_error *e)
 {
     mv_boxes *b = v->out;
@@ -313,14 +322,13 @@ static mv_status parse_voc(voc *v, const void *bytes, size_t size, const char *p
     XML_SetEntityDeclHandler(v->parser, on_entity);
     bool good = XML_Parse(v->parser, bytes ? bytes : "", (int)size, XML_TRUE) == XML_STATUS_OK;
     if (v->what)
-        return mv_fail(e, MV_EINPUT, "%s: line %lu: found %s, expected VOC's XML", place,
-                       (unsigned long)XML_GetCurrentLineNumber(v->parser), v->what);
+        return mv_fail(e, MV_EINPUT, "%s: line %lu: found %s, expected VOC's XML", place, line_of(v->parser), v->what);
     enum XML_Error code = XML_GetErrorCode(v->parser);
     if (!good && (code == XML_ERROR_ABORTED || code == XML_ERROR_NO_MEMORY))
         return mv_fail_memory(e, place);
     if (!good)
-        return mv_fail(e, MV_EINPUT, "%s: line %lu: %s, expected VOC's XML", place,
-                       (unsigned long)XML_GetCurrentLineNumber(v->parser), XML_ErrorString(code));
+        return mv_fail(e, MV_EINPUT, "%s: line %lu: %s, expected VOC's XML", place, line_of(v->parser),
+                       XML_ErrorString(code));
     if (b->picture->w == 0 || b->picture->h == 0)
         return mv_fail(e, MV_EINPUT, "%s: found no width and height, expected VOC's XML with the size of the picture",
                        place);

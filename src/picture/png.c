@@ -293,8 +293,9 @@ static bool read_rows(reader *r, png_structp png, png_infop info)
     png_set_read_fn(png, r, source);
     png_set_user_limits(png, (png_uint_32)r->f->w, (png_uint_32)r->f->h);
     png_set_crc_action(png, PNG_CRC_ERROR_QUIT, PNG_CRC_QUIET_USE);
-    png_set_option(png, PNG_IGNORE_ADLER32,
-                   PNG_OPTION_ON); /* it may be missing; the chunks have checksums of their own */
+#ifdef PNG_IGNORE_ADLER32 /* it may be missing; the chunks have checksums of their own */
+    png_set_option(png, PNG_IGNORE_ADLER32, PNG_OPTION_ON);
+#endif
     png_set_keep_unknown_chunks(png, PNG_HANDLE_CHUNK_NEVER, NULL, -1); /* what is not needed for the pixels */
     png_set_keep_unknown_chunks(png, PNG_HANDLE_CHUNK_NEVER, (png_const_bytep) "tRNS\0eXIf", 2);
     png_read_info(png, info);
