@@ -99,6 +99,21 @@ static void nests_give_names(void **state)
     mv_tensors_close(t);
 }
 
+/* What trainers keep beside the weights, in every protocol, and without checksums. */
+static void company_is_passed_over(void **state)
+{
+    (void)state;
+    for (int protocol = 2; protocol <= 5; protocol++) {
+        char path[64];
+        snprintf(path, sizeof path, DATA "more%d.pth", protocol);
+        mv_tensors *t = opened(path);
+        assert_int_equal(mv_tensors_count(t), 2);
+        assert_string_equal(mv_tensors_name_at(t, 0), "state_dict.a.bias");
+        assert_string_equal(mv_tensors_name_at(t, 1), "state_dict.a.weight");
+        mv_tensors_close(t);
+    }
+}
+
 static void lies_are_refused_by_name(void **state)
 {
     (void)state;
@@ -111,6 +126,7 @@ static void lies_are_refused_by_name(void **state)
     refused(DATA "beyond.pth", "tensor 'a.bias': found a size that 64 bits do not hold");
     refused(DATA "big_endian.pth", "byte order");
     refused(DATA "name.pth", "a\\x1b[31m");
+    refused(DATA "key.pth", "found a tensor under a key of more than 500 letters or with a zero in it");
 }
 
 /* ---- shards and folders */
@@ -281,6 +297,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(views_are_what_numpy_shows),
         cmocka_unit_test(nests_give_names),
+        cmocka_unit_test(company_is_passed_over),
         cmocka_unit_test(lies_are_refused_by_name),
         cmocka_unit_test(damaged_files_are_survived),
         cmocka_unit_test_setup_teardown(shards_are_one_checkpoint, scratch_enter, scratch_leave),

@@ -75,8 +75,10 @@ def tensor(kind, array=None, *, storage=None, offset=0, shape=None, stride=None,
     return Call(REBUILD_PARAMETER, t, True, collections.OrderedDict()) if how == "parameter" else t
 
 
-def save(path, value, *, root="archive", protocol=2, compression=zipfile.ZIP_STORED, order="little", skip=()):
-    """The zip of torch.save: storages begin at multiples of 64 bytes."""
+def save(path, value, *, root="archive", protocol=2, compression=zipfile.ZIP_STORED, order="little", skip=(),
+         checksums=True):
+    """The zip of torch.save: storages begin at multiples of 64 bytes. Without checksums as after
+    torch.serialization.set_crc32_options(False)."""
     storages = []
 
     class Pickler(pickle.Pickler):
@@ -108,6 +110,14 @@ def save(path, value, *, root="archive", protocol=2, compression=zipfile.ZIP_STO
         for i, s in enumerate(storages):
             write(f"data/{i}", s.data.tobytes())
         write("version", b"3\n")
+    if not checksums:
+        with open(path, "rb") as f:
+            parts = f.read()
+        for mark, at in (b"PK\x03\x04", 14), (b"PK\x01\x02", 16):
+            first, *others = parts.split(mark)
+            parts = mark.join([first, *(p[:at - 4] + b"\x01\x02\x03\x04" + p[at:] for p in others)])
+        with open(path, "wb") as f:
+            f.write(parts)
 
 
 def save_legacy(path, value):
@@ -294,6 +304,10 @@ def fixtures(folder):
     with zipfile.ZipFile(f"{folder}/trainer.pth") as z, open(f"{folder}/trainer.pkl", "wb") as f:
         f.write(z.read("archive/data.pkl"))
     save(f"{folder}/lightning.ckpt", lightning(small))
+    more = {"types": [int, str, float, bool, bytes, tuple, object, list, dict, set([1]), frozenset([2]), slice(3), range(4)],
+            "state_dict": ordered(small), "k" * 600: 1, "a\0b": [2], (1, 2): 3, 2.5: 4, None: 5}
+    for protocol in range(2, 6):
+        save(f"{folder}/more{protocol}.pth", more, protocol=protocol, checksums=False)
     save_legacy(f"{folder}/legacy.pth", small)
     save(f"{folder}/short.pth", {"a.bias": tensor("F32", storage=whole, offset=50, shape=(4, 3))})
     save(f"{folder}/lost.pth", {"a.bias": tensor("F32", base)}, skip=("data/0",))
@@ -302,6 +316,7 @@ def fixtures(folder):
     save(f"{folder}/beyond.pth", {"a.bias": tensor("F32", storage=whole, shape=(2**31 - 1,) * 4, stride=(2**60,) * 4)})
     save(f"{folder}/big_endian.pth", {"a.bias": tensor("F32", base)}, order="big")
     save(f"{folder}/name.pth", {"a\x1b[31m": tensor("F32", base)})
+    save(f"{folder}/key.pth", {"a\0b": {"c": tensor("F32", base)}})
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 /* The names that a checkpoint may contain. Those that rebuild tensors are what PyTorch's own restricted reader
  * (torch.load with weights_only) takes; the others are data that training programs save beside the weights, and mean
  * nothing here: options, histories, numbers of numpy. Functions that do anything, such as builtins.getattr, are not
- * listed. */
+ * listed. The default of torch.save is protocol 2, in which Python's own types have the names of Python 2. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,16 +14,29 @@
 
 /* sorted bytewise */
 static const mv_pickle_global globals[] = {
+    INERT("__builtin__.bool"),
     INERT("__builtin__.bytearray"),
+    INERT("__builtin__.bytes"),
     INERT("__builtin__.complex"),
     {"__builtin__.dict", MV_GLOBAL_DICT, NULL, 0},
+    INERT("__builtin__.float"),
+    INERT("__builtin__.frozenset"),
+    INERT("__builtin__.int"),
     INERT("__builtin__.list"),
+    INERT("__builtin__.long"),
+    INERT("__builtin__.object"),
     INERT("__builtin__.set"),
+    INERT("__builtin__.slice"),
+    INERT("__builtin__.str"),
+    INERT("__builtin__.tuple"),
+    INERT("__builtin__.unicode"),
+    INERT("__builtin__.xrange"),
     INERT("_codecs.encode"),
     INERT("addict.addict.Dict"),
     INERT("argparse.Namespace"),
     INERT("builtins.bool"),
     INERT("builtins.bytearray"),
+    INERT("builtins.bytes"),
     INERT("builtins.complex"),
     {"builtins.dict", MV_GLOBAL_DICT, NULL, 0},
     INERT("builtins.float"),
@@ -55,16 +68,24 @@ static const mv_pickle_global globals[] = {
     INERT("mmengine.logging.history_buffer.HistoryBuffer"),
     INERT("numpy._core.multiarray._reconstruct"),
     INERT("numpy._core.multiarray.scalar"),
+    INERT("numpy._core.numeric._frombuffer"),
     INERT("numpy.bool_"),
     INERT("numpy.core.multiarray._reconstruct"),
     INERT("numpy.core.multiarray.scalar"),
+    INERT("numpy.core.numeric._frombuffer"),
     INERT("numpy.dtype"),
     INERT("numpy.float16"),
     INERT("numpy.float32"),
     INERT("numpy.float64"),
+    INERT("numpy.int16"),
     INERT("numpy.int32"),
     INERT("numpy.int64"),
+    INERT("numpy.int8"),
     INERT("numpy.ndarray"),
+    INERT("numpy.uint16"),
+    INERT("numpy.uint32"),
+    INERT("numpy.uint64"),
+    INERT("numpy.uint8"),
     INERT("omegaconf.base.ContainerMetadata"),
     INERT("omegaconf.base.Metadata"),
     INERT("omegaconf.base.SCMode"),

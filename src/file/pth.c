@@ -58,7 +58,15 @@ static mv_status check_kind(const mv_pth *p, mv_error *e)
     if (i < 0)
         return MV_OK; /* PyTorch before 2.0 wrote none and was little-endian */
     size_t n = mv_zip_size_at(p->zip, i) < sizeof order ? (size_t)mv_zip_size_at(p->zip, i) : sizeof order - 1;
-    if (mv_zip_read(p->zip, i, (unsigned char *)order, n, p->file, NULL) || strcmp(order, "little") != 0)
+    const unsigned char *stored = mv_zip_stored(p->zip, i);
+    mv_status s = MV_OK;
+    if (stored) /* without its checksum, which torch.save can be told not to compute */
+        memcpy(order, stored, n);
+    else
+        s = mv_zip_read(p->zip, i, (unsigned char *)order, n, p->file, e);
+    if (s)
+        return s;
+    if (strcmp(order, "little") != 0)
         return mv_fail(e, MV_EINPUT,
                        "%s: found another byte order than 'little'; load and save it again on a little-endian machine",
                        p->file);

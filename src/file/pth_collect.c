@@ -12,6 +12,7 @@ typedef struct {
     unsigned char *seen; /* by node: a container that was walked through */
     char name[MV_PTH_NAME + 1];
     size_t letters;
+    int unnamed; /* keys on the way that no name can have: tensors below them are refused */
     mv_error *e;
 } walker;
 
@@ -239,6 +240,10 @@ static mv_status read_tensor(walker *w, const mv_pickle_node *call)
 /* Clean names can be printed by every message, and looked up. */
 static mv_status check_name(const walker *w)
 {
+    if (w->unnamed)
+        return mv_fail(w->e, MV_EINPUT,
+                       "%s: found a tensor under a key of more than %d letters or with a zero in it, expected a name",
+                       w->p->file, MV_PTH_NAME);
     if (mv_text_is_clean(w->name))
         return MV_OK;
     char *safe = mv_text_escape(w->name);
@@ -283,9 +288,12 @@ static mv_status walk_key(walker *w, const mv_pickle_node *key, int64_t place, u
         n = key->n;
     } else if (key && key->kind != MV_PICKLE_INT)
         return MV_OK;
-    if (n + 1 > MV_PTH_NAME - w->letters || memchr(text, 0, n))
-        return mv_fail(w->e, MV_EINPUT, "%s: found a key of more than %d letters or with a zero in it", w->p->file,
-                       MV_PTH_NAME);
+    if (n + 1 > MV_PTH_NAME - w->letters || memchr(text, 0, n)) {
+        w->unnamed++;
+        mv_status s = walk(w, value, depth + 1);
+        w->unnamed--;
+        return s;
+    }
     if (w->letters)
         w->name[w->letters++] = '.';
     memcpy(w->name + w->letters, text, n);
