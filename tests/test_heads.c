@@ -90,6 +90,31 @@ static void heads_of_other_names(void **s)
     collector_free(&c);
 }
 
+/* What stands beside "state_dict.backbone." is below "state_dict.", as MMPretrain and Lightning save it. */
+static void heads_beside_a_nested_network(void **s)
+{
+    (void)s;
+    static const char *const heads[] = {"state_dict.head.fc", "state_dict.classifier", "fc"};
+    mv_error e = {0};
+    float plain[10];
+    collector c = collect_of("state_dict.backbone.", MV_F32);
+    collector_save(&c, in_folder("plain.safetensors"), collector_config);
+    logits_of(in_folder("plain.safetensors"), plain, &e);
+    expect_ok(&e);
+    char before[64] = "state_dict.backbone.head", name[64], old[80];
+    for (size_t i = 0; i < sizeof heads / sizeof *heads; i++) {
+        static const char *const leaves[] = {"weight", "bias"};
+        for (int k = 0; k < 2; k++) {
+            snprintf(old, sizeof old, "%s.%s", before, leaves[k]);
+            snprintf(name, sizeof name, "%s.%s", heads[i], leaves[k]);
+            rename_to(&c, old, name);
+        }
+        snprintf(before, sizeof before, "%s", heads[i]);
+        same_logits(&c, plain);
+    }
+    collector_free(&c);
+}
+
 static void other_heads_are_named(void **s)
 {
     (void)s;
@@ -214,9 +239,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(heads_of_other_names),
-        cmocka_unit_test(other_heads_are_named),
-        cmocka_unit_test(networks_without_a_head),
-        cmocka_unit_test(gammas_of_conv_blocks),
+        cmocka_unit_test(heads_beside_a_nested_network),      cmocka_unit_test(other_heads_are_named),
+        cmocka_unit_test(networks_without_a_head),   cmocka_unit_test(gammas_of_conv_blocks),
         cmocka_unit_test(one_logit_has_the_sigmoid),
     };
     return cmocka_run_group_tests_name("heads", tests, scratch_enter, scratch_leave);

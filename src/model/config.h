@@ -32,7 +32,7 @@ typedef struct mv_config {
     bool conv_gamma; /* layer scale: gamma in levels 0 and 1 */
     bool no_norm;    /* there is no batch norm before the mean over space: backbones of other tasks */
     int classes;   /* rows of the classification head; 0: there is none, and the network ends at the mean over space */
-    char head[48]; /* the module of the head's Linear, "head.1"; empty: "head". A '/' before it: see mv_source */
+    char head[80]; /* the module of the head's Linear, "head.1"; empty: "head". A '/' before it: see mv_source */
     bool head_no_bias;
     mv_preprocess preprocess; /* size of the input, crop, interpolation, mean and deviation */
 } mv_config;

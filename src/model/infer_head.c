@@ -6,11 +6,12 @@
 #include <string.h>
 
 #include "src/base/text.h"
+#include "src/model/choose.h"
 #include "src/model/infer_impl.h"
 
 /* What was found under one module's name. */
 typedef struct {
-    char first[48];      /* the module of the first Linear, with a '/' if it is outside of the prefix */
+    char first[80];      /* the module of the first Linear, with a '/' if it is outside of the prefix */
     int linears, others; /* tensors "weight" of two axes, and of another number */
     char list[160];      /* "head.0.weight 512x64, head.3.weight 10x512" */
 } found;
@@ -24,7 +25,7 @@ static bool begins(const char *text, const char *with)
 static void note(found *f, const mv_shapes *from, const char *name, const char *module, bool outside)
 {
     mv_tensor t;
-    char key[160], shape[64];
+    char key[MV_PREFIX + 64], shape[64];
     size_t n = strlen(name);
     if (!begins(name, module) || name[strlen(module)] != '.' || n < 8 || strcmp(name + n - 7, ".weight"))
         return;
@@ -63,18 +64,25 @@ static const char *const modules[] = {"head", "classifier", "fc"};
 enum { MODULES = sizeof modules / sizeof *modules };
 
 /* A Linear of another program behind the network: it counts even if the network still has the head that it was
- * published with. */
+ * published with. It stands beside the network's name, "state_dict.backbone.": below "state_dict.", or at the root. */
 static bool find_outside(mv_config *k, const mv_shapes *from)
 {
     mv_tensor t;
-    if (!*from->prefix || from->lookup(from->context, "/patch_embed.conv_down.0.weight", &t))
-        return false; /* or else it may be that of another network in the file */
-    for (int i = 0; i < MODULES; i++) {
-        found f = look_for(from, modules[i], true);
-        if (f.linears == 1 && !f.others && has(from, f.first, "weight", &t) &&
-            t.dim[1] == (int64_t)k->dim << (MV_LEVELS - 1)) {
-            snprintf(k->head, sizeof k->head, "%s", f.first);
-            return true;
+    char name[MV_PREFIX + 48];
+    for (size_t n = strlen(from->prefix); n > 0;) {
+        for (n--; n > 0 && from->prefix[n - 1] != '.'; n--)
+            ;
+        snprintf(name, sizeof name, "/%.*spatch_embed.conv_down.0.weight", (int)n, from->prefix);
+        if (from->lookup(from->context, name, &t))
+            return false; /* or else it may be that of another network in the file */
+        for (int i = 0; i < MODULES; i++) {
+            snprintf(name, sizeof name, "%.*s%s", (int)n, from->prefix, modules[i]);
+            found f = look_for(from, name, true);
+            if (f.linears == 1 && !f.others && has(from, f.first, "weight", &t) &&
+                t.dim[1] == (int64_t)k->dim << (MV_LEVELS - 1)) {
+                snprintf(k->head, sizeof k->head, "%s", f.first);
+                return true;
+            }
         }
     }
     return false;

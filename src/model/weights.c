@@ -146,7 +146,7 @@ static void take_conv(walk *w, mv_conv *out, const char *name, const char *norm,
 
 static void take_dense(walk *w, mv_dense *out, const char *name, int in, int n, bool has_bias)
 {
-    char leaf[64];
+    char leaf[96];
     int dim[2] = {n, in};
     float *weight = w->source ? room(w, &w->weight, &w->weight_room, (size_t)in * (size_t)n) : NULL;
     float *bias = w->source && has_bias ? room(w, &w->bias, &w->bias_room, (size_t)n) : NULL;
