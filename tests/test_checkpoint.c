@@ -100,6 +100,15 @@ static void what_no_config_says_is_inferred(void **s)
     mv_checkpoint_close(k);
     collector_save(&c, path_of("bare.safetensors"), NULL);
     expect_refusal(path_of("bare.safetensors"), "num_heads and window_size cannot be inferred");
+    mkdir(path_of("bare"), 0777);
+    collector_save(&c, path_of("bare/model.safetensors"), NULL);
+    fclose(fopen(path_of("bare/config.json"), "w"));
+    expect_refusal(path_of("bare"), "config.json: found an empty file, expected JSON");
+    int i = collector_find(&c, "patch_embed.conv_down.3.weight");
+    free(c.name[i]);
+    c.name[i] = strdup("elsewhere");
+    collector_save(&c, path_of("bare.safetensors"), collector_config);
+    expect_refusal(path_of("bare.safetensors"), "found no tensor patch_embed.conv_down.3.weight of type F32");
     collector_free(&c);
 }
 
@@ -256,13 +265,15 @@ static int make_folder(void **s)
 static int remove_folder(void **s)
 {
     (void)s;
-    static const char *const names[] = {"plain.safetensors",     "half.safetensors",   "bare.safetensors",
-                                        "broken.safetensors",    "config.safetensors", "other.safetensors",
-                                        "hub/model.safetensors", "hub/config.json"};
+    static const char *const names[] = {"bare/model.safetensors", "bare/config.json",  "plain.safetensors",
+                                        "half.safetensors",       "bare.safetensors",  "broken.safetensors",
+                                        "config.safetensors",     "other.safetensors", "hub/model.safetensors",
+                                        "hub/config.json"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         unlink(path_of(names[i]));
     rmdir(path_of("hub"));
     rmdir(path_of("empty"));
+    rmdir(path_of("bare"));
     return rmdir(folder); /* anything left is a file that should not be there */
 }
 

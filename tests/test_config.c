@@ -8,6 +8,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "src/model/config.h"
@@ -95,6 +96,46 @@ static void python_writes_more_than_json(void **state)
 }
 
 /* ---- pre-processing */
+
+static void what_is_no_json_is_named(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *config, *says;
+    } cases[] = {
+        {"<!DOCTYPE html><title>404</title>", "a/config.json: found a web page"},
+        {"version https://git-lfs.github.com/spec/v1\noid sha256:"
+         "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\nsize 4711\n",
+         "a/config.json: found a Git LFS pointer to a file of 4711 bytes"},
+        {"GGUF\3", "found a GGUF checkpoint, expected JSON"},
+        {"{\"dim\": 8,}", "is no JSON: "},
+        {"dim: 8\n", "is no JSON: "},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        parsed p = parse(3, cases[i].config, NULL);
+        assert_int_equal(p.e.code, MV_EINPUT);
+        if (!strstr(p.e.text, cases[i].says))
+            fail_msg("found '%s', expected '%s'", p.e.text, cases[i].says);
+    }
+}
+
+/* A parsed config takes 70 times its size. */
+static void configs_have_a_largest_size(void **state)
+{
+    (void)state;
+    enum { SIZE = 9 << 20 };
+    mv_config c = *mv_config_at(0);
+    mv_labels labels = {0};
+    mv_error e = {0};
+    unsigned has;
+    char *json = malloc(SIZE);
+    assert_non_null(json);
+    memset(json, ' ', SIZE);
+    memcpy(json, "{}", 2);
+    assert_int_equal(mv_config_parse(&c, &labels, &has, json, SIZE, "config.json", NULL, &e), MV_EINPUT);
+    assert_string_equal(e.text, "config.json: found 9437184 bytes, expected a config of at most 8388608");
+    free(json);
+}
 
 static void interpolation_is_a_key(void **state)
 {
@@ -342,6 +383,9 @@ static void the_head_counts(void **state)
     parsed p = parse(10, "{\"num_classes\": 1000}", NULL);
     expect_warnings(&p, 1, "\"num_classes\" is 1000, but the head has 10,");
     assert_int_equal(p.c.classes, 10);
+    p = parse(10, "{\"num_classes\": \"10\"}", NULL);
+    expect_warnings(&p, 1, "\"num_classes\" is not a whole number, and is not read");
+    assert_int_equal(p.c.classes, 10);
 }
 
 static void first_names(void **state)
@@ -373,6 +417,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(python_writes_more_than_json),
+        cmocka_unit_test(what_is_no_json_is_named),
+        cmocka_unit_test(configs_have_a_largest_size),
         cmocka_unit_test(interpolation_is_a_key),
         cmocka_unit_test(timm_nests_its_keys),
         cmocka_unit_test(means_of_bytes_are_divided),

@@ -80,14 +80,15 @@ static mv_status numbers(const mv_json *r, mv_config *c)
 
 /* The head has as many classes as its weights; a config of another network says so here. If it names its classes too,
  * those say it. */
-static mv_status classes(const mv_json *r, const mv_config *c)
+static void classes(const mv_json *r, const mv_config *c)
 {
-    int n = 0;
-    bool found;
-    mv_status s = integer(r, "num_classes", 0, 1000000, &n, &found);
-    if (!s && found && n != c->classes && c->classes && (size_t)n != json_object_size(mv_json_get(r, "id2label")))
-        mv_warn(r->warnings, "%s: \"num_classes\" is %d, but the head has %d, which counts", r->place, n, c->classes);
-    return s;
+    json_int_t n;
+    const json_t *v = mv_json_get(r, "num_classes");
+    if (v && !mv_json_whole(v, &n))
+        mv_warn(r->warnings, "%s: \"num_classes\" is not a whole number, and is not read", r->place);
+    else if (v && n != c->classes && c->classes && (size_t)n != json_object_size(mv_json_get(r, "id2label")))
+        mv_warn(r->warnings, "%s: \"num_classes\" is %lld, but the head has %d, which counts", r->place, (long long)n,
+                c->classes);
 }
 
 /* timm's validation may use another size and share than training did. They are told, as options. */
@@ -150,7 +151,7 @@ mv_status mv_config_parse(mv_config *c, mv_labels *labels, unsigned *has, const 
     if (!s)
         s = numbers(&r, c);
     if (!s)
-        s = classes(&r, c);
+        classes(&r, c);
     if (!s)
         s = preprocessing(&r, c, &seen);
     if (!s)

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "src/base/text.h"
+#include "src/file/kind.h"
 #include "src/file/mapping.h"
 
 static bool shape_of(const mv_shapes *from, const char *name, mv_tensor *out)
@@ -86,7 +87,7 @@ static mv_status infer_from_table(mv_config *k, unsigned has, const char *place,
     if (!row && !complete)
         return mv_fail(e, MV_EINPUT,
                        "%s: no published variant has dim %d, in_dim %d, depths %d %d %d %d: its %s cannot be inferred; "
-                       "expected a config.json beside it",
+                       "expected a config.json beside it that has a value",
                        place, k->dim, k->in_dim, k->depth[0], k->depth[1], k->depth[2], k->depth[3],
                        has & MV_HAS_HEADS     ? "window_size"
                        : has & MV_HAS_WINDOWS ? "num_heads"
@@ -127,9 +128,8 @@ static mv_status map_beside(mv_mapping *map, char place[4096], const char *path,
     int n = snprintf(place, 4096, "%.*s%s", (int)(mv_text_base_name(path) - path), path, name);
     if (n < 0 || n >= 4096 || stat(place, &st))
         return MV_OK;
-    if (st.st_size > 64 << 20)
-        return mv_fail(e, MV_EINPUT, "%s: found %lld bytes, expected a config of at most 64 MB", place,
-                       (long long)st.st_size);
+    if (st.st_size == 0) /* bytes that are none would be no config */
+        return mv_kind_refuse(e, place, "", 0, MV_KIND_AS_CHECKPOINT, "JSON");
     return mv_mapping_open(map, place, e);
 }
 
@@ -160,6 +160,11 @@ mv_status mv_infer_config(mv_config *c, mv_labels *labels, const mv_shapes *from
         .preprocess = {
             .crop_pct = 1, .mode = MV_CROP_CENTER, .mean = {0.485f, 0.456f, 0.406f}, .std = {0.229f, 0.224f, 0.225f}}};
     infer_from_shapes(c, from); /* these stay where the config has no key */
+    if (!c->dim || !c->in_dim)
+        return mv_fail(
+            e, MV_EINPUT,
+            "%s: found no tensor %spatch_embed.conv_down.%d.weight of type F32, F16, BF16 or F64, expected one",
+            from->place, from->prefix, c->in_dim ? 3 : 0);
     mv_status s = mv_infer_head(c, from, warnings, e);
     if (!s && from->config) {
         snprintf(place, sizeof place, "%s: metadata \"config\"", from->place);
