@@ -108,7 +108,7 @@ static void what_no_config_says_is_inferred(void **s)
     free(c.name[i]);
     c.name[i] = strdup("elsewhere");
     collector_save(&c, path_of("bare.safetensors"), collector_config);
-    expect_refusal(path_of("bare.safetensors"), "found no tensor patch_embed.conv_down.3.weight of type F32");
+    expect_refusal(path_of("bare.safetensors"), "found no tensor 'patch_embed.conv_down.3.weight', expected one");
     collector_free(&c);
 }
 

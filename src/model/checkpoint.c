@@ -99,6 +99,19 @@ static void model_name(char *out, size_t size, const char *path)
     snprintf(out, size, "%.*s", (int)(dot && dot > base ? dot - base : (ptrdiff_t)strlen(base)), base);
 }
 
+/* The stem says the sizes: where it is missing or of another type, that is the cause of all that follows. */
+static mv_status check_stem(const mv_checkpoint *c, mv_error *e)
+{
+    static const char *const stem[] = {"patch_embed.conv_down.0.weight", "patch_embed.conv_down.3.weight"};
+    mv_status s = MV_OK;
+    for (int i = 0; !s && i < 2; i++) {
+        char full[FULL_NAME];
+        mv_tensor t;
+        s = mv_tensors_find(c->file, full_name(full, c, stem[i]), &t, e);
+    }
+    return s;
+}
+
 /* `beside`: configs are looked for beside the file. */
 static mv_checkpoint *checkpoint_with(mv_tensors *file, const char *which, bool beside, mv_warnings *warnings,
                                       mv_error *e)
@@ -121,7 +134,7 @@ static mv_checkpoint *checkpoint_with(mv_tensors *file, const char *which, bool 
                               .path = beside ? path : NULL,
                               .config = mv_tensors_metadata(file, "config")};
     bool other = false;
-    if (mv_choose_network(c->prefix, &other, file, which, warnings, e) ||
+    if (mv_choose_network(c->prefix, &other, file, which, warnings, e) || check_stem(c, e) ||
         mv_infer_config(&c->config, &c->labels, &shapes, warnings, e)) {
         mv_checkpoint_close(c);
         return NULL;

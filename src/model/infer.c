@@ -160,11 +160,6 @@ mv_status mv_infer_config(mv_config *c, mv_labels *labels, const mv_shapes *from
         .preprocess = {
             .crop_pct = 1, .mode = MV_CROP_CENTER, .mean = {0.485f, 0.456f, 0.406f}, .std = {0.229f, 0.224f, 0.225f}}};
     infer_from_shapes(c, from); /* these stay where the config has no key */
-    if (!c->dim || !c->in_dim)
-        return mv_fail(
-            e, MV_EINPUT,
-            "%s: found no tensor %spatch_embed.conv_down.%d.weight of type F32, F16, BF16 or F64, expected one",
-            from->place, from->prefix, c->in_dim ? 3 : 0);
     mv_status s = mv_infer_head(c, from, warnings, e);
     if (!s && from->config) {
         snprintf(place, sizeof place, "%s: metadata \"config\"", from->place);
