@@ -124,7 +124,7 @@ EMBED_FLAGS = $(if $(wildcard $(EMBED_MODEL)),-DMV_EMBED_MODEL='"$(EMBED_MODEL)"
 	$(if $(wildcard $(EMBED_LABELS)),-DMV_EMBED_LABELS='"$(EMBED_LABELS)"')
 
 # Sets the shell variable `missing` to what the build needs and does not find.
-HEADERS := oneapi/dnnl/dnnl.h gif_lib.h $(if $(TESTED),cmocka.h zip.h)
+HEADERS := oneapi/dnnl/dnnl.h stb/stb_image.h gif_lib.h $(if $(TESTED),cmocka.h zip.h)
 FIND_MISSING = missing=; \
 	for c in $(CC) pkg-config; do type $$c &>/dev/null || missing+=" $$c"; done; \
 	for p in $(PC); do pkg-config --exists $$p &>/dev/null || missing+=" $$p"; done; \

@@ -255,6 +255,7 @@ static void test_pnm(void **state)
     pnm_of("P2 2\t2 # size\n15\n", "0 1 8 15", 8, 2, 2,
            (const uint8_t[]){0, 0, 0, 17, 17, 17, 136, 136, 136, 255, 255, 255});
     pnm_of("P5\n2 2\n255\n", "\x00\x11\x80\xFF", 4, 2, 2, greys);
+    pnm_of("P5 # ends\r2 2\r255\r", "\x00\x11\x80\xFF", 4, 2, 2, greys);
     pnm_of("P5\n2 2\n65535\n", "\x00\x00\x11\x11\x80\x00\xFF\xFF", 8, 2, 2, greys);
     pnm_of("P3 2 1 255 ", "0 128 255\n255 1 0\n", 17, 2, 1, colours);
     pnm_of("P6 2 1 255 ", "\x00\x80\xFF\xFF\x01\x00", 6, 2, 1, colours);

@@ -3,12 +3,14 @@
 #include <stdlib.h>
 
 /* Windows and OS/2 bitmaps, with headers of 12 to 124 bytes: palettes of 1, 4 and 8 bits, also run-length encoded, and
- * colours of 16, 24 and 32 bits by any masks. */
+ * colours of 16, 24 and 32 bits by any masks. stb_image reads none with runs, and some others not as Pillow does: those
+ * are written anew as it reads them right. */
 
-enum { FILE_HEADER = 14, OLD = 12, OS2 = 64, RGB = 0, RLE8 = 1, RLE4 = 2, MASKS = 3, ALPHA_MASKS = 6 };
+enum { FILE_HEADER = 14, OLD = 12, PLAIN = 40, OS2 = 64, RGB = 0, RLE8 = 1, RLE4 = 2, MASKS = 3, ALPHA_MASKS = 6 };
 
 typedef struct {
-    bool top_down;
+    bool top_down, runs;
+    bool plain; /* stb_image reads it right as it is */
     unsigned bits, packing;
     uint32_t mask[3];     /* red, green, blue */
     const uint8_t *table; /* blue, green, red of each colour, and perhaps a fourth byte */
@@ -67,14 +69,14 @@ static mv_status read_layout(mv_encoded *f, layout *l, mv_error *e)
     mv_status s = mv_encoded_set_size(f, old ? mv_le16(b + 18) : mv_le32(b + 18), l->top_down ? 0U - rows : rows, e);
     if (s)
         return s;
-    bool masks =
-        (l->packing == MASKS || l->packing == ALPHA_MASKS) && header != OS2 && (l->bits == 16 || l->bits == 32);
-    if (l->packing != RGB && !masks && !(l->packing == RLE8 && l->bits == 8) && !(l->packing == RLE4 && l->bits == 4))
+    bool masks = (l->packing == MASKS || l->packing == ALPHA_MASKS) && header != OS2 && l->bits % 16 == 0;
+    l->runs = (l->packing == RLE8 && l->bits == 8) || (l->packing == RLE4 && l->bits == 4);
+    if (l->packing != RGB && !masks && !l->runs)
         return mv_fail(e, MV_EINPUT, "%s: found a BMP of kind %u with %u bits a pixel, which is not read", f->name,
                        l->packing, l->bits);
     if (l->bits != 1 && l->bits != 4 && l->bits != 8 && l->bits != 16 && l->bits != 24 && l->bits != 32)
         return mv_fail(e, MV_EINPUT, "%s: a BMP of %u bits a pixel, expected 1, 4, 8, 16, 24 or 32", f->name, l->bits);
-    size_t start = FILE_HEADER + (size_t)header + (masks && header == 40 ? 12 : 0);
+    size_t start = FILE_HEADER + (size_t)header + (masks && header == PLAIN ? 12 : 0);
     if (offset < start || offset > INT32_MAX)
         return mv_fail(e, MV_EINPUT, "%s: is damaged: BMP pixels start at byte %u, inside the header", f->name, offset);
     read_masks(f, l);
@@ -82,8 +84,9 @@ static mv_status read_layout(mv_encoded *f, layout *l, mv_error *e)
         read_palette(f, start, l);
     l->pitch = ((size_t)f->w * l->bits + 31) / 32 * 4;
     uint64_t last = ((uint64_t)f->w * l->bits + 7) / 8, rest = l->pitch * (uint64_t)(f->h - 1);
-    bool runs = l->packing == RLE8 || l->packing == RLE4;
-    if (l->pixels > f->size || (!runs && l->pixels + rest + last > f->size))
+    l->plain = header == PLAIN && l->packing == RGB && l->bits != 16 && mv_le16(b + 26) == 1 /* plane */ &&
+               offset == start + 4 * (size_t)l->colours;
+    if (l->pixels > f->size || (!l->runs && l->pixels + rest + last > f->size))
         return mv_encoded_short(f, "the BMP has fewer pixels than its size says", e);
     return MV_OK;
 }
@@ -94,141 +97,122 @@ static mv_status check(mv_encoded *f, mv_error *e)
     return read_layout(f, &l, e);
 }
 
-/* ---- palettes */
-
-/* Unpacks a run-length encoded picture, one index a byte, in the order of the file. Returns how many there are. */
-static size_t unpack_runs(const mv_encoded *f, const layout *l, uint8_t *out, bool *odd)
+/* Unpacks a run-length encoded picture, one index a byte, in the order of the file. */
+static mv_status unpack_runs(const mv_encoded *f, const layout *l, uint8_t *out, mv_error *e)
 {
     size_t n = 0, all = (size_t)f->w * (size_t)f->h, w = (size_t)f->w, x = 0; /* x: where the row is */
     const uint8_t *p = f->bytes + l->pixels, *end = f->bytes + f->size;
-    bool four = l->packing == RLE4;
+    bool four = l->bits == 4, odd = false;
     while (n < all && end - p >= 2) {
-        size_t count = p[0], what = p[1], take;
+        bool run = p[0]; /* of one colour, or of two in turn; else as many pixels as they are, or a command */
+        size_t count = p[run ? 0 : 1], room = w - x, left = all - n;
+        const uint8_t *from = run ? p + 1 : p + 2;
         p += 2;
-        if (count) { /* a run of one colour, or of two in turn */
-            take = count < w - x ? count : w - x;
-            for (size_t i = 0; i < take && n < all; i++)
-                out[n++] = (uint8_t)(!four ? what : i % 2 ? what & 15 : what >> 4);
-            *odd = *odd || take < count;
-            x += take;
-        } else if (what == 0) { /* the end of a row */
-            while (n % w && n < all)
-                out[n++] = 0;
-            x = 0;
-        } else if (what == 1) { /* the end of the picture */
-            break;
-        } else if (what == 2) { /* a step to the right and up */
-            if (end - p < 2)
+        if (!run && count <= 2) { /* the ends of a row and of the picture, a step to the right and up */
+            if (count == 1 || (count == 2 && end - p < 2))
                 break;
-            take = p[0] + p[1] * w;
-            p += 2;
-            *odd = true;
-            take = take < all - n ? take : all - n;
-            memset(out + n, 0, take);
-            n += take;
+            size_t skip = count == 2 ? p[0] + p[1] * w : (w - n % w) % w;
+            n += skip < left ? skip : left; /* `out` is 0 */
+            odd = odd || count == 2;
+            p += count;
             x = n % w;
-        } else { /* as many pixels as they are */
-            take = what < all - n ? what : all - n;
-            size_t bytes = four ? (take + 1) / 2 : take;
-            if ((size_t)(end - p) < bytes)
-                break;
-            for (size_t i = 0; i < take; i++)
-                out[n++] = four ? (uint8_t)(i % 2 ? p[i / 2] & 15 : p[i / 2] >> 4) : p[i];
-            *odd = *odd || what > w - x;
-            p += bytes;
-            p += (p - f->bytes) % 2 && p < end; /* on a boundary of 16 bits */
-            x = what < w - x ? x + what : w;
+            continue;
         }
+        size_t take = run && count > room ? room : count;
+        take = take < left ? take : left;
+        size_t bytes = run ? 0 : four ? (take + 1) / 2 : take;
+        if ((size_t)(end - p) < bytes)
+            break;
+        for (size_t i = 0; i < take; i++) {
+            uint8_t v = from[run ? 0 : four ? i / 2 : i];
+            out[n++] = !four ? v : i % 2 ? v & 15 : v >> 4;
+        }
+        p += bytes;
+        p += !run && (p - f->bytes) % 2 && p < end; /* on a boundary of 16 bits */
+        odd = odd || count > room;
+        x = count < room ? x + count : w;
     }
-    return n;
-}
-
-/* The indices of a picture that is not run-length encoded. */
-static void unpack_rows(const mv_encoded *f, const layout *l, uint8_t *out)
-{
-    const uint8_t *row = f->bytes + l->pixels;
-    unsigned mask = (1U << l->bits) - 1;
-    for (int y = 0; y < f->h; y++, row += l->pitch)
-        for (size_t x = 0; x < (size_t)f->w; x++)
-            *out++ = (uint8_t)(row[x * l->bits / 8] >> (8 - l->bits - x * l->bits % 8) & mask);
-}
-
-static uint8_t *row_at(const mv_image *out, const layout *l, int y)
-{
-    return out->rgb + 3 * (size_t)out->w * (size_t)(l->top_down ? y : out->h - 1 - y);
-}
-
-static mv_status decode_palette(const mv_encoded *f, const layout *l, const mv_image *out, mv_error *e)
-{
-    size_t all = (size_t)f->w * (size_t)f->h;
-    bool odd = false, cut = false;
-    uint8_t *indices = malloc(all), *p = indices;
-    if (!indices)
-        return mv_fail_memory(e, f->name);
-    if (l->packing == RGB)
-        unpack_rows(f, l, indices);
-    else
-        cut = unpack_runs(f, l, indices, &odd) < all;
-    unsigned most = 0;
-    for (size_t i = 0; i < all && !cut; i++)
-        most = indices[i] > most ? indices[i] : most;
-    for (int y = 0; y < f->h && !cut && most < l->colours; y++) {
-        uint8_t *to = row_at(out, l, y);
-        for (int x = 0; x < f->w; x++, p++)
-            for (int c = 0; c < 3; c++)
-                *to++ = l->table[*p * l->colour_size + 2 - (unsigned)c];
-    }
-    free(indices);
-    if (cut)
+    if (n < all)
         return mv_encoded_short(f, "the BMP has fewer pixels than its size says", e);
-    if (most >= l->colours)
-        return mv_fail(e, MV_EINPUT, "%s: is damaged: BMP pixels use colour %u of a palette of %u", f->name, most,
-                       l->colours);
     if (odd)
         mv_warn(f->warnings, "%s: part of the picture may be wrong: the BMP leaves pixels out or runs past a row",
                 f->name);
     return MV_OK;
 }
 
-/* ---- colours */
-
-/* A sample as 8 bits: value * 255 / greatest, rounded down, as Pillow does. */
-static uint8_t sample(uint32_t pixel, uint32_t mask)
+/* Blue, green and red of a row by their masks: value * 255 / greatest, rounded down, as Pillow does. */
+static void unmask(const layout *l, const uint8_t *from, uint8_t *to, size_t w)
 {
-    if (!mask)
-        return 0;
-    uint32_t low = mask & -mask, most = mask / low;
-    return (uint8_t)((uint64_t)((pixel & mask) / low) * 255 / most);
+    for (size_t x = 0; x < w; x++, from += l->bits / 8)
+        for (int c = 2; c >= 0; c--) {
+            uint32_t pixel = l->bits == 16 ? mv_le16(from) : mv_le32(from), mask = l->mask[c], low = mask & -mask;
+            *to++ = mask ? (uint8_t)((uint64_t)((pixel & mask) / low) * 255 / (mask / low)) : 0;
+        }
 }
 
-static void decode_colours(const mv_encoded *f, const layout *l, const mv_image *out)
+/* Writes the BMP anew as a plain one: runs are unpacked to 8 bits a pixel, masks to 24. The bytes of *f are then the
+ * caller's to free, also after a failure. */
+static mv_status rewrite(mv_encoded *f, layout *l, mv_error *e)
 {
-    bool plain = l->mask[0] == 0xFF0000 && l->mask[1] == 0xFF00 && l->mask[2] == 0xFF;
-    size_t each = l->bits / 8;
-    for (int y = 0; y < f->h; y++) {
-        const uint8_t *from = f->bytes + l->pixels + (size_t)y * l->pitch;
-        uint8_t *to = row_at(out, l, y);
-        for (int x = 0; x < f->w; x++, from += each, to += 3) {
-            uint32_t pixel = plain ? 0 : each == 2 ? mv_le16(from) : mv_le32(from);
-            for (int c = 0; c < 3; c++)
-                to[c] = plain ? from[2 - c] : sample(pixel, l->mask[c]);
-        }
+    const mv_encoded old = *f;
+    bool masks = l->bits == 16 || l->bits == 32;
+    uint32_t bits = l->runs ? 8 : masks ? 24 : l->bits, w = (uint32_t)f->w, h = (uint32_t)f->h;
+    size_t start = FILE_HEADER + PLAIN + 4 * (size_t)l->colours, pitch = ((size_t)w * bits + 31) / 32 * 4;
+    uint32_t header[] = {(uint32_t)start, PLAIN, w, l->top_down ? 0U - h : h, 1 | bits << 16};
+    _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the machine's byte order is the file's");
+    f->size = start + pitch * h;
+    uint8_t *to = calloc(1, f->size);
+    f->bytes = to;
+    if (!to)
+        return mv_fail_memory(e, f->name);
+    memcpy(to, "BM", 2);
+    memcpy(to + 10, header, sizeof header);
+    for (size_t i = 0; i < l->colours; i++)
+        memcpy(to + FILE_HEADER + PLAIN + 4 * i, l->table + i * l->colour_size, 3);
+    to += start;
+    mv_status s = l->runs ? unpack_runs(&old, l, to, e) : MV_OK;
+    for (size_t y = h; y-- > 0 && !s;) { /* from the last, because unpacked rows have no gaps between them */
+        const uint8_t *from = l->runs ? to + y * w : old.bytes + l->pixels + y * l->pitch;
+        if (masks)
+            unmask(l, from, to + y * pitch, w);
+        else
+            memmove(to + y * pitch, from, ((size_t)w * bits + 7) / 8);
     }
+    l->bits = bits;
+    l->pitch = pitch;
+    l->pixels = start;
+    return s;
+}
+
+/* A palette need not hold all colours that the bits of a pixel can name. */
+static mv_status check_indices(const mv_encoded *f, const layout *l, mv_error *e)
+{
+    const uint8_t *row = f->bytes + l->pixels;
+    unsigned most = 0, mask = (1U << l->bits) - 1;
+    for (int y = 0; y < f->h; y++, row += l->pitch)
+        for (size_t x = 0; x < (size_t)f->w; x++) {
+            unsigned v = row[x * l->bits / 8] >> (8 - l->bits - x * l->bits % 8) & mask;
+            most = v > most ? v : most;
+        }
+    if (most < l->colours)
+        return MV_OK;
+    return mv_fail(e, MV_EINPUT, "%s: is damaged: BMP pixels use colour %u of a palette of %u", f->name, most,
+                   l->colours);
 }
 
 static mv_status decode(const mv_encoded *f, mv_image *out, mv_error *e)
 {
     layout l;
-    mv_encoded again = *f;
-    mv_status s = read_layout(&again, &l, e);
-    if (!s)
-        s = mv_image_new(out, f->w, f->h, e);
+    mv_encoded plain = *f;
+    mv_status s = read_layout(&plain, &l, e);
+    if (!s && !l.plain)
+        s = rewrite(&plain, &l, e);
     if (!s && l.bits <= 8)
-        s = decode_palette(f, &l, out, e);
-    else if (!s)
-        decode_colours(f, &l, out);
-    if (s)
-        mv_image_free(out);
+        s = check_indices(&plain, &l, e);
+    if (!s)
+        s = mv_stb_decode(&plain, out, e);
+    if (plain.bytes != f->bytes)
+        free((void *)plain.bytes);
     return s;
 }
 

@@ -62,6 +62,9 @@ void mv_encoded_warn_dark(const mv_encoded *f, unsigned greatest);
 /* "NAME: is cut short: WHAT" */
 mv_status mv_encoded_short(const mv_encoded *f, const char *what, mv_error *e);
 
+/* Decodes a BMP, TGA or PNM, as mv_codec.decode, by stb_image; src/picture/stb.c says under which conditions. */
+mv_status mv_stb_decode(const mv_encoded *f, mv_image *out, mv_error *e);
+
 static inline bool mv_starts_with(const uint8_t *bytes, size_t size, const char *signature, size_t length)
 {
     return size >= length && memcmp(bytes, signature, length) == 0;

@@ -14,7 +14,7 @@ static size_t past_blanks(const mv_encoded *f, size_t at)
 {
     while (at < f->size && (isspace(f->bytes[at]) || f->bytes[at] == '#'))
         if (f->bytes[at++] == '#')
-            while (at < f->size && f->bytes[at] != '\n')
+            while (at < f->size && f->bytes[at] != '\n' && f->bytes[at] != '\r')
                 at++;
     return at;
 }
@@ -79,6 +79,8 @@ static mv_status decode(const mv_encoded *f, mv_image *out, mv_error *e)
     uint64_t w, h, most, v = 0;
     size_t at;
     mv_status s = read_header(f, &at, &w, &h, &most, e);
+    if (s == MV_OK && form >= 5 && most == 255)
+        return mv_stb_decode(f, out, e);
     if (s == MV_OK)
         s = mv_image_new(out, f->w, f->h, e);
     if (s)

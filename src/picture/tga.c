@@ -1,4 +1,7 @@
+#include <stdlib.h>
+
 #include "src/picture/codec_impl.h"
+#include "src/picture/orient_impl.h"
 
 /* Truevision TGA. It has no signature, so a file is recognised by a header that makes sense. */
 
@@ -42,46 +45,42 @@ static mv_status check(mv_encoded *f, mv_error *e)
     return MV_OK;
 }
 
-/* A colour of so many bits: grey (and alpha), five bits each, or blue, green, red (and alpha). */
-static void rgb_of(const uint8_t *p, int bits, bool grey, uint8_t *rgb)
+/* stb_image skips bytes if a palette does not begin at 0, and takes its first colour for those that it lacks, which are
+ * black. Such a palette is written anew, from 0 on and whole. The bytes of *f are then the caller's to free. */
+static mv_status fill_palette(mv_encoded *f, mv_error *e)
 {
-    for (int c = 0; c < 3; c++)
-        rgb[c] = grey || bits == 8 ? p[0]
-                 : bits <= 16      ? (uint8_t)((mv_le16(p) >> (10 - 5 * c) & 31) * 255 / 31)
-                                   : p[2 - c];
-}
-
-/* A pixel as RGB. A colour that the palette lacks is black. */
-static void pixel_of(const uint8_t *b, const uint8_t *p, uint8_t *rgb)
-{
-    if (!b[1]) {
-        rgb_of(p, b[16], (b[2] & 7) == 3, rgb);
-        return;
-    }
-    uint32_t first = mv_le16(b + 3), n = mv_le16(b + 5), v = b[16] == 8 ? p[0] : mv_le16(p);
-    if (v >= first && v - first < n)
-        rgb_of(b + 18 + b[0] + (v - first) * (size_t)((b[7] + 7) / 8), b[7], false, rgb);
-    else
-        memset(rgb, 0, 3);
+    const uint8_t *b = f->bytes;
+    size_t first = mv_le16(b + 3), n = mv_le16(b + 5), all = b[16] == 8 ? 256 : 65535;
+    if (!b[1] || (first == 0 && n >= all))
+        return MV_OK;
+    first = first < all ? first : all;
+    n = n < all - first ? n : all - first;
+    size_t colour = (size_t)(b[7] + 7) / 8, at = pixels_at(b), left = f->size - at;
+    f->size = 18 + all * colour + left;
+    uint8_t *to = calloc(1, f->size);
+    f->bytes = to;
+    if (!to)
+        return mv_fail_memory(e, f->name);
+    memcpy(to + 1, b + 1, 17);
+    memset(to + 3, 0, 2);
+    memcpy(to + 5, (uint8_t[]){(uint8_t)all, (uint8_t)(all >> 8)}, 2);
+    memcpy(to + 18 + first * colour, b + 18 + b[0], n * colour);
+    memcpy(to + 18 + all * colour, b + at, left);
+    return MV_OK;
 }
 
 static mv_status decode(const mv_encoded *f, mv_image *out, mv_error *e)
 {
-    const uint8_t *b = f->bytes, *p = b + pixels_at(b);
-    mv_status s = mv_image_new(out, f->w, f->h, e);
-    size_t each = (size_t)(b[16] + 7) / 8, left = 0; /* pixels of the packet that are still to come */
-    bool runs = b[2] & 8, same = false, from_right = b[17] & 0x10, top_down = b[17] & 0x20;
-    for (int y = 0; y < f->h && !s; y++)
-        for (int x = 0; x < f->w; x++) {
-            if (runs && !left) {
-                left = (size_t)(*p & 127) + 1;
-                same = *p++ & 128;
-            }
-            int column = from_right ? f->w - 1 - x : x, row = top_down ? y : f->h - 1 - y;
-            pixel_of(b, p, out->rgb + 3 * ((size_t)row * (size_t)f->w + (size_t)column));
-            left -= runs;
-            p += same && left ? 0 : each;
-        }
+    enum { FROM_RIGHT = 0x10 }; /* which stb_image does not know: EXIF's orientation 2 */
+    mv_encoded whole = *f;
+    mv_status s = fill_palette(&whole, e);
+    if (!s)
+        s = mv_stb_decode(&whole, out, e);
+    whole.exif = f->bytes[17] & FROM_RIGHT ? 2 : 0;
+    if (!s)
+        s = mv_orient(out, &whole, e);
+    if (whole.bytes != f->bytes)
+        free((void *)whole.bytes);
     return s;
 }
 
