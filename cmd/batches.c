@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cmd/at.h"
 #include "cmd/index_file.h"
 #include "cmd/stop.h"
 #include "cmd/talk.h"
@@ -35,12 +36,14 @@ struct batches {
     const targets *to;
     writers *writers;
     int size, h, w; /* pictures in a batch, all of one size */
+    at_cell at;     /* with --at: the query cell of the pictures in a batch */
     group filling, running;
     float *planes; /* of the group being filled; the device has its own copy of the one that runs */
     mv_explainer *explainer;
     mv_passes *passes; /* of what is studied further; NULL: nothing is */
     mv_run *run;
-    int failed; /* besides what the writers count */
+    at_cell run_at; /* of `run` */
+    int failed;     /* besides what the writers count */
 };
 
 /* ---- jobs */
@@ -281,16 +284,24 @@ static mv_status prepare_passes(batches *b, mv_error *e)
     return MV_OK;
 }
 
-/* A run, and what explains its values, for inputs of the size at hand. */
+static bool same_cell(at_cell a, at_cell b)
+{
+    return a.y == b.y && a.x == b.x;
+}
+
+/* A run, and what explains its values, for inputs of the size and the query cell at hand. */
 static mv_status prepare_run(batches *b, mv_error *e)
 {
     call *c = b->c;
-    if (b->run && mv_run_height(b->run) == b->h && mv_run_width(b->run) == b->w)
+    if (b->run && mv_run_height(b->run) == b->h && mv_run_width(b->run) == b->w && same_cell(b->run_at, b->at))
         return MV_OK;
     mv_run_free(b->run);
     mv_explainer_free(b->explainer);
     b->run = NULL;
     b->explainer = NULL;
+    b->run_at = b->at;
+    if (c->at.query)
+        at_set(c, b->at);
     mv_probe *probes = c->probes;
     if (c->asks) {
         b->explainer = mv_explainer_new(c->ask, c->asks, &c->session.config, b->h, b->w, e);
@@ -354,11 +365,17 @@ static void flush(batches *b)
 
 /* ---- inputs */
 
-/* Allocates the planes of a batch for this input size. A group of another size is run first. */
-static mv_status make_room(batches *b, const input *in, mv_error *e)
+/* Allocates the planes of a batch for this input size. A group of another size, or of another query cell, is run first.
+ */
+static mv_status make_room(batches *b, const char *path, const input *in, mv_error *e)
 {
-    if (b->filling.n && (b->h != in->h || b->w != in->w))
+    at_cell at = b->at;
+    mv_error why = {0};
+    if (b->c->at.query && at_find(b->c, in->photo_w, in->photo_h, in->h, in->w, &at, &why))
+        return mv_fail(e, why.code, "%s: %s", path, why.text);
+    if (b->filling.n && (b->h != in->h || b->w != in->w || !same_cell(b->at, at)))
         flush(b);
+    b->at = at;
     if (b->filling.n || (b->h == in->h && b->w == in->w && b->planes))
         return MV_OK;
     free(b->planes);
@@ -372,7 +389,7 @@ static mv_status make_room(batches *b, const input *in, mv_error *e)
 /* Adds one picture of an input to the group being filled. */
 static mv_status enqueue(batches *b, int operand, input *in, int index, bool quiet, mv_error *e)
 {
-    if (make_room(b, in, e))
+    if (make_room(b, b->o->path[operand], in, e))
         return e->code;
     job *j = calloc(1, sizeof *j);
     if (!j)

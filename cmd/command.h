@@ -115,10 +115,16 @@ struct call {
     bool one_size;                          /* all inputs must have the size of the first */
     int asks;
     mv_ask ask[CALL_ASKS];
-    bool indexed;             /* a folder of pages gets an index.html */
-    struct index_file *index; /* of this run; NULL: none */
-    bool stores_only;         /* study makes no forward passes */
-    mv_probe *probes;         /* besides those of the asks; NULL: none */
+    struct {
+        const char **query;    /* the method's parameter; NULL: without --at */
+        int x, y;              /* px */
+        bool level[MV_LEVELS]; /* that are shown */
+        char text[24];         /* the query of the batch */
+    } at;                      /* at.h */
+    bool indexed;              /* a folder of pages gets an index.html */
+    struct index_file *index;  /* of this run; NULL: none */
+    bool stores_only;          /* study makes no forward passes */
+    mv_probe *probes;          /* besides those of the asks; NULL: none */
     /* True for a picture that an earlier run has answered (--resume). NULL: files that exist say so. */
     bool (*answered)(call *c, const char *name);
 

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cmd/at.h"
 #include "cmd/findings.h"
 #include "cmd/mixer_reply.h"
 #include "src/base/text.h"
@@ -20,20 +21,25 @@ static int longest(const mixer_line *line, int lines)
     return best;
 }
 
-static const char *query_words(const mv_map *hidden, char text[64])
+static const char *query_words(const call *c, const shot *t, const mv_map *hidden, char text[160])
 {
+    char at[128];
+    if (hidden && c->at.query) {
+        snprintf(text, 160, "query at %s", at_words(c, t, at));
+        return text;
+    }
     if (!hidden || !hidden->query || strcmp(hidden->query, "pooled") == 0)
         return "pooled query";
     if (strcmp(hidden->query, "received") == 0)
         return "what each cell receives";
-    snprintf(text, 64, "query at cell %d,%d", hidden->query_y, hidden->query_x);
+    snprintf(text, 160, "query at cell %d,%d", hidden->query_y, hidden->query_x);
     return text;
 }
 
 void mixer_words_of(mixer_words *w, const call *c, const shot *t, const mixer_line *line, int lines)
 {
     int best = longest(line, lines), top = mv_class_next(t->logits, c->session.config.classes, MV_MAP_NONE);
-    char query[64], name[24], channel[32] = "", p[24];
+    char query[160], name[24], channel[32] = "", p[24];
     double least = INFINITY, most = 0;
     finding_probability(p, top < 0 ? 0 : mv_probability(t->logits, c->session.config.classes, top), 2);
     for (int i = 0; i < lines; i++) {
@@ -58,12 +64,12 @@ void mixer_words_of(mixer_words *w, const call *c, const shot *t, const mixer_li
             w->subtitle, sizeof w->subtitle,
             "Median half-lives from %.3g to %.3g tokens  \xc2\xb7  %shidden attention: %s%s  \xc2\xb7  %.200s, "
             "classified as %s, %s",
-            least, most, channel, query_words(line[0].map[MV_MIXER_HIDDEN], query),
+            least, most, channel, query_words(c, t, line[0].map[MV_MIXER_HIDDEN], query),
             view->with_sign ? ", with its sign" : "", t->base, session_class(&c->session, top, name), p);
     else
         mv_text_print(w->subtitle, sizeof w->subtitle,
                       "%sHidden attention: %s%s  \xc2\xb7  %.200s, classified as %s, %s", channel,
-                      lines ? query_words(line[0].map[MV_MIXER_HIDDEN], query) : "",
+                      lines ? query_words(c, t, line[0].map[MV_MIXER_HIDDEN], query) : "",
                       view->with_sign ? ", with its sign" : "", t->base, session_class(&c->session, top, name), p);
     bool several = lines && line[0].map[MV_MIXER_H]->down * line[0].map[MV_MIXER_H]->across > 1;
     mv_text_print(w->film, sizeof w->film, "%s%.200s, classified as %s, %s  \xc2\xb7  %s", channel, t->base,

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cmd/at.h"
 #include "src/base/text.h"
 #include "src/file/npy.h"
 #include "src/file/safetensors.h"
@@ -81,7 +82,7 @@ json_t *reply_maps(const call *c, const shot *t)
     for (int a = 0; a < c->asks && good; a++)
         for (int i = 0; i < t->maps[a].n && good; i++)
             good = reply_append(list, reply_map(&t->maps[a].map[i]));
-    if (reply_set(line, "maps", list) && good)
+    if (reply_set(line, "maps", list) && good && at_reply(c, t, line))
         return line;
     json_decref(line);
     return NULL;

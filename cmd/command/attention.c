@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cmd/at.h"
 #include "cmd/findings.h"
 #include "cmd/overlay.h"
 #include "cmd/page_file.h"
@@ -18,7 +19,7 @@
 typedef struct {
     mv_attention_params method; /* first: the method's table points into it */
     bool shared_scale;
-    const char *raw;
+    const char *raw, *at;
 } own;
 
 static const mv_param params[] = {
@@ -26,18 +27,25 @@ static const mv_param params[] = {
      .kind = MV_PARAM_FLAG,
      .offset = offsetof(own, shared_scale),
      .help = "use one colour scale for all maps of a page"},
+    OPTION_PIXEL(offsetof(own, at)),
     OPTION_RAW(offsetof(own, raw), "write the maps as numbers: a .safetensors or .npy file, or FOLDER/"),
     {0}};
 
 /* ---- words */
 
-static const char *query_words(const own *o, char text[96])
+static const char *query_words(const call *c, const shot *t, char text[160])
 {
+    const own *o = c->own;
+    char at[128];
+    if (o->at) {
+        snprintf(text, 160, "Query at %s", at_words(c, t, at));
+        return text;
+    }
     if (strcmp(o->method.query, "pooled") == 0)
         return "Pooled query";
     if (strcmp(o->method.query, "received") == 0)
         return "Received attention: the share each cell gets from the queries of its window";
-    snprintf(text, 96, "Query at cell %.40s", o->method.query);
+    snprintf(text, 160, "Query at cell %.40s", o->method.query);
     return text;
 }
 
@@ -55,17 +63,17 @@ static bool shows_heads(const own *o)
     return o->method.head.n > 1 || shows_all_heads(o);
 }
 
-static const char *subtitle_of(const call *c, const shot *t, char subtitle[400])
+static const char *subtitle_of(const call *c, const shot *t, char subtitle[480])
 {
     const own *o = c->own;
-    char query[96], name[24], p[24];
+    char query[160], name[24], p[24];
     bool mean = o->method.head.n == 0 || (o->method.head.n == 1 && o->method.head.v[0] == MV_HEAD_MEAN);
     int best = mv_class_next(t->logits, c->session.config.classes, MV_MAP_NONE);
     if (best < 0)
-        mv_text_print(subtitle, 400, "%s%s  \xc2\xb7  %.200s", query_words(o, query), mean ? ", mean of heads" : "",
+        mv_text_print(subtitle, 480, "%s%s  \xc2\xb7  %.200s", query_words(c, t, query), mean ? ", mean of heads" : "",
                       t->base);
     else
-        mv_text_print(subtitle, 400, "%s%s  \xc2\xb7  %.200s, classified as %s, %s", query_words(o, query),
+        mv_text_print(subtitle, 480, "%s%s  \xc2\xb7  %.200s, classified as %s, %s", query_words(c, t, query),
                       mean ? ", mean of heads" : "", t->base, session_class(&c->session, best, name),
                       finding_probability(p, mv_probability(t->logits, c->session.config.classes, best), 2));
     return subtitle;
@@ -76,7 +84,7 @@ static const char *subtitle_of(const call *c, const shot *t, char subtitle[400])
 static mv_status draw(const call *c, const shot *t, mv_error *e)
 {
     const own *o = c->own;
-    char title[FINDING], subtitle[400];
+    char title[FINDING], subtitle[480];
     bool heads = shows_heads(o);
     page_words words = {.title = heads ? finding_of_heads(title, t->maps->map, t->maps->n)
                                        : finding_of_attention(title, t->maps->map, t->maps->n),
@@ -99,6 +107,7 @@ static const mv_page_kind overlaid = {.name = "overlay", .sequential = true};
 static void check(call *c)
 {
     own *o = c->own;
+    at_choose(c, o->at, &o->method.level, &o->method.query);
     c->raw = o->raw;
     c->wants_raw = o->raw != NULL;
     c->indexed = true;
@@ -123,8 +132,8 @@ static mv_status open_ask(call *c, mv_error *e)
 
 static mv_status picture(const call *c, const shot *t, mv_error *e)
 {
-    const own *o = c->own;
-    if (c->wants_raw && maps_write(t->raw, t->maps, o->method.query, e))
+    char query[24];
+    if (c->wants_raw && maps_write(t->raw, t->maps, at_query(c, t, ((const own *)c->own)->method.query, query), e))
         return e->code;
     if (c->o.json) {
         if (reply_print(reply_maps(c, t), t->out, t->name, e))
@@ -142,6 +151,7 @@ static mv_status picture(const call *c, const shot *t, mv_error *e)
 static const char *const examples[] = {"attention photo.jpg",
                                        "attention --level 3 --head all -o heads.png photo.jpg",
                                        "attention --level 2 --query 5,9 --raw row.safetensors photo.jpg",
+                                       "attention --at 250,200 -o window.png photo.jpg",
                                        "attention --level 3 --block 1 --overlay over/ photos/",
                                        "attention --json --raw maps/ photos/ > figures.jsonl",
                                        NULL};

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cmd/at.h"
 #include "cmd/mixer_reply.h"
 #include "cmd/page_file.h"
 #include "cmd/raw_file.h"
@@ -16,13 +17,14 @@ typedef struct {
     mv_inside_params view; /* first: the method's table points into it */
     bool matrix, contributions, audit;
     int film;
-    const char *animate, *raw;
+    const char *animate, *raw, *at;
     raw_file file;
     mv_auditor *auditor;
 } own;
 
 #define AT(member) offsetof(own, member)
 static const mv_param params[] = {
+    OPTION_PIXEL(AT(at)),
     {.name = "contributions",
      .kind = MV_PARAM_FLAG,
      .offset = AT(contributions),
@@ -59,6 +61,7 @@ static void check(call *c)
     mv_inside_params *v = &o->view;
     if (!options_given(c, "channel"))
         v->channel = MV_CHANNEL_MEAN;
+    at_choose(c, o->at, &v->level, &v->query);
     if (o->raw)
         raw_choose(c, o->raw, true);
     c->film = o->animate;
