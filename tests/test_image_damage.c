@@ -515,6 +515,10 @@ static void test_a_png_without_its_end(void **state)
                 doubtful(png, n, paths[k], "the end of the PNG is missing; all pixels are there");
             mv_image_free(&image);
         }
+        if (data + 8 + get32(data) == png + end) { /* one chunk, which claims 2 GB: they are not waited for */
+            data[0] = 0x7F;
+            doubtful(png, end - 4, paths[k], "the end of the PNG is missing; all pixels are there");
+        }
         free(png);
     }
 }

@@ -231,19 +231,24 @@ typedef struct {
     const mv_encoded *f;
     mv_image *out;
     size_t at;
-    int rows_left; /* of all passes, before the last one is complete */
-    bool past_end, no_memory, grey16;
+    int rows_left;   /* of all passes, before the last one is complete */
+    size_t past_end; /* bytes that libpng asked for beyond the file */
+    bool no_memory, grey16;
     char what[128]; /* libpng's last error or first warning */
 } reader;
 
+/* Behind the end of the file libpng finds zeros, but not for as long as the last chunk claims to be. */
 static void source(png_structp png, png_bytep out, size_t n)
 {
+    enum { ENOUGH = 1 << 16 };
     reader *r = png_get_io_ptr(png);
     size_t left = r->f->size - r->at, take = n < left ? n : left;
     memcpy(out, r->f->bytes + r->at, take);
     memset(out + take, 0, n - take); /* `check` found that all rows come before */
     r->at += take;
-    r->past_end = r->past_end || take < n;
+    r->past_end += n - take;
+    if (r->past_end > ENOUGH)
+        png_error(png, "the file ends");
 }
 
 static void fail_at_once(png_structp png, png_const_charp what)
