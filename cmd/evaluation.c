@@ -24,7 +24,7 @@ static mv_status take_names(evaluation *v, mv_error *e)
         const json_t *both = json_array_get(names, (size_t)i);
         v->wnid[i] = json_string_value(json_array_get(both, 0));
         v->class_name[i] = json_string_value(json_array_get(both, 1));
-        if (!v->class_name[i] || !mv_text_is_clean(v->class_name[i]) || (v->wnid[i] && !mv_text_is_clean(v->wnid[i])))
+        if (!v->class_name[i] || !mv_text_is_safe(v->class_name[i]) || (v->wnid[i] && !mv_text_is_safe(v->wnid[i])))
             return mv_fail(e, MV_EINPUT, "the records of eval: found no name of class %d", i);
     }
     v->brief = mv_labels_short(v->class_name, v->classes);

@@ -213,7 +213,7 @@ static mv_status read_record(records *r, const reading *f, const json_t *line, m
     const json_t *p = json_object_get(line, "p");
     int classes = (int)json_array_size(json_object_get(r->settings, "classes"));
     one.p = json_number_value(p);
-    bool good = image && mv_text_is_clean(image) && whole(line, "i", 0, MOST_PICTURES, &one.i) &&
+    bool good = image && mv_text_is_safe(image) && whole(line, "i", 0, MOST_PICTURES, &one.i) &&
                 whole(line, "index", 0, MOST_PICTURES, &one.index) &&
                 whole(line, "class", 0, classes - 1, &one.class_) &&
                 whole(line, "answer", 0, classes - 1, &one.answer) && whole(line, "rank", 0, classes - 1, &one.rank) &&
@@ -248,7 +248,7 @@ static mv_status read_head(records *r, reading *f, json_t *line, mv_error *e)
     const char *device = json_string_value(json_object_get(line, "device"));
     const json_t *part = json_object_get(line, "part");
     if (json_integer_value(json_object_get(line, "eval")) != 1 || !json_is_object(settings) || !device ||
-        !mv_text_is_clean(device) || !json_is_array(part) || json_array_size(part) != 2 ||
+        !mv_text_is_safe(device) || !json_is_array(part) || json_array_size(part) != 2 ||
         !json_is_array(json_object_get(settings, "classes")))
         return wrong(f, "another first line", e);
     f->head = json_incref(line);

@@ -242,23 +242,11 @@ void progress_end(void)
 
 /* ---- messages */
 
-/* True for text that a terminal shows as it is. A backslash is one, though mv_text_escape doubles it. */
-static bool is_safe(const char *text)
-{
-    char plain[1024];
-    size_t n = 0;
-    for (; *text && n + 1 < sizeof plain; text++)
-        if (*text != '\\')
-            plain[n++] = *text;
-    plain[n] = '\0';
-    return mv_text_is_clean(plain);
-}
-
 static void say(const char *format, va_list args)
 {
     char text[1024];
     vsnprintf(text, sizeof text, format, args);
-    char *escaped = is_safe(text) ? NULL : mv_text_escape(text);
+    char *escaped = mv_text_is_safe(text) ? NULL : mv_text_escape(text);
     pthread_mutex_lock(&terminal);
     clear_progress();
     fflush(stdout); /* results and messages in the order they came */

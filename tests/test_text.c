@@ -119,6 +119,9 @@ static void bytes_that_are_not_ours_are_escaped(void **s)
         assert_non_null(text);
         assert_string_equal(text, cases[i].text);
         assert_int_equal(mv_text_is_clean(cases[i].bytes), strcmp(cases[i].bytes, cases[i].text) == 0);
+        assert_true(mv_text_is_safe(text));
+        bool backslash = strchr(cases[i].bytes, '\\');
+        assert_int_equal(mv_text_is_safe(cases[i].bytes), backslash || mv_text_is_clean(cases[i].bytes));
         free(text);
     }
 }

@@ -134,6 +134,17 @@ bool mv_text_is_clean(const char *bytes)
     return true;
 }
 
+bool mv_text_is_safe(const char *bytes)
+{
+    for (const uint8_t *p = (const uint8_t *)bytes; *p;) {
+        size_t n = *p == '\\' ? 1 : clean_length(p);
+        if (!n)
+            return false;
+        p += n;
+    }
+    return true;
+}
+
 uint64_t mv_text_hash(const char *text)
 {
     uint64_t h = 0xcbf29ce484222325u;

@@ -50,4 +50,7 @@ char *mv_text_escape(const char *bytes);
 /* True if mv_text_escape returns the bytes unchanged. */
 bool mv_text_is_clean(const char *bytes);
 
+/* The same, but a backslash may stay one: true for whatever mv_text_escape has returned. */
+bool mv_text_is_safe(const char *bytes);
+
 #endif
