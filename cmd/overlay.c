@@ -10,6 +10,7 @@
 #include "src/base/text.h"
 #include "src/file/output.h"
 #include "src/picture/decode.h"
+#include "viz/draw/jpeg_file.h"
 #include "viz/page/overlay.h"
 
 /* ---- options */
@@ -25,7 +26,7 @@ void overlay_check(call *c, const mv_page_kind *kind)
     if (!c->wants_overlay)
         return;
     if (strcmp(c->o.overlay, "-") == 0)
-        die(EXIT_MISUSE, "--overlay: found '-', expected a name: FILE.png or FOLDER/");
+        die(EXIT_MISUSE, "--overlay: found '-', expected a name: FILE.png, FILE.jpg or FOLDER/");
     c->shows = true;
     if (c->wants_page)
         return;
@@ -182,6 +183,14 @@ static mv_status check_path(const call *c, const char *path, mv_error *e)
 
 /* ---- files */
 
+static mv_status check_size(const char *path, const mv_image *photo, mv_error *e)
+{
+    if (mv_text_ends_in(path, ".png") || (photo->w <= MV_JPEG_MOST && photo->h <= MV_JPEG_MOST))
+        return MV_OK;
+    return mv_fail(e, MV_EINPUT, "%s: found a photo of %d x %d px, expected at most %d a side for a JPEG; name a .png",
+                   path, photo->w, photo->h, MV_JPEG_MOST);
+}
+
 static mv_status write_one(writing *w, const mv_map *m, mv_error *e)
 {
     const options *o = &w->c->o;
@@ -196,6 +205,8 @@ static mv_status write_one(writing *w, const mv_map *m, mv_error *e)
     shot t = *w->t;
     t.page = path;
     page_words words = {.title = m->title, .method = m->method};
+    if (!s)
+        s = check_size(path, w->photo, e);
     if (!s)
         s = page_write(w->c, &t, &mv_page_overlay, &words, &content, e);
     if (!s && !w->c->o.json && !page_is_stdout(w->c))

@@ -195,6 +195,11 @@ static void warn_missing(const shot *t, const mv_canvas_target *to)
     free(safe);
 }
 
+static bool is_jpeg(const char *path)
+{
+    return mv_text_ends_in(path, ".jpg") || mv_text_ends_in(path, ".jpeg");
+}
+
 static mv_status draw(const call *c, const shot *t, const mv_page_kind *kind, const page_words *w, const recipe *r,
                       const void *content, mv_output *file, mv_error *e)
 {
@@ -202,7 +207,9 @@ static mv_status draw(const call *c, const shot *t, const mv_page_kind *kind, co
     mv_heading heading = {.title = w->title, .subtitle = r->subtitle, .recipe = {r->item, r->items}};
     mv_canvas_target to = {
         .write = put, .ctx = file, .notes = r->note, .note_count = r->notes, .date = *date ? date : NULL};
-    if (!page_is_stdout(c) && mv_canvas_kind_of(&to.kind, t->page, e))
+    if (kind->paint && is_jpeg(t->page))
+        to.kind = MV_CANVAS_JPEG;
+    else if (!page_is_stdout(c) && mv_canvas_kind_of(&to.kind, t->page, e))
         return e->code;
     if (!*t->fonts && !(*t->fonts = mv_fonts_new(e)))
         return e->code;

@@ -16,6 +16,7 @@
 
 #include "viz/draw/canvas.h"
 #include "viz/draw/fonts.h"
+#include "viz/draw/jpeg_file.h"
 #include "viz/draw/png_file.h"
 
 static uint32_t random_state = 1;
@@ -122,6 +123,75 @@ static void png_reads_back(void **state)
         free(back);
         free(in);
     }
+}
+
+/* --- JPEG ---------------------------------------------------------------------------------------- */
+
+/* The largest difference from w x h pixels; counts the comments into *comments, and the bytes of the longest. */
+static int read_jpeg(const buffer *b, int w, int h, const uint8_t *in, int *comments, unsigned *longest)
+{
+    struct jpeg_error_mgr errors; /* a failure ends the test */
+    struct jpeg_decompress_struct j = {.err = jpeg_std_error(&errors)};
+    uint8_t *row = malloc((size_t)w * 3);
+    int most = 0;
+    jpeg_create_decompress(&j);
+    jpeg_mem_src(&j, b->bytes, b->size);
+    jpeg_save_markers(&j, JPEG_COM, 0xffff);
+    jpeg_read_header(&j, TRUE);
+    assert_int_equal(j.image_width, w);
+    assert_int_equal(j.image_height, h);
+    assert_int_equal(j.comp_info[0].h_samp_factor * j.comp_info[0].v_samp_factor, 1);
+    *comments = 0, *longest = 0;
+    for (jpeg_saved_marker_ptr m = j.marker_list; m; m = m->next, ++*comments)
+        *longest = m->data_length > *longest ? m->data_length : *longest;
+    assert_memory_equal(j.marker_list->data, "Command: mvscope", 16);
+    jpeg_start_decompress(&j);
+    for (int y = 0; y < h; y++) {
+        jpeg_read_scanlines(&j, &row, 1);
+        for (int i = 0; i < 3 * w; i++)
+            most = (int)fmax(most, abs(row[i] - in[3 * w * y + i]));
+    }
+    jpeg_finish_decompress(&j);
+    jpeg_destroy_decompress(&j);
+    free(row);
+    return most;
+}
+
+static void jpeg_reads_back(void **state)
+{
+    (void)state;
+    enum { W = 67, H = 45 };
+    static uint8_t in[W * H * 3];
+    for (int i = 0; i < W * H * 3; i++)
+        in[i] = (uint8_t)(128 + 100 * sin((i / 3 % W) * 0.08 + i % 3) * cos((i / 3 / W) * 0.05));
+    static char text[70001];
+    memset(text, 'x', sizeof text - 1);
+    buffer b = {.left = -1}, again = {.left = -1}, full = {.left = 0};
+    mv_note notes[] = {{"Command", "mvscope classify \xe5\x86\x99\xe7\x9c\x9f.jpg"}, {"Range", NULL}, {"Model", text}};
+    mv_canvas_target to = {.kind = MV_CANVAS_JPEG,
+                           .write = keep,
+                           .ctx = &b,
+                           .notes = notes,
+                           .note_count = 3,
+                           .date = "2026-01-31T12:00:00Z"};
+    mv_pixels pixels = {.w = W, .h = H, .bytes = in, .stride = W * 3};
+    assert_int_equal(mv_jpeg_write(&pixels, &to, NULL), MV_OK);
+    to.ctx = &again;
+    assert_int_equal(mv_jpeg_write(&pixels, &to, NULL), MV_OK);
+    assert_int_equal(b.size, again.size);
+    assert_memory_equal(b.bytes, again.bytes, b.size);
+    int comments;
+    unsigned longest;
+    assert_in_range(read_jpeg(&b, W, H, in, &comments, &longest), 0, 8);
+    assert_int_equal(comments, 4);
+    assert_int_equal(longest, 65533);
+    to.ctx = &full;
+    assert_int_equal(mv_jpeg_write(&pixels, &to, NULL), MV_EIO);
+    pixels.w = MV_JPEG_MOST + 1;
+    assert_int_equal(mv_jpeg_write(&pixels, &to, NULL), MV_EINPUT);
+    assert_null(mv_canvas_new(&to, 10, 10, 1, (mv_rgb){0}, NULL));
+    free(again.bytes);
+    free(b.bytes);
 }
 
 /* --- canvas ------------------------------------------------------------------------------------ */
@@ -341,6 +411,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(png_reads_back),
+        cmocka_unit_test(jpeg_reads_back),
         cmocka_unit_test(canvas_kinds_are_known_by_name),
         cmocka_unit_test(canvas_shows_what_was_drawn),
         cmocka_unit_test(photos_are_jpeg_and_cells_are_exact),

@@ -63,10 +63,12 @@ mv_canvas *mv_canvas_new(const mv_canvas_target *to, double w, double h, double 
     double largest = to->kind == MV_CANVAS_PNG ? LARGEST_PIXELS : LARGEST_UNITS;
     double scale = to->points > 0 && to->kind != MV_CANVAS_PNG ? to->points / c->w : zoom;
     bool fits = zoom > 0 && w > 0 && h > 0 && c->w * scale <= largest && c->h * scale <= largest;
-    if (!fits)
+    if (to->kind == MV_CANVAS_JPEG)
+        mv_fail(&c->error, MV_EMISUSE, "canvas: found a JPEG, expected a PNG, an SVG or a PDF");
+    else if (!fits)
         mv_fail(&c->error, MV_EINPUT, "canvas: found a page of %.0f x %.0f px at zoom %g, expected at most %.0f a side",
                 w, h, zoom, largest);
-    if (!fits || !copy_notes(c) ||
+    if (c->error.code || !copy_notes(c) ||
         !(to->kind == MV_CANVAS_SVG ? mv_surface_svg(c, paper) : mv_surface_cairo(c, paper))) {
         mv_fail(e, c->error.code, "%s", c->error.text);
         mv_canvas_free(c);

@@ -18,14 +18,20 @@
 #include "viz/draw/fonts.h"
 #include "viz/draw/pixels.h"
 
-typedef enum { MV_CANVAS_PNG, MV_CANVAS_SVG, MV_CANVAS_PDF } mv_canvas_kind;
+typedef enum {
+    MV_CANVAS_PNG,
+    MV_CANVAS_SVG,
+    MV_CANVAS_PDF,
+    MV_CANVAS_JPEG /* of pictures without a page (page.h, paint); a canvas is none */
+} mv_canvas_kind;
 
 /* Chooses by the ending of the output's name: .png, .svg or .pdf, in upper or lower case. MV_EINPUT for any other name.
  */
 mv_status mv_canvas_kind_of(mv_canvas_kind *out, const char *path, mv_error *e);
 
-/* One line of the recipe. It becomes a text chunk of a PNG, a line of an SVG's <metadata>, or one of a PDF's keywords.
- * Both strings are UTF-8; the key has 1 to 79 characters ("Software", "Command", "Model hash", "Method", "Range"). */
+/* One line of the recipe. It becomes a text chunk of a PNG, a line of an SVG's <metadata>, one of a PDF's keywords, or
+ * a comment of a JPEG. Both strings are UTF-8; the key has 1 to 79 characters ("Software", "Command", "Model hash",
+ * "Method", "Range"). */
 typedef struct {
     const char *key, *value;
 } mv_note;

@@ -5,8 +5,11 @@
 #include <jpeglib.h>
 #include <setjmp.h>
 #include <stdlib.h>
+#include <string.h>
 
-enum { QUALITY = 92 };
+enum { QUALITY = 92, LONGEST_COMMENT = 65533 };
+
+_Static_assert(MV_JPEG_MOST <= JPEG_MAX_DIMENSION, "a side of a JPEG");
 
 typedef struct {
     struct jpeg_error_mgr errors; /* first: libjpeg points at it */
@@ -28,12 +31,18 @@ static void be_silent(j_common_ptr jpeg)
     (void)jpeg;
 }
 
-static void compress(encoder *k, const uint8_t *rgb, int w, int h)
+/* What is compressed: the pixels, and texts, which may be none. */
+typedef struct {
+    const mv_pixels *pixels;
+    char *const *comment;
+    int comments;
+    uint8_t *row; /* of one row */
+} content;
+
+static void put_head(struct jpeg_compress_struct *j, const content *in)
 {
-    struct jpeg_compress_struct *j = &k->jpeg;
-    jpeg_mem_dest(j, &k->bytes, &k->size);
-    j->image_width = (JDIMENSION)w;
-    j->image_height = (JDIMENSION)h;
+    j->image_width = (JDIMENSION)in->pixels->w;
+    j->image_height = (JDIMENSION)in->pixels->h;
     j->input_components = 3;
     j->in_color_space = JCS_RGB;
     jpeg_set_defaults(j);
@@ -42,17 +51,28 @@ static void compress(encoder *k, const uint8_t *rgb, int w, int h)
     j->optimize_coding = TRUE;
     j->dct_method = JDCT_ISLOW; /* the same on every machine */
     jpeg_start_compress(j, TRUE);
+    for (int i = 0; i < in->comments; i++) {
+        size_t n = strlen(in->comment[i]);
+        jpeg_write_marker(j, JPEG_COM, (const JOCTET *)in->comment[i],
+                          (unsigned)(n < LONGEST_COMMENT ? n : LONGEST_COMMENT));
+    }
+}
+
+static void compress(encoder *k, const content *in)
+{
+    struct jpeg_compress_struct *j = &k->jpeg;
+    jpeg_mem_dest(j, &k->bytes, &k->size);
+    put_head(j, in);
     while (j->next_scanline < j->image_height) {
-        JSAMPROW row = (JSAMPROW)(uintptr_t)(rgb + (size_t)j->next_scanline * (size_t)w * 3); /* which is only read */
+        JSAMPROW row = in->row;
+        mv_pixels_row(in->pixels, 0, (int)j->next_scanline, in->pixels->w, in->row);
         jpeg_write_scanlines(j, &row, 1);
     }
     jpeg_finish_compress(j);
 }
 
-mv_status mv_jpeg_encode(const uint8_t *rgb, int w, int h, uint8_t **bytes, size_t *size, mv_error *e)
+static mv_status encode(const content *in, uint8_t **bytes, size_t *size, mv_error *e)
 {
-    if (w < 1 || h < 1 || w > JPEG_MAX_DIMENSION || h > JPEG_MAX_DIMENSION)
-        return mv_fail(e, MV_EINPUT, "jpeg: found %d x %d px, expected 1 to %ld a side", w, h, JPEG_MAX_DIMENSION);
     encoder *k = calloc(1, sizeof *k);
     if (!k)
         return mv_fail_memory(e, "jpeg");
@@ -62,7 +82,7 @@ mv_status mv_jpeg_encode(const uint8_t *rgb, int w, int h, uint8_t **bytes, size
     k->errors.output_message = be_silent;
     if (!setjmp(k->failed)) {
         jpeg_create_compress(&k->jpeg);
-        compress(k, rgb, w, h);
+        compress(k, in);
     } else
         s = mv_fail_memory(e, "jpeg");
     jpeg_destroy_compress(&k->jpeg);
@@ -71,5 +91,62 @@ mv_status mv_jpeg_encode(const uint8_t *rgb, int w, int h, uint8_t **bytes, size
     if (s != MV_OK)
         free(k->bytes);
     free(k);
+    return s;
+}
+
+static mv_status encode_pixels(const mv_pixels *pixels, char *const *comment, int comments, uint8_t **bytes,
+                               size_t *size, mv_error *e)
+{
+    int w = pixels->w, h = pixels->h;
+    *bytes = NULL;
+    *size = 0;
+    if (w < 1 || h < 1 || w > MV_JPEG_MOST || h > MV_JPEG_MOST)
+        return mv_fail(e, MV_EINPUT, "jpeg: found %d x %d px, expected 1 to %d a side", w, h, MV_JPEG_MOST);
+    content in = {pixels, comment, comments, malloc((size_t)w * 3)};
+    mv_status s = in.row ? encode(&in, bytes, size, e) : mv_fail_memory(e, "jpeg");
+    free(in.row);
+    return s;
+}
+
+mv_status mv_jpeg_encode(const uint8_t *rgb, int w, int h, uint8_t **bytes, size_t *size, mv_error *e)
+{
+    const mv_pixels pixels = {.w = w, .h = h, .bytes = rgb, .stride = 3 * (size_t)w};
+    return encode_pixels(&pixels, NULL, 0, bytes, size, e);
+}
+
+/* ---- files */
+
+/* "Command: mvscope classify photo.jpg". NULL without memory. */
+static char *comment_of(const char *key, const char *value)
+{
+    size_t n = strlen(key) + strlen(value) + 3;
+    char *text = malloc(n);
+    if (text)
+        snprintf(text, n, "%s: %s", key, value);
+    return text;
+}
+
+mv_status mv_jpeg_write(const mv_pixels *pixels, const mv_canvas_target *to, mv_error *e)
+{
+    int n = to->note_count + (to->date != NULL);
+    char **comment = calloc((size_t)n + 1, sizeof *comment);
+    uint8_t *bytes = NULL;
+    size_t size = 0;
+    mv_status s = comment ? MV_OK : mv_fail_memory(e, "jpeg");
+    for (int i = 0; i < n && s == MV_OK; i++) {
+        bool note = i < to->note_count;
+        comment[i] = comment_of(note ? to->notes[i].key : "Creation Time", !note                ? to->date
+                                                                           : to->notes[i].value ? to->notes[i].value
+                                                                                                : "");
+        s = comment[i] ? MV_OK : mv_fail_memory(e, "jpeg");
+    }
+    if (s == MV_OK)
+        s = encode_pixels(pixels, comment, n, &bytes, &size, e);
+    if (s == MV_OK && (s = to->write(to->ctx, bytes, size)))
+        mv_fail(e, s, "jpeg: the file cannot be written");
+    for (int i = 0; comment && i < n; i++)
+        free(comment[i]);
+    free(comment);
+    free(bytes);
     return s;
 }

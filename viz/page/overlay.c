@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "viz/draw/jpeg_file.h"
 #include "viz/draw/png_file.h"
 #include "viz/page/page_impl.h"
 
@@ -71,7 +72,7 @@ static mv_status paint(const mv_page *p, const void *content, const mv_canvas_ta
     restore_outside(&pixels, c->photo, c->frame);
     const mv_pixels all = {.w = pixels.w, .h = pixels.h, .bytes = pixels.rgb, .stride = 3 * (size_t)pixels.w};
     if (s == MV_OK)
-        s = mv_png_write(&all, to, e);
+        s = to->kind == MV_CANVAS_JPEG ? mv_jpeg_write(&all, to, e) : mv_png_write(&all, to, e);
     mv_image_free(&pixels);
     return s;
 }

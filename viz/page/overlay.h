@@ -1,5 +1,6 @@
-/* One map over a whole photo and nothing else, at the photo's own size, as a PNG: for people who compose a figure of
- * their own. Outside the part that the network saw the photo is as it was. Zoom and width of the style have no effect.
+/* One map over a whole photo and nothing else, at the photo's own size, as a PNG or a JPEG: for people who compose a
+ * figure of their own. Outside the part that the network saw the photo is as it was. Zoom and width of the style have
+ * no effect.
  */
 #ifndef MV_PAGE_OVERLAY_H
 #define MV_PAGE_OVERLAY_H
