@@ -332,9 +332,11 @@ lint:
 lint-format:
 	@echo clang-format
 	$(Q)clang-format --dry-run -Werror $(LINTED)
+# Left out: the file that is stb_image, whose memory for 16-bit PNM, which it is not given, the analyzer follows.
 lint-tidy:
 	@echo clang-tidy
-	$(Q)printf '%s\n' $(filter %.c,$(LINTED)) | xargs -P$$(nproc) -I{} clang-tidy --quiet --warnings-as-errors='*' {} -- \
+	$(Q)printf '%s\n' $(filter-out src/picture/stb.c,$(filter %.c,$(LINTED))) | \
+		xargs -P$$(nproc) -I{} clang-tidy --quiet --warnings-as-errors='*' {} -- \
 		$(CPPFLAGS_ALL) -std=c11 $(WARN) -DMV_ISA=plain 2> >(grep -vE '^[0-9]+ warnings? generated' >&2)
 # Left out: two symbols of one asset are subtracted; conditions that hold for other reasons than cppcheck sees.
 lint-cppcheck:

@@ -62,8 +62,9 @@ static span text_of(const uint8_t *type, span s, uint8_t *room)
             return none;
         packed = s.p[0];
         s = (span){s.p + 2, s.n - 2};
-        if (!past_nul(&s) || !past_nul(&s))
-            return none;
+        for (int part = 0; part < 2; part++)
+            if (!past_nul(&s))
+                return none;
     } else if (packed) { /* how */
         if (s.n < 1)
             return none;
