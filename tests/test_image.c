@@ -368,8 +368,8 @@ static mv_image with_segments(const char *segments, size_t n)
     "Exif\0\0" order rest
 #define XMP(length, words) "\xFF\xE1\0" length "http://ns.adobe.com/xap/1.0/\0" words
 
-/* Where an orientation stands: EXIF of either byte order and of any type of whole number, and XMP where EXIF has none.
- */
+/* Where an orientation stands: EXIF of either byte order and of any type of number, and XMP where EXIF has none. As
+ * ImageOps.exif_transpose of Pillow 13. */
 static void test_orientation_sources(void **state)
 {
     (void)state;
@@ -386,8 +386,14 @@ static void test_orientation_sources(void **state)
         CASE(1, EXIF("MM\0*\0\0\0\x8", "\0\1\1\x12\0\4\0\0\0\1\0\0\0\6\0\0\0\0")), /* LONG */
         CASE(1, EXIF("II*\0\x8\0\0\0", "\1\0\x12\1\3\0\1\0\0\0\6\0\0\0\0\0\0\0")),
         CASE(1, EXIF("II*\0\x8\0\0\0", "\1\0\x12\1\4\0\1\0\0\0\6\0\0\0\0\0\0\0")),
-        CASE(1, EXIF("II*\0\x8\0\0\0", "\1\0\x12\1\1\0\1\0\0\0\6\0\0\0\0\0\0\0")), /* BYTE */
-        CASE(0, EXIF("II*\0\x8\0\0\0", "\1\0\x12\1\3\0\2\0\0\0\6\0\6\0\0\0\0\0")), /* two */
+        CASE(0, EXIF("II*\0\x8\0\0\0", "\1\0\x12\1\1\0\1\0\0\0\6\0\0\0\0\0\0\0")), /* BYTE */
+        CASE(1, EXIF("II*\0\x8\0\0\0", "\1\0\x12\1\6\0\1\0\0\0\6\0\0\0\0\0\0\0")), /* SBYTE */
+        CASE(1, EXIF("II*\0\x8\0\0\0", "\1\0\x12\1\3\0\2\0\0\0\6\0\1\0\0\0\0\0")), /* two */
+        CASE(1, "\xFF\xE1\0\x2A"                                                   /* two, behind the directory */
+                "Exif\0\0II*\0\x8\0\0\0\1\0\x12\1\4\0\2\0\0\0\x1A\0\0\0\0\0\0\0\6\0\0\0\1\0\0\0"),
+        CASE(0, EXIF("II*\0\x8\0\0\0", "\1\0\x12\1\4\0\2\0\0\0\x16\0\0\0\6\0\0\0")), /* beyond */
+        CASE(0, EXIF("II*\0\x8\0\0\0", "\1\0\x12\1\3\0\0\0\0\0\6\0\0\0\0\0\0\0")),   /* none */
+        CASE(1, EXIF("II\0*\x8\0\0\0", "\1\0\x12\1\3\0\1\0\0\0\6\0\0\0\0\0\0\0")),
         CASE(0, EXIF("II*\0\x8\0\0\0", "\1\0\x12\1\4\0\1\0\0\0\6\0\1\0\0\0\0\0")), /* 65542 */
         CASE(0, EXIF("II*\0\xF0\xFF\xFF\xFF", "\1\0\x12\1\3\0\1\0\0\0\6\0\0\0\0\0\0\0")),
         CASE(0, EXIF("II+\0\x8\0\0\0", "\1\0\x12\1\3\0\1\0\0\0\6\0\0\0\0\0\0\0")),
@@ -402,6 +408,15 @@ static void test_orientation_sources(void **state)
              EXIF("II*\0\x8\0\0\0", "\1\0\x12\1\3\0\1\0\0\0\1\0\0\0\0\0\0\0") XMP("\x35", "x tiff:Orientation=\"6\"")),
         CASE(1,
              XMP("\x35", "x tiff:Orientation=\"3\"") EXIF("II*\0\x8\0\0\0", "\1\0\x12\1\3\0\1\0\0\0\6\0\0\0\0\0\0\0")),
+        /* of two tags the first; a block that goes on in another segment */
+        CASE(1, "\xFF\xE1\0\x2A"
+                "Exif\0\0II*\0\x8\0\0\0\2\0\x12\1\3\0\1\0\0\0\6\0\0\0\x12\1\3\0\1\0\0\0\1\0\0\0"),
+        CASE(1, "\xFF\xE1\0\x14"
+                "Exif\0\0II*\0\x8\0\0\0\1\0\x12\1"
+                "\xFF\xE1\0\x12"
+                "Exif\0\0\3\0\1\0\0\0\6\0\0\0"),
+        CASE(0, EXIF("II*\0\x8\0\0\0", "\1\0\x13\1\3\0\1\0\0\0\1\0\0\0\0\0\0\0")
+                    EXIF("II*\0\x8\0\0\0", "\1\0\x12\1\3\0\1\0\0\0\6\0\0\0\0\0\0\0")),
         CASE(1,
              EXIF("II*\0\x8\0\0\0", "\1\0\x13\1\3\0\1\0\0\0\1\0\0\0\0\0\0\0") XMP("\x35", "x tiff:Orientation=\"6\"")),
     };

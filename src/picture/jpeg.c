@@ -120,6 +120,28 @@ static void source_skip(j_decompress_ptr jpeg, long n)
 
 /* ---- steps; all of them may jump to r->failed */
 
+static bool is_exif(const struct jpeg_marker_struct *m)
+{
+    return mv_starts_with(m->data, m->data_length, "Exif\0", 6);
+}
+
+/* A block that a segment cannot hold goes on in the next one. */
+static void read_exif(reader *r)
+{
+    size_t n = 0;
+    for (const struct jpeg_marker_struct *m = r->jpeg.marker_list; m; m = m->next)
+        n += is_exif(m) ? m->data_length - 6 : 0;
+    if (!n)
+        return;
+    uint8_t *block = r->jpeg.mem->alloc_large((j_common_ptr)&r->jpeg, JPOOL_IMAGE, n), *to = block;
+    for (const struct jpeg_marker_struct *m = r->jpeg.marker_list; m; m = m->next)
+        if (is_exif(m)) {
+            memcpy(to, m->data + 6, m->data_length - 6);
+            to += m->data_length - 6;
+        }
+    mv_orient_by_exif(&r->found, block, n);
+}
+
 /* Reads up to the first scan. */
 static void read_header(reader *r)
 {
@@ -137,10 +159,9 @@ static void read_header(reader *r)
     r->jpeg.progress = &r->progress;
     jpeg_save_markers(&r->jpeg, APP1, 0xFFFF);
     jpeg_read_header(&r->jpeg, TRUE);
+    read_exif(r);
     for (const struct jpeg_marker_struct *m = r->jpeg.marker_list; m; m = m->next)
-        if (mv_starts_with(m->data, m->data_length, "Exif\0", 6) && !r->found.exif)
-            mv_orient_by_exif(&r->found, m->data, m->data_length);
-        else if (mv_starts_with(m->data, m->data_length, xmp, sizeof xmp))
+        if (mv_starts_with(m->data, m->data_length, xmp, sizeof xmp))
             mv_orient_by_xmp(&r->found, m->data + sizeof xmp, m->data_length - sizeof xmp);
 }
 

@@ -7,16 +7,18 @@ static int sensible(uint32_t v)
 }
 
 /* TIFF 6.0: a byte order, 42, the offset of the first directory; there a count and entries of 12 bytes, which are tag,
- * type, count and, if it fits into four bytes, the value. Pillow takes whole numbers of any type; so does this. */
+ * type, count and, if it fits into four bytes, the value, else its offset. As in Pillow, 42 may have the other byte
+ * order, the first entry of a tag counts, and of several values the first; BYTE is text, not a number. */
 void mv_orient_by_exif(mv_encoded *f, const uint8_t *block, size_t size)
 {
-    enum { ORIENTATION = 0x0112, BYTE = 1, SHORT = 3, LONG = 4, SBYTE = 6, SSHORT = 8, SLONG = 9 };
+    enum { ORIENTATION = 0x0112, SHORT = 3, LONG = 4, SBYTE = 6, SSHORT = 8, SLONG = 9 };
+    static const uint8_t bytes_of[] = {0, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8};
     while (mv_starts_with(block, size, "Exif\0", 6)) {
         block += 6;
         size -= 6;
     }
-    bool little = mv_starts_with(block, size, "II*", 4);
-    if (size < 8 || !(little || mv_starts_with(block, size, "MM\0*", 4)))
+    bool little = mv_starts_with(block, size, "II", 2), big = mv_starts_with(block, size, "MM", 2);
+    if (size < 8 || !(little || big) || (memcmp(block + 2, "*", 2) != 0 && memcmp(block + 2, "\0*", 2) != 0))
         return;
     uint32_t (*get16)(const uint8_t *) = little ? mv_le16 : mv_be16,
                                     (*get32)(const uint8_t *) = little ? mv_le32 : mv_be32;
@@ -27,15 +29,16 @@ void mv_orient_by_exif(mv_encoded *f, const uint8_t *block, size_t size)
     const uint8_t *entry = block + at + 2;
     for (size_t i = 0; i < n && i < room; i++, entry += 12) {
         uint32_t type = get16(entry + 2);
-        bool one = get32(entry + 4) == 1;
-        if (get16(entry) != ORIENTATION)
+        uint64_t length = type < sizeof bytes_of ? (uint64_t)bytes_of[type] * get32(entry + 4) : 0;
+        size_t from = length > 4 ? get32(entry + 8) : (size_t)(entry + 8 - block);
+        if (get16(entry) != ORIENTATION || !length || from > size || size - from < length)
             continue;
-        if (one && (type == SHORT || type == SSHORT))
-            f->exif = sensible(get16(entry + 8));
-        else if (one && (type == LONG || type == SLONG))
-            f->exif = sensible(get32(entry + 8));
-        else
-            f->exif = sensible(one && (type == BYTE || type == SBYTE) ? entry[8] : 0);
+        const uint8_t *value = block + from;
+        f->exif = sensible(type == SHORT || type == SSHORT ? get16(value)
+                           : type == LONG || type == SLONG ? get32(value)
+                           : type == SBYTE                 ? *value
+                                                           : 0);
+        return;
     }
 }
 
