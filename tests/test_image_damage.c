@@ -145,6 +145,20 @@ static void test_pngsuite(void **state)
     data[9] ^= 1;
     data[8 + get32(data)] ^= 1;
     refused(png, size, "cannot be decoded: IDAT: CRC error");
+    data[8 + get32(data)] ^= 1;
+    uint8_t *end = chunk_of(png, "IEND");
+    end[8] ^= 1;
+    doubtful(png, size, DATA "small.png", "is damaged after its pixels, all of which are there: IEND: CRC error");
+    end[8] ^= 1;
+    size_t n = get32(data), after = (size_t)(png + size - (data + 12 + n));
+    put32(data, n - 4); /* without the checksum of zlib, but with an end */
+    seal(data);
+    memmove(data + 8 + n, data + 12 + n, after);
+    doubtful(png, size - 4, DATA "small.png", "is damaged after its pixels, all of which are there: Not enough image");
+    put32(data, n - 40);
+    seal(data);
+    memmove(data + 12 + n - 40, data + 8 + n, after);
+    refused(png, size - 40, "cannot be decoded: Not enough image data");
     free(png);
 
     header_byte(9, 1, "cannot be decoded: Invalid IHDR data");

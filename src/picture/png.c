@@ -327,27 +327,43 @@ static unsigned greatest_of(const mv_image *image)
     return most;
 }
 
+/* True if all pixels are there although libpng gave up: the last row is complete when it looks for the rest of the
+ * data, which holds no more pixels. */
+static mv_status has_all_rows(const reader *r, bool *has, mv_error *e)
+{
+    bool looks_for_more = r->rows_left == 1 && (r->past_end || strcmp(r->what, "Not enough image data") == 0);
+    *has = r->rows_left == 0 || (looks_for_more && r->past_end); /* at the end of the file, `check` has looked */
+    return looks_for_more && !*has ? all_rows_there(r->f, has, e) : MV_OK;
+}
+
+static void warn_of(const reader *r, const mv_image *image, bool whole)
+{
+    if (!whole && !r->past_end)
+        mv_warn(r->f->warnings, "%s: the PNG is damaged after its pixels, all of which are there: %s", r->f->name,
+                r->what);
+    else if (*r->what && !r->past_end)
+        mv_warn(r->f->warnings, "%s: part of the picture may be wrong: %s", r->f->name, r->what);
+    if (r->grey16)
+        mv_encoded_warn_dark(r->f, greatest_of(image) << 8 | 255);
+}
+
 static mv_status decode(const mv_encoded *f, mv_image *out, mv_error *e)
 {
     reader r = {.f = f, .out = out, .rows_left = -1};
     png_structp png =
         png_create_read_struct_2(PNG_LIBPNG_VER_STRING, &r, fail_at_once, heed, &r, take_memory, give_memory);
     png_infop info = png ? png_create_info_struct(png) : NULL;
-    bool good = info && mv_image_new(out, f->w, f->h, NULL) == MV_OK, ready = good;
-    /* after the end, the last row is complete although libpng looks for more */
-    if (ready)
-        good = read_rows(&r, png, info) || (r.past_end && r.rows_left >= 0 && r.rows_left <= 1);
+    bool ready = info && mv_image_new(out, f->w, f->h, NULL) == MV_OK, whole = ready && read_rows(&r, png, info);
     png_destroy_read_struct(&png, &info, NULL);
-    if (good) {
-        if (*r.what && !r.past_end)
-            mv_warn(f->warnings, "%s: part of the picture may be wrong: %s", f->name, r.what);
-        if (r.grey16)
-            mv_encoded_warn_dark(f, greatest_of(out) << 8 | 255);
-        return MV_OK;
-    }
-    mv_image_free(out);
-    return !ready || r.no_memory ? mv_fail_memory(e, f->name)
-                                 : mv_fail(e, MV_EINPUT, "%s: this PNG cannot be decoded: %s", f->name, r.what);
+    bool good = whole;
+    mv_status s = !ready || r.no_memory ? mv_fail_memory(e, f->name) : whole ? MV_OK : has_all_rows(&r, &good, e);
+    if (!s && !good)
+        s = mv_fail(e, MV_EINPUT, "%s: this PNG cannot be decoded: %s", f->name, r.what);
+    if (s)
+        mv_image_free(out);
+    else
+        warn_of(&r, out, whole);
+    return s;
 }
 
 const mv_codec mv_codec_png = {.name = "PNG", .endings = {".png"}, .is = is_png, .check = check, .decode = decode};
