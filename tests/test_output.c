@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
@@ -216,6 +217,23 @@ static void descriptors_are_appended_to(void **state)
     assert_holds(in_folder("log"), "before after");
 }
 
+/* mvscope -o - for a service whose standard output is a socket, which cannot be opened by its name. */
+static void sockets_are_written_to(void **state)
+{
+    (void)state;
+    int ends[2];
+    char path[40], got[8] = "";
+    mv_error e = {0};
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+    snprintf(path, sizeof path, "/dev/fd/%d", ends[1]);
+    assert_int_equal(mv_output_check(path, &e), MV_OK);
+    assert_int_equal(write_text(path, "text", &e), MV_OK);
+    close(ends[1]);
+    assert_int_equal(read(ends[0], got, sizeof got), 4);
+    assert_string_equal(got, "text");
+    close(ends[0]);
+}
+
 static void refusals(void **state)
 {
     (void)state;
@@ -392,6 +410,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(relative_path_survives_chdir, enter, scratch_leave),
         cmocka_unit_test_setup_teardown(pipes_are_written_directly, enter, scratch_leave),
         cmocka_unit_test_setup_teardown(descriptors_are_appended_to, enter, scratch_leave),
+        cmocka_unit_test(sockets_are_written_to),
         cmocka_unit_test_setup_teardown(refusals, enter, scratch_leave),
         cmocka_unit_test_setup_teardown(read_only_places, enter, scratch_leave),
         cmocka_unit_test_setup_teardown(full_disk, enter, scratch_leave),

@@ -162,10 +162,25 @@ static mv_status open_target(mv_output *o)
     return o->direct ? MV_OK : open_temporary(o);
 }
 
+/* A socket, such as the standard output of a service, is not opened by a name of /proc, but its descriptor is here. */
+static int own_socket(const mv_output *o)
+{
+    struct stat named, own;
+    int fd;
+    if (sscanf(o->name, "%d", &fd) != 1 || stat(o->target, &named) || fstat(fd, &own) || named.st_dev != own.st_dev ||
+        named.st_ino != own.st_ino) {
+        errno = ENXIO;
+        return -1;
+    }
+    return fcntl(fd, F_DUPFD_CLOEXEC, 3);
+}
+
 /* Not done by a check: opening a pipe may wait for a reader, and closing it ends that reader's input. */
 static mv_status open_direct(mv_output *o)
 {
     o->fd = open(o->target, O_WRONLY | O_APPEND | O_NOCTTY | O_CLOEXEC);
+    if (o->fd < 0 && errno == ENXIO)
+        o->fd = own_socket(o);
     return o->fd >= 0 ? MV_OK : mv_fail_errno(&o->error, o->path, "cannot be opened");
 }
 
