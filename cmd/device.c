@@ -14,12 +14,15 @@ typedef enum { AVAILABLE, NOT_INSTALLED, NO_DRIVER, FAULTY } plugin_state;
 
 static plugin_state find_plugin(const mv_plugin **plugin, mv_error *e)
 {
-    char folder[PATH_MAX] = ".", path[PATH_MAX + 64];
-    ssize_t n = readlink("/proc/self/exe", folder, sizeof folder - 1);
+    char folder[PATH_MAX], path[PATH_MAX + 64];
+    ssize_t n = readlink("/proc/self/exe", folder, sizeof folder);
     char *slash = n > 0 ? memrchr(folder, '/', (size_t)n) : NULL;
-    if (slash)
-        *slash = 0;
-    if (mv_plugin_find(slash ? folder : ".", path, sizeof path, e))
+    if (!slash) { /* the working folder is no place to take a program from */
+        mv_fail(e, MV_EDEVICE, "the folder of mvscope, where its GPU plug-in lies, cannot be found without /proc");
+        return NOT_INSTALLED;
+    }
+    *slash = 0;
+    if (mv_plugin_find(folder, path, sizeof path, e))
         return NOT_INSTALLED;
     if (mv_plugin_driver(e))
         return NO_DRIVER;
