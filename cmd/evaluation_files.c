@@ -2,38 +2,14 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "cmd/talk.h"
+#include "cmd/target.h"
 #include "src/file/output.h"
 
 typedef struct {
     const char *option, *path;
 } named;
-
-static const char *last_part(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return slash ? slash + 1 : path;
-}
-
-static bool same_folder(const char *a, const char *b)
-{
-    struct stat of_a, of_b;
-    char *folder_a = a < last_part(a) ? must(strndup(a, (size_t)(last_part(a) - a))) : must(strdup(".")),
-         *folder_b = b < last_part(b) ? must(strndup(b, (size_t)(last_part(b) - b))) : must(strdup("."));
-    bool same = stat(folder_a, &of_a) == 0 && stat(folder_b, &of_b) == 0 && of_a.st_dev == of_b.st_dev &&
-                of_a.st_ino == of_b.st_ino;
-    free(folder_a);
-    free(folder_b);
-    return same;
-}
-
-/* True if both are one file, or would be, as neither exists. */
-static bool one_file(const char *a, const char *b)
-{
-    return mv_output_is_same(a, b) || (strcmp(last_part(a), last_part(b)) == 0 && same_folder(a, b));
-}
 
 static void check_output(const call *c, const evaluation_files *f, named out)
 {
@@ -58,7 +34,7 @@ void evaluation_files_check(const call *c, const evaluation_files *f)
             die(EXIT_MISUSE, "%s: found '%s', expected the name of a file", out[i].option, out[i].path);
         check_output(c, f, out[i]);
         for (int k = 0; k < i; k++)
-            if (out[k].path && one_file(out[k].path, out[i].path))
+            if (out[k].path && target_is_one_file(out[k].path, out[i].path))
                 die(EXIT_MISUSE, "%s: found '%s', which %s names too, expected a file of its own", out[i].option,
                     out[i].path, out[k].option);
     }

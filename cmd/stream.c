@@ -79,6 +79,20 @@ static void list_pictures(stream *s)
     c->list = &s->o;
 }
 
+/* Two options may name one file, of which the second would be all that is left. */
+static void check_apart(const stream *s)
+{
+    const call *c = s->c;
+    const bool wanted[] = {c->wants_page, c->wants_raw, c->wants_film, c->wants_overlay};
+    const target *const all[] = {&s->to.page, &s->to.raw, &s->to.film, &s->to.overlay};
+    for (int i = 0; i < 4; i++)
+        for (int k = 0; k < i; k++)
+            if (wanted[i] && wanted[k] && !all[i]->folder && !all[k]->folder && !all[k]->to_stdout &&
+                target_is_one_file(all[k]->out, all[i]->out))
+                die(EXIT_MISUSE, "%s: found '%s', which %s names too, expected a file of its own", all[i]->option,
+                    all[i]->out, all[k]->option);
+}
+
 static void check_targets(stream *s, char suffix[64])
 {
     call *c = s->c;
@@ -127,6 +141,7 @@ static void check_targets(stream *s, char suffix[64])
         die(EXIT_MISUSE, "-o: found '-' with --json, which writes to standard output too");
     if (c->wants_page && !s->to.page.folder && c->o.format >= 0)
         die(EXIT_MISUSE, "--format: has no effect on a page with a name of its own");
+    check_apart(s);
 }
 
 /* All operands must be of one size. One that cannot be read has any: its own read reports it. */

@@ -57,6 +57,25 @@ bool target_exists(const char *path)
     return !path || (stat(path, &st) == 0 && S_ISREG(st.st_mode));
 }
 
+static bool same_folder(const char *a, const char *b)
+{
+    struct stat of_a, of_b;
+    char *folder_a =
+             a < mv_text_base_name(a) ? must(strndup(a, (size_t)(mv_text_base_name(a) - a))) : must(strdup(".")),
+         *folder_b =
+             b < mv_text_base_name(b) ? must(strndup(b, (size_t)(mv_text_base_name(b) - b))) : must(strdup("."));
+    bool same = stat(folder_a, &of_a) == 0 && stat(folder_b, &of_b) == 0 && of_a.st_dev == of_b.st_dev &&
+                of_a.st_ino == of_b.st_ino;
+    free(folder_a);
+    free(folder_b);
+    return same;
+}
+
+bool target_is_one_file(const char *a, const char *b)
+{
+    return mv_output_is_same(a, b) || (strcmp(mv_text_base_name(a), mv_text_base_name(b)) == 0 && same_folder(a, b));
+}
+
 mv_status target_make_folders(const target *t, const char *path, mv_error *e)
 {
     char *copy = t->folder ? strdup(path) : NULL;
@@ -174,15 +193,9 @@ static void check_collisions(const target *t, const operands *o, int pictures)
     free(name);
 }
 
-typedef struct {
-    dev_t device;
-    ino_t inode;
-    int i, index;
-} file_id;
-
-static int by_id(const void *a, const void *b)
+int target_file_order(const void *a, const void *b)
 {
-    const file_id *x = a, *y = b;
+    const target_file *x = a, *y = b;
     if (x->device != y->device)
         return x->device < y->device ? -1 : 1;
     return (x->inode > y->inode) - (x->inode < y->inode);
@@ -191,21 +204,22 @@ static int by_id(const void *a, const void *b)
 /* An output that exists and is one of the inputs would replace it. */
 static void check_inputs(const target *t, const operands *o, int pictures)
 {
-    file_id *there = must(calloc((size_t)pictures + 1, sizeof *there));
+    target_file *there = must(calloc((size_t)pictures + 1, sizeof *there));
     size_t n = 0;
     struct stat st;
     for (int i = 0; i < (t->folder ? o->n : 1); i++)
         for (int index = 0; index < operand_pictures(o, i); index++) {
             char *path = must(target_path(t, o, i, index, operand_pictures(o, i)));
             if (stat(path, &st) == 0 && S_ISREG(st.st_mode))
-                there[n++] = (file_id){st.st_dev, st.st_ino, i, index};
+                there[n++] = (target_file){st.st_dev, st.st_ino, i, index};
             free(path);
         }
-    qsort(there, n, sizeof *there, by_id);
+    qsort(there, n, sizeof *there, target_file_order);
     for (int i = 0; n && i < o->n; i++) {
         if (stat(o->path[i], &st))
             continue;
-        file_id key = {.device = st.st_dev, .inode = st.st_ino}, *found = bsearch(&key, there, n, sizeof *there, by_id);
+        target_file key = {.device = st.st_dev, .inode = st.st_ino},
+                    *found = bsearch(&key, there, n, sizeof *there, target_file_order);
         if (found) {
             char *path = must(target_path(t, o, found->i, found->index, operand_pictures(o, found->i)));
             free(there);
@@ -215,8 +229,8 @@ static void check_inputs(const target *t, const operands *o, int pictures)
     for (const char *const *p = t->also_read; n && p && *p; p++) {
         if (stat(*p, &st))
             continue;
-        file_id key = {.device = st.st_dev, .inode = st.st_ino};
-        if (bsearch(&key, there, n, sizeof *there, by_id)) {
+        target_file key = {.device = st.st_dev, .inode = st.st_ino};
+        if (bsearch(&key, there, n, sizeof *there, target_file_order)) {
             free(there);
             die(EXIT_MISUSE, "%s: would replace %s, which is read", t->option, *p);
         }

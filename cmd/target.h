@@ -12,6 +12,8 @@
 #ifndef TARGET_H
 #define TARGET_H
 
+#include <sys/types.h>
+
 #include "cmd/operands.h"
 
 typedef struct {
@@ -44,6 +46,17 @@ char *target_path(const target *t, const operands *o, int i, int index, int of);
 
 /* True if the file is there; also for NULL, no file. */
 bool target_exists(const char *path);
+
+/* True if both are one file, also through links, or would be, as neither exists. */
+bool target_is_one_file(const char *a, const char *b);
+
+/* A file as the kernel knows it, for a search among many. */
+typedef struct {
+    dev_t device;
+    ino_t inode;
+    int i, index; /* of the operand and of the picture in it */
+} target_file;
+int target_file_order(const void *a, const void *b);
 
 /* Makes the folders above a path of target_path. */
 mv_status target_make_folders(const target *t, const char *path, mv_error *e);

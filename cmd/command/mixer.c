@@ -81,9 +81,6 @@ static void check(call *c)
         die(EXIT_MISUSE, "--format: has no effect without a page; the name of --animate says its own");
     if (c->wants_film)
         film_check(c);
-    size_t n = c->o.out ? strlen(c->o.out) : 0;
-    if (c->wants_film && n && strcmp(c->o.out, o->animate) == 0 && c->o.out[n - 1] != '/')
-        die(EXIT_MISUSE, "--animate: found '%s', which -o names too, expected a file of its own", o->animate);
     v->wants = MV_MIXER_STATES | MV_MIXER_MATRICES;
     if (o->matrix)
         v->matrices |= MV_MIXER_BIT(MV_MIXER_HIDDEN);
