@@ -312,7 +312,7 @@ static void put_rows(const evaluation *v, FILE *out)
         fprintf(out, ",%.9g,%d", one->p, one->rank);
         for (int k = 0; k < r->rows; k++)
             for (int f = 0; f < FIGURES; f++) {
-                double x = evaluation_value(one, k, f);
+                double x = evaluation_value(one, k, (figure)f);
                 if (v->map[k].figure[f].n && isfinite(x))
                     fprintf(out, ",%.9g", x);
                 else if (v->map[k].figure[f].n)

@@ -212,7 +212,8 @@ static bool branch_of(float *out, const mv_safetensors *golden, const char *site
         snprintf(before, sizeof before, "levels.%d.downsample", level - 1);
     else
         snprintf(before, sizeof before, "patch_embed");
-    assert_true(mv_safetensors_lookup(golden, after, &a) && mv_safetensors_lookup(golden, before, &b));
+    assert_true(mv_safetensors_lookup(golden, after, &a));
+    assert_true(mv_safetensors_lookup(golden, before, &b));
     float *x = malloc(mv_tensor_bytes(b));
     assert_non_null(x);
     mv_safetensors_read(out, a);

@@ -19,7 +19,7 @@ typedef struct {
 
 /* Where the parts of a chart stand in its box. */
 typedef struct {
-    double legend, left, right;
+    double legend, left;
     mv_plot plot;
 } frame;
 
@@ -63,12 +63,12 @@ static double name_room(mv_layout *layout, const mv_curves *k, double width, dou
 static frame frame_of(mv_layout *layout, const mv_axis *across, const mv_axis *up, const mv_key *key, int keys,
                       double right, double asked, double width)
 {
-    frame f = {.right = right, .plot = {.across = across, .up = up}};
+    frame f = {.plot = {.across = across, .up = up}};
     f.plot.h = mv_plot_height(asked, width);
     f.legend = keys ? mv_legend(layout, NULL, key, keys, 0, 0, width) : 0;
     f.left = mv_axis_width(layout, up, f.plot.h);
     f.plot.x = f.left;
-    f.plot.y = mv_axis_above(up) + (f.legend ? f.legend + 4 : 0);
+    f.plot.y = mv_axis_above(up) + (f.legend > 0 ? f.legend + 4 : 0);
     f.plot.w = fmax(width - f.left - right, 8);
     return f;
 }

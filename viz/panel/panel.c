@@ -74,8 +74,9 @@ const char *mv_layout_next_letter(mv_layout *layout)
     if (!layout->letter)
         return "";
     int n = layout->letter++ - 1;
-    char first[2] = {n < LETTERS ? 0 : (char)('a' + n / LETTERS % LETTERS - 1), 0};
-    return mv_layout_text(layout, "(%s%c) ", first, 'a' + n % LETTERS);
+    char last = (char)('a' + n % LETTERS);
+    return n < LETTERS ? mv_layout_text(layout, "(%c) ", last)
+                       : mv_layout_text(layout, "(%c%c) ", 'a' + n / LETTERS % LETTERS - 1, last);
 }
 
 const mv_theme *mv_layout_theme(const mv_layout *layout)
