@@ -59,18 +59,11 @@ static mv_status make_mean(mv_map *out, const mv_model *model, mv_tensor norm, i
                            mv_error *e)
 {
     size_t channels = (size_t)norm.dim[1];
-    double *weight = calloc(channels, sizeof *weight), bias = 0, n = last - first;
+    double *weight = malloc((channels + 1) * sizeof *weight);
     if (!weight)
         return mv_fail_memory(e, "cam");
-    for (int c = first; c < last; c++) {
-        const float *row = model->head_weight + (size_t)c * channels;
-        for (size_t k = 0; k < channels; k++)
-            weight[k] += (double)row[k];
-        bias += (double)model->head_bias[c];
-    }
-    for (size_t k = 0; k < channels; k++)
-        weight[k] /= n;
-    mv_status s = make(out, norm, picture, weight, bias / n, e);
+    mv_model_head_mean(weight, model, first, last);
+    mv_status s = make(out, norm, picture, weight, weight[channels], e);
     free(weight);
     return s;
 }

@@ -109,17 +109,6 @@ typedef struct {
     float *map;     /* cells */
 } room;
 
-static void mean_weights(const mv_model *m, int channels, double *mean)
-{
-    int classes = m->config.classes;
-    memset(mean, 0, ((size_t)channels + 1) * sizeof *mean);
-    for (int c = 0; c < classes; c++) {
-        for (int k = 0; k < channels; k++)
-            mean[k] += (double)m->head_weight[(size_t)c * (size_t)channels + (size_t)k] / classes;
-        mean[channels] += (double)m->head_bias[c] / classes;
-    }
-}
-
 static void code_class(mv_evidence *v, int i, const mv_model *m, const float *norm, int channels, const room *r)
 {
     size_t cells = (size_t)v->h * (size_t)v->w;
@@ -156,7 +145,7 @@ mv_status mv_evidence_of(mv_evidence *out, const mv_evidence_keep *k, int pictur
     bool full = v.class_ && v.code && v.most && r.weight && r.sum && r.map;
     mv_status s = full ? rank(&v, logits, classes, e) : mv_fail_memory(e, "evidence");
     if (!s) {
-        mean_weights(k->model, channels, r.weight);
+        mv_model_head_mean(r.weight, k->model, 0, classes);
         for (int i = 0; i < v.n; i++)
             code_class(&v, i, k->model, norm, channels, &r);
         *out = v;

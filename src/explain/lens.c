@@ -200,19 +200,15 @@ static mv_status draw_relative(mv_map *map, const mv_subject *s, const state *ow
 {
     size_t channels = (size_t)own->channels, cells = (size_t)own->h * (size_t)own->w;
     mv_map mean = {0};
-    double *weight = calloc(channels, sizeof *weight), *sum = calloc(cells, sizeof *sum), bias = 0;
-    int classes = s->model->config.classes;
+    double *weight = malloc((channels + 1) * sizeof *weight), *sum = calloc(cells, sizeof *sum);
     mv_status status = weight && sum ? mv_map_new(&mean, own->h, own->w, e) : mv_fail_memory(e, "lens");
-    for (int c = 0; c < classes && !status; c++) {
-        for (size_t k = 0; k < channels; k++)
-            weight[k] += (double)s->model->head_weight[(size_t)c * channels + k] / classes;
-        bias += (double)s->model->head_bias[c] / classes;
-    }
+    if (!status)
+        mv_model_head_mean(weight, s->model, 0, s->model->config.classes);
     for (size_t k = 0; k < channels && !status; k++)
         for (size_t p = 0; p < cells; p++)
             sum[p] += weight[k] * (double)x[k * cells + p];
     for (size_t p = 0; p < cells && !status; p++)
-        mean.v[p] = (float)(sum[p] + bias);
+        mean.v[p] = (float)(sum[p] + weight[channels]);
     if (!status)
         status = mv_map_less_mean(map, &mean, e);
     mv_map_free(&mean);

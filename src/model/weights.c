@@ -374,6 +374,19 @@ static void free_token_block(mv_backend *b, mv_token_block *t)
     b->dense_free(b, &t->fc2);
 }
 
+void mv_model_head_mean(double *mean, const mv_model *m, int first, int last)
+{
+    size_t channels = (size_t)m->config.dim << (MV_LEVELS - 1);
+    memset(mean, 0, (channels + 1) * sizeof *mean);
+    for (int c = first; c < last; c++) {
+        for (size_t k = 0; k < channels; k++)
+            mean[k] += (double)m->head_weight[(size_t)c * channels + k];
+        mean[channels] += (double)m->head_bias[c];
+    }
+    for (size_t k = 0; k <= channels; k++)
+        mean[k] /= last - first;
+}
+
 void mv_model_free(mv_model *m)
 {
     if (!m)

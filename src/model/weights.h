@@ -74,4 +74,7 @@ void mv_model_free(mv_model *m); /* NULL is fine */
 
 size_t mv_model_parameters(const mv_model *m); /* of all parts */
 
+/* The mean of rows first .. last - 1 of the head: 8 dim weights, then the bias. The model has a head on the host. */
+void mv_model_head_mean(double *mean, const mv_model *m, int first, int last);
+
 #endif
