@@ -31,7 +31,7 @@ void mv_digest_add(mv_digest *d, const void *bytes, size_t n)
     }
 }
 
-static void hex_of(const uint8_t *bytes, size_t n, char out[65])
+void mv_digest_hex(char *out, const uint8_t *bytes, size_t n)
 {
     for (size_t i = 0; i < n; i++)
         snprintf(out + 2 * i, 3, "%02x", bytes[i]);
@@ -45,14 +45,14 @@ bool mv_digest_is(mv_digest *d, const char *etag, char found[65])
         return true;
     if (d->kind == MV_DIGEST_SHA256) {
         sha256_digest(&d->sha256, SHA256_DIGEST_SIZE, bytes);
-        hex_of(bytes, SHA256_DIGEST_SIZE, found);
+        mv_digest_hex(found, bytes, SHA256_DIGEST_SIZE);
         return strcmp(found, etag) == 0;
     }
     sha1_digest(&d->plain, SHA1_DIGEST_SIZE, bytes);
-    hex_of(bytes, SHA1_DIGEST_SIZE, found);
+    mv_digest_hex(found, bytes, SHA1_DIGEST_SIZE);
     if (strcmp(found, etag) == 0)
         return true;
     sha1_digest(&d->git, SHA1_DIGEST_SIZE, bytes);
-    hex_of(bytes, SHA1_DIGEST_SIZE, found);
+    mv_digest_hex(found, bytes, SHA1_DIGEST_SIZE);
     return strcmp(found, etag) == 0;
 }

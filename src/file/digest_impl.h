@@ -1,5 +1,5 @@
-/* The hash that an ETag of a hub is: SHA-256 of a file in large storage, git's blob name (SHA-1) of one in the
- * repository itself. Fed while a file arrives.
+/* Hashes in hexadecimal digits, and the hash that an ETag of a hub is: SHA-256 of a file in large storage, git's blob
+ * name (SHA-1) of one in the repository itself. It is fed while the file arrives.
  */
 #ifndef MV_DIGEST_IMPL_H
 #define MV_DIGEST_IMPL_H
@@ -28,6 +28,9 @@ void mv_digest_add(mv_digest *d, const void *bytes, size_t n);
 
 /* True if the bytes are those of the etag, or if it is no hash. `found` is what they are instead. */
 bool mv_digest_is(mv_digest *d, const char *etag, char found[65]);
+
+/* Writes n bytes as 2 n hexadecimal digits in lower case. */
+void mv_digest_hex(char *out, const uint8_t *bytes, size_t n);
 
 /* True for n hexadecimal digits in lower case and nothing else. */
 bool mv_digest_is_hex(const char *text, size_t n);

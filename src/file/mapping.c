@@ -1,12 +1,12 @@
 #include "src/file/mapping.h"
 
 #include <fcntl.h>
-#include <nettle/sha2.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "src/file/digest_impl.h"
 
 static mv_status map(mv_mapping *out, int fd, const char *path, mv_error *e)
 {
@@ -68,6 +68,5 @@ void mv_mapping_sha256(const void *bytes, size_t size, bool forget, char hex[65]
     }
     unsigned char digest[SHA256_DIGEST_SIZE];
     sha256_digest(&hash, sizeof digest, digest);
-    for (int i = 0; i < SHA256_DIGEST_SIZE; i++)
-        snprintf(hex + 2 * i, 3, "%02x", digest[i]);
+    mv_digest_hex(hex, digest, sizeof digest);
 }

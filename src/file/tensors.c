@@ -1,13 +1,13 @@
 #include "src/file/tensors.h"
 
 #include <errno.h>
-#include <nettle/sha2.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "src/base/text.h"
+#include "src/file/digest_impl.h"
 #include "src/file/kind.h"
 #include "src/file/mapping.h"
 #include "src/file/pth.h"
@@ -347,6 +347,5 @@ void mv_tensors_sha256(const mv_tensors *t, char hex[65])
     }
     uint8_t digest[SHA256_DIGEST_SIZE];
     sha256_digest(&hash, sizeof digest, digest);
-    for (size_t i = 0; i < sizeof digest; i++)
-        snprintf(hex + 2 * i, 3, "%02x", digest[i]);
+    mv_digest_hex(hex, digest, sizeof digest);
 }
