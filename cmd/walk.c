@@ -13,6 +13,7 @@
 #include <sys/vfs.h>
 
 #include "cmd/talk.h"
+#include "src/base/number.h"
 #include "src/base/text.h"
 #include "src/file/kind.h"
 #include "src/picture/decode.h"
@@ -125,7 +126,7 @@ static int by_count(const void *a, const void *b)
 /* "photos: passed over 12 files: 7 .txt, 5 .json" */
 static void tell_passed(passed *p, const char *folder)
 {
-    char text[400];
+    char text[400], count[48];
     int told = 0, used = 0;
     if (!p->all)
         return;
@@ -137,7 +138,7 @@ static void tell_passed(passed *p, const char *folder)
     }
     if (told < p->all)
         mv_text_print(text + used, sizeof text - (size_t)used, ", %d others", p->all - told);
-    warn("%s: passed over %d file%s: %s%s", folder, p->all, p->all == 1 ? "" : "s", text,
+    warn("%s: passed over %s: %s%s", folder, mv_count_text(count, p->all, "file"), text,
          needs_heif(p) ? "; HEIC and AVIF are read by a build with libheif-dev" : "");
 }
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "src/base/quantile.h"
 #include "viz/draw/contours.h"
 
 enum { SHADES = 1024, HATCH = 3 }; /* HATCH: half the pitch of the hatching, pixels */
@@ -370,12 +371,6 @@ static double magnitude(const mv_map *map, size_t i)
     return isfinite(map->v[i]) ? fabs((double)map->v[i]) : 0;
 }
 
-static int by_value(const void *a, const void *b)
-{
-    const double *x = a, *y = b;
-    return (*x > *y) - (*x < *y);
-}
-
 mv_status mv_raster_strongest(bool *keep, const mv_map *map, double share, mv_error *e)
 {
     size_t n = (size_t)map->h * (size_t)map->w;
@@ -385,7 +380,7 @@ mv_status mv_raster_strongest(bool *keep, const mv_map *map, double share, mv_er
     for (size_t i = 0; i < n && map->channels != 3; i++)
         sum += sorted[i] = magnitude(map, i);
     if (map->channels != 3)
-        qsort(sorted, n, sizeof *sorted, by_value);
+        mv_sort(sorted, n);
     for (size_t i = n; map->channels != 3 && i-- > 0 && held < share * sum;) {
         held += sorted[i];
         least = sorted[i];
