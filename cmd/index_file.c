@@ -9,7 +9,7 @@
 
 #include "cmd/batches.h"
 #include "cmd/talk.h"
-#include "src/base/text.h"
+#include "src/base/number.h"
 #include "src/file/mapping.h"
 #include "src/file/output.h"
 #include "viz/draw/raster.h"
@@ -138,17 +138,26 @@ static bool has_mark(const mv_mapping *m)
            memmem(m->bytes, m->size < 4096 ? m->size : 4096, MV_INDEX_MARK, strlen(MV_INDEX_MARK));
 }
 
+/* The path that mv_index_reference made a reference of; NULL without memory. */
+static char *path_of(const char *reference)
+{
+    char *path = strdup(reference), *to = path;
+    unsigned byte;
+    while (to && *reference) {
+        bool coded = reference[0] == '%' && reference[1] && reference[2] && sscanf(reference + 1, "%2X", &byte) == 1;
+        *to++ = coded ? (char)byte : *reference;
+        reference += coded ? 3 : 1;
+    }
+    if (to)
+        *to = '\0';
+    return path;
+}
+
 /* True if the page of a reference is there. */
 static bool page_exists(const index_file *x, const char *page)
 {
-    char *name = strdup(page), *path = NULL, *to = name;
     struct stat st;
-    unsigned byte;
-    for (const char *p = page; to && *p; p += *p == '%' && sscanf(p + 1, "%2X", &byte) == 1 && p[2] ? 3 : 1)
-        *to++ = *p == '%' && sscanf(p + 1, "%2X", &byte) == 1 && p[2] ? (char)byte : *p;
-    if (to)
-        *to = '\0';
-    path = name ? in_folder(x->folder, name) : NULL;
+    char *name = path_of(page), *path = name ? in_folder(x->folder, name) : NULL;
     bool there = path && stat(path, &st) == 0 && S_ISREG(st.st_mode);
     free(path);
     free(name);
@@ -268,7 +277,7 @@ static mv_status put_bytes(void *file, const void *bytes, size_t n)
 
 static mv_status write_file(const index_file *x, const call *c, const char *const *rows, int n, mv_error *e)
 {
-    char title[96];
+    char title[48];
     mv_error why = {0};
     char *recipe = options_recipe(c, c->operand[0], c->operand + 1);
     mv_output *file = recipe ? mv_output_open(x->path, e) : NULL;
@@ -276,8 +285,7 @@ static mv_status write_file(const index_file *x, const call *c, const char *cons
         free(recipe);
         return e->code ? e->code : mv_fail_memory(e, x->path);
     }
-    snprintf(title, sizeof title, "%d picture%s", n, n == 1 ? "" : "s");
-    mv_status s = mv_index_write(title, recipe, rows, n, put_bytes, file, &why);
+    mv_status s = mv_index_write(mv_count_text(title, n, "picture"), recipe, rows, n, put_bytes, file, &why);
     free(recipe);
     if (!s)
         return mv_output_commit(file, e);
