@@ -13,10 +13,8 @@
 
 /* ---- what may come next */
 
-/* The option that `word` begins with, and the value in the same word ("--theme=dark", "-mT", "-qmT"), NULL if it has
- * none. */
 typedef struct {
-    const char *word, *value;
+    const char *word;
     size_t length; /* of the long name, when letter is 0 */
     char letter;
     const mv_param *found;
@@ -32,6 +30,8 @@ static void match_option(void *context, const char *group, const mv_param *p)
         s->found = p;
 }
 
+/* The option that `word` begins with, and the value in the same word ("--theme=dark", "-mT", "-qmT"), NULL if it has
+ * none. */
 static const mv_param *option_of(const command *c, const char *word, const char **value)
 {
     option_search s = {.word = word};

@@ -19,7 +19,6 @@ typedef struct {
     mv_hub_file *f;
     int fd;
     uint64_t have, most; /* bytes that are there; the most that were at any time */
-    uint64_t at_try;     /* `most` when the try began */
     mv_digest digest;
     const char *path; /* of the incomplete file */
     bool resumed;     /* some of it is an earlier run's */

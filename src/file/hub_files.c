@@ -55,7 +55,7 @@ void mv_hub_choose(const char *const *name, int n, int plain[MV_HUB_PLAIN], int 
         *weights = only_one(name, n, pickles);
 }
 
-bool mv_hub_is_index(const char *name)
+static bool is_index(const char *name)
 {
     return mv_text_ends_in(name, ".safetensors.index.json");
 }
@@ -169,7 +169,7 @@ mv_status mv_hub_add_file(mv_hub_snapshot *o, const char *name, mv_error *e)
     if (!next)
         return mv_fail_memory(e, name);
     o->file = next;
-    o->file[o->n] = (mv_hub_file){.index = mv_hub_is_index(name)};
+    o->file[o->n] = (mv_hub_file){.index = is_index(name)};
     snprintf(o->file[o->n++].name, MV_HUB_FILE_NAME, "%s", name);
     return MV_OK;
 }
@@ -281,7 +281,7 @@ mv_status mv_hub_pull_offline(const mv_hub_settings *set, const mv_hub_name *nam
             s = add_cached(out, folder, names[plain[i]], e);
     if (!s)
         s = add_cached(out, folder, names[weights], e);
-    if (!s && mv_hub_is_index(names[weights]))
+    if (!s && is_index(names[weights]))
         s = add_cached_shards(out, folder, names[weights], e);
     mv_hub_free_names(names, n);
     free(folder);

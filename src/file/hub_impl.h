@@ -43,9 +43,6 @@ mv_status mv_hub_note(const char *cache, const mv_hub_name *name, const char *co
 enum { MV_HUB_PLAIN = 3 };
 void mv_hub_choose(const char *const *name, int n, int plain[MV_HUB_PLAIN], int *weights);
 
-/* True for the name of an index of shards. */
-bool mv_hub_is_index(const char *name);
-
 /* Reads an index's list of shards: names[i] are malloc'd, the list too. MV_EINPUT if one is no plain file name. */
 mv_status mv_hub_read_index(const char *path, const char *place, char ***names, int *n, mv_error *e);
 void mv_hub_free_names(char **names, int n);

@@ -395,7 +395,8 @@ bool mv_kind_is_picture(mv_kind kind)
     return kind >= MV_KIND_PNG && kind <= MV_KIND_PNM;
 }
 
-const char *mv_kind_advice(mv_kind kind, mv_kind_use use)
+/* What to do about a file of this kind, for the end of a sentence; NULL if there is nothing to say. */
+static const char *advice_for(mv_kind kind, mv_kind_use use)
 {
     for (int i = 0; i < ROWS; i++)
         if (table[i].kind == kind)
@@ -466,7 +467,7 @@ mv_status mv_kind_refuse(mv_error *e, const char *place, const void *bytes, size
                          const char *expected)
 {
     char what[MV_KIND_TEXT];
-    const char *advice = mv_kind_advice(mv_kind_of(bytes, size), use);
+    const char *advice = advice_for(mv_kind_of(bytes, size), use);
     return mv_fail(e, MV_EINPUT, "%s: found %s, expected %s%s%s", place, mv_kind_what(what, bytes, size), expected,
                    advice ? "; " : "", advice ? advice : "");
 }

@@ -98,10 +98,7 @@ const char *mv_kind_what(char text[MV_KIND_TEXT], const void *bytes, size_t size
 
 typedef enum { MV_KIND_AS_PICTURE, MV_KIND_AS_CHECKPOINT } mv_kind_use;
 
-/* What to do about a file of this kind, for the end of a sentence; NULL if there is nothing to say. */
-const char *mv_kind_advice(mv_kind kind, mv_kind_use use);
-
-/* MV_EINPUT with "PLACE: found WHAT, expected EXPECTED; ADVICE". */
+/* MV_EINPUT with "PLACE: found WHAT, expected EXPECTED", and what to do about a file of this kind if that is known. */
 mv_status mv_kind_refuse(mv_error *e, const char *place, const void *bytes, size_t size, mv_kind_use use,
                          const char *expected);
 

@@ -46,7 +46,6 @@ mv_status mv_pk_take_number(machine *m, int bytes, uint64_t *out);
 
 /* Pushes a value that follows in the pickle; `bytes`: the width of its length. */
 mv_status mv_pk_push_text(machine *m, mv_pickle_kind kind, int bytes);
-mv_status mv_pk_push_integer(machine *m, int64_t value);
 mv_status mv_pk_push_unsigned(machine *m, int bytes);
 mv_status mv_pk_push_int32(machine *m);
 mv_status mv_pk_push_long(machine *m, int bytes);

@@ -138,7 +138,7 @@ mv_status mv_pk_push_text(machine *m, mv_pickle_kind kind, int bytes)
     return s ? s : mv_pk_push(m, (mv_pickle_node){.kind = kind, .n = (uint32_t)n, .text = (const char *)text});
 }
 
-mv_status mv_pk_push_integer(machine *m, int64_t value)
+static mv_status push_integer(machine *m, int64_t value)
 {
     return mv_pk_push(m, (mv_pickle_node){.kind = MV_PICKLE_INT, .integer = value});
 }
@@ -147,14 +147,14 @@ mv_status mv_pk_push_unsigned(machine *m, int bytes)
 {
     uint64_t v;
     mv_status s = mv_pk_take_number(m, bytes, &v);
-    return s ? s : mv_pk_push_integer(m, (int64_t)v);
+    return s ? s : push_integer(m, (int64_t)v);
 }
 
 mv_status mv_pk_push_int32(machine *m)
 {
     uint64_t v;
     mv_status s = mv_pk_take_number(m, 4, &v);
-    return s ? s : mv_pk_push_integer(m, (int32_t)(uint32_t)v);
+    return s ? s : push_integer(m, (int32_t)(uint32_t)v);
 }
 
 /* Two's complement of any length; one beyond 64 bits is no size of anything. */
@@ -173,7 +173,7 @@ mv_status mv_pk_push_long(machine *m, int bytes)
         v |= (uint64_t)at[i] << 8 * i;
     if (n > 0 && n < 8 && at[n - 1] & 0x80)
         v |= ~(uint64_t)0 << 8 * n;
-    return mv_pk_push_integer(m, (int64_t)v);
+    return push_integer(m, (int64_t)v);
 }
 
 mv_status mv_pk_push_float(machine *m)
