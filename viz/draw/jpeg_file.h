@@ -11,6 +11,8 @@
 
 enum { MV_JPEG_MOST = 65500 }; /* px a side */
 
+enum { MV_JPEG_LEAST = 24 }; /* px a side of a photo; smaller pictures are bars of colours and stay exact */
+
 /* Compresses w x h RGB pixels: quality 92, colours at full resolution, so that those of maps over a photo stay true.
  * The bytes are the caller's to free(). MV_EINPUT for more than MV_JPEG_MOST pixels a side, MV_ENOMEM. */
 mv_status mv_jpeg_encode(const uint8_t *rgb, int w, int h, uint8_t **bytes, size_t *size, mv_error *e);

@@ -18,9 +18,6 @@
 
 #define POINTS_PER_METRE (72 / 0.0254)
 
-/* px: smaller pictures are bars of colours. */
-enum { LEAST_PHOTO = 24 };
-
 static bool works(mv_canvas *c, cairo_status_t status)
 {
     if (status == CAIRO_STATUS_NO_MEMORY)
@@ -120,7 +117,7 @@ static void attach_jpeg(mv_canvas *c, cairo_surface_t *picture, const uint8_t *r
 {
     uint8_t *jpeg;
     size_t size;
-    if (w < LEAST_PHOTO || h < LEAST_PHOTO || mv_jpeg_encode(rgb, w, h, &jpeg, &size, &c->error) != MV_OK)
+    if (w < MV_JPEG_LEAST || h < MV_JPEG_LEAST || mv_jpeg_encode(rgb, w, h, &jpeg, &size, &c->error) != MV_OK)
         return;
     uLong room = compressBound((uLong)w * (uLong)h * 3), exact = room;
     Bytef *flate = malloc(room);
@@ -153,8 +150,8 @@ static void image(mv_canvas *c, double x, double y, double w, double h, int pw, 
         cairo_scale(cr, w / pw, h / ph);
         cairo_set_source_surface(cr, picture, 0, 0);
         cairo_pattern_set_filter(cairo_get_source(cr), smooth ? CAIRO_FILTER_BILINEAR : CAIRO_FILTER_NEAREST);
-        if (c->to.kind ==
-            MV_CANVAS_PNG) /* no edge fades into the paper; a PDF would get a border of pixels, and no JPEG */
+        /* so that no edge fades into the paper; a PDF would get a border of pixels, and no JPEG */
+        if (c->to.kind == MV_CANVAS_PNG)
             cairo_pattern_set_extend(cairo_get_source(cr), CAIRO_EXTEND_PAD);
         cairo_rectangle(cr, 0, 0, pw, ph);
         cairo_fill(cr);

@@ -99,9 +99,6 @@ static void area(mv_canvas *c, const mv_point *p, int n, double opacity, mv_rgb 
 
 /* --- pictures ---------------------------------------------------------------------------------- */
 
-/* Smaller pictures are no photos: bars of colours. */
-enum { LEAST_PHOTO = 24 };
-
 static mv_status append(void *ctx, const void *bytes, size_t n)
 {
     g_byte_array_append(ctx, bytes, (guint)n);
@@ -128,7 +125,7 @@ static void put_picture(mv_canvas *c, GString *out, int w, int h, const uint8_t 
     mv_canvas_target to = {.kind = MV_CANVAS_PNG, .write = append, .ctx = png};
     mv_pixels pixels = {.w = w, .h = h, .bytes = rgb, .stride = (size_t)w * 3};
     mv_png_write(&pixels, &to, &c->error);
-    if (smooth && w >= LEAST_PHOTO && h >= LEAST_PHOTO && c->error.code == MV_OK)
+    if (smooth && w >= MV_JPEG_LEAST && h >= MV_JPEG_LEAST && c->error.code == MV_OK)
         mv_jpeg_encode(rgb, w, h, &jpeg, &size, &c->error);
     bool smaller = jpeg && size < png->len;
     g_string_append_printf(out, "data:image/%s;base64,", smaller ? "jpeg" : "png");
