@@ -141,18 +141,26 @@ void session_open(session *s, const options *o)
     choose_labels(s);
 }
 
+/* "ten classes", "25 classes" */
+static const char *classes_text(char text[32], int n)
+{
+    static const char *const words[] = {"no",  "one",   "two",   "three", "four", "five",
+                                        "six", "seven", "eight", "nine",  "ten"};
+    if (n <= 10)
+        snprintf(text, 32, "%s class%s", words[n], n == 1 ? "" : "es");
+    else
+        snprintf(text, 32, "%d classes", n);
+    return text;
+}
+
 /* Once per run: the answers of the embedded model are those of a toy. */
 static void tell_demo(const session *s)
 {
     static bool told;
-    static const char *const words[] = {"no",  "one",   "two",   "three", "four", "five",
-                                        "six", "seven", "eight", "nine",  "ten"};
-    char number[24];
-    int n = s->config.classes;
-    snprintf(number, sizeof number, "%d", n);
-    if (!told && n < 1000)
-        warn("this is the demo model, which knows %s classes; for a published one: mvscope pull T, then -m T",
-             n <= 10 ? words[n] : number);
+    char classes[32];
+    if (!told && s->config.classes < 1000)
+        warn("this is the demo model, which knows %s; for a published one: mvscope pull T, then -m T",
+             classes_text(classes, s->config.classes));
     told = true;
 }
 
@@ -161,8 +169,7 @@ void session_need_head(const session *s, const char *command)
     if (s->config.classes == 0)
         die(EXIT_FAILED,
             "%s: has no classification head (no tensor head.weight), which %s needs; attention, mixer, dump and info "
-            "work "
-            "without one",
+            "work without one",
             mv_checkpoint_source(s->checkpoint)->place, command);
     if (s->config.classes == 1)
         warn("%s: the head has one logit; its probability is the sigmoid of that logit", s->name);
@@ -308,11 +315,10 @@ const char *session_device(const session *s)
 
 const char *session_demo(const session *s, char text[48])
 {
+    char classes[32];
     *text = '\0';
-    if (s->embedded && s->config.classes == 10)
-        snprintf(text, 48, "demo model: ten classes");
-    else if (s->embedded)
-        snprintf(text, 48, "demo model: %d class%s", s->config.classes, s->config.classes == 1 ? "" : "es");
+    if (s->embedded)
+        snprintf(text, 48, "demo model: %s", classes_text(classes, s->config.classes));
     return text;
 }
 
