@@ -21,7 +21,7 @@ MV_ASSET_SYMBOLS(inter_regular); /* typefaces: the OpenType files of assets/font
 MV_ASSET_SYMBOLS(inter_medium);
 MV_ASSET_SYMBOLS(inter_semibold);
 MV_ASSET_SYMBOLS(jetbrains_mono);
-MV_ASSET_SYMBOLS(html_page); /* the page for browsers: report.html, report.css, report.js */
+MV_ASSET_SYMBOLS(html_page);  /* the page for browsers: report.html, report.css, report.js */
 MV_ASSET_SYMBOLS(html_index); /* the index of a folder of pages: index.html */
 MV_ASSET_SYMBOLS(html_style);
 MV_ASSET_SYMBOLS(html_script);

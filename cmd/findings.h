@@ -25,8 +25,8 @@ const char *finding_of_heads(char text[FINDING], const mv_map *maps, int n);
  * NaN where no value is positive, or without memory. */
 double finding_half_of(const mv_map *map);
 
-/* "p = 0.95", "p = 0.998", "p > 0.9999", "p < 0.01": never 1 and never 0, with more than `digits` digits near 1. Returns
- * text. */
+/* "p = 0.95", "p = 0.998", "p > 0.9999", "p < 0.01": never 1 and never 0, with more than `digits` digits near 1.
+ * Returns text. */
 const char *finding_probability(char text[24], double p, int digits);
 
 #endif

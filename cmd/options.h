@@ -45,7 +45,7 @@ typedef struct {
     int theme;  /* -1, or an index of light, dark */
     double zoom;
     int width;
-    int use; /* an index of neurips, cvpr, slide; -1: not given */
+    int use;            /* an index of neurips, cvpr, slide; -1: not given */
     int colours, scale; /* -1, or a word's index */
     const char *overlay;
     double alpha, threshold; /* 0: not given */

@@ -116,8 +116,9 @@ static mv_status add_attention(facts *f, const shot *t, const report_asks *a, mv
     for (int i = 0; i < maps->n; i++) {
         const mv_map *m = &maps->map[i];
         if (m->head >= 0)
-            f->head[k->head_count++] = (mv_report_head){m->level, m->block, m->head, mv_map_figure_value(m, "each_query_entropy"),
-                                                        mv_map_figure_value(m, "each_query_reach_px")};
+            f->head[k->head_count++] =
+                (mv_report_head){m->level, m->block, m->head, mv_map_figure_value(m, "each_query_entropy"),
+                                 mv_map_figure_value(m, "each_query_reach_px")};
         else if (m->head == MV_MAP_MEAN)
             f->attention[k->attention_count++] = *m;
     }

@@ -1,7 +1,6 @@
 /* What a command works with: the model that --model names (a file, a folder, or a name in the hub's cache), on the
- * device that --device names, with the pipeline that
- * the picture options ask for, and the class names. Failures end the program with a message: a session is opened before
- * any output.
+ * device that --device names, with the pipeline that the picture options ask for, and the class names. Failures end the
+ * program with a message: a session is opened before any output.
  */
 #ifndef SESSION_H
 #define SESSION_H

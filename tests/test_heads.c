@@ -238,10 +238,9 @@ static void one_logit_has_the_sigmoid(void **s)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(heads_of_other_names),
-        cmocka_unit_test(heads_beside_a_nested_network),      cmocka_unit_test(other_heads_are_named),
-        cmocka_unit_test(networks_without_a_head),   cmocka_unit_test(gammas_of_conv_blocks),
-        cmocka_unit_test(one_logit_has_the_sigmoid),
+        cmocka_unit_test(heads_of_other_names),  cmocka_unit_test(heads_beside_a_nested_network),
+        cmocka_unit_test(other_heads_are_named), cmocka_unit_test(networks_without_a_head),
+        cmocka_unit_test(gammas_of_conv_blocks), cmocka_unit_test(one_logit_has_the_sigmoid),
     };
     return cmocka_run_group_tests_name("heads", tests, scratch_enter, scratch_leave);
 }

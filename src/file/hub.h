@@ -37,7 +37,8 @@ typedef struct {
     int retries;              /* how often a failure that may pass is tried again without any progress */
     bool force;               /* fetch what is there, too */
     bool offline;             /* ask nobody: what the cache has, or an error that names what it lacks */
-    /* All may be NULL. `wait` is told why a pause is made, or who holds the lock; `progress` gets bytes. */
+    /* All may be NULL. `say` is told why a pause is made, and that another process has the lock; `progress` gets bytes.
+     */
     bool (*stop)(void *context);
     void (*say)(void *context, const char *text);
     void (*progress)(void *context, uint64_t done, uint64_t all);

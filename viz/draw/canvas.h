@@ -48,8 +48,7 @@ typedef struct {
     const char *title; /* what the page says, for <title> of an SVG and the title of a PDF; NULL: none */
     const mv_note *notes;
     int note_count;
-    double
-        points; /* width of the page in points (1/72 inch), exactly; 0: 1600 px of the page are as long as A4 paper */
+    double points;    /* width of the page in points, 1/72 inch; 0: 1600 px of the page are as long as A4 paper */
     const char *date; /* "2026-01-31T12:00:00Z" for SOURCE_DATE_EPOCH; NULL: none is written */
 } mv_canvas_target;
 

@@ -50,8 +50,8 @@ static const mv_rgb rdbu_r[256] = {
     "its lightness rises and falls, so it shows edges where there are none and hides others; inferno does not"
 
 #define TURBO_IS_UNSAFE                                                                                                \
-    "its lightness rises and falls, so different values look alike in grey and to colour-blind eyes; inferno, viridis " \
-    "and cividis are safe"
+    "its lightness rises and falls, so different values look alike in grey and to colour-blind eyes; "                 \
+    "inferno, viridis and cividis are safe"
 
 /* Names are those of Matplotlib, but for blue-red. */
 static const mv_colour_table tables[] = {

@@ -106,8 +106,8 @@ static void drop_speck(writer *w)
 
 /* ---- the grid */
 
-/* Places along the scale at nodes. An edge has number 2 n if it goes right from node
- * n, 2 n + 1 if it goes down. */
+/* Places along the scale at nodes. The edge that goes right from node n has the number 2 n, the one that goes down
+ * 2 n + 1. */
 typedef struct {
     const mv_map *map;
     int w, h; /* nodes */
