@@ -1,5 +1,5 @@
-/* Models by name: what the names are, where the Hugging Face hub and its cache are by the environment, and what the
- * cache has. The variables are those of Python's huggingface_hub.
+/* Models by name: the names, the Hugging Face hub and its cache as the environment sets them, and what the cache has.
+ * The variables are those of Python's huggingface_hub.
  */
 #ifndef HUB_H
 #define HUB_H
@@ -24,7 +24,7 @@ mv_status hub_name(mv_hub_name *out, const char *text, mv_error *e);
 const mv_config *hub_nearest(const char *text);
 
 /* The snapshot's folder in the cache for a model's name, the caller's to free; NULL if `text` is no name, or the cache
- * has it not. `lacks` then says what is missing, or is empty if `text` is no name. */
+ * lacks it. `lacks` then says what is missing, or is empty if `text` is no name. */
 char *hub_find(const char *text, char lacks[512]);
 
 /* What -m names: the file or folder `text`, or the snapshot that hub_find has for it; the caller's to free. NULL for a

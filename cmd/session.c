@@ -92,7 +92,7 @@ static void list_files(session *s)
             die(EXIT_FAILED, "out of memory");
 }
 
-/* What is not in a file of several networks cannot be chosen from. */
+/* Ends the program for --weights where there is no file that may hold several networks. */
 static void refuse_weights(const options *o, const char *what)
 {
     if (o->weights)

@@ -54,7 +54,7 @@ typedef struct {
     mv_answer *a;
     mv_error *e;
     char location[MV_FETCH_URL];
-    char linked[MV_FETCH_WORD]; /* X-Linked-Etag, before which an ETag gives way */
+    char linked[MV_FETCH_WORD]; /* X-Linked-Etag, which counts before ETag */
     int64_t linked_size, length;
     size_t headers, refused;
     bool begun, failed;
@@ -245,7 +245,7 @@ static bool is_public_hub(const mv_fetch *f)
     return is;
 }
 
-/* The URL at hand for messages: signatures in its query are nobody's business. False without memory. */
+/* The URL at hand for messages, without its query, which may hold signatures. False without memory. */
 static bool show_url(const mv_fetch *f, char *out, size_t room)
 {
     char *scheme = part_of(f, f->at, CURLUPART_SCHEME), *host = part_of(f, f->at, CURLUPART_HOST);

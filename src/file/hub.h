@@ -74,7 +74,7 @@ mv_status mv_hub_name_parse(mv_hub_name *out, const char *text, mv_error *e);
 mv_status mv_hub_revision_set(mv_hub_name *name, const char *text, const char *place, mv_error *e);
 
 /* The folder of the snapshot that the cache has for this name, with weights in it; the caller's to free. NULL if there
- * is none, without a failure: then `lacks` says what is missing ("no snapshot of revision main in FOLDER"). */
+ * is none, without a failure: then `lacks` says what is missing ("no revision 'main' of OWNER/NAME is in FOLDER"). */
 char *mv_hub_find(const char *cache, const mv_hub_name *name, char lacks[512], mv_error *e);
 
 /* Fetches a repository's config.json, preprocessor_config.json, README.md (each if there is one) and weights:

@@ -5,9 +5,10 @@
  *     x.index.json                            a list of files of either kind, the shards, in the same folder
  *     a folder                                with one of these in it
  *
- * What a file is, its first bytes say. A folder's model.safetensors is taken first, then model.safetensors.index.json,
- * the only file with the ending .safetensors, pytorch_model.bin, pytorch_model.bin.index.json, and the only file with
- * one of the endings of PyTorch. A name of a shard is never followed out of the folder.
+ * The first bytes of a file say what it is. A folder's model.safetensors is taken first, then
+ * model.safetensors.index.json, the only file with the ending .safetensors, pytorch_model.bin,
+ * pytorch_model.bin.index.json, and the only file with one of the endings of PyTorch. A name of a shard is never
+ * followed out of the folder.
  */
 #ifndef MV_TENSORS_H
 #define MV_TENSORS_H
