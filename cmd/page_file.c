@@ -144,6 +144,7 @@ static void recipe_free(recipe *r)
 {
     free(r->command);
     free(r->subtitle);
+    r->command = r->subtitle = NULL;
 }
 
 static mv_status recipe_of(recipe *r, const call *c, const shot *t, const page_words *w, mv_error *e)
