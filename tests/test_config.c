@@ -133,7 +133,7 @@ static void configs_have_a_largest_size(void **state)
     memset(json, ' ', SIZE);
     memcpy(json, "{}", 2);
     assert_int_equal(mv_config_parse(&c, &labels, &has, json, SIZE, "config.json", NULL, &e), MV_EINPUT);
-    assert_string_equal(e.text, "config.json: found 9437184 bytes, expected a config of at most 8388608");
+    assert_string_equal(e.text, "config.json: found 9437184 bytes, expected JSON of at most 8388608");
     free(json);
 }
 

@@ -205,6 +205,19 @@ static void shards_are_one_checkpoint(void **state)
     mv_tensors_close(t);
 }
 
+/* Python's json module writes NaN, editors a byte order mark. */
+static void indices_may_be_pythons(void **state)
+{
+    (void)state;
+    put_shards();
+    put_file(in_folder("m/model.safetensors.index.json"),
+             "\xef\xbb\xbf{\"metadata\": {\"total_size\": NaN}, \"weight_map\": {\"x.two\": \"a.safetensors\"}}", 0600);
+    mv_tensors *t = opened(in_folder("m"));
+    assert_int_equal(mv_tensors_count(t), 1);
+    assert_string_equal(mv_tensors_name_at(t, 0), "x.two");
+    mv_tensors_close(t);
+}
+
 static void broken_shards_are_named(void **state)
 {
     (void)state;
@@ -225,6 +238,8 @@ static void broken_shards_are_named(void **state)
     refused(in_folder("m"), "that is no text");
     put_index("{}");
     refused(in_folder("m"), "no object \"weight_map\"");
+    put_file(in_folder("m/model.safetensors.index.json"), "{\"weight_map\": {\"x.one\": \"b.safe", 0600);
+    refused(in_folder("m"), "m/model.safetensors.index.json: is no JSON: premature end");
     put_index("{\"x.one\": \"model.safetensors.index.json\"}"); /* an index is no shard */
     refused(in_folder("m"), "index");
     put_file(in_folder("m/a.safetensors"), "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 77\n", 0600);
@@ -301,6 +316,7 @@ int main(void)
         cmocka_unit_test(lies_are_refused_by_name),
         cmocka_unit_test(damaged_files_are_survived),
         cmocka_unit_test_setup_teardown(shards_are_one_checkpoint, scratch_enter, scratch_leave),
+        cmocka_unit_test_setup_teardown(indices_may_be_pythons, scratch_enter, scratch_leave),
         cmocka_unit_test_setup_teardown(broken_shards_are_named, scratch_enter, scratch_leave),
         cmocka_unit_test_setup_teardown(folders_have_an_order, scratch_enter, scratch_leave),
     };

@@ -96,11 +96,11 @@ static mv_status choose_files(mv_hub_pulling *p, json_t *repository, mv_error *e
     mv_status s = MV_OK;
     mv_hub_choose(names, (int)n, plain, &weights);
     if (weights < 0)
-        s = mv_fail(
-            e, MV_EINPUT,
-            "%s: found %zu files, but no model.safetensors, model.safetensors.index.json or pytorch_model.bin, and "
-            "not just one other file of weights",
-            p->name->id, n);
+        s = mv_fail(e, MV_EINPUT,
+                    "%s: found %zu files, but no model.safetensors or pytorch_model.bin, no index of shards of such a "
+                    "name, and "
+                    "not just one other file of weights",
+                    p->name->id, n);
     for (int i = 0; !s && i < MV_HUB_PLAIN; i++)
         if (plain[i] >= 0)
             s = mv_hub_add_file(p->out, names[plain[i]], e);

@@ -78,7 +78,8 @@ mv_status mv_hub_revision_set(mv_hub_name *name, const char *text, const char *p
 char *mv_hub_find(const char *cache, const mv_hub_name *name, char lacks[512], mv_error *e);
 
 /* Fetches a repository's config.json, preprocessor_config.json, README.md (each if there is one) and weights:
- * model.safetensors, else its index and all shards, else pytorch_model.bin, else the only file of weights there is.
+ * model.safetensors, else its index and all shards, else pytorch_model.bin or its index, else the only file of weights
+ * there is.
  * `out` is to be freed by mv_hub_snapshot_free on failure, too. */
 mv_status mv_hub_pull(const mv_hub_settings *s, const mv_hub_name *name, mv_hub_snapshot *out, mv_error *e);
 void mv_hub_snapshot_free(mv_hub_snapshot *s);

@@ -10,12 +10,14 @@
 
 #include "src/base/text.h"
 #include "src/file/hub_impl.h"
+#include "src/file/json.h"
 #include "src/file/mapping.h"
 
 enum { MOST_SHARDS = 1000, MOST_CARD = 64 << 10 };
 
 static const char *const plain_names[MV_HUB_PLAIN] = {"config.json", "preprocessor_config.json", "README.md"};
-static const char *const weight_names[] = {"model.safetensors", "model.safetensors.index.json", "pytorch_model.bin"};
+static const char *const weight_names[] = {"model.safetensors", "model.safetensors.index.json", "pytorch_model.bin",
+                                           "pytorch_model.bin.index.json"};
 
 static int index_of(const char *const *name, int n, const char *wanted)
 {
@@ -57,7 +59,7 @@ void mv_hub_choose(const char *const *name, int n, int plain[MV_HUB_PLAIN], int 
 
 static bool is_index(const char *name)
 {
-    return mv_text_ends_in(name, ".safetensors.index.json");
+    return mv_text_ends_in(name, ".safetensors.index.json") || mv_text_ends_in(name, ".bin.index.json");
 }
 
 /* ---- the index of shards */
@@ -91,7 +93,6 @@ static mv_status add_shard(const char *place, const char *shard, char ***names, 
 mv_status mv_hub_read_index(const char *path, const char *place, char ***names, int *n, mv_error *e)
 {
     mv_mapping map;
-    json_error_t why;
     const char *key;
     json_t *shard;
     *names = NULL;
@@ -99,10 +100,11 @@ mv_status mv_hub_read_index(const char *path, const char *place, char ***names, 
     mv_status s = mv_mapping_open(&map, path, e);
     if (s)
         return s;
-    json_t *root = json_loadb((const char *)map.bytes, map.size, 0, &why), *list = json_object_get(root, "weight_map");
+    json_t *root = mv_json_load((const char *)map.bytes, map.size, place, NULL, e);
     mv_mapping_close(&map);
-    if (!root && json_error_code(&why) == json_error_out_of_memory)
-        return mv_fail_memory(e, place);
+    if (!root)
+        return e->code;
+    json_t *list = json_object_get(root, "weight_map");
     if (json_object_size(list) == 0)
         s = mv_fail(e, MV_EINPUT, "%s: found no \"weight_map\", expected the list of the shards", place);
     json_object_foreach(list, key, shard) if (!s) s = add_shard(place, json_string_value(shard), names, n, e);

@@ -1,11 +1,9 @@
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "src/base/text.h"
+#include "src/file/json.h"
 #include "src/file/tensors_impl.h"
-
-enum { LARGEST = 8 << 20 }; /* bytes of an index: 30 times what the largest published one has */
 
 static int by_text(const void *a, const void *b)
 {
@@ -56,14 +54,9 @@ static mv_status collect(mv_shard_index *x, const char *place, mv_error *e)
 
 mv_status mv_shard_index_of(mv_shard_index *out, const void *bytes, size_t size, const char *place, mv_error *e)
 {
-    json_error_t error;
-    *out = (mv_shard_index){0};
-    if (size > LARGEST)
-        return mv_fail(e, MV_EINPUT, "%s: found %zu bytes, expected an index of at most %d", place, size, LARGEST);
-    errno = 0;
-    out->json = json_loadb(bytes, size, JSON_REJECT_DUPLICATES, &error);
-    if (!out->json && errno == ENOMEM)
-        return mv_fail_memory(e, place);
+    *out = (mv_shard_index){.json = mv_json_load(bytes, size, place, NULL, e)};
+    if (!out->json)
+        return e->code;
     out->map = json_object_get(out->json, "weight_map");
     if (!json_is_object(out->map) || json_object_size(out->map) == 0)
         return mv_fail(e, MV_EINPUT,

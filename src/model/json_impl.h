@@ -1,14 +1,13 @@
-/* The configs beside checkpoints: JSON as Python's json module writes it, with NaN, Infinity and a byte order mark.
- * A value that says nothing (null, NaN, Infinity) is read as no value. */
+/* The configs beside checkpoints. A value that says nothing (null, NaN, Infinity) is read as no value. */
 #ifndef MV_JSON_IMPL_H
 #define MV_JSON_IMPL_H
 
-#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 
 #include "src/base/status.h"
 #include "src/base/warnings.h"
+#include "src/file/json.h"
 #include "src/model/config.h"
 
 /* A JSON object under reading, and where its complaints go. */
@@ -18,10 +17,6 @@ typedef struct {
     mv_warnings *warnings;
     mv_error *e;
 } mv_json;
-
-/* Parses an object, the caller's to json_decref. Of a key that stands there twice the last value counts, with a
- * warning. NULL for anything else. */
-json_t *mv_json_load(const char *text, size_t size, const char *place, mv_warnings *warnings, mv_error *e);
 
 /* The value under a key; NULL where there is none or it is null. */
 const json_t *mv_json_get(const mv_json *r, const char *key);
