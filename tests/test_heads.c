@@ -133,6 +133,34 @@ static void other_heads_are_named(void **s)
     collector_free(&c);
 }
 
+/* What belongs to another network of the file is named as a network, not as tensors that nobody reads. */
+static void other_networks_are_not_unread(void **s)
+{
+    (void)s;
+    static const char *const prefixes[] = {"", "state_dict.model."};
+    for (int i = 0; i < 2; i++) {
+        mv_error e = {0};
+        collector c = collect_of(prefixes[i], MV_F32);
+        add(&c, "state_dict.ema_model.module.patch_embed.conv_down.0.weight", 8);
+        add(&c, "state_dict.ema_model.module.norm.weight", 8);
+        collector_save(&c, in_folder("two.safetensors"), collector_config);
+        mv_warnings said = {0};
+        mv_checkpoint *k = mv_checkpoint_open(in_folder("two.safetensors"), NULL, &said, &e);
+        expect_ok(&e);
+        assert_int_equal(said.n, 1);
+        assert_non_null(strstr(said.text[0], "there is 'state_dict.ema_model.module', too"));
+        mv_backend *b = mv_cpu_new(MV_F32, 1, NULL, &e);
+        mv_model *m = mv_model_new(mv_checkpoint_config(k), b, mv_checkpoint_source(k), &e);
+        expect_ok(&e);
+        mv_checkpoint_unread(k, false, &said);
+        assert_int_equal(said.n, 1);
+        mv_model_free(m);
+        b->free(b);
+        mv_checkpoint_close(k);
+        collector_free(&c);
+    }
+}
+
 /* The network without its head is the same up to the mean over space. */
 static void networks_without_a_head(void **s)
 {
@@ -238,9 +266,10 @@ static void one_logit_has_the_sigmoid(void **s)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(heads_of_other_names),  cmocka_unit_test(heads_beside_a_nested_network),
-        cmocka_unit_test(other_heads_are_named), cmocka_unit_test(networks_without_a_head),
-        cmocka_unit_test(gammas_of_conv_blocks), cmocka_unit_test(one_logit_has_the_sigmoid),
+        cmocka_unit_test(heads_of_other_names),      cmocka_unit_test(heads_beside_a_nested_network),
+        cmocka_unit_test(other_heads_are_named),     cmocka_unit_test(other_networks_are_not_unread),
+        cmocka_unit_test(networks_without_a_head),   cmocka_unit_test(gammas_of_conv_blocks),
+        cmocka_unit_test(one_logit_has_the_sigmoid),
     };
     return cmocka_run_group_tests_name("heads", tests, scratch_enter, scratch_leave);
 }

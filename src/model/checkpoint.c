@@ -175,6 +175,21 @@ void mv_checkpoint_close(mv_checkpoint *c)
     free(c);
 }
 
+/* True for a tensor of another network in the file, which has been named as one. */
+static bool is_of_another(const mv_checkpoint *c, const char *name)
+{
+    char full[FULL_NAME];
+    for (const char *dot = strchr(name, '.'); dot; dot = strchr(dot + 1, '.')) {
+        size_t n = (size_t)(dot - name) + 1;
+        if (n >= MV_PREFIX || strncmp(c->prefix, name, n) == 0)
+            continue;
+        snprintf(full, sizeof full, "%.*s%s", (int)n, name, "patch_embed.conv_down.0.weight");
+        if (mv_tensors_has(c->file, full))
+            return true;
+    }
+    return false;
+}
+
 void mv_checkpoint_unread(mv_checkpoint *c, bool all, mv_warnings *warnings)
 {
     const char *first = NULL;
@@ -182,7 +197,7 @@ void mv_checkpoint_unread(mv_checkpoint *c, bool all, mv_warnings *warnings)
     int unread = 0, n = 0;
     for (int i = 0; i < mv_tensors_count(c->file); i++) {
         const char *name = mv_tensors_name_at(c->file, i);
-        if (strncmp(name, c->prefix, scope) != 0)
+        if (strncmp(name, c->prefix, scope) != 0 || is_of_another(c, name))
             continue;
         n++;
         if (mv_name_set_take(&c->read, name) || (!all && mv_text_ends_in(name, "num_batches_tracked")))

@@ -29,8 +29,9 @@ const mv_config *mv_checkpoint_config(const mv_checkpoint *c);
 const mv_labels *mv_checkpoint_labels(const mv_checkpoint *c); /* n 0 if it has none */
 mv_source *mv_checkpoint_source(mv_checkpoint *c);             /* borrowed */
 
-/* Warns of tensors that no model has read from the source, once one was made: their number and the first one. Counters
- * of batches, which nothing reads at inference, are left out unless `all`. */
+/* Warns of tensors that no model has read from the source, once one was made: their number and the first one. Those
+ * of another network in the file are not meant, and counters of batches, which nothing reads at inference, only with
+ * `all`. */
 void mv_checkpoint_unread(mv_checkpoint *c, bool all, mv_warnings *warnings);
 
 /* The name of the published variant, or else the file's name without folder and ending; with the prefix of a network
