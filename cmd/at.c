@@ -134,7 +134,7 @@ bool at_reply(const call *c, const shot *t, json_t *line)
     json_t *cells = json_object();
     bool good = cells != NULL;
     for (int level = finest(c); level <= 3 && good; level++) {
-        char key[4];
+        char key[16];
         at_cell here = at_level(c, cell, level);
         snprintf(key, sizeof key, "%d", level);
         good = !c->at.level[level] || reply_set(cells, key, json_pack("[i,i]", here.y, here.x));

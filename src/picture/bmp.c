@@ -146,7 +146,7 @@ static void unmask(const layout *l, const uint8_t *from, uint8_t *to, size_t w)
     for (size_t x = 0; x < w; x++, from += l->bits / 8)
         for (int c = 2; c >= 0; c--) {
             uint32_t pixel = l->bits == 16 ? mv_le16(from) : mv_le32(from), mask = l->mask[c], low = mask & -mask;
-            *to++ = mask ? (uint8_t)((uint64_t)((pixel & mask) / low) * 255 / (mask / low)) : 0;
+            *to++ = (uint8_t)(mask ? (uint64_t)((pixel & mask) / low) * 255 / (mask / low) : 0);
         }
 }
 
@@ -191,7 +191,7 @@ static mv_status check_indices(const mv_encoded *f, const layout *l, mv_error *e
     unsigned most = 0, mask = (1U << l->bits) - 1;
     for (int y = 0; y < f->h; y++, row += l->pitch)
         for (size_t x = 0; x < (size_t)f->w; x++) {
-            unsigned v = row[x * l->bits / 8] >> (8 - l->bits - x * l->bits % 8) & mask;
+            unsigned v = (unsigned)row[x * l->bits / 8] >> (8 - l->bits - x * l->bits % 8) & mask;
             most = v > most ? v : most;
         }
     if (most < l->colours)
