@@ -167,7 +167,7 @@ static mv_status decode(const mv_encoded *f, mv_image *out, mv_error *e)
         return s;
     stream in = {.f = f, .first = &first};
     int code = 0;
-    uint8_t *line = malloc((size_t)first.w);
+    uint8_t *line = malloc((size_t)first.w + 1);
     GifFileType *gif = line ? DGifOpen(&in, source, &code) : NULL;
     bool good = gif && read_frame(gif, &first, line, out);
     if (gif) {
