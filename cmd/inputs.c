@@ -62,8 +62,10 @@ static mv_status ready_open(ready *r, const char *path, mv_error *e)
 static void warn_of_pixels(const session *s, const char *path, const float *v, size_t n, mv_warnings *warnings)
 {
     const mv_preprocess *p = &s->config.preprocess;
-    float least = v[0], most = v[0];
+    float least = v[0], most = v[0], white = 0; /* white: the largest value of a normalised picture */
     bool whole = true;
+    for (int i = 0; i < 3; i++)
+        white = fmaxf(white, (1 - p->mean[i]) / p->std[i]);
     for (size_t i = 0; i < n; i++) {
         least = v[i] < least ? v[i] : least;
         most = v[i] > most ? v[i] : most;
@@ -71,13 +73,17 @@ static void warn_of_pixels(const session *s, const char *path, const float *v, s
     }
     bool centred = p->mean[0] > 0 && p->mean[1] > 0 && p->mean[2] > 0;
     bool bytes = whole && least >= 0 && most > 1 && most <= 255 && p->std[0] > 0.02f;
+    bool resized = least >= 0 && most > 2 * white && most > 1 && most <= 255.5f; /* bytes that are no longer whole */
     bool shares = centred && least >= 0 && most <= 1 && most > least;
-    if (bytes || shares)
+    if (bytes || resized || shares)
         mv_warn(
             warnings,
             "%s: holds %s, as pixels do; expected values that are normalised: (pixel / 255 - mean) / std of the model. "
             "They are used as they are",
-            path, bytes ? "whole numbers from 0 to 255" : "numbers from 0 to 1 only");
+            path,
+            bytes     ? "whole numbers from 0 to 255"
+            : resized ? "numbers from 0 to 255"
+                      : "numbers from 0 to 1 only");
 }
 
 /* Reads all of a ready input: finite numbers. */
