@@ -43,6 +43,10 @@ typedef struct {
 #if LIBHEIF_HAVE_VERSION(1, 19, 0)
     __typeof__(heif_context_get_security_limits) *heif_context_get_security_limits;
 #endif
+#if LIBHEIF_HAVE_VERSION(1, 15, 0)
+    __typeof__(heif_get_decoder_descriptors) *heif_get_decoder_descriptors;
+    __typeof__(heif_decoder_descriptor_get_id_name) *heif_decoder_descriptor_get_id_name;
+#endif
     struct heif_context *context;
     struct heif_image_handle *primary;
 } heif;
@@ -56,6 +60,10 @@ static mv_status load(heif *h, const char *name, mv_error *e)
     FUNCTIONS(FIND)
 #if LIBHEIF_HAVE_VERSION(1, 19, 0)
     FIND(heif_context_get_security_limits)
+#endif
+#if LIBHEIF_HAVE_VERSION(1, 15, 0)
+    FIND(heif_get_decoder_descriptors)
+    FIND(heif_decoder_descriptor_get_id_name)
 #endif
     if (whole)
         return MV_OK;
@@ -157,6 +165,22 @@ static void warn(const heif *h, const mv_encoded *f, struct heif_image *image)
         mv_warn(f->warnings, "%s: is damaged, says libheif: %s; it is read as far as possible", f->name, why.message);
 }
 
+/* Asks for libaom if libheif has it: dav1d prints to stderr what it dislikes, and loses memory then. Newer versions
+ * fail if they are asked for what is not there. */
+static void prefer_aom(const heif *h, struct heif_decoding_options *how)
+{
+#if LIBHEIF_HAVE_VERSION(1, 15, 0)
+    const struct heif_decoder_descriptor *decoder[8];
+    int n = h->heif_get_decoder_descriptors(heif_compression_AV1, decoder, 8);
+    for (int i = 0; i < n && i < 8; i++)
+        if (strcmp(h->heif_decoder_descriptor_get_id_name(decoder[i]), "aom") == 0)
+            how->decoder_id = "aom";
+#else
+    (void)h;
+    (void)how;
+#endif
+}
+
 static mv_status decode(const mv_encoded *f, mv_image *out, mv_error *e)
 {
     heif h;
@@ -167,9 +191,8 @@ static mv_status decode(const mv_encoded *f, mv_image *out, mv_error *e)
         s = mv_fail_memory(e, f->name);
     if (!s) {
         how->convert_hdr_to_8bit = 1;
-#if LIBHEIF_HAVE_VERSION(1, 15, 0)
-        how->decoder_id = "aom"; /* where it is there: dav1d prints to stderr what it dislikes, and loses memory then */
-#endif
+        if (mv_kind_of(f->bytes, f->size) == MV_KIND_AVIF)
+            prefer_aom(&h, how);
         struct heif_error why =
             h.heif_decode_image(h.primary, &image, heif_colorspace_RGB, heif_chroma_interleaved_RGB, how);
         s = why.code ? refused(&h, f, why, e) : copy(&h, f, image, out, e);
