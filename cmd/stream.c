@@ -37,7 +37,8 @@ static int pictures_before(const operands *o, int i)
 /* ---- before anything runs */
 
 static const char *const html_endings[] = {".html", NULL}, *const page_endings[] = {".png", ".svg", ".pdf", NULL},
-                         *const film_endings[] = {".png", ".gif", NULL}, *const overlay_endings[] = {".png", ".jpg", ".jpeg", NULL},
+                         *const film_endings[] = {".png", ".gif", NULL},
+                         *const overlay_endings[] = {".png", ".jpg", ".jpeg", NULL},
                          *const raw_endings[] = {".npy", ".safetensors", NULL};
 
 /* Reads how many pictures each ready input holds. One that cannot be read counts as one, and fails in its turn. */
