@@ -40,10 +40,11 @@ static void drop(collector *c, const char *leaf)
 static float *add(collector *c, const char *name, int n)
 {
     assert_true(c->n < COLLECTOR_ROOM);
+    float *values = calloc((size_t)n, sizeof *values);
+    assert_non_null(values);
     c->name[c->n] = strdup(name);
-    c->t[c->n] = mv_tensor_of(calloc((size_t)n, sizeof(float)), MV_F32, 1, n);
-    assert_non_null(c->t[c->n].data);
-    return c->t[c->n++].data;
+    c->t[c->n++] = mv_tensor_of(values, MV_F32, 1, n);
+    return values;
 }
 
 static void same_logits(const collector *c, const float want[10])
