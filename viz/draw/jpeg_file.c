@@ -15,8 +15,9 @@ typedef struct {
     struct jpeg_error_mgr errors; /* first: libjpeg points at it */
     jmp_buf failed;
     struct jpeg_compress_struct jpeg;
-    unsigned char *bytes;
-    unsigned long size;
+    struct jpeg_destination_mgr sink;
+    uint8_t *bytes;
+    size_t size, room;
 } encoder;
 
 /* libjpeg cannot go on; without a file to write, only memory can be what it lacks. */
@@ -30,6 +31,35 @@ static void be_silent(j_common_ptr jpeg)
 {
     (void)jpeg;
 }
+
+/* ---- memory that grows: libjpeg's own says nothing of what it has moved when there is no more */
+
+static void grow(j_compress_ptr jpeg)
+{
+    encoder *k = (encoder *)(void *)jpeg->err;
+    size_t room = k->room ? 2 * k->room : 1 << 16;
+    uint8_t *bytes = realloc(k->bytes, room);
+    if (!bytes)
+        fail((j_common_ptr)jpeg);
+    k->sink.next_output_byte = bytes + k->room;
+    k->sink.free_in_buffer = room - k->room;
+    k->bytes = bytes;
+    k->room = room;
+}
+
+static boolean grow_full(j_compress_ptr jpeg)
+{
+    grow(jpeg);
+    return TRUE;
+}
+
+static void end_sink(j_compress_ptr jpeg)
+{
+    encoder *k = (encoder *)(void *)jpeg->err;
+    k->size = k->room - k->sink.free_in_buffer;
+}
+
+/* ---- compression */
 
 /* What is compressed: the pixels, and texts, which may be none. */
 typedef struct {
@@ -61,7 +91,9 @@ static void put_head(struct jpeg_compress_struct *j, const content *in)
 static void compress(encoder *k, const content *in)
 {
     struct jpeg_compress_struct *j = &k->jpeg;
-    jpeg_mem_dest(j, &k->bytes, &k->size);
+    k->sink = (struct jpeg_destination_mgr){
+        .init_destination = grow, .empty_output_buffer = grow_full, .term_destination = end_sink};
+    j->dest = &k->sink;
     put_head(j, in);
     while (j->next_scanline < j->image_height) {
         JSAMPROW row = in->row;
