@@ -11,6 +11,7 @@
 #define STBI_ONLY_BMP
 #define STBI_ONLY_TGA
 #define STBI_ONLY_PNM
+#define STBI_ONLY_PSD /* never given; stb_image 2.28 leaves out a function that PNM calls without it */
 #define STB_IMAGE_STATIC
 #define STB_IMAGE_IMPLEMENTATION
 #pragma GCC diagnostic ignored "-Wunused-function"
