@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include <png.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -148,13 +149,17 @@ static void test_pngsuite(void **state)
     data[8 + get32(data)] ^= 1;
     uint8_t *end = chunk_of(png, "IEND");
     end[8] ^= 1;
+#if PNG_LIBPNG_VER < 10645 /* later ones do not look at it */
     doubtful(png, size, DATA "small.png", "is damaged after its pixels, all of which are there: IEND: CRC error");
+#endif
     end[8] ^= 1;
     size_t n = get32(data), after = (size_t)(png + size - (data + 12 + n));
     put32(data, n - 4); /* without the checksum of zlib, but with an end */
     seal(data);
     memmove(data + 8 + n, data + 12 + n, after);
+#ifdef PNG_IGNORE_ADLER32 /* without the switch, the last row is lost */
     doubtful(png, size - 4, DATA "small.png", "is damaged after its pixels, all of which are there: Not enough image");
+#endif
     put32(data, n - 40);
     seal(data);
     memmove(data + 12 + n - 40, data + 8 + n, after);
@@ -506,10 +511,16 @@ static void test_every_beginning(void **state)
     }
 }
 
-/* A PNG whose end is missing is whole as long as its pixels are: they end somewhere before the checksum of the data. */
+/* A PNG whose end is missing is whole as long as its pixels are: they end somewhere before the checksum of the data,
+ * which some versions of libpng demand. */
 static void test_a_png_without_its_end(void **state)
 {
     (void)state;
+#ifdef PNG_IGNORE_ADLER32
+    const size_t spare = 4;
+#else
+    const size_t spare = 0;
+#endif
     static const char *const paths[] = {DATA "small.png", DATA "jpeg/444.png", "tests/data/preprocess/palette.png",
                                         DATA "thirteen.png"};
     for (size_t k = 0; k < sizeof paths / sizeof *paths; k++) {
@@ -518,11 +529,11 @@ static void test_a_png_without_its_end(void **state)
         size_t end = (size_t)(data - png) + 8 + get32(data);
         while (memcmp(png + end + 8, "IDAT", 4) == 0)
             end += 12 + get32(png + end + 4);
-        for (n = size - 1; n >= end - 4; n--)
+        for (n = size - 1; n >= end - spare; n--)
             doubtful(png, n, paths[k], "the end of the PNG is missing; all pixels are there");
         for (n = end - 64; n < end - 20; n++)
             refused(png, n, "is cut short: the PNG ends inside its data");
-        for (n = end - 20; n < end - 4; n++) { /* here, one of the two */
+        for (n = end - 20; n < end - spare; n++) { /* here, one of the two */
             mv_image image;
             mv_error e = {0};
             if (mv_picture_decode(&image, png, n, "pic", NULL, &e) == MV_OK)
@@ -531,7 +542,7 @@ static void test_a_png_without_its_end(void **state)
         }
         if (data + 8 + get32(data) == png + end) { /* one chunk, which claims 2 GB: they are not waited for */
             data[0] = 0x7F;
-            doubtful(png, end - 4, paths[k], "the end of the PNG is missing; all pixels are there");
+            doubtful(png, end - spare, paths[k], "the end of the PNG is missing; all pixels are there");
         }
         free(png);
     }
