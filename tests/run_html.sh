@@ -240,7 +240,6 @@ done
 said=$(evaluate '[...document.querySelectorAll("tbody a")].map(a => a.textContent.split("/").pop()).sort().join("|")')
 [ "$said" = "$(printf '%s|a.jpg|b#?.jpg' "$name")" ]
 say $? "index: hostile names are only text" "$said"
-call Log.enable '{}' # so that the next message has a number of its own
 said=$(evaluate '[...document.querySelectorAll("tbody a")].map(a => decodeURIComponent(a.href.split("/").pop())).sort().join("\n")')
 [ "$said" = "$(cd "$tmp/set-pages" && ls | grep png | LC_ALL=C sort)" ]
 say $? "index: links lead to the pages" "$said"

@@ -11,7 +11,8 @@ browser_start() {
     browser_pid=$!
     exec 8>"$tmp/to"
     cat "$tmp/from" >>"$tmp/wire" &
-    message=0 session=
+    echo 0 >"$tmp/message"
+    session=
     call Target.createTarget '{"url":"about:blank"}' || return
     call Target.attachToTarget "{\"flatten\":true,\"targetId\":\"$(answer targetId)\"}" || return
     session=$(answer sessionId)
@@ -29,8 +30,9 @@ browser_stop() {
 
 # Sends a message and waits up to a minute for its reply, which is left in $reply. False for an error.
 call() { # METHOD PARAMS
-    local i
-    ((message++))
+    local i message
+    message=$(($(<"$tmp/message") + 1)) # a file, as calls in subshells count, too
+    echo $message >"$tmp/message"
     printf '{"id":%d,"method":"%s","params":%s%s}\0' $message "$1" "$2" "${session:+,\"sessionId\":\"$session\"}" >&8
     for ((i = 0; i < 1200; i++)); do
         reply=$(grep -zaE "^\{\"id\":$message," "$tmp/wire" | tr -d '\0')
