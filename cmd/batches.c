@@ -94,7 +94,7 @@ static mv_status shot_of(shot *t, const batches *b, const job *j, mv_error *e)
                 .photo_w = j->photo_w,
                 .photo_h = j->photo_h,
                 .own = j->own};
-    if (c->wants_page)
+    if (c->wants_page && !c->joined)
         t->page = target_path(&b->to->page, b->o, j->operand, j->index, j->of);
     if (t->page)
         t->page_name = mv_text_escape(t->page);
@@ -104,8 +104,8 @@ static mv_status shot_of(shot *t, const batches *b, const job *j, mv_error *e)
         t->film = target_path(&b->to->film, b->o, j->operand, j->index, j->of);
     if (c->wants_overlay)
         t->overlay = target_path(&b->to->overlay, b->o, j->operand, j->index, j->of);
-    if (!name || (c->wants_page && !t->page_name) || (c->wants_raw && !t->raw) || (c->wants_film && !t->film) ||
-        (c->wants_overlay && !t->overlay))
+    if (!name || (c->wants_page && !c->joined && !t->page_name) || (c->wants_raw && !t->raw) ||
+        (c->wants_film && !t->film) || (c->wants_overlay && !t->overlay))
         return mv_fail_memory(e, b->o->path[j->operand]);
     return MV_OK;
 }

@@ -132,7 +132,8 @@ struct call {
     const struct operands *list; /* the pictures of this run, those of an earlier one included */
     int height, width;           /* with one_size: the size of the input */
     int pictures;                /* of all operands of this run; one that cannot be read counts as one */
-    bool joined;                 /* with `together`: one page shows all pictures; the command writes it in `close` */
+    bool joined;                 /* a page shows several pictures: by `together` or --sheet (together.h) */
+    const struct target *pages;  /* where pages go */
     int done, failed, kept;      /* of these: answered, failed, and answered by an earlier run */
     bool incomplete;             /* a folder could not be read */
     bool stopped;                /* by a signal, or because the reader of the results has left */

@@ -307,13 +307,14 @@ const char *finding_of_pictures(char text[FINDING], const mv_map *const maps[], 
     share_text(part[1], most);
     if (coloured)
         snprintf(text, FINDING, "A colour means the same features in all %d pictures", pictures);
-    else if (evidence && least <= most)
+    else if (evidence && least <= most && pictures > 1)
         snprintf(text, FINDING, "Half of what speaks for the class lies in %s to %s %% of the picture", part[0],
                  part[1]);
     else if (lo <= hi)
         snprintf(text, FINDING, "The maps of a picture %s: rank correlation %s", verb(lo, hi), range_of(range, lo, hi));
     else
-        snprintf(text, FINDING, "%d pictures, %d maps each", pictures, columns);
+        snprintf(text, FINDING, "%d picture%s, %d map%s each", pictures, pictures == 1 ? "" : "s", columns,
+                 columns == 1 ? "" : "s");
     return text;
 }
 

@@ -203,6 +203,14 @@ static const mv_param page_params[] = {
      .help = "how values are mapped to colours"},
     {.name = "grid", .kind = MV_PARAM_FLAG, .offset = AT(grid), .help = "draw the grid of cells"},
     {0}};
+static const mv_param sheet_params[] = {{.name = "sheet",
+                                         .kind = MV_PARAM_INTEGER,
+                                         .offset = AT(sheet),
+                                         .least = 2,
+                                         .most = 64,
+                                         .argument = "N",
+                                         .help = "contact sheets: N pictures on each page"},
+                                        {0}};
 static const mv_param overlay_params[] = {
     {.name = "overlay",
      .kind = MV_PARAM_TEXT,
@@ -273,6 +281,7 @@ static const struct {
                      {TAKES_PICTURES, picture_params, "Pictures"},
                      {TAKES_PAGES, page_output_params, "Pages"},
                      {TAKES_PAGES, page_params, "Pages"},
+                     {TAKES_SHEETS, sheet_params, "Pages"},
                      {TAKES_OVERLAY, overlay_params, "Overlays"},
                      {TAKES_VALUES, value_output_params, "Output"},
                      {TAKES_JSON, json_params, "General"},
@@ -404,7 +413,8 @@ void options_refuse_page(const call *c, const char *why)
 {
     char name[64];
     for (int i = 0; i < c->given.n; i++)
-        if (in_table(page_params, c->given.item[i].param) || in_table(page_output_params, c->given.item[i].param))
+        if (in_table(page_params, c->given.item[i].param) || in_table(page_output_params, c->given.item[i].param) ||
+            in_table(sheet_params, c->given.item[i].param))
             die(EXIT_MISUSE, "%s: has no effect %s", option_name(c->given.item[i].param, name), why);
 }
 

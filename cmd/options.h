@@ -24,6 +24,7 @@ enum {
     TAKES_CLASSES = 1024, /* works with a classification head only; no options */
     TAKES_QUIET = 2048,   /* --quiet: part of TAKES_PICTURES and TAKES_DECODING */
     TAKES_OVERLAY = 4096, /* --overlay and its looks */
+    TAKES_SHEETS = 8192,  /* --sheet */
     TAKES_NETWORK = TAKES_MODEL | TAKES_WEIGHTS | TAKES_PRECISION | TAKES_SIZE | TAKES_CROP /* all but pictures */
 };
 
@@ -51,6 +52,7 @@ typedef struct {
     double alpha, threshold; /* 0: not given */
     int photo;               /* -1, or an index of grey, colour */
     bool grid;
+    int sheet; /* pictures on a page; 0: not given */
     bool json, quiet, verbose, help, version;
 } options;
 

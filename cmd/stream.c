@@ -105,7 +105,8 @@ static void check_targets(stream *s, char suffix[64])
                           .endings = c->html ? html_endings : page_endings,
                           .what = "page",
                           .may_be_stdout = true,
-                          .together = c->together,
+                          .together = c->o.sheet ? c->o.sheet : c->together,
+                          .sheet = c->o.sheet,
                           .also_read = (const char *const *)c->session.files};
     s->to.raw = (target){.option = "--raw",
                          .out = c->raw,
@@ -116,7 +117,12 @@ static void check_targets(stream *s, char suffix[64])
                          .also_read = (const char *const *)c->session.files};
     if (c->wants_page)
         target_check(&s->to.page, &s->o, c->pictures);
-    c->joined = c->wants_page && c->together && !s->to.page.folder && c->pictures > 1;
+    c->pages = &s->to.page;
+    c->joined = c->wants_page && (c->o.sheet || (c->together && !s->to.page.folder && c->pictures > 1));
+    if (c->o.sheet && !c->wants_page)
+        die(EXIT_MISUSE, "--sheet: has no effect without pages; -o writes them");
+    if (c->o.sheet && c->o.shard.n)
+        die(EXIT_MISUSE, "--sheet: found --shard, too; the pages of each part would have the same numbers");
     s->to.film = (target){.option = "--animate",
                           .out = c->film,
                           .suffix = "-scan",
@@ -197,6 +203,10 @@ static void check_resume(const stream *s)
     if (c->o.resume && c->wants_overlay && !c->wants_page && !(c->o.json && results_are_kept()))
         die(EXIT_MISUSE, "--resume: names of overlays hold the class, which is not known before; pages, or --json "
                          "appended to a file (>> FILE), say what is done");
+    if (c->o.resume && c->o.sheet)
+        die(EXIT_MISUSE,
+            "--resume: has no effect on pages of several pictures; without --sheet a folder gets a page for "
+            "each, which --resume can go on with");
     if (c->o.resume && c->joined)
         die(EXIT_MISUSE, "--resume: a page of several pictures is drawn whole; a folder gets a page for each, which "
                          "--resume can go on with");
@@ -406,7 +416,8 @@ int stream_run(call *c)
     if (c->o.resume)
         s.quiet = must(calloc((size_t)s.o.n, sizeof *s.quiet));
     open_command(&s);
-    if (c->indexed && c->wants_page && c->o.out && s.to.page.folder && (c->pictures > 1 || c->o.shard.n > 1))
+    if (c->indexed && c->wants_page && !c->joined && c->o.out && s.to.page.folder &&
+        (c->pictures > 1 || c->o.shard.n > 1))
         c->index = index_file_new(c);
     if (c->o.resume) {
         c->kept = operands_drop(&s.o, s.quiet, drop_answered, &s);

@@ -51,6 +51,16 @@ char *target_path(const target *t, const operands *o, int i, int index, int of)
     return path;
 }
 
+char *target_sheet(const target *t, int k)
+{
+    char *path;
+    if (!t->folder)
+        return strdup(t->to_stdout ? "/dev/stdout" : t->out);
+    size_t n = t->out ? strlen(t->out) : 0;
+    const char *slash = n && t->out[n - 1] != '/' ? "/" : "";
+    return asprintf(&path, "%s%ssheet-%d%s", t->out ? t->out : "", slash, k, t->ending) < 0 ? NULL : path;
+}
+
 bool target_exists(const char *path)
 {
     struct stat st;
@@ -201,15 +211,21 @@ int target_file_order(const void *a, const void *b)
     return (x->inode > y->inode) - (x->inode < y->inode);
 }
 
+static char *path_of(const target *t, const operands *o, int i, int index)
+{
+    return must(t->sheet ? target_sheet(t, i + 1) : target_path(t, o, i, index, operand_pictures(o, i)));
+}
+
 /* An output that exists and is one of the inputs would replace it. */
 static void check_inputs(const target *t, const operands *o, int pictures)
 {
+    int files = !t->folder ? 1 : t->sheet ? (pictures + t->sheet - 1) / t->sheet : o->n;
     target_file *there = must(calloc((size_t)pictures + 1, sizeof *there));
     size_t n = 0;
     struct stat st;
-    for (int i = 0; i < (t->folder ? o->n : 1); i++)
-        for (int index = 0; index < operand_pictures(o, i); index++) {
-            char *path = must(target_path(t, o, i, index, operand_pictures(o, i)));
+    for (int i = 0; i < files; i++)
+        for (int index = 0; index < (t->sheet ? 1 : operand_pictures(o, i)); index++) {
+            char *path = path_of(t, o, i, index);
             if (stat(path, &st) == 0 && S_ISREG(st.st_mode))
                 there[n++] = (target_file){st.st_dev, st.st_ino, i, index};
             free(path);
@@ -221,7 +237,7 @@ static void check_inputs(const target *t, const operands *o, int pictures)
         target_file key = {.device = st.st_dev, .inode = st.st_ino},
                     *found = bsearch(&key, there, n, sizeof *there, target_file_order);
         if (found) {
-            char *path = must(target_path(t, o, found->i, found->index, operand_pictures(o, found->i)));
+            char *path = path_of(t, o, found->i, found->index);
             free(there);
             die(EXIT_MISUSE, "%s: %s is the picture %s, which it would replace", t->option, path, o->path[i]);
         }
@@ -244,7 +260,7 @@ void target_check(target *t, const operands *o, int pictures)
     check_parent(t);
     if (t->to_stdout)
         return;
-    if (t->folder && pictures > 1)
+    if (t->folder && pictures > 1 && !t->sheet)
         check_collisions(t, o, pictures);
     if (!t->several || !t->folder)
         check_inputs(t, o, pictures);

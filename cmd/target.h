@@ -16,7 +16,7 @@
 
 #include "cmd/operands.h"
 
-typedef struct {
+typedef struct target {
     const char *option;         /* "-o", for messages */
     const char *out;            /* its value; NULL: left out */
     const char *suffix;         /* of names in a folder: "-classify", "" */
@@ -26,6 +26,7 @@ typedef struct {
     bool may_be_stdout;
     bool several;                 /* files for each picture in a folder, whose names begin so */
     int together;                 /* pictures that one file may show; 0: one */
+    int sheet;                    /* a folder gets numbered files that show so many pictures each; 0: one each */
     const char *const *also_read; /* other files that must not be replaced, ended by NULL; NULL: none */
     /* ---- set by target_check */
     bool folder, to_stdout;
@@ -43,6 +44,10 @@ void target_check(target *t, const operands *o, int pictures);
 
 /* The file of picture `index` of `of` of operand i. The caller's to free; NULL without memory. */
 char *target_path(const target *t, const operands *o, int i, int index, int of);
+
+/* File number k, from 1, of those that show several pictures (sheet): FOLDER/sheet-1.png. The caller's to free; NULL
+ * without memory. */
+char *target_sheet(const target *t, int k);
 
 /* True if the file is there; also for NULL, no file. */
 bool target_exists(const char *path);

@@ -8,8 +8,10 @@
 #include "cmd/findings.h"
 #include "cmd/page_file.h"
 #include "cmd/talk.h"
+#include "cmd/target.h"
 #include "src/base/text.h"
 #include "src/explain/cells.h"
+#include "src/explain/logits.h"
 #include "src/explain/pca.h"
 #include "viz/draw/raster.h"
 #include "viz/page/sheet.h"
@@ -24,8 +26,9 @@ struct together_row {
     int channels[CALL_ASKS], of[CALL_ASKS]; /* of[a]: the number of the first map of ask a */
 };
 
-mv_status together_check(int pictures, int maps, mv_error *e)
+mv_status together_check(const call *c, int maps, mv_error *e)
 {
+    int pictures = c->o.sheet && c->o.sheet < c->pictures ? c->o.sheet : c->pictures;
     if (maps > MOST_COLUMNS)
         return mv_fail(e, MV_EINPUT,
                        "-o: found %d maps a picture for a page of several pictures, expected at most %d; a folder gets "
@@ -107,6 +110,20 @@ static mv_status keep_maps(struct together_row *row, const call *c, const study 
     return status;
 }
 
+/* "church.jpg"; on contact sheets "church.jpg: church, p = 0.95". NULL without memory. */
+static char *name_of(const call *c, const shot *t)
+{
+    char name[24], p[24], *text;
+    int best = c->o.sheet ? mv_class_next(t->logits, c->session.config.classes, MV_MAP_NONE) : -1;
+    if (best < 0)
+        return strdup(t->base);
+    double probability = mv_probability(t->logits, c->session.config.classes, best);
+    return asprintf(&text, "%s: %s, %s", t->base, session_class(&c->session, best, name),
+                    finding_probability(p, probability, 2)) < 0
+               ? NULL
+               : text;
+}
+
 static void row_free(struct together_row *row)
 {
     mv_image_free(&row->picture);
@@ -118,7 +135,9 @@ static void row_free(struct together_row *row)
     *row = (struct together_row){0};
 }
 
-mv_status together_add(together *t, const call *c, const study *s, mv_error *e)
+static mv_status write_page(together *t, call *c, const char *methods, mv_error *e);
+
+mv_status together_add(together *t, call *c, const study *s, const char *methods, mv_error *e)
 {
     if (!t->row)
         t->row = calloc(TOGETHER_MOST, sizeof *t->row);
@@ -127,7 +146,7 @@ mv_status together_add(together *t, const call *c, const study *s, mv_error *e)
     if (t->n == TOGETHER_MOST)
         return mv_fail(e, MV_EINPUT, "%s: found more than %d pictures for one page", s->shot->name, TOGETHER_MOST);
     struct together_row *row = &t->row[t->n++];
-    row->name = strdup(s->shot->base);
+    row->name = name_of(c, s->shot);
     row->path = strdup(s->shot->path);
     mv_status status = row->name && row->path ? MV_OK : mv_fail_memory(e, s->shot->name);
     if (!status)
@@ -138,14 +157,20 @@ mv_status together_add(together *t, const call *c, const study *s, mv_error *e)
         t->n--;
         row_free(row);
     }
-    return status;
+    return !status && t->n == c->o.sheet ? write_page(t, c, methods, e) : status;
+}
+
+static void rows_free(together *t)
+{
+    while (t->n > 0)
+        row_free(&t->row[--t->n]);
 }
 
 void together_free(together *t)
 {
-    for (int i = 0; i < t->n; i++)
-        row_free(&t->row[i]);
+    rows_free(t);
     free(t->row);
+    free(t->written);
     mv_fonts_free(t->fonts);
     *t = (together){0};
 }
@@ -204,57 +229,83 @@ static mv_sheet_item *items_of(const together *t, int *columns)
     return items;
 }
 
+/* Its name is printed in the end, behind the results of all pictures. */
+static mv_status remember(together *t, const char *name, mv_error *e)
+{
+    char *more;
+    if (asprintf(&more, "%s%s\n", t->written ? t->written : "", name) < 0)
+        return mv_fail_memory(e, name);
+    free(t->written);
+    t->written = more;
+    return MV_OK;
+}
+
 static mv_status draw(together *t, call *c, const mv_sheet_content *sheet, const char *methods, mv_error *e)
 {
-    char title[FINDING], subtitle[240];
+    char title[FINDING], subtitle[240], page_number[32] = "";
     const mv_map **maps = calloc((size_t)sheet->item_count, sizeof *maps);
     mv_maps *all = calloc((size_t)c->asks, sizeof *all); /* the recipe's range: that of the first picture's maps */
-    char *name = mv_text_escape(c->o.out);
-    mv_status s = maps && all && name ? MV_OK : mv_fail_memory(e, c->o.out);
+    char *path = target_sheet(c->pages, ++t->pages), *name = path ? mv_text_escape(path) : NULL;
+    mv_status s = maps && all && name ? target_make_folders(c->pages, path, e) : mv_fail_memory(e, "pages");
     if (!s) {
         for (int i = 0; i < sheet->item_count; i++)
             maps[i] = sheet->items[i].map;
         all[0] = t->row[0].maps;
-        snprintf(subtitle, sizeof subtitle, "%d pictures%s", t->n, c->failed ? "; those that failed are left out" : "");
+        if (c->pages->folder)
+            snprintf(page_number, sizeof page_number, "page %d  \xc2\xb7  ", t->pages);
+        snprintf(subtitle, sizeof subtitle, "%s%d picture%s%s", page_number, t->n, t->n == 1 ? "" : "s",
+                 c->failed ? "; those that failed are left out" : "");
         shot page = {.path = c->operand[0], /* the recipe names the operands as they were given */
                      .name = name,
                      .base = t->row[0].name,
                      .maps = all,
-                     .page = page_is_stdout(c) ? "/dev/stdout" : c->o.out,
+                     .page = path,
                      .page_name = name,
                      .fonts = (struct mv_fonts **)&t->fonts};
-        page_words words = {.title = finding_of_pictures(title, maps, t->n, sheet->columns),
+        page_words words = {.title = finding_of_pictures(title, maps, t->n, sheet->item_count / t->n),
                             .subtitle = subtitle,
                             .method = methods,
                             .others = c->operand + 1};
         s = page_write(c, &page, &mv_page_sheet, &words, sheet, e);
     }
-    if (!s && !c->o.json && !page_is_stdout(c)) {
-        talk_results(name, strlen(name));
-        talk_results("\n", 1);
-    }
+    if (!s && !c->o.json && !page_is_stdout(c))
+        s = remember(t, name, e);
     free(maps);
     free(all);
+    free(path);
     free(name);
+    return s;
+}
+
+/* Draws a page of what is kept, and drops it. */
+static mv_status write_page(together *t, call *c, const char *methods, mv_error *e)
+{
+    mv_sheet_content sheet = {.table = true};
+    mv_status s = colour(t, c, e);
+    mv_sheet_item *items = s ? NULL : items_of(t, &sheet.columns);
+    if (!s && !items)
+        s = mv_fail_memory(e, "pages");
+    if (!s) {
+        sheet.items = items;
+        sheet.item_count = t->n * sheet.columns;
+        choose_scale(&sheet);
+        if (c->o.sheet && sheet.columns == 1) { /* a grid of pictures */
+            sheet.table = false;
+            sheet.columns = 0;
+        }
+        s = sheet.item_count
+                ? draw(t, c, &sheet, methods, e)
+                : mv_fail(e, MV_EINPUT, "%s: found no map to draw: the model has no such class", t->row[0].name);
+    }
+    free(items);
+    rows_free(t);
     return s;
 }
 
 mv_status together_write(together *t, call *c, const char *methods, mv_error *e)
 {
-    mv_sheet_content sheet = {.table = true};
-    if (t->n == 0)
-        return MV_OK;
-    mv_status s = colour(t, c, e);
-    mv_sheet_item *items = s ? NULL : items_of(t, &sheet.columns);
-    if (!s && !items)
-        s = mv_fail_memory(e, c->o.out);
-    if (!s) {
-        sheet.items = items;
-        sheet.item_count = t->n * sheet.columns;
-        choose_scale(&sheet);
-        s = sheet.columns ? draw(t, c, &sheet, methods, e)
-                          : mv_fail(e, MV_EINPUT, "%s: found no map to draw: the model has no such class", c->o.out);
-    }
-    free(items);
+    mv_status s = t->n ? write_page(t, c, methods, e) : MV_OK;
+    if (t->written)
+        talk_results(t->written, strlen(t->written));
     return s;
 }

@@ -3,23 +3,27 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cmd/asks.h"
 #include "cmd/at.h"
 #include "cmd/findings.h"
 #include "cmd/overlay.h"
 #include "cmd/page_file.h"
 #include "cmd/reply.h"
 #include "cmd/talk.h"
+#include "cmd/together.h"
 #include "src/base/text.h"
 #include "src/explain/attention.h"
 #include "src/explain/attention_method.h"
 #include "src/explain/logits.h"
 #include "viz/page/attention.h"
 #include "viz/page/heads.h"
+#include "viz/page/sheet.h"
 
 typedef struct {
     mv_attention_params method; /* first: the method's table points into it */
     bool shared_scale;
     const char *raw, *at;
+    together together; /* contact sheets */
 } own;
 
 static const mv_param params[] = {
@@ -79,6 +83,11 @@ static const char *subtitle_of(const call *c, const shot *t, char subtitle[480])
     return subtitle;
 }
 
+static const char *recipe_of(const own *o)
+{
+    return o->method.rollout ? "attention rollout" : "attention rows";
+}
+
 /* ---- results */
 
 static mv_status draw(const call *c, const shot *t, mv_error *e)
@@ -89,7 +98,7 @@ static mv_status draw(const call *c, const shot *t, mv_error *e)
     page_words words = {.title = heads ? finding_of_heads(title, t->maps->map, t->maps->n)
                                        : finding_of_attention(title, t->maps->map, t->maps->n),
                         .subtitle = subtitle_of(c, t, subtitle),
-                        .method = o->method.rollout ? "attention rollout" : "attention rows"};
+                        .method = recipe_of(o)};
     mv_attention_content rows = {t->image, t->maps->map, t->maps->n, o->shared_scale};
     mv_heads_content thumbnails = {t->image, t->maps->map, t->maps->n};
     mv_status status = page_write(c, t, heads ? &mv_page_heads : &mv_page_attention, &words,
@@ -111,23 +120,42 @@ static void check(call *c)
     c->raw = o->raw;
     c->wants_raw = o->raw != NULL;
     c->indexed = true;
+    c->stores_only = true;
     c->wants_page = c->shows = (!o->raw && !c->o.overlay) || c->o.out;
     if (c->wants_page)
-        page_check(c, shows_heads(o) ? &mv_page_heads : &mv_page_attention);
+        page_check(c, c->o.sheet ? &mv_page_sheet : shows_heads(o) ? &mv_page_heads : &mv_page_attention);
     else if (!c->o.overlay)
         options_refuse_page(c, "with --raw alone; -o writes a page too");
     overlay_check(c, &overlaid);
-    if (o->shared_scale && (shows_heads(o) || !c->wants_page))
+    if (o->shared_scale && (shows_heads(o) || !c->wants_page || c->o.sheet))
         die(EXIT_MISUSE, "--shared-scale: has no effect %s",
-            c->wants_page ? "on thumbnails of heads, which share one" : "without a page");
+            !c->wants_page ? "without a page"
+            : c->o.sheet   ? "on contact sheets, which share one"
+                           : "on thumbnails of heads, which share one");
 }
 
 static mv_status open_ask(call *c, mv_error *e)
 {
-    (void)e;
     own *o = c->own;
     c->ask[c->asks++] = (mv_ask){mv_method_lookup("attention"), &o->method, MV_MAP_NONE, MV_MAP_NONE};
-    return MV_OK;
+    if (!c->joined)
+        return MV_OK;
+    int maps = asks_count_maps(c, e);
+    return maps < 0 ? e->code : together_check(c, maps, e);
+}
+
+static mv_status study_picture(call *c, study *s, mv_error *e)
+{
+    own *o = c->own;
+    return c->joined ? together_add(&o->together, c, s, recipe_of(o), e) : MV_OK;
+}
+
+static mv_status close_all(call *c, mv_error *e)
+{
+    own *o = c->own;
+    mv_status s = c->joined && !c->stopped && !c->broken ? together_write(&o->together, c, recipe_of(o), e) : MV_OK;
+    together_free(&o->together);
+    return s;
 }
 
 static mv_status picture(const call *c, const shot *t, mv_error *e)
@@ -145,7 +173,7 @@ static mv_status picture(const call *c, const shot *t, mv_error *e)
     }
     if (c->wants_overlay && overlay_write(c, t, e))
         return e->code;
-    return c->wants_page ? draw(c, t, e) : MV_OK;
+    return c->wants_page && !c->joined ? draw(c, t, e) : MV_OK;
 }
 
 static const char *const examples[] = {"attention photo.jpg",
@@ -162,9 +190,12 @@ const command command_attention = {.name = "attention",
                                    .method_params = mv_attention_param,
                                    .params = params,
                                    .size = sizeof(own),
-                                   .takes = TAKES_NETWORK | TAKES_PICTURES | TAKES_PAGES | TAKES_OVERLAY | TAKES_JSON,
+                                   .takes = TAKES_NETWORK | TAKES_PICTURES | TAKES_PAGES | TAKES_SHEETS |
+                                            TAKES_OVERLAY | TAKES_JSON,
                                    .results = "maps",
                                    .examples = examples,
                                    .check = check,
                                    .open = open_ask,
-                                   .picture = picture};
+                                   .study = study_picture,
+                                   .picture = picture,
+                                   .close = close_all};

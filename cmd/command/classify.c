@@ -9,9 +9,11 @@
 #include "cmd/page_file.h"
 #include "cmd/reply.h"
 #include "cmd/talk.h"
+#include "cmd/together.h"
 #include "src/base/text.h"
 #include "src/explain/logits.h"
 #include "viz/page/classify.h"
+#include "viz/page/sheet.h"
 
 typedef struct {
     int top;
@@ -21,7 +23,10 @@ typedef struct {
     /* ---- state */
     asks asks; /* the names of the maps */
     raw_file file;
+    together together; /* contact sheets */
 } own;
+
+static const char sheet_method[] = "exact CAM";
 
 enum { MOST_CLASSES = 5 }; /* three maps a class, without the second one's own for all but the first: a page holds 12 */
 
@@ -143,7 +148,7 @@ static void check(call *c)
     c->wants_page = c->shows = o->explain;
     c->stores_only = true;
     if (o->explain)
-        page_check(c, &mv_page_classify);
+        page_check(c, c->o.sheet ? &mv_page_sheet : &mv_page_classify);
     if (o->raw)
         raw_choose(c, o->raw, o->against || o->class_.n != 1);
     overlay_check(c, &mv_page_classify);
@@ -194,9 +199,10 @@ static mv_status open_asks(call *c, mv_error *e)
         if (o->against)
             add_ask(c, class_[i], against, true);
     }
-    if (!o->class_.n && !o->against && (o->explain || o->raw))
+    bool alone = c->joined && !o->raw; /* a contact sheet shows the answer's */
+    if (!o->class_.n && !o->against && (o->explain || o->raw) && !alone)
         add_ask(c, MV_CLASS_SECOND, MV_MAP_NONE, false);
-    if (!o->class_.n && !o->against && o->explain)
+    if (!o->class_.n && !o->against && o->explain && !alone)
         add_ask(c, MV_CLASS_TOP, MV_CLASS_SECOND, false);
     return MV_OK;
 }
@@ -204,13 +210,18 @@ static mv_status open_asks(call *c, mv_error *e)
 static mv_status study_picture(call *c, study *s, mv_error *e)
 {
     own *o = c->own;
-    return c->store ? map_arrays_add(&o->file, c, &o->asks, s, e) : MV_OK;
+    mv_status status = c->store ? map_arrays_add(&o->file, c, &o->asks, s, e) : MV_OK;
+    return !status && c->joined ? together_add(&o->together, c, s, sheet_method, e) : status;
 }
 
 static mv_status close_all(call *c, mv_error *e)
 {
     own *o = c->own;
-    return c->store ? raw_file_close(&o->file, c, e) : MV_OK;
+    mv_status s = c->joined && !c->stopped && !c->broken ? together_write(&o->together, c, sheet_method, e) : MV_OK;
+    together_free(&o->together);
+    if (c->store && raw_file_close(&o->file, c, s ? NULL : e) && !s)
+        s = e->code;
+    return s;
 }
 
 static mv_status picture(const call *c, const shot *t, mv_error *e)
@@ -230,7 +241,7 @@ static mv_status picture(const call *c, const shot *t, mv_error *e)
         status = map_arrays_write(c, &o->asks, t, e);
     if (!status && c->wants_overlay)
         status = overlay_write(c, t, e);
-    if (!status && o->explain)
+    if (!status && o->explain && !c->joined)
         status = draw(c, t, sorted, e);
     free(sorted);
     return status;
@@ -248,7 +259,7 @@ const command command_classify = {.name = "classify",
                                   .summary = "Says what a picture shows, and with --explain why",
                                   .params = params,
                                   .size = sizeof(own),
-                                  .takes = TAKES_NETWORK | TAKES_CLASSES | TAKES_PICTURES | TAKES_PAGES |
+                                  .takes = TAKES_NETWORK | TAKES_CLASSES | TAKES_PICTURES | TAKES_PAGES | TAKES_SHEETS |
                                            TAKES_OVERLAY | TAKES_JSON,
                                   .results = "top",
                                   .pages_need = "explain",

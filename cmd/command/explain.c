@@ -92,7 +92,7 @@ static mv_status check_count(const call *c, int n, mv_error *e)
                        n, c->store);
     if (c->wants_page && n > 512)
         return mv_fail(e, MV_EINPUT, "explain: found %d maps for a page, expected at most 512; choose blocks", n);
-    return c->joined ? together_check(c->pictures, n, e) : MV_OK;
+    return c->joined ? together_check(c, n, e) : MV_OK;
 }
 
 static mv_status open_asks(call *c, mv_error *e)
@@ -159,14 +159,29 @@ static mv_status measure(const call *c, const study *t, mv_error *e)
     return s;
 }
 
+static const char *method_names(const asks *a, char text[200])
+{
+    *text = '\0';
+    for (int i = 0; i < a->methods; i++) {
+        size_t used = strlen(text);
+        bool known = false;
+        for (int k = 0; k < i; k++)
+            known |= a->method[k].method == a->method[i].method;
+        if (!known)
+            snprintf(text + used, 200 - used, "%s%s", *text ? ", " : "", a->method[i].method->name);
+    }
+    return text;
+}
+
 static mv_status study_picture(call *c, study *s, mv_error *e)
 {
     own *o = c->own;
+    char names[200];
     mv_status status = o->faith ? measure(c, s, e) : MV_OK;
     if (!status && c->store)
         status = map_arrays_add(&o->file, c, &o->asks, s, e);
     if (!status && c->joined)
-        status = together_add(&o->together, c, s, e);
+        status = together_add(&o->together, c, s, method_names(&o->asks, names), e);
     return status;
 }
 
@@ -250,20 +265,6 @@ static void arrange(mv_sheet_content *content, const mv_map *const maps[], int n
     }
     content->scale = all ? MV_SHEET_SCALE_ALL : within && methods ? MV_SHEET_SCALE_GROUP : MV_SHEET_SCALE_OWN;
     content->sections = methods ? MV_SHEET_BY_METHOD : levels ? MV_SHEET_BY_LEVEL : MV_SHEET_PLAIN;
-}
-
-static const char *method_names(const asks *a, char text[200])
-{
-    *text = '\0';
-    for (int i = 0; i < a->methods; i++) {
-        size_t used = strlen(text);
-        bool known = false;
-        for (int k = 0; k < i; k++)
-            known |= a->method[k].method == a->method[i].method;
-        if (!known)
-            snprintf(text + used, 200 - used, "%s%s", *text ? ", " : "", a->method[i].method->name);
-    }
-    return text;
 }
 
 /* ", worse than a random order at deletion, better at insertion"; empty for a map that was not measured */
@@ -360,7 +361,7 @@ const command command_explain = {
     .summary = "Draws what speaks for a class, by any method, and measures whether it is true",
     .params = params,
     .size = sizeof(own),
-    .takes = TAKES_NETWORK | TAKES_CLASSES | TAKES_PICTURES | TAKES_PAGES | TAKES_OVERLAY | TAKES_JSON,
+    .takes = TAKES_NETWORK | TAKES_CLASSES | TAKES_PICTURES | TAKES_PAGES | TAKES_SHEETS | TAKES_OVERLAY | TAKES_JSON,
     .results = "maps",
     .examples = examples,
     .check = check,
