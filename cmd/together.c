@@ -166,7 +166,7 @@ static void rows_free(together *t)
         row_free(&t->row[--t->n]);
 }
 
-void together_free(together *t)
+static void together_free(together *t)
 {
     rows_free(t);
     free(t->row);
@@ -302,10 +302,12 @@ static mv_status write_page(together *t, call *c, const char *methods, mv_error 
     return s;
 }
 
-mv_status together_write(together *t, call *c, const char *methods, mv_error *e)
+mv_status together_close(together *t, call *c, const char *methods, mv_error *e)
 {
-    mv_status s = t->n ? write_page(t, c, methods, e) : MV_OK;
-    if (t->written)
+    bool whole = c->joined && !c->stopped && !c->broken;
+    mv_status s = whole && t->n ? write_page(t, c, methods, e) : MV_OK;
+    if (whole && t->written)
         talk_results(t->written, strlen(t->written));
+    together_free(t);
     return s;
 }

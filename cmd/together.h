@@ -23,9 +23,8 @@ mv_status together_check(const call *c, int maps, mv_error *e);
  * methods: for the recipe. Call it on the thread that computes. */
 mv_status together_add(together *t, call *c, const study *s, const char *methods, mv_error *e);
 
-/* Draws the last page, and prints the names of all. Nothing, if no picture came. */
-mv_status together_write(together *t, call *c, const char *methods, mv_error *e);
-
-void together_free(together *t);
+/* Draws the last page and prints the names of all, unless the run was stopped; then frees what is kept. For
+ * command.close; does nothing if pages are not joined. */
+mv_status together_close(together *t, call *c, const char *methods, mv_error *e);
 
 #endif

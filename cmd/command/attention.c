@@ -153,9 +153,7 @@ static mv_status study_picture(call *c, study *s, mv_error *e)
 static mv_status close_all(call *c, mv_error *e)
 {
     own *o = c->own;
-    mv_status s = c->joined && !c->stopped && !c->broken ? together_write(&o->together, c, recipe_of(o), e) : MV_OK;
-    together_free(&o->together);
-    return s;
+    return together_close(&o->together, c, recipe_of(o), e);
 }
 
 static mv_status picture(const call *c, const shot *t, mv_error *e)

@@ -217,8 +217,7 @@ static mv_status study_picture(call *c, study *s, mv_error *e)
 static mv_status close_all(call *c, mv_error *e)
 {
     own *o = c->own;
-    mv_status s = c->joined && !c->stopped && !c->broken ? together_write(&o->together, c, sheet_method, e) : MV_OK;
-    together_free(&o->together);
+    mv_status s = together_close(&o->together, c, sheet_method, e);
     if (c->store && raw_file_close(&o->file, c, s ? NULL : e) && !s)
         s = e->code;
     return s;

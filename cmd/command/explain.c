@@ -338,10 +338,7 @@ static mv_status close_all(call *c, mv_error *e)
 {
     own *o = c->own;
     char names[200];
-    mv_status s = MV_OK;
-    if (c->joined && !c->stopped && !c->broken)
-        s = together_write(&o->together, c, method_names(&o->asks, names), e);
-    together_free(&o->together);
+    mv_status s = together_close(&o->together, c, method_names(&o->asks, names), e);
     if (c->store && (raw_file_close(&o->file, c, s ? NULL : e) && !s))
         s = e->code;
     asks_free(&o->asks);
