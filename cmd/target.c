@@ -1,6 +1,5 @@
 #include "cmd/target.h"
 
-#include <errno.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -88,18 +87,7 @@ bool target_is_one_file(const char *a, const char *b)
 
 mv_status target_make_folders(const target *t, const char *path, mv_error *e)
 {
-    char *copy = t->folder ? strdup(path) : NULL;
-    mv_status s = MV_OK;
-    if (t->folder && !copy)
-        return mv_fail_memory(e, path);
-    for (char *slash = copy ? strchr(copy + 1, '/') : NULL; slash && !s; slash = strchr(slash + 1, '/')) {
-        *slash = '\0';
-        if (mkdir(copy, 0777) && errno != EEXIST)
-            s = mv_fail_errno(e, copy, "the folder cannot be made");
-        *slash = '/';
-    }
-    free(copy);
-    return s;
+    return t->folder ? mv_output_make_parents(path, e) : MV_OK;
 }
 
 /* ---- checks */

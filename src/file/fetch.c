@@ -270,7 +270,8 @@ static mv_status go(mv_fetch *f, const char *url, mv_answer *a, mv_error *e)
     if (bad == CURLUE_OUT_OF_MEMORY)
         return mv_fail_memory(e, "download");
     if (bad)
-        return mv_fail(e, MV_EINPUT, "%s: found a redirect to what is no URL", *a->url ? a->url : "download");
+        return mv_fail(e, MV_EINPUT, "%s: found a redirect to something that is not a URL",
+                       *a->url ? a->url : "download");
     char from[sizeof a->url];
     memcpy(from, a->url, sizeof from);
     if (!show_url(f, a->url, sizeof a->url))

@@ -9,6 +9,7 @@
 
 #include "src/base/text.h"
 #include "src/file/hub_impl.h"
+#include "src/file/output.h"
 
 enum { MOST_LIST = 16 << 20 }; /* bytes of the list of a repository's files */
 
@@ -163,7 +164,7 @@ static mv_status add_shards(mv_hub_pulling *p, int index, mv_error *e)
 static mv_status make_cache(const mv_hub_pulling *p, mv_error *e)
 {
     char *inside = mv_hub_path(p->s->cache, p->name, "blobs/");
-    mv_status s = inside ? mv_hub_make_parents(inside, e) : mv_fail_memory(e, p->name->id);
+    mv_status s = inside ? mv_output_make_parents(inside, e) : mv_fail_memory(e, p->name->id);
     free(inside);
     return s;
 }

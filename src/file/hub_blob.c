@@ -10,6 +10,7 @@
 #include "src/file/digest_impl.h"
 #include "src/file/hub_impl.h"
 #include "src/file/kind.h"
+#include "src/file/output.h"
 
 enum { CHUNK = 1 << 20 };
 
@@ -224,7 +225,7 @@ mv_status mv_hub_get(mv_hub_pulling *p, mv_hub_file *f, mv_error *e)
 {
     char *final = mv_hub_path(p->s->cache, p->name, "blobs/%s", f->etag);
     int lock = -1;
-    mv_status s = final ? mv_hub_make_parents(final, e) : mv_fail_memory(e, f->name);
+    mv_status s = final ? mv_output_make_parents(final, e) : mv_fail_memory(e, f->name);
     if (!s && !is_there(p, final, f)) {
         s = mv_hub_lock(p->s, p->name, f->etag, &lock, e);
         if (s && mv_hub_stop_asked(p))

@@ -97,22 +97,6 @@ char *mv_hub_path(const char *cache, const mv_hub_name *name, const char *format
     return path;
 }
 
-mv_status mv_hub_make_parents(const char *path, mv_error *e)
-{
-    char *copy = strdup(path);
-    if (!copy)
-        return mv_fail_memory(e, path);
-    mv_status s = MV_OK;
-    for (char *slash = strchr(copy + 1, '/'); slash && !s; slash = strchr(slash + 1, '/')) {
-        *slash = 0;
-        if (mkdir(copy, 0777) && errno != EEXIST)
-            s = mv_fail_errno(e, copy, "cannot be created");
-        *slash = '/';
-    }
-    free(copy);
-    return s;
-}
-
 static bool read_commit(const char *path, char commit[MV_HUB_COMMIT])
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
@@ -193,7 +177,7 @@ mv_status mv_hub_lock(const mv_hub_settings *s, const mv_hub_name *name, const c
     if (asprintf(&path, "%s/.locks/models--%.*s--%s/%s.lock", s->cache, (int)(slash - name->id), name->id, slash + 1,
                  etag) < 0)
         return mv_fail_memory(e, name->id);
-    mv_status done = mv_hub_make_parents(path, e);
+    mv_status done = mv_output_make_parents(path, e);
     if (!done)
         done = lock_path(s, path, fd, e);
     free(path);
@@ -208,7 +192,7 @@ mv_status mv_hub_link(const char *cache, const mv_hub_name *name, const char *co
     char target[MV_HUB_ETAG + 16], now[MV_HUB_ETAG + 16];
     char *link = mv_hub_path(cache, name, "snapshots/%s/%s", commit, file->name), *draft = NULL;
     snprintf(target, sizeof target, "../../blobs/%s", file->etag);
-    mv_status s = link ? mv_hub_make_parents(link, e) : mv_fail_memory(e, name->id);
+    mv_status s = link ? mv_output_make_parents(link, e) : mv_fail_memory(e, name->id);
     ssize_t n = s ? -1 : readlink(link, now, sizeof now - 1);
     if (!s && n > 0 && (size_t)n == strlen(target) && memcmp(now, target, (size_t)n) == 0) {
         free(link);
@@ -241,7 +225,7 @@ mv_status mv_hub_note(const char *cache, const mv_hub_name *name, const char *co
     if (strcmp(name->revision, commit) == 0)
         return MV_OK;
     char *path = mv_hub_path(cache, name, "refs/%s", name->revision);
-    mv_status s = path ? mv_hub_make_parents(path, e) : mv_fail_memory(e, name->id);
+    mv_status s = path ? mv_output_make_parents(path, e) : mv_fail_memory(e, name->id);
     if (!s && !(read_commit(path, now) && strcmp(now, commit) == 0)) {
         mv_output *o = mv_output_open(path, e);
         if (o)

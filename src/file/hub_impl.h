@@ -16,9 +16,6 @@ bool mv_hub_is_etag(const char *text);
 char *mv_hub_path(const char *cache, const mv_hub_name *name, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* Makes every folder that `path` lies in. */
-mv_status mv_hub_make_parents(const char *path, mv_error *e);
-
 /* The commit that the cache has for the revision; false if none. */
 bool mv_hub_cached_commit(const char *cache, const mv_hub_name *name, char commit[MV_HUB_COMMIT]);
 

@@ -231,6 +231,22 @@ mv_output *mv_output_open(const char *path, mv_error *e)
     return NULL;
 }
 
+mv_status mv_output_make_parents(const char *path, mv_error *e)
+{
+    char *copy = strdup(path);
+    if (!copy)
+        return mv_fail_memory(e, path);
+    mv_status s = MV_OK;
+    for (char *slash = strchr(copy + 1, '/'); slash && !s; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        if (mkdir(copy, 0777) && errno != EEXIST)
+            s = mv_fail_errno(e, copy, "the folder cannot be made");
+        *slash = '/';
+    }
+    free(copy);
+    return s;
+}
+
 mv_status mv_output_check(const char *path, mv_error *e)
 {
     mv_output *o = output_new(path);

@@ -29,6 +29,9 @@ mv_output *mv_output_open(const char *path, mv_error *e);
  * it once per run and folder. */
 mv_status mv_output_check(const char *path, mv_error *e);
 
+/* Makes every folder that `path` lies in; those that exist are fine. */
+mv_status mv_output_make_parents(const char *path, mv_error *e);
+
 /* True if both paths lead to the same regular file, also through symbolic and hard links. False if either does not
  * exist. Use it to refuse an output that would replace an input. */
 bool mv_output_is_same(const char *path, const char *other);
