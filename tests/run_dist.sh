@@ -6,16 +6,7 @@ cd "$(dirname "$0")/.." || exit 1
 folder=$(mktemp -d) || exit 1
 trap 'rm -rf "$folder"' EXIT
 
-case_of() { # NAME COMMAND...
-    local name=$1
-    shift
-    if "$@" >"$folder/said" 2>&1; then
-        echo "ok - $name"
-    else
-        sed 's/^/# /' "$folder/said"
-        echo "not ok - $name"
-    fi
-}
+. tests/case_of.sh
 
 packed() {
     make --no-print-directory dist OUT="$folder/packed" || return

@@ -57,6 +57,26 @@ static void same_logits(const collector *c, const float want[10])
     assert_memory_equal(got, want, sizeof got);
 }
 
+/* Gives the head each of n names in turn, which must not change the logits; they are left in plain[]. */
+static void rename_head(collector *c, float plain[10], const char *before, const char *const heads[], size_t n)
+{
+    static const char *const leaves[] = {"weight", "bias"};
+    char name[64], old[80];
+    mv_error e = {0};
+    collector_save(c, in_folder("plain.safetensors"), collector_config);
+    logits_of(in_folder("plain.safetensors"), plain, &e);
+    expect_ok(&e);
+    for (size_t i = 0; i < n; i++) {
+        for (int k = 0; k < 2; k++) {
+            snprintf(old, sizeof old, "%s.%s", before, leaves[k]);
+            snprintf(name, sizeof name, "%s.%s", heads[i], leaves[k]);
+            rename_to(c, old, name);
+        }
+        before = heads[i];
+        same_logits(c, plain);
+    }
+}
+
 static void heads_of_other_names(void **s)
 {
     (void)s;
@@ -64,20 +84,7 @@ static void heads_of_other_names(void **s)
     mv_error e = {0};
     float plain[10];
     collector c = collect_of("model.", MV_F32);
-    collector_save(&c, in_folder("plain.safetensors"), collector_config);
-    logits_of(in_folder("plain.safetensors"), plain, &e);
-    expect_ok(&e);
-    char before[64] = "model.head", name[64], old[80];
-    for (size_t i = 0; i < sizeof heads / sizeof *heads; i++) {
-        static const char *const leaves[] = {"weight", "bias"};
-        for (int k = 0; k < 2; k++) {
-            snprintf(old, sizeof old, "%s.%s", before, leaves[k]);
-            snprintf(name, sizeof name, "%s.%s", heads[i], leaves[k]);
-            rename_to(&c, old, name);
-        }
-        snprintf(before, sizeof before, "%s", heads[i]);
-        same_logits(&c, plain);
-    }
+    rename_head(&c, plain, "model.head", heads, sizeof heads / sizeof *heads);
     /* a Linear behind the network counts even if the network has kept its own head */
     add(&c, "model.head.bias", 10);
     int w = collector_find(&c, "classifier.weight");
@@ -96,23 +103,9 @@ static void heads_beside_a_nested_network(void **s)
 {
     (void)s;
     static const char *const heads[] = {"state_dict.head.fc", "state_dict.classifier", "fc"};
-    mv_error e = {0};
     float plain[10];
     collector c = collect_of("state_dict.backbone.", MV_F32);
-    collector_save(&c, in_folder("plain.safetensors"), collector_config);
-    logits_of(in_folder("plain.safetensors"), plain, &e);
-    expect_ok(&e);
-    char before[64] = "state_dict.backbone.head", name[64], old[80];
-    for (size_t i = 0; i < sizeof heads / sizeof *heads; i++) {
-        static const char *const leaves[] = {"weight", "bias"};
-        for (int k = 0; k < 2; k++) {
-            snprintf(old, sizeof old, "%s.%s", before, leaves[k]);
-            snprintf(name, sizeof name, "%s.%s", heads[i], leaves[k]);
-            rename_to(&c, old, name);
-        }
-        snprintf(before, sizeof before, "%s", heads[i]);
-        same_logits(&c, plain);
-    }
+    rename_head(&c, plain, "state_dict.backbone.head", heads, sizeof heads / sizeof *heads);
     collector_free(&c);
 }
 
