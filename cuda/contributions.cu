@@ -10,7 +10,10 @@
  * spread (after LaTIM, arXiv 2502.15612) walks from the query back over the tokens j with w_s = C_i[s] exp(sum of dt A
  * from j + 1 to i) of one channel in registers; a token's row needs M[i,j] of three neighbours, which are kept.
  */
-#include "cuda/kernels.h"
+#include "cuda/launch.h"
+
+namespace mv
+{
 
 namespace
 {
@@ -256,3 +259,5 @@ void launch_weigh(float *out, float *parts, const float *vectors, int windows, i
     mv_launch(weigh_kernel, dim3(static_cast<unsigned>(windows * queries)), dim3(32, WARPS),
               (WARPS + MV_TAPS) * sizeof(float), stream, out, parts, vectors, tokens, channels, room, first, queries);
 }
+
+}  // namespace mv

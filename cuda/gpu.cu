@@ -5,6 +5,9 @@
 
 #include "cuda/gpu.h"
 
+namespace mv
+{
+
 device *device_of(mv_backend *b)
 {
     device *d = reinterpret_cast<device *>(b);
@@ -247,6 +250,7 @@ mv_backend *device_open(int card, mv_dtype act, mv_error *e)
     t.transfer_wait = device_transfer_wait;
     t.mark = device_mark;
     device_offer_weights(&t);
+    device_offer_convolutions(&t);
     device_offer_ops(&t);
     mv_error ignored = {};
     if (library_describe(card, t.about, &ignored))
@@ -258,3 +262,5 @@ mv_backend *device_open(int card, mv_dtype act, mv_error *e)
 
 extern "C" __attribute__((visibility("default")))
 const mv_plugin mv_plugin_cuda = {MV_PLUGIN_ABI, sizeof(mv_backend), library_count, library_describe, device_open};
+
+}  // namespace mv

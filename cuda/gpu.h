@@ -1,12 +1,15 @@
 /* Inside the GPU device: what its files share. gpu.cu has the device, its memory and its recordings; gpu_weights.cu the
- * weights; gpu_ops.cu the operations, which use the kernels and the libraries.
+ * weights; convolution.cu the convolutions; gpu_ops.cu the other operations, which use the kernels and the libraries.
  */
 #pragma once
 
 #include <vector>
 
-#include "cuda/kernels.h"
+#include "cuda/launch.h"
 #include "cuda/library.h"
+
+namespace mv
+{
 
 struct block {
     char *data;
@@ -44,6 +47,7 @@ device *device_of(mv_backend *b);
 
 /* Set the functions of a file in the table. */
 void device_offer_weights(mv_backend *b);
+void device_offer_convolutions(mv_backend *b);
 void device_offer_ops(mv_backend *b);
 
 /* Scratch of the device, with room for `bytes`; it is free again when the operation ends. NULL if out of memory, with
@@ -68,7 +72,14 @@ template <class F> mv_status guarded(device *d, mv_error *e, F f)
     }
 }
 
+inline size_t rows_in(mv_tensor x)
+{
+    return mv_tensor_count(x) / static_cast<size_t>(x.dim[x.nd - 1]);
+}
+
 inline mv_status launched(device *d, const char *op, mv_error *e)
 {
     return library_launched(d->lib, op, e);
 }
+
+}  // namespace mv

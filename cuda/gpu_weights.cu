@@ -1,6 +1,9 @@
 /* Weights on the card: converted on the host, stored in a few large blocks, never moved. */
 #include "cuda/gpu.h"
 
+namespace mv
+{
+
 namespace
 {
 
@@ -152,3 +155,5 @@ void device_offer_weights(mv_backend *b)
     b->dense_free = device_dense_free;
     b->vector_free = device_vector_free;
 }
+
+}  // namespace mv

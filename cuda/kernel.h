@@ -33,6 +33,9 @@ extern "C" {
 #include "src/base/backend.h"
 }
 
+namespace mv
+{
+
 using half_t = __half;
 using bf16_t = __nv_bfloat16;
 
@@ -146,3 +149,5 @@ inline int blocks_for(size_t n, int each)
 {
     return static_cast<int>((n + static_cast<size_t>(each) - 1) / static_cast<size_t>(each));
 }
+
+}  // namespace mv

@@ -10,6 +10,9 @@
 
 #include "cuda/library_state.h"
 
+namespace mv
+{
+
 namespace
 {
 
@@ -384,3 +387,5 @@ void library_forget(library *l, void *graph)
         cudaFree(p);
     l->retired.clear();
 }
+
+}  // namespace mv

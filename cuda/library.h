@@ -9,6 +9,9 @@
 
 #include "cuda/kernel.h"
 
+namespace mv
+{
+
 struct library;
 
 /* The number of cards that can be used; MV_EDEVICE and the reason if there is none. */
@@ -74,3 +77,5 @@ void library_retire(library *, void *);
 mv_status library_recorded(library *, void **graph, mv_error *e);
 mv_status library_replay(library *, void *graph, mv_error *e);
 void library_forget(library *, void *graph);
+
+}  // namespace mv

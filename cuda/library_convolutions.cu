@@ -4,6 +4,9 @@
  */
 #include "cuda/library_state.h"
 
+namespace mv
+{
+
 #ifdef MV_CUDNN
 
 namespace
@@ -153,3 +156,5 @@ void library_convolutions_free(library *)
 }
 
 #endif
+
+}  // namespace mv

@@ -4,6 +4,9 @@
  */
 #include "cuda/library_state.h"
 
+namespace mv
+{
+
 namespace
 {
 
@@ -160,3 +163,5 @@ void library_products_free(library *l)
         cublasLtDestroy(l->lt);
     cudaFree(l->workspace);
 }
+
+}  // namespace mv

@@ -17,6 +17,9 @@
 #include "cuda/library.h"
 #include "cuda/marks.h"
 
+namespace mv
+{
+
 constexpr size_t LIBRARY_WORKSPACE = size_t(32) << 20; /* of products */
 
 struct algorithm {
@@ -102,3 +105,5 @@ mv_status library_products_new(library *l, mv_error *e);
 void library_products_free(library *l);
 mv_status library_convolutions_new(library *l, mv_error *e);
 void library_convolutions_free(library *l);
+
+}  // namespace mv

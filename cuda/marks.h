@@ -6,6 +6,9 @@
 #include <cstdio>
 #include <cstring>
 
+namespace mv
+{
+
 enum { MARKS = 2048, MARK_TEXT = 128 }; /* more than the operations of a batch */
 
 struct marks {
@@ -29,3 +32,5 @@ struct marks {
         return out;
     }
 };
+
+}  // namespace mv

@@ -8,7 +8,10 @@
  *   columns   rows of what a 3x3 convolution sees                a thread 16 bytes     9 times x over stride^2
  *   fold      w (n k) scale[n]                                   a thread a value      both
  */
-#include "cuda/kernels.h"
+#include "cuda/launch.h"
+
+namespace mv
+{
 
 namespace
 {
@@ -244,3 +247,5 @@ void launch_fold(mv_dtype type, void *out, const void *w, const float *scale, in
                   static_cast<const T *>(w), scale, count, k);
     });
 }
+
+}  // namespace mv

@@ -14,7 +14,10 @@
  * hidden (arXiv 2403.01590) runs down the rows i with the states of 32 columns x 4 channels in a warp's registers; a
  * block processes the 32 channels of its 8 warps at a time, and adds to the sums of the channels before in out.
  */
-#include "cuda/kernels.h"
+#include "cuda/launch.h"
+
+namespace mv
+{
 
 namespace
 {
@@ -323,3 +326,5 @@ void launch_hidden(float *out, const scan_job &job, int channel, bool with_sign,
                   stream, j);
     });
 }
+
+}  // namespace mv

@@ -10,7 +10,10 @@
 #include <algorithm>
 #include <type_traits>
 
-#include "cuda/kernels.h"
+#include "cuda/launch.h"
+
+namespace mv
+{
 
 namespace
 {
@@ -207,3 +210,5 @@ void launch_mean_pool(mv_dtype type, void *out, const void *x, const float *scal
                   static_cast<const T *>(x), scale, shift, cells, c);
     });
 }
+
+}  // namespace mv

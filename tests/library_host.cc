@@ -9,6 +9,9 @@
 #include <cstdlib>
 #include <vector>
 
+namespace mv
+{
+
 struct library {
     marks asked;
     unsigned broken; /* the number of the mark at which work fails; or 0 */
@@ -296,3 +299,5 @@ extern "C" long simt_live(void)
 {
     return live;
 }
+
+}  // namespace mv

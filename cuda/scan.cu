@@ -1,51 +1,25 @@
-/* Inside the mixer: depthwise convolution, step size, selective scan, readout.
+/* The selective scan of the mixer, its step sizes, and the readout of given states.
  *
  *   op           formula                                                launch              bytes moved
- *   conv1d_silu  silu(taps . x_{t-1..t+1}), both halves of xz           a thread 16 bytes   xz, x, half of yz
  *   step         softplus(r W^T + 2b)                                   as scan             proj, dt
  *   scan         h_t = exp(dt A) h_{t-1} + dt B x; y = C . h + D x      a thread a channel  x, proj, half of yz
  *   readout      y = C . h + D x from the given h                       a thread a channel  x, proj, h, half of yz
  *
- * Layouts: x (N T E), xz and yz (N T 2E: y left, z right), proj (N T R+16: [r | B | C]), dt (N T E), h (N T E 8).
+ * Layouts: x (N T E), yz (N T 2E: y left, z right), proj (N T R+16: [r | B | C]), dt (N T E), h (N T E 8).
  * The scan (Gu & Dao 2023, equation 2, with the step's product inside) runs down the tokens of one window with a
  * channel's 8 states in registers. Tokens are processed in tiles of TILE: their proj is stored in shared memory as
  * fp32, and the steps of a tile are one small product (a weight is loaded once for TILE tokens), so that only h = a h +
  * u depends on the token before.
  */
-#include "cuda/kernels.h"
+#include "cuda/launch.h"
+
+namespace mv
+{
 
 namespace
 {
 
 enum { TILE = 8, STATES = MV_STATES, CHANNELS = 64 };
-
-template <class T, int N>
-__global__ void conv1d_kernel(T *x, T *yz, const T *xz, const float *wx, const float *wz, size_t n, int tokens, int e)
-{
-    size_t i = static_cast<size_t>(blockIdx.x) * blockDim.x + threadIdx.x;
-    if (i >= n)
-        return;
-    size_t width = 2 * static_cast<size_t>(e), packs = width / N, token = i / packs, c = i % packs * N;
-    int t = static_cast<int>(token % static_cast<size_t>(tokens));
-    const T *from = xz + token * width + c;
-    pack<T, N> before = {}, here = load<T, N>(from), after = {}, out;
-    if (t > 0)
-        before = load<T, N>(from - width);
-    if (t + 1 < tokens)
-        after = load<T, N>(from + width);
-    bool right = c >= static_cast<size_t>(e);
-    size_t own = right ? c - static_cast<size_t>(e) : c;
-    const float *w = (right ? wz : wx) + own * MV_TAPS;
-#pragma unroll
-    for (int k = 0; k < N; k++)
-        out.v[k] =
-            from_float<T>(silu(w[k * MV_TAPS] * to_float(before.v[k]) + w[k * MV_TAPS + 1] * to_float(here.v[k]) +
-                               w[k * MV_TAPS + 2] * to_float(after.v[k])));
-    if (right)
-        store<T, N>(yz + token * width + c, out);
-    else
-        store<T, N>(x + token * static_cast<size_t>(e) + own, out);
-}
 
 /* A tile of proj as fp32 in shared memory; called by the whole block. */
 template <class T> __device__ void load_tile(float *tile, const T *proj, int values)
@@ -172,25 +146,6 @@ size_t tile_bytes(const scan_job &j)
 
 }  // namespace
 
-void launch_conv1d_silu(mv_dtype type, void *x, void *yz, const void *xz, const float *wx, const float *wz, int windows,
-                        int tokens, int e, cudaStream_t stream)
-{
-    const int block = 256;
-    of_type(type, [&](auto t) {
-        using T = decltype(t);
-        constexpr int N = static_cast<int>(16 / sizeof(T));
-        auto go = [&](auto kernel, int lanes) {
-            size_t n = static_cast<size_t>(windows) * static_cast<size_t>(tokens) * static_cast<size_t>(2 * e / lanes);
-            mv_launch(kernel, dim3(static_cast<unsigned>(blocks_for(n, block))), dim3(block), 0, stream,
-                      static_cast<T *>(x), static_cast<T *>(yz), static_cast<const T *>(xz), wx, wz, n, tokens, e);
-        };
-        if (lanes_of<T>(e, {x, yz, xz}) == N)
-            go(conv1d_kernel<T, N>, N);
-        else
-            go(conv1d_kernel<T, 1>, 1);
-    });
-}
-
 /* Windows are the y of the grid, which is 65535 at most: more need several launches. */
 void launch_scan(const scan_job &job, cudaStream_t stream)
 {
@@ -243,3 +198,5 @@ void launch_readout(const scan_job &j, cudaStream_t stream)
         mv_launch(readout_kernel<T>, dim3(static_cast<unsigned>(blocks_for(n, block))), dim3(block), 0, stream, j, n);
     });
 }
+
+}  // namespace mv

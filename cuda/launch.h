@@ -6,6 +6,9 @@
 
 #include "cuda/kernel.h"
 
+namespace mv
+{
+
 /* ---- rows.cu */
 
 /* out = act(x) * scale[c] + shift[c] + residual; scale, shift and residual may be NULL. Types are fp32 or one of 16
@@ -47,10 +50,13 @@ void launch_columns(const columns_job &, cudaStream_t);
 /* w (n k) times scale[n], and bias times scale: a layer's gamma folded into its product */
 void launch_fold(mv_dtype, void *out, const void *w, const float *scale, int n, int k, cudaStream_t);
 
-/* ---- mixer.cu */
+/* ---- conv1d.cu */
 
 void launch_conv1d_silu(mv_dtype, void *x, void *yz, const void *xz, const float *wx, const float *wz, int windows,
                         int tokens, int e, cudaStream_t);
+
+/* ---- scan.cu */
+
 struct scan_job {
     mv_dtype type;
     void *yz;
@@ -78,7 +84,7 @@ void launch_spread(const spread_job &, cudaStream_t);
 void launch_weigh(float *out, float *parts, const float *vectors, int windows, int tokens, int channels, int room,
                   int first, int queries, cudaStream_t);
 
-/* ---- attention.cu */
+/* ---- attention_mma.cu, attention_plain.cu */
 
 struct attention_job {
     mv_dtype type;
@@ -124,3 +130,5 @@ template <class T> int lanes_of(int c, std::initializer_list<const void *> addre
         fits = fits && reinterpret_cast<uintptr_t>(p) % 16 == 0;
     return fits ? n : 1;
 }
+
+}  // namespace mv

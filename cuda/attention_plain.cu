@@ -1,0 +1,147 @@
+/* Self-attention of a window for any type and any head: fp32 arithmetic, a lane a key for the scores, a lane a
+ * dimension for the sums; and the product of given rows with the values.
+ *
+ *   op                      launch                                                     bytes moved
+ *   attention, others       4 warps by 8 queries; keys in tiles of 32                   qkv + out (+ rows)
+ *   attend                  a warp a query                                             rows + v + out
+ *
+ * Layouts and the order of the sums as in attention_mma.cu, which takes what it can.
+ */
+#include "cuda/attention_impl.h"
+
+namespace mv
+{
+
+namespace
+{
+
+enum { PLAIN_KEYS = 32, PLAIN_QUERIES = 8, WARPS = ATTENTION_WARPS };
+
+/* COLUMNS: dimensions a lane holds, 32 COLUMNS >= d */
+template <class T, int COLUMNS> __global__ void __launch_bounds__(WARPS * 32) plain_kernel(attention_job j)
+{
+    MV_SHARED(float, memory);
+    int d = j.d, pitch = d | 1; /* odd, so that 32 keys lie in 32 banks */
+    float *keys = memory, *values = keys + PLAIN_KEYS * pitch, *queries = values + PLAIN_KEYS * pitch;
+    head<T> h = head_of<T>(j, blockIdx.x);
+    int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32,
+        block = static_cast<int>(blockIdx.y) * WARPS * PLAIN_QUERIES, first = block + warp * PLAIN_QUERIES;
+    float scale = LOG2E * rsqrtf(static_cast<float>(d));
+    for (int i = static_cast<int>(threadIdx.x); i < WARPS * PLAIN_QUERIES * d; i += WARPS * 32)
+        queries[i] =
+            block + i / d < j.tokens
+                ? to_float(h.q[static_cast<size_t>(block + i / d) * h.stride + static_cast<size_t>(i % d)]) * scale
+                : 0.0f;
+    const float *q = queries + warp * PLAIN_QUERIES * d;
+    float most[PLAIN_QUERIES], sum[PLAIN_QUERIES] = {}, out[PLAIN_QUERIES][COLUMNS] = {}, s[PLAIN_QUERIES];
+    for (int r = 0; r < PLAIN_QUERIES; r++)
+        most[r] = -INFINITY;
+    for (int pass = 0; pass < (h.rows ? 2 : 1); pass++)
+        for (int from = 0; from < j.tokens; from += PLAIN_KEYS) {
+            int count = j.tokens - from < PLAIN_KEYS ? j.tokens - from : PLAIN_KEYS;
+            __syncthreads();
+            for (int i = static_cast<int>(threadIdx.x); i < PLAIN_KEYS * d; i += WARPS * 32) {
+                int key = i / d, x = i % d;
+                size_t at = static_cast<size_t>(from + key) * h.stride + static_cast<size_t>(x);
+                keys[key * pitch + x] = key < count ? to_float(h.k[at]) : 0.0f;
+                values[key * pitch + x] = key < count ? to_float(h.v[at]) : 0.0f;
+            }
+            __syncthreads();
+#pragma unroll
+            for (int r = 0; r < PLAIN_QUERIES; r++)
+                s[r] = 0;
+            for (int x = 0; x < d; x++) {
+                float k = keys[lane * pitch + x];
+#pragma unroll
+                for (int r = 0; r < PLAIN_QUERIES; r++)
+                    s[r] += q[r * d + x] * k;
+            }
+#pragma unroll
+            for (int r = 0; r < PLAIN_QUERIES; r++) {
+                if (lane >= count)
+                    s[r] = -INFINITY;
+                if (pass) {
+                    if (first + r < j.tokens && lane < count)
+                        h.rows[static_cast<size_t>(first + r) * static_cast<size_t>(j.tokens) +
+                               static_cast<size_t>(from + lane)] = exp2f(s[r] - most[r]) / sum[r];
+                    continue;
+                }
+                float top = fmaxf(most[r], warp_max(s[r])), shrink = exp2f(most[r] - top);
+                most[r] = top;
+                s[r] = exp2f(s[r] - top);
+                sum[r] = sum[r] * shrink + warp_sum(s[r]);
+#pragma unroll
+                for (int k = 0; k < COLUMNS; k++)
+                    out[r][k] *= shrink;
+            }
+            if (pass)
+                continue;
+            for (int key = 0; key < count; key++) {
+                float v[COLUMNS];
+#pragma unroll
+                for (int k = 0; k < COLUMNS; k++)
+                    v[k] = lane + 32 * k < d ? values[key * pitch + lane + 32 * k] : 0.0f;
+#pragma unroll
+                for (int r = 0; r < PLAIN_QUERIES; r++) {
+                    float p = __shfl_sync(~0u, s[r], key);
+#pragma unroll
+                    for (int k = 0; k < COLUMNS; k++)
+                        out[r][k] += p * v[k];
+                }
+            }
+        }
+    for (int r = 0; r < PLAIN_QUERIES; r++)
+#pragma unroll
+        for (int k = 0; k < COLUMNS; k++)
+            if (first + r < j.tokens && lane + 32 * k < d)
+                h.out[static_cast<size_t>(first + r) * h.out_stride + static_cast<size_t>(lane + 32 * k)] =
+                    from_float<T>(out[r][k] / sum[r]);
+}
+
+template <class T> __global__ void attend_kernel(attention_job j)
+{
+    head<T> h = head_of<T>(j, blockIdx.x);
+    int lane = static_cast<int>(threadIdx.x), row = static_cast<int>(blockIdx.y * blockDim.y + threadIdx.y);
+    if (row >= j.tokens)
+        return;
+    const float *p = h.rows + static_cast<size_t>(row) * static_cast<size_t>(j.tokens);
+    for (int x = lane; x < j.d; x += 32) {
+        float sum = 0;
+        for (int key = 0; key < j.tokens; key++)
+            sum += p[key] * to_float(h.v[static_cast<size_t>(key) * h.stride + static_cast<size_t>(x)]);
+        h.out[static_cast<size_t>(row) * h.out_stride + static_cast<size_t>(x)] = from_float<T>(sum);
+    }
+}
+
+template <class T, int COLUMNS> void launch_plain(const attention_job &j, cudaStream_t stream)
+{
+    size_t floats = static_cast<size_t>(2 * PLAIN_KEYS * (j.d | 1) + WARPS * PLAIN_QUERIES * j.d);
+    mv_launch(plain_kernel<T, COLUMNS>, grid_of(j, WARPS * PLAIN_QUERIES), dim3(WARPS * 32), floats * sizeof(float),
+              stream, j);
+}
+
+}  // namespace
+
+void launch_attention(const attention_job &j, cudaStream_t stream)
+{
+    if (launch_attention_mma(j, stream))
+        return;
+    of_type(j.type, [&](auto t) {
+        using T = decltype(t);
+        if (j.d <= 64)
+            launch_plain<T, 2>(j, stream);
+        else
+            launch_plain<T, MOST_HEAD / 32>(j, stream);
+    });
+}
+
+void launch_attend(const attention_job &j, cudaStream_t stream)
+{
+    const unsigned rows = 8;
+    of_type(j.type, [&](auto t) {
+        using T = decltype(t);
+        mv_launch(attend_kernel<T>, grid_of(j, static_cast<int>(rows)), dim3(32, rows), 0, stream, j);
+    });
+}
+
+}  // namespace mv

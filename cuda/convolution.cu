@@ -1,0 +1,122 @@
+/* The 3x3 convolutions of the GPU device: which library or kernel computes one, and how its weights are padded.
+ *
+ *   16 bits and fp32   cuDNN with bias and ReLU or residual; else columns and a product (with tanh GELU in 16 bits).
+ *                      Another activation, or a residual after one, is a kernel of its own.
+ *
+ * Scratch for columns grows to what the first batch needs.
+ */
+#include "cuda/gpu.h"
+
+namespace mv
+{
+
+namespace
+{
+
+constexpr size_t COLUMN_BYTES = size_t(64) << 20; /* of one convolution */
+
+mv_status device_picture(mv_backend *b, mv_tensor out, const float *planes, mv_error *e)
+{
+    device *d = device_of(b);
+    /* a recording has its pictures uploaded before every replay */
+    mv_status s = device_upload(d, library_records(d->lib) ? nullptr : planes, mv_tensor_count(out) * sizeof(float), e);
+    if (s)
+        return s;
+    launch_picture(d->base.act, out.data, d->planes, out.dim[0], out.dim[1], out.dim[2], d->stream);
+    return launched(d, "picture", e);
+}
+
+/* Columns and a product, for as many rows at a time as the scratch for columns holds. */
+mv_status convolve_by_columns(device *d, const convolution &c, int oh, int ow, int width, mv_error *e)
+{
+    size_t rows = static_cast<size_t>(c.pictures) * static_cast<size_t>(oh) * static_cast<size_t>(ow),
+           row = static_cast<size_t>(width) * mv_dtype_size(c.type), most = COLUMN_BYTES / row,
+           n = static_cast<size_t>(c.n);
+    void *columns = device_scratch(d, row * (rows < most ? rows : most), e);
+    if (!columns)
+        return MV_ENOMEM;
+    for (size_t first = 0; first < rows; first += most) {
+        size_t count = rows - first < most ? rows - first : most;
+        launch_columns({c.type, columns, c.x, c.h, c.w, c.c, c.stride, oh, ow, width, first, count}, d->stream);
+        mv_status s = launched(d, "conv2d", e);
+        if (s)
+            return s;
+        char *out = static_cast<char *>(c.out) + first * n * mv_dtype_size(c.type);
+        s = library_product(
+            d->lib,
+            {c.type, c.type, count, c.n, width, columns, c.weights, c.bias, c.residual ? out : nullptr, out, c.act}, e);
+        if (s)
+            return s;
+    }
+    return MV_OK;
+}
+
+/* True if cuDNN computes it: it does not accept padded rows. */
+bool by_cudnn(device *d, const convolution &c, const conv_weights *w)
+{
+    return w->width == MV_TAPS * MV_TAPS * c.c && library_convolves(d->lib, c);
+}
+
+mv_status convolve(device *d, const convolution &c, const conv_weights *w, mv_tensor out, mv_error *e)
+{
+    return by_cudnn(d, c, w) ? library_convolve(d->lib, c, e)
+                             : convolve_by_columns(d, c, out.dim[1], out.dim[2], w->width, e);
+}
+
+/* If the call cannot include the activation, or a residual follows it: the convolution alone, then a kernel for the
+ * rest. */
+mv_status convolve_apart(device *d, convolution c, const conv_weights *w, mv_tensor out, mv_tensor residual,
+                         mv_error *e)
+{
+    mv_act act = c.act;
+    c.act = MV_ACT_NONE;
+    c.residual = nullptr;
+    c.out = residual.nd ? library_alloc(d->lib, mv_tensor_bytes(out)) : out.data;
+    if (!c.out)
+        return device_no_memory(d, mv_tensor_bytes(out), e);
+    mv_status s = convolve(d, c, w, out, e);
+    if (!s) {
+        launch_rows({out.type, out.type, residual.type, out.data, c.out, residual.nd ? residual.data : nullptr, nullptr,
+                     nullptr, act, rows_in(out), out.dim[3]},
+                    d->stream);
+        s = launched(d, "conv2d", e);
+    }
+    if (residual.nd)
+        library_release(d->lib, c.out);
+    return s;
+}
+
+mv_status device_conv2d(mv_backend *b, mv_tensor out, mv_tensor x, const mv_conv *w, mv_act act, mv_tensor residual,
+                        mv_error *e)
+{
+    device *d = device_of(b);
+    const conv_weights *own = static_cast<const conv_weights *>(w->w);
+    bool onto = residual.nd && residual.data == out.data;
+    convolution c = {d->base.act,
+                     x.dim[0],
+                     x.dim[1],
+                     x.dim[2],
+                     w->in,
+                     w->out,
+                     w->stride,
+                     x.data,
+                     own->w,
+                     own->bias,
+                     onto ? out.data : nullptr,
+                     out.data,
+                     act};
+    bool fused = act == MV_ACT_NONE ? !residual.nd || onto : act == MV_ACT_RELU && !residual.nd;
+    if (act == MV_ACT_GELU_TANH && !residual.nd && d->base.act != MV_F32)
+        fused = !by_cudnn(d, c, own); /* the product includes it */
+    return fused ? convolve(d, c, own, out, e) : convolve_apart(d, c, own, out, residual, e);
+}
+
+}  // namespace
+
+void device_offer_convolutions(mv_backend *b)
+{
+    b->picture = device_picture;
+    b->conv2d = device_conv2d;
+}
+
+}  // namespace mv
