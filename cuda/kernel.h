@@ -71,13 +71,23 @@ template <class T, int N> struct alignas(sizeof(T) * N) pack {
     T v[N];
 };
 
-template <class T, int N> __device__ pack<T, N> load(const T *p)
+template <class T, int N> __device__ __forceinline__ pack<T, N> load(const T *p)
 {
+#ifdef __CUDACC__
     return *reinterpret_cast<const pack<T, N> *>(p);
+#else
+    pack<T, N> x;
+    simt::load(&x, p, sizeof x);
+    return x;
+#endif
 }
-template <class T, int N> __device__ void store(T *p, const pack<T, N> &x)
+template <class T, int N> __device__ __forceinline__ void store(T *p, const pack<T, N> &x)
 {
+#ifdef __CUDACC__
     *reinterpret_cast<pack<T, N> *>(p) = x;
+#else
+    simt::store(p, &x, sizeof x);
+#endif
 }
 
 __device__ inline float warp_sum(float x)

@@ -33,6 +33,8 @@ extern "C" {
 #include "src/base/tensor.h"
 }
 
+#include "tests/simt_count.h"
+
 struct dim3 {
     unsigned x, y, z;
     dim3(unsigned a = 1, unsigned b = 1, unsigned c = 1) : x(a), y(b), z(c)
@@ -43,7 +45,7 @@ struct dim3 {
 #define __global__ static
 #define __device__
 #define __host__
-#define __forceinline__ inline
+#define __forceinline__ inline __attribute__((always_inline))
 #define __launch_bounds__(...)
 typedef struct simt_stream *cudaStream_t;
 
@@ -190,7 +192,9 @@ inline void pause(wait w)
     unsigned me = now;
     threads[me].state = w;
     threads[me].on = here;
+    counting(false);
     go_home();
+    counting(true);
     now = me;
 }
 
@@ -201,7 +205,9 @@ inline void live()
         while (started < count) {
             now = permuted(started++);
             threads[now].state = RUNS;
+            counting(true);
             body();
+            counting(false);
             threads[now].state = DONE;
         }
         resting.push_back(here);
@@ -238,8 +244,11 @@ inline bool all_at(unsigned from, unsigned to, wait w)
     return true;
 }
 
+/* What a warp has read and written since it last waited is complete. */
 inline void release(unsigned from, unsigned to)
 {
+    for (unsigned w = from; w < to; w += 32)
+        settle(w, std::min(w + 32, to));
     for (unsigned i = from; i < to; i++)
         threads[i].state = RUNS;
 }
@@ -271,6 +280,8 @@ inline void run_block()
                 resume(threads[now].on);
             }
     }
+    for (unsigned w = 0; w < count; w += 32)
+        settle(w, std::min(w + 32, count));
 }
 
 inline void run(dim3 grid, dim3 block, size_t shared_bytes)
@@ -294,6 +305,7 @@ template <class T> T exchange(T v, unsigned from)
 {
     static_assert(sizeof v <= sizeof thread::slot);
     unsigned me = now, warp = me / 32 * 32;
+    met(SHUFFLE);
     memcpy(threads[me].slot, &v, sizeof v);
     pause(AT_WARP);
     T out;
@@ -306,6 +318,7 @@ template <class T> T exchange(T v, unsigned from)
 template <class T> void product(float (&c)[4], const unsigned (&a)[4], const unsigned (&b)[2], float (*value)(T))
 {
     unsigned me = now, warp = me / 32 * 32, g = me % 32 / 4, t = me % 4;
+    met(PRODUCT);
     memcpy(threads[me].slot, a, sizeof a);
     memcpy(threads[me].slot + 4, b, sizeof b);
     pause(AT_WARP);
@@ -345,8 +358,11 @@ void mv_launch(void (*kernel)(P...), dim3 grid, dim3 block, size_t shared_bytes,
         abort();
     }
     simt::enqueue([=] {
-        simt::body = [=] { kernel(static_cast<P>(a)...); };
+        auto call = [=] { kernel(static_cast<P>(a)...); };
+        simt::body = std::ref(call);
+        simt::launched(reinterpret_cast<const void *>(kernel), grid.x * grid.y * grid.z, count);
         simt::run(grid, block, shared_bytes);
+        simt::ended();
     });
 }
 
@@ -358,10 +374,12 @@ void mv_launch(void (*kernel)(P...), dim3 grid, dim3 block, size_t shared_bytes,
 
 inline void __syncthreads()
 {
+    simt::met(simt::BARRIER);
     simt::pause(simt::AT_BLOCK);
 }
 inline void __syncwarp()
 {
+    simt::met(simt::SYNC);
     simt::pause(simt::AT_WARP);
 }
 template <class T> T __shfl_sync(unsigned, T v, int lane)
