@@ -27,8 +27,9 @@ mv_status device_picture(mv_backend *b, mv_tensor out, const float *planes, mv_e
 }
 
 /* Columns and a product, for as many rows at a time as the scratch for columns holds. */
-mv_status convolve_by_columns(device *d, const convolution &c, int oh, int ow, int width, mv_error *e)
+mv_status convolve_by_columns(device *d, const convolution &c, const conv_weights *w, int oh, int ow, mv_error *e)
 {
+    const int width = w->width;
     size_t rows = static_cast<size_t>(c.pictures) * static_cast<size_t>(oh) * static_cast<size_t>(ow),
            row = static_cast<size_t>(width) * mv_dtype_size(c.type), most = COLUMN_BYTES / row,
            n = static_cast<size_t>(c.n);
@@ -44,23 +45,17 @@ mv_status convolve_by_columns(device *d, const convolution &c, int oh, int ow, i
         char *out = static_cast<char *>(c.out) + first * n * mv_dtype_size(c.type);
         s = library_product(
             d->lib,
-            {c.type, c.type, count, c.n, width, columns, c.weights, c.bias, c.residual ? out : nullptr, out, c.act}, e);
+            {c.type, c.type, count, c.n, width, columns, w->rows, c.bias, c.residual ? out : nullptr, out, c.act}, e);
         if (s)
             return s;
     }
     return MV_OK;
 }
 
-/* True if cuDNN computes it: it does not accept padded rows. */
-bool by_cudnn(device *d, const convolution &c, const conv_weights *w)
-{
-    return w->width == MV_TAPS * MV_TAPS * c.c && library_convolves(d->lib, c);
-}
-
 mv_status convolve(device *d, const convolution &c, const conv_weights *w, mv_tensor out, mv_error *e)
 {
-    return by_cudnn(d, c, w) ? library_convolve(d->lib, c, e)
-                             : convolve_by_columns(d, c, out.dim[1], out.dim[2], w->width, e);
+    return library_convolves(d->lib, c) ? library_convolve(d->lib, c, e)
+                                        : convolve_by_columns(d, c, w, out.dim[1], out.dim[2], e);
 }
 
 /* If the call cannot include the activation, or a residual follows it: the convolution alone, then a kernel for the
@@ -107,7 +102,7 @@ mv_status device_conv2d(mv_backend *b, mv_tensor out, mv_tensor x, const mv_conv
                      act};
     bool fused = act == MV_ACT_NONE ? !residual.nd || onto : act == MV_ACT_RELU && !residual.nd;
     if (act == MV_ACT_GELU_TANH && !residual.nd && d->base.act != MV_F32)
-        fused = !by_cudnn(d, c, own); /* the product includes it */
+        fused = !library_convolves(d->lib, c); /* the product includes it */
     return fused ? convolve(d, c, own, out, e) : convolve_apart(d, c, own, out, residual, e);
 }
 

@@ -29,9 +29,10 @@ struct device {
     size_t planes_size;
 };
 
-/* A 3x3 convolution: weights (out, width) with taps (ky, kx, in), zero-padded to whole 16-byte rows. */
+/* A 3x3 convolution: weights (out, ky, kx, in) for cuDNN, and `rows` (out, width) for columns: the same values,
+ * zero-padded to whole 16 bytes a row; `w` itself where that adds nothing. */
 struct conv_weights {
-    void *w, *bias;
+    void *w, *rows, *bias;
     int width;
 };
 

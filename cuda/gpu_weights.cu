@@ -73,16 +73,24 @@ mv_status device_conv_new(mv_backend *b, mv_conv *out, int n_in, int n_out, int 
     *out = {n_in, n_out, stride, nullptr};
     return guarded(d, e, [&] {
         const size_t in = static_cast<size_t>(n_in), n = static_cast<size_t>(n_out), taps = MV_TAPS * MV_TAPS;
-        const size_t width = rounded_up(taps * in, 16 / mv_dtype_size(d->base.act));
-        std::vector<float> rows(n * width), zeros(n);
-        for (size_t o = 0; o < n; o++) /* (o, c, ky, kx) to (o, ky, kx, c) */
-            for (size_t c = 0; c < in; c++)
-                for (size_t k = 0; k < taps; k++)
-                    rows[o * width + k * in + c] = w[(o * in + c) * taps + k];
-        conv_weights *made = new conv_weights{nullptr, nullptr, static_cast<int>(width)};
+        const size_t width = taps * in, padded = rounded_up(width, 16 / mv_dtype_size(d->base.act));
+        std::vector<float> rows(n * padded), zeros(n);
+        auto turn = [&](size_t row) { /* (o, c, ky, kx) to (o, ky, kx, c) */
+                                      for (size_t o = 0; o < n; o++)
+                                          for (size_t c = 0; c < in; c++)
+                                              for (size_t k = 0; k < taps; k++)
+                                                  rows[o * row + k * in + c] = w[(o * in + c) * taps + k];
+        };
+        conv_weights *made = new conv_weights{nullptr, nullptr, nullptr, static_cast<int>(padded)};
         out->w = made;
         d->weights++;
-        mv_status s = laid_up(d, &made->w, d->base.act, rows.data(), rows.size(), e);
+        turn(padded);
+        mv_status s = laid_up(d, &made->rows, d->base.act, rows.data(), n * padded, e);
+        made->w = made->rows;
+        if (!s && padded != width) {
+            turn(width);
+            s = laid_up(d, &made->w, d->base.act, rows.data(), n * width, e);
+        }
         return s ? s : laid_up(d, &made->bias, d->base.act, bias ? bias : zeros.data(), n, e);
     });
 }

@@ -470,6 +470,9 @@ static const op_case table[] = {
     {CONV2D, .d = {4, 6, 1, 2, 3, 1}, MV_ACT_GELU, RESIDUAL},
     {CONV2D, .d = {3, 9, 11, 8, 33, 1}, MV_ACT_GELU_TANH},
     {CONV2D, .d = {3, 10, 12, 16, 17, 2}, .flags = NOBIAS},
+    {CONV2D, .d = {2, 7, 8, 36, 36, 1}, MV_ACT_GELU_TANH}, /* no whole 16 bytes a row, through cuDNN and by columns */
+    {CONV2D, .d = {2, 7, 8, 36, 36, 1}, MV_ACT_NONE, ONTO},
+    {CONV2D, .d = {2, 8, 6, 33, 9, 1}, MV_ACT_GELU_TANH},
     {CONV2D, .d = {1, 56, 56, 3, 32, 2}, MV_ACT_RELU},
     {CONV2D, .d = {1, 28, 28, 32, 80, 2}, MV_ACT_RELU},
     {CONV2D, .d = {1, 14, 14, 160, 160, 1}, MV_ACT_GELU_TANH},
