@@ -1,6 +1,6 @@
 /* What the sources of kernels need, from nvcc or from the emulation of the tests (tests/simt.h):
- * launches, shared memory, the 16-bit types as fp32 and back, wide loads, sums over a warp, and the tensor cores'
- * product.
+ * launches, shared memory, the 16-bit types as fp32 and back, wide loads, sums over a warp, the tensor cores' product,
+ * and copies that do not wait.
  *
  * Kernels get shared memory only by MV_SHARED, reach shuffles with whole warps and barriers with whole blocks, and are
  * launched by mv_launch, so that both builds run the same code.
@@ -152,6 +152,41 @@ __device__ inline void mma(float (&c)[4], const unsigned (&a)[4], const unsigned
         "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
         : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
         : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+}
+#endif
+
+/* 16 bytes on their way from global to shared memory, both aligned to 16, past the registers and the first level of
+ * the cache: `bytes` of the source, and zeros behind. What a thread began before a commit is a group; copy_wait<N>
+ * waits until N of the thread's groups at most are on their way. A barrier then shows the values to the block. */
+#ifdef __CUDACC__
+__device__ inline void copy_async(void *shared, const void *global, int bytes)
+{
+    asm volatile(
+        "cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(static_cast<unsigned>(__cvta_generic_to_shared(shared))),
+        "l"(global), "r"(bytes)
+        : "memory");
+}
+__device__ inline void copy_async(void *shared, const void *global)
+{
+    asm volatile(
+        "cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(static_cast<unsigned>(__cvta_generic_to_shared(shared))),
+        "l"(global)
+        : "memory");
+}
+__device__ inline void copy_commit()
+{
+    asm volatile("cp.async.commit_group;" ::: "memory");
+}
+template <int N> __device__ void copy_wait()
+{
+    asm volatile("cp.async.wait_group %0;" ::"n"(N) : "memory");
+}
+/* 2^x by one instruction, within 2 units of the last place; a result below 2^-126 is 0 */
+__device__ inline float exp2_fast(float x)
+{
+    float y;
+    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+    return y;
 }
 #endif
 

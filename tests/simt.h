@@ -2,8 +2,9 @@
  * dynamic shared memory, block and grid indices and the product of the tensor cores behave as on a GPU.
  *
  * It finds wrong indices, a barrier that some threads never reach, shared memory read before it was written (poisoned
- * for every block) and, under the address sanitizer, accesses out of bounds. Races between two barriers show when the
- * results change with simt::order, which permutes the threads.
+ * for every block) or before a copy into it was waited for (delivered late, poisoned until then) and, under the address
+ * sanitizer, accesses out of bounds. Races between two barriers show when the results change with simt::order, which
+ * permutes the threads.
  */
 #pragma once
 
@@ -142,11 +143,20 @@ struct fiber {
     std::unique_ptr<char[]> stack;
 };
 
+/* 16 bytes on their way to shared memory */
+struct copy {
+    void *to;
+    const void *from;
+    size_t bytes;
+};
+
 struct thread {
     wait state = DONE;
     index id = {0, 0, 0};
     fiber *on = nullptr;
-    uint32_t slot[WORDS] = {0}; /* its values in shuffles */
+    std::vector<copy> begun;               /* since the last commit */
+    std::vector<std::vector<copy>> groups; /* committed, not delivered */
+    uint32_t slot[WORDS] = {0};            /* its values in shuffles */
 };
 
 inline std::vector<thread> threads;
@@ -259,6 +269,8 @@ inline void run_block()
     for (unsigned i = 0; i < count; i++) {
         threads[i].id = {i % block_dim.x, i / block_dim.x % block_dim.y, i / block_dim.x / block_dim.y};
         threads[i].state = NEW;
+        threads[i].begun.clear();
+        threads[i].groups.clear();
     }
     for (started = 0; started < count;)
         resume(rested());
@@ -345,6 +357,38 @@ template <class T> void product(float (&c)[4], const unsigned (&a)[4], const uns
     pause(AT_WARP);
 }
 
+/* Delivered by the wait for it, the latest that a GPU could; the destination is poisoned until then. */
+inline void begin_copy(void *to, const void *from, size_t bytes)
+{
+    unsigned char *p = static_cast<unsigned char *>(to);
+    if (p < shared.data() || p + 16 > shared.data() + shared.size() || bytes > 16 ||
+        reinterpret_cast<uintptr_t>(to) % 16 || (bytes && reinterpret_cast<uintptr_t>(from) % 16)) {
+        fprintf(stderr, "simt: no GPU copies %zu bytes from %p to byte %td of the %zu of shared memory\n", bytes, from,
+                p - shared.data(), shared.size());
+        abort();
+    }
+    memset(to, 0xff, 16);
+    threads[now].begun.push_back({to, from, bytes});
+}
+
+inline void commit_copies()
+{
+    thread &t = threads[now];
+    t.groups.push_back(std::move(t.begun));
+    t.begun.clear();
+}
+
+inline void await_copies(size_t most)
+{
+    std::vector<std::vector<copy>> &groups = threads[now].groups;
+    for (; groups.size() > most; groups.erase(groups.begin()))
+        for (const copy &c : groups.front()) {
+            memset(c.to, 0, 16);
+            if (c.bytes)
+                memcpy(c.to, c.from, c.bytes);
+        }
+}
+
 }  // namespace simt
 
 template <class... P, class... A>
@@ -401,4 +445,20 @@ inline void mma(float (&c)[4], const unsigned (&a)[4], const unsigned (&b)[2], _
 inline void mma(float (&c)[4], const unsigned (&a)[4], const unsigned (&b)[2], __nv_bfloat16)
 {
     simt::product<__nv_bfloat16>(c, a, b, __bfloat162float);
+}
+inline void copy_async(void *to, const void *from, int bytes = 16)
+{
+    simt::begin_copy(to, from, static_cast<size_t>(bytes));
+}
+inline void copy_commit()
+{
+    simt::commit_copies();
+}
+template <int N> void copy_wait()
+{
+    simt::await_copies(N);
+}
+inline float exp2_fast(float x)
+{
+    return x < -126.0f ? 0.0f : exp2f(x);
 }
