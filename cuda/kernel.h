@@ -135,24 +135,56 @@ template <class T> __device__ unsigned paired(float first, float second)
     return u;
 }
 
-/* c (16 x 8, fp32) += a (16 x 16) b (16 x 8) by a warp; fragments as in PTX's mma.m16n8k16: lane 4g + t holds of c rows
- * g and g + 8, columns 2t and 2t + 1; of a the same rows, columns 2t.. and 2t + 8..; of b rows 2t.. and 2t + 8..,
- * column g. */
+/* The tensor cores. c (16 x 8, fp32) += a (16 x K) b (K x 8) by a warp, K = 16 or 8; fragments as in PTX's
+ * mma.m16n8k16: lane 4g + t holds of c rows g and g + 8, columns 2t and 2t + 1; of a the same rows, columns 2t.. and,
+ * if K is 16, 2t + 8..; of b rows 2t.. and 2t + 8.., column g. */
 #ifdef __CUDACC__
+#define MV_MMA(K, TYPE, A, B, ...)                                                                                     \
+    asm volatile("mma.sync.aligned.m16n8k" K ".row.col.f32." TYPE "." TYPE ".f32 {%0,%1,%2,%3}, {" A "}, {" B          \
+                 "}, {%0,%1,%2,%3};"                                                                                   \
+                 : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])                                                      \
+                 : __VA_ARGS__)
+#define MV_MMA_16(TYPE)                                                                                                \
+    MV_MMA("16", TYPE, "%4,%5,%6,%7", "%8,%9", "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]))
+#define MV_MMA_8(TYPE) MV_MMA("8", TYPE, "%4,%5", "%6", "r"(a[0]), "r"(a[1]), "r"(b[0]))
 __device__ inline void mma(float (&c)[4], const unsigned (&a)[4], const unsigned (&b)[2], half_t)
 {
-    asm volatile(
-        "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
-        : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
-        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+    MV_MMA_16("f16");
 }
 __device__ inline void mma(float (&c)[4], const unsigned (&a)[4], const unsigned (&b)[2], bf16_t)
 {
-    asm volatile(
-        "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
-        : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
-        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+    MV_MMA_16("bf16");
 }
+__device__ inline void mma(float (&c)[4], const unsigned (&a)[2], const unsigned (&b)[1], half_t)
+{
+    MV_MMA_8("f16");
+}
+__device__ inline void mma(float (&c)[4], const unsigned (&a)[2], const unsigned (&b)[1], bf16_t)
+{
+    MV_MMA_8("bf16");
+}
+#undef MV_MMA_8
+#undef MV_MMA_16
+#undef MV_MMA
+#endif
+
+/* Four matrices of 8 x 8 values of 16 bits from shared memory, by a warp: lane i gives the address of row i % 8 of
+ * matrix i / 8, aligned to 16 bytes. r[m] is row g, columns 2t and 2t + 1, of matrix m; if TURNED column g, rows 2t and
+ * 2t + 1. */
+#ifdef __CUDACC__
+#define MV_LOAD_MATRICES(FORM)                                                                                         \
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4" FORM ".shared.b16 {%0,%1,%2,%3}, [%4];"                               \
+                 : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])                                                      \
+                 : "r"(static_cast<unsigned>(__cvta_generic_to_shared(row)))                                           \
+                 : "memory")
+template <bool TURNED> __device__ void load_matrices(unsigned (&r)[4], const void *row)
+{
+    if constexpr (TURNED)
+        MV_LOAD_MATRICES(".trans");
+    else
+        MV_LOAD_MATRICES("");
+}
+#undef MV_LOAD_MATRICES
 #endif
 
 /* 16 bytes on their way from global to shared memory, both aligned to 16, past the registers and the first level of
@@ -186,6 +218,13 @@ __device__ inline float exp2_fast(float x)
 {
     float y;
     asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+    return y;
+}
+/* 1 / x by one instruction, within 1 unit of the last place; a result below 2^-126 is 0 */
+__device__ inline float reciprocal(float x)
+{
+    float y;
+    asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
     return y;
 }
 #endif

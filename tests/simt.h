@@ -326,69 +326,6 @@ template <class T> T exchange(T v, unsigned from)
     return out;
 }
 
-/* mma.m16n8k16 from the values of all lanes */
-template <class T> void product(float (&c)[4], const unsigned (&a)[4], const unsigned (&b)[2], float (*value)(T))
-{
-    unsigned me = now, warp = me / 32 * 32, g = me % 32 / 4, t = me % 4;
-    met(PRODUCT);
-    memcpy(threads[me].slot, a, sizeof a);
-    memcpy(threads[me].slot + 4, b, sizeof b);
-    pause(AT_WARP);
-    if (warp + 32 > count) {
-        fprintf(stderr, "simt: a product by less than a warp\n");
-        abort();
-    }
-    auto element = [&](unsigned lane, unsigned word, unsigned half) {
-        uint16_t bits = static_cast<uint16_t>(threads[warp + lane].slot[word] >> 16 * half);
-        T x;
-        memcpy(&x, &bits, sizeof x);
-        return value(x);
-    };
-    for (unsigned i = 0; i < 4; i++) {
-        unsigned row = g + 8 * (i / 2), column = 2 * t + i % 2;
-        float sum = 0;
-        for (unsigned k = 0; k < 16; k++) {
-            unsigned lane = k % 8 / 2;
-            sum += element(row % 8 * 4 + lane, row / 8 + 2 * (k / 8), k % 2) *
-                   element(column * 4 + lane, 4 + k / 8, k % 2);
-        }
-        c[i] += sum;
-    }
-    pause(AT_WARP);
-}
-
-/* Delivered by the wait for it, the latest that a GPU could; the destination is poisoned until then. */
-inline void begin_copy(void *to, const void *from, size_t bytes)
-{
-    unsigned char *p = static_cast<unsigned char *>(to);
-    if (p < shared.data() || p + 16 > shared.data() + shared.size() || bytes > 16 ||
-        reinterpret_cast<uintptr_t>(to) % 16 || (bytes && reinterpret_cast<uintptr_t>(from) % 16)) {
-        fprintf(stderr, "simt: no GPU copies %zu bytes from %p to byte %td of the %zu of shared memory\n", bytes, from,
-                p - shared.data(), shared.size());
-        abort();
-    }
-    memset(to, 0xff, 16);
-    threads[now].begun.push_back({to, from, bytes});
-}
-
-inline void commit_copies()
-{
-    thread &t = threads[now];
-    t.groups.push_back(std::move(t.begun));
-    t.begun.clear();
-}
-
-inline void await_copies(size_t most)
-{
-    std::vector<std::vector<copy>> &groups = threads[now].groups;
-    for (; groups.size() > most; groups.erase(groups.begin()))
-        for (const copy &c : groups.front()) {
-            memset(c.to, 0, 16);
-            if (c.bytes)
-                memcpy(c.to, c.from, c.bytes);
-        }
-}
-
 }  // namespace simt
 
 template <class... P, class... A>
@@ -438,27 +375,4 @@ inline float rsqrtf(float x)
 {
     return 1.0f / std::sqrt(x);
 }
-inline void mma(float (&c)[4], const unsigned (&a)[4], const unsigned (&b)[2], __half)
-{
-    simt::product<__half>(c, a, b, __half2float);
-}
-inline void mma(float (&c)[4], const unsigned (&a)[4], const unsigned (&b)[2], __nv_bfloat16)
-{
-    simt::product<__nv_bfloat16>(c, a, b, __bfloat162float);
-}
-inline void copy_async(void *to, const void *from, int bytes = 16)
-{
-    simt::begin_copy(to, from, static_cast<size_t>(bytes));
-}
-inline void copy_commit()
-{
-    simt::commit_copies();
-}
-template <int N> void copy_wait()
-{
-    simt::await_copies(N);
-}
-inline float exp2_fast(float x)
-{
-    return x < -126.0f ? 0.0f : exp2f(x);
-}
+#include "tests/simt_warp.h"
