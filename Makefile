@@ -10,7 +10,8 @@
 #   make bench      speed, beside what it is compared with
 #   make fuzz       every fuzzer for FUZZ_SECONDS (600) each; what they find stays in build/fuzz
 #   make cuda       the GPU plug-in, ./mvscope-cuda.so: needs nvcc 13, and takes cuDNN where it is found
-#   make check-cuda the device tests and compute-sanitizer on a GPU; make bench-cuda its speed, beside PyTorch
+#   make check-cuda the device tests and compute-sanitizer on a GPU (CHECK="ops runs nets memcheck racecheck initcheck");
+#                   make card packs the one of them that needs libraries; make bench-cuda its speed, beside PyTorch
 #                   (VARIANTS="T L2:32": only these; PYTHON=... that has PyTorch; TORCH_FLAGS=--compile=none)
 #   make gallery    draw the pictures of README.md anew, all but eval.png and report-html.png
 #   make golden     make the golden files in tests/data anew from GOLDEN=FOLDER of the oracle's outputs
@@ -46,18 +47,18 @@ MAKEFLAGS += --no-builtin-rules
 Q   := $(if $(V),,@)
 say  = $(if $(V),:,echo "  $(1)")
 comma := ,
-FLAVOUR := $(notdir $(lastword $(CC)))$(if $(LIBRARY),-library)$(if $(DEBUG),-debug)$(if $(SANITIZE),-$(subst $(comma),-,$(SANITIZE)))$(if $(COVERAGE),-coverage)
+FLAVOUR := $(notdir $(lastword $(CC)))$(if $(BARE),-bare)$(if $(DEBUG),-debug)$(if $(SANITIZE),-$(subst $(comma),-,$(SANITIZE)))$(if $(COVERAGE),-coverage)
 BUILD   := build/$(FLAVOUR)
 
-# libdnnl-dev and libgif-dev have no .pc file in Debian: they are linked by name. LIBRARY=1 builds the library and what
-# tests and times a GPU, which need nothing that draws or downloads.
-PC       := $(if $(LIBRARY),,cairo pangocairo pangoft2 fontconfig harfbuzz-subset popt libcurl) libpng libjpeg libwebp libwebpdemux libtiff-4 \
-	jansson nettle zlib libdeflate expat
+# libdnnl-dev and libgif-dev have no .pc file in Debian: they are linked by name. BARE=1 builds only what tests and times a
+# GPU, with a compiler and the C library alone: such machines often have no packages of ours.
+PC       := $(if $(BARE),,cairo pangocairo pangoft2 fontconfig harfbuzz-subset popt libcurl libpng libjpeg libwebp libwebpdemux libtiff-4 \
+	jansson nettle zlib libdeflate expat)
 # HEIC and AVIF are read where libheif is installed: the build takes its headers, and the program loads it when it meets such
 # a picture. HEIF= builds without it.
-HEIF     := $(shell pkg-config --exists libheif 2>/dev/null && echo libheif)
-PC_FLAGS := $(shell pkg-config --cflags $(PC) $(HEIF) 2>/dev/null) $(if $(HEIF),-DMV_HEIF)
-PC_LIBS  := $(shell pkg-config --libs $(PC) 2>/dev/null)
+HEIF     := $(if $(BARE),,$(shell pkg-config --exists libheif 2>/dev/null && echo libheif))
+PC_FLAGS := $(if $(BARE),-Itests/bare,$(shell pkg-config --cflags $(PC) $(HEIF) 2>/dev/null) $(if $(HEIF),-DMV_HEIF))
+PC_LIBS  := $(if $(BARE),,$(shell pkg-config --libs $(PC) 2>/dev/null))
 
 WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla $(if $(WERROR),-Werror)
 OPT  := $(if $(DEBUG),-O0,$(if $(SANITIZE),-O1,-O3)) -g
@@ -66,7 +67,7 @@ CFLAGS_ALL := -std=c11 $(OPT) $(WARN) -pthread -fno-math-errno -ffp-contract=off
 	-ffile-prefix-map=$(CURDIR)=. $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=all) \
 	$(if $(COVERAGE),--coverage) $(CFLAGS)
 LDFLAGS_ALL := -pthread -Wl,--as-needed $(if $(SANITIZE),-fsanitize=$(SANITIZE)) $(if $(COVERAGE),--coverage) $(LDFLAGS)
-LIBS := $(PC_LIBS) -lgif -ldnnl -lgomp -lm
+LIBS := $(if $(BARE),-ldl -lm,$(PC_LIBS) -lgif -ldnnl -lgomp -lm)
 
 # --- what is built -----------------------------------------------------------------------------
 # Kernels of the CPU device are one source compiled once per instruction set and chosen at run time.
@@ -78,15 +79,15 @@ ISA_FLAGS_avx512 := -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx2 -mfma -mf1
 ISAS := plain $(if $(filter x86_64,$(ARCH)),avx2 avx512)
 
 objects = $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard $(1))))
-LEFT_OUT := $(if $(HEIF),,src/picture/heif.c) $(if $(LIBRARY),$(wildcard src/file/fetch*.c src/file/hub*.c))
+LEFT_OUT := $(if $(HEIF),,src/picture/heif.c)
 KERNELS := $(filter-out src/kernel/dispatch.c,$(wildcard src/kernel/*.c))
 SRC_OBJS := $(filter-out $(patsubst %.c,$(BUILD)/%.o,$(KERNELS) $(LEFT_OUT)),$(call objects,src/*/*.c)) \
 	$(foreach i,$(ISAS),$(KERNELS:src/kernel/%.c=$(BUILD)/src/kernel/$i/%.o))
 VIZ_OBJS := $(call objects,viz/*/*.c)
 CMD_OBJS := $(call objects,cmd/*.c cmd/*/*.c)
-ASSET_OBJS := $(if $(LIBRARY),,$(BUILD)/assets/embed.o)
+ASSET_OBJS := $(BUILD)/assets/embed.o
 LIB := $(BUILD)/libmvscope.a
-VIZ := $(if $(LIBRARY),,$(BUILD)/libmvviz.a)
+VIZ := $(BUILD)/libmvviz.a
 PROGRAM := $(CMD_OBJS) $(VIZ) $(LIB) $(ASSET_OBJS)
 
 all: mvscope
@@ -124,9 +125,9 @@ EMBED_FLAGS = $(if $(wildcard $(EMBED_MODEL)),-DMV_EMBED_MODEL='"$(EMBED_MODEL)"
 	$(if $(wildcard $(EMBED_LABELS)),-DMV_EMBED_LABELS='"$(EMBED_LABELS)"')
 
 # Sets the shell variable `missing` to what the build needs and does not find.
-HEADERS := oneapi/dnnl/dnnl.h stb/stb_image.h gif_lib.h $(if $(TESTED),cmocka.h zip.h)
+HEADERS := $(if $(BARE),,oneapi/dnnl/dnnl.h stb/stb_image.h gif_lib.h $(if $(TESTED),cmocka.h zip.h))
 FIND_MISSING = missing=; \
-	for c in $(CC) pkg-config; do type $$c &>/dev/null || missing+=" $$c"; done; \
+	for c in $(CC) $(if $(BARE),,pkg-config); do type $$c &>/dev/null || missing+=" $$c"; done; \
 	for p in $(PC); do pkg-config --exists $$p &>/dev/null || missing+=" $$p"; done; \
 	for h in $(HEADERS); do $(CC) -E -x c - <<<"\#include <$$h>" &>/dev/null || missing+=" $$h"; done
 missing:
@@ -168,9 +169,22 @@ TEST_OBJS := $(filter-out $(BUILD)/tests/test_% $(BUILD)/tests/fuzz_% $(BUILD)/t
 	$(BUILD)/tests/double_%,\
 	$(call objects,tests/*.c))
 
+# What tests and times a GPU and needs no library: all there is of a BARE build, linked from these sources alone.
+CARD_PROGRAMS := $(addprefix $(BUILD)/tests/,test_device_ops test_runs bench_device)
+CARD_OBJS := $(patsubst %.c,$(BUILD)/%.o,$(wildcard src/base/*.c src/run/*.c) src/device/null.c src/device/plugin.c \
+	src/model/config.c src/model/grid.c src/model/weights.c \
+	$(addprefix tests/,card.c network.c op_cases.c op_reference.c op_stage.c weights.c))
+ifdef BARE
+$(CARD_PROGRAMS): $(BUILD)/tests/%: $(BUILD)/tests/%.o $(CARD_OBJS)
+	@$(call say,link $@)
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS) $(if $(filter $(EMULATED),$@),-lstdc++)
+endif
+
+ifndef BARE
 $(TESTS) $(BENCHES): $(BUILD)/tests/%: $(BUILD)/tests/%.o $(TEST_OBJS) $(VIZ) $(LIB) $(ASSET_OBJS)
 	@$(call say,link $@)
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ -lcmocka -lzip $(if $(filter $(EMULATED),$@),-lstdc++) $(LIBS)
+endif
 
 # A server that stands in for the Hugging Face hub, for tests/cli.
 DOUBLE := $(BUILD)/tests/double_hub
@@ -179,7 +193,7 @@ $(DOUBLE): $(BUILD)/tests/double_hub.o
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
 
 # The GPU device's own sources for the CPU: kernels in emulation, plain loops for CUDA's libraries.
-EMULATED := $(addprefix $(BUILD)/tests/,test_backend test_explanations test_runs)
+EMULATED := $(addprefix $(BUILD)/tests/,test_backend test_device_ops test_explanations test_runs)
 CXX := $(if $(findstring clang,$(CC)),clang++,g++)
 SIMT_OBJS := $(patsubst cuda/%.cu,$(BUILD)/simt/%.o,$(filter-out cuda/library%,$(sort $(wildcard cuda/*.cu)))) \
 	$(BUILD)/simt/library_host.o
@@ -222,6 +236,7 @@ $(BUILD)/fault_malloc.so: tests/fault_malloc.c $(BUILD)/flags
 	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -DMV_FAULT_PRELOAD -fPIC -shared -o $@ $< -ldl
 
 tests: $(BUILD)/mvscope $(BUILD)/mvscope-bare $(addprefix $(BUILD)/simt/,mvscope-cuda.so libcuda.so.1) $(DOUBLE) $(TESTS) $(if $(SANITIZE),,$(BENCHES))
+bare: $(CARD_PROGRAMS)
 fuzzers: $(FUZZERS)
 faults: $(BUILD)/mvscope-fault $(if $(SANITIZE),,$(BUILD)/fault_malloc.so)
 
@@ -276,25 +291,29 @@ check-all:
 	@.ci/deps build test lint
 	@+tests/run all
 
-# On a GPU. The emulation's tests and what is too slow for it, then the card's own checks of memory and races.
-check-cuda: export MVSCOPE_PLUGIN := $(CURDIR)/mvscope-cuda.so
-check-cuda: BUILD := build/$(notdir $(lastword $(CC)))-library
+# On a GPU with nvcc and gcc; nothing else is needed (tests/run_card.sh tells the parts).
+CHECK ?= ops runs nets memcheck
+BARE_BUILD := build/$(notdir $(lastword $(CC)))-bare
 check-cuda: mvscope-cuda.so
-	@+$(NEXT) LIBRARY=1 $(BUILD)/tests/test_backend $(BUILD)/tests/test_runs
-	$(BUILD)/tests/test_backend
-	$(BUILD)/tests/test_runs
-	@for tool in memcheck racecheck initcheck; do echo "== compute-sanitizer $$tool"; \
-		MVSCOPE_TEST_SHORT=1 $(CUDA_HOME)/bin/compute-sanitizer --tool $$tool --error-exitcode 9 \
-			$(BUILD)/tests/test_backend || exit 1; done
-	$(CUDA_HOME)/bin/compute-sanitizer --tool memcheck --error-exitcode 9 $(BUILD)/tests/test_runs
+	@+$(NEXT) BARE=1 -j$$(nproc) bare
+	@CUDA_HOME=$(CUDA_HOME) tests/run_card.sh $(CURDIR)/mvscope-cuda.so $(BARE_BUILD) $(CHECK)
+
+# The device's test that needs libraries, packed with them for a machine whose C and C++ libraries are as new.
+CARD_TEST := $(addprefix $(BUILD)/tests/,test_backend.o card.o golden.o network.o network_cpu.o op_reference.o weights.o)
+card: $(CARD_TEST) $(SIMT_OBJS) $(LIB)
+	@rm -rf build/card build/card.tar.gz && mkdir -p build/card
+	$(Q)$(CC) $(LDFLAGS_ALL) -s -Wl,-rpath,'$$ORIGIN' -o build/card/test_backend $^ -lcmocka -lstdc++ $(LIBS)
+	@for lib in $$(ldd build/card/test_backend | awk '$$2 == "=>" { print $$3 }'); do \
+		case $${lib##*/} in libc.so.*|libm.so.*|libstdc++.so.*|libgcc_s.so.*) ;; *) cp -L $$lib build/card/ || exit 1 ;; esac; done
+	@tar -C build -czf build/card.tar.gz card
+	@echo "build/card.tar.gz: $$(du -sh build/card.tar.gz | cut -f1), for check-cuda in a clone on another machine"
 
 # Ours, then PyTorch's beside it; all of it in build/bench-cuda.json.
 PYTHON ?= python3
-bench-cuda: BUILD := build/$(notdir $(lastword $(CC)))-library
 bench-cuda: mvscope-cuda.so
-	@+$(NEXT) LIBRARY=1 $(BUILD)/tests/bench_device
+	@+$(NEXT) BARE=1 -j$$(nproc) bare
 	@rm -f build/bench-cuda.json*
-	MVSCOPE_BENCH_JSON=build/bench-cuda.jsonl $(BUILD)/tests/bench_device $(CURDIR)/mvscope-cuda.so $(VARIANTS)
+	MVSCOPE_BENCH_JSON=build/bench-cuda.jsonl $(BARE_BUILD)/tests/bench_device $(CURDIR)/mvscope-cuda.so $(VARIANTS)
 	@type $(PYTHON) &>/dev/null || { echo "no Python here: ours alone, in build/bench-cuda.jsonl"; exit 0; }; \
 	$(PYTHON) tests/bench_torch.py --beside build/bench-cuda.jsonl --json build/bench-cuda.json $(TORCH_FLAGS) $(VARIANTS)
 
@@ -324,7 +343,7 @@ fuzz:
 	@.ci/deps build test
 	@+FUZZ_SECONDS=$(FUZZ_SECONDS) tests/run fuzz
 
-LINTED := $(sort $(wildcard src/*/*.[ch] viz/*/*.[ch] cmd/*.[ch] cmd/*/*.[ch] tests/*.[ch] tests/*.cc assets/*.h cuda/*.cu cuda/*.h))
+LINTED := $(sort $(wildcard src/*/*.[ch] viz/*/*.[ch] cmd/*.[ch] cmd/*/*.[ch] tests/*.[ch] tests/bare/*.h tests/*.cc assets/*.h cuda/*.cu cuda/*.h))
 lint:
 	@.ci/deps build lint
 	@+$(NEXT) -k lint-format lint-tidy lint-cppcheck
@@ -387,5 +406,5 @@ help:
 
 FORCE:
 -include $(shell find $(BUILD) build/cuda -name '*.d' 2>/dev/null)
-.PHONY: all missing dist gallery cuda check-cuda bench-cuda tests fuzzers faults deps demo demo-pages check check-all bench golden fuzz lint lint-format lint-tidy lint-cppcheck install uninstall clean help FORCE
+.PHONY: all missing dist gallery cuda bare card check-cuda bench-cuda tests fuzzers faults deps demo demo-pages check check-all bench golden fuzz lint lint-format lint-tidy lint-cppcheck install uninstall clean help FORCE
 .SECONDARY:

@@ -2,7 +2,6 @@
 #ifndef NETWORK_H
 #define NETWORK_H
 
-#include "src/file/safetensors.h"
 #include "src/model/weights.h"
 #include "src/run/run.h"
 #include "tests/weights.h"
@@ -16,22 +15,11 @@ typedef struct {
 /* Fails the test with the text of the error, if there is one. */
 void expect_ok(const mv_error *e);
 
-/* A model of this config with generated weights of this seed on the CPU. */
+/* A model of this config with generated weights of this seed on the CPU (network_cpu.c). */
 network network_of(const mv_config *config, mv_dtype act, int threads, uint64_t seed);
 /* The same on any device; the network takes the device. */
 network network_on(const mv_config *config, mv_backend *b, uint64_t seed);
 void network_free(network *n);
-
-/* The config in a golden file. */
-mv_config golden_config(const mv_safetensors *file);
-
-/* Compares every site with tests/data/golden/NAME.safetensors, on a device that this function frees. Fails the test at
- * the first site that differs by more than `bound` relative L2, else prints the worst. */
-void golden_every_site(const char *name, mv_backend *b, double bound);
-
-/* Returns, and prints, the difference of the logits of a published variant from tests/data/golden/variants.safetensors,
- * relative L2, on a device that this function frees. */
-double golden_variant(const char *name, mv_backend *b);
 
 /* Deterministic planes (pictures, 3, h, w), smooth plus noise; the caller's to free. */
 float *network_input(int pictures, int h, int w, uint64_t seed);

@@ -17,7 +17,7 @@
 #include "src/file/safetensors.h"
 #include "src/model/checkpoint.h"
 #include "tests/collector.h"
-#include "tests/network.h"
+#include "tests/golden.h"
 
 static char folder[64];
 

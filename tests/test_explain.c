@@ -15,7 +15,7 @@
 
 #include "src/explain/attention.h"
 #include "src/explain/cam.h"
-#include "tests/network.h"
+#include "tests/golden.h"
 
 enum { PICTURES = 2 };
 

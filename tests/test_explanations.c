@@ -20,7 +20,7 @@
 #include "src/explain/principal.h"
 #include "src/explain/rise.h"
 #include "tests/card.h"
-#include "tests/network.h"
+#include "tests/golden.h"
 #include "tests/short.h"
 
 enum { PICTURES = 2, H = 65, W = 81, CLASSES = 10, SEED = 29 };

@@ -15,7 +15,7 @@
 #include "src/explain/faith.h"
 #include "src/explain/road.h"
 #include "src/explain/upsample.h"
-#include "tests/network.h"
+#include "tests/golden.h"
 
 /* ---- the oracle's */
 

@@ -13,7 +13,7 @@
 #include <cmocka.h>
 
 #include "src/device/cpu.h"
-#include "tests/network.h"
+#include "tests/golden.h"
 #include "tests/short.h"
 
 static void every_site(const char *name, mv_dtype act, double bound)

@@ -16,7 +16,7 @@
 #include "src/explain/methods.h"
 #include "src/explain/mixer.h"
 #include "src/explain/rollout.h"
-#include "tests/network.h"
+#include "tests/golden.h"
 
 enum { PICTURES = 2, SIDE_H = 72, SIDE_W = 56, SEED = 5 };
 
