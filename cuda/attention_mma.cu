@@ -100,6 +100,7 @@ __device__ float quad_sum(float x)
 
 template <class T, int WIDTH> __global__ void __launch_bounds__(WARPS * 32, 3) tensor_kernel(attention_job j)
 {
+    wait_for_inputs();
     MV_SHARED(T, keys); /* KEYS x (WIDTH + GAP), then WIDTH x (KEYS + GAP) */
     T *values = keys + KEYS * (WIDTH + GAP);
     head<T> h = head_of<T>(j, blockIdx.x);

@@ -20,6 +20,7 @@ enum { PLAIN_KEYS = 32, PLAIN_QUERIES = 8, WARPS = ATTENTION_WARPS };
 /* COLUMNS: dimensions a lane holds, 32 COLUMNS >= d */
 template <class T, int COLUMNS> __global__ void __launch_bounds__(WARPS * 32) plain_kernel(attention_job j)
 {
+    wait_for_inputs();
     MV_SHARED(float, memory);
     int d = j.d, pitch = d | 1; /* odd, so that 32 keys lie in 32 banks */
     float *keys = memory, *values = keys + PLAIN_KEYS * pitch, *queries = values + PLAIN_KEYS * pitch;
@@ -100,6 +101,7 @@ template <class T, int COLUMNS> __global__ void __launch_bounds__(WARPS * 32) pl
 
 template <class T> __global__ void attend_kernel(attention_job j)
 {
+    wait_for_inputs();
     head<T> h = head_of<T>(j, blockIdx.x);
     int lane = static_cast<int>(threadIdx.x), row = static_cast<int>(blockIdx.y * blockDim.y + threadIdx.y);
     if (row >= j.tokens)

@@ -66,6 +66,7 @@ __device__ inline float float_of(int bits)
 /* dt and A begin at the first channel; n: values of a token. */
 __global__ void half_life_kernel(float *out, const float *dt, const float *A, size_t tokens, int channels, int n)
 {
+    wait_for_inputs();
     size_t t = static_cast<size_t>(blockIdx.x) * WARPS + threadIdx.y;
     bool real = t < tokens;
     if (!real)
@@ -123,6 +124,7 @@ template <class T> __device__ float conv_gate(const T *xz, const float *w, int t
 
 template <class T> __global__ void spread_kernel(spread_job p, int groups)
 {
+    wait_for_inputs();
     int i = p.first + static_cast<int>(blockIdx.x / static_cast<unsigned>(groups)) % p.queries,
         c = static_cast<int>(blockIdx.x % static_cast<unsigned>(groups) * blockDim.x + threadIdx.x);
     size_t window = blockIdx.x / static_cast<unsigned>(groups) / static_cast<unsigned>(p.queries), e = at(p.channels),
@@ -171,6 +173,7 @@ template <class T> __global__ void spread_kernel(spread_job p, int groups)
 /* Zeros in the rows after the last query of every window */
 template <class T> __global__ void tail_kernel(T *rows, size_t used, size_t room, size_t width, size_t n)
 {
+    wait_for_inputs();
     size_t i = static_cast<size_t>(blockIdx.x) * blockDim.x + threadIdx.x, each = (room - used) * width;
     if (i < n)
         rows[(i / each * room + used) * width + i % each] = from_float<T>(0.0f);
@@ -193,6 +196,7 @@ __device__ float warp_norm(const float *a, const float *b, int n)
 __global__ void weigh_kernel(float *out, float *parts, const float *vectors, int tokens, int channels, int room,
                              int first, int queries)
 {
+    wait_for_inputs();
     MV_SHARED(float, sum); /* a sum of each warp, then the norms of the z branch */
     int i = first + static_cast<int>(blockIdx.x) % queries, lane = static_cast<int>(threadIdx.x),
         warp = static_cast<int>(threadIdx.y), scanned = i + 2 < tokens ? i + 2 : tokens;

@@ -16,6 +16,7 @@ namespace
 template <class T, int N>
 __global__ void conv1d_kernel(T *x, T *yz, const T *xz, const float *wx, const float *wz, size_t n, int tokens, int e)
 {
+    wait_for_inputs();
     size_t i = static_cast<size_t>(blockIdx.x) * blockDim.x + threadIdx.x;
     if (i >= n)
         return;

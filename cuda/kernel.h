@@ -3,7 +3,7 @@
  * and copies that do not wait.
  *
  * Kernels get shared memory only by MV_SHARED, reach shuffles with whole warps and barriers with whole blocks, and are
- * launched by mv_launch, so that both builds run the same code.
+ * launched by mv_launch and begin with wait_for_inputs, so that both builds run the same code.
  */
 #pragma once
 
@@ -15,14 +15,30 @@
 #define MV_SHARED(T, name)                                                                                             \
     extern __shared__ __align__(16) unsigned char mv_shared_memory[];                                                  \
     T *name = reinterpret_cast<T *>(mv_shared_memory)
+#define MV_WAITED() ((void)0) /* the emulation checks that wait_for_inputs was called */
 
+/* A kernel may start while the one before it still ends: it calls wait_for_inputs before it reads or writes what others
+ * use, and its successor may start from there on. Code for cards before compute capability 9.0 cannot wait, so it is
+ * launched when its predecessor has ended; ptxVersion tells which code this card runs. */
 template <class... P, class... A>
 void mv_launch(void (*kernel)(P...), dim3 grid, dim3 block, size_t shared, cudaStream_t stream, A... a)
 {
+    const void *code = reinterpret_cast<const void *>(kernel);
     if (shared > 48 << 10) /* more than every card has by default must be requested */
-        cudaFuncSetAttribute(reinterpret_cast<const void *>(kernel), cudaFuncAttributeMaxDynamicSharedMemorySize,
-                             static_cast<int>(shared));
-    kernel<<<grid, block, shared, stream>>>(static_cast<P>(a)...);
+        cudaFuncSetAttribute(code, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared));
+    cudaFuncAttributes compiled = {};
+    cudaFuncGetAttributes(&compiled, code);
+    cudaLaunchAttribute early = {};
+    early.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+    early.val.programmaticStreamSerializationAllowed = 1;
+    cudaLaunchConfig_t launch = {};
+    launch.gridDim = grid;
+    launch.blockDim = block;
+    launch.dynamicSmemBytes = shared;
+    launch.stream = stream;
+    launch.attrs = &early;
+    launch.numAttrs = compiled.ptxVersion >= 90;
+    cudaLaunchKernelEx(&launch, kernel, static_cast<P>(a)...);
 }
 
 #else
@@ -35,6 +51,18 @@ extern "C" {
 
 namespace mv
 {
+
+/* At the head of every kernel, by all threads: returns when all earlier work of the stream has ended and its results
+ * can be read. Before it only indices are computed and weights are read, by load_early. */
+#ifdef __CUDACC__
+__device__ inline void wait_for_inputs()
+{
+#if __CUDA_ARCH__ >= 900
+    asm volatile("griddepcontrol.wait;" ::: "memory");
+    asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
+#endif
+}
+#endif
 
 using half_t = __half;
 using bf16_t = __nv_bfloat16;
@@ -71,7 +99,7 @@ template <class T, int N> struct alignas(sizeof(T) * N) pack {
     T v[N];
 };
 
-template <class T, int N> __device__ __forceinline__ pack<T, N> load(const T *p)
+template <class T, int N> __device__ __forceinline__ pack<T, N> load_early(const T *p)
 {
 #ifdef __CUDACC__
     return *reinterpret_cast<const pack<T, N> *>(p);
@@ -81,8 +109,14 @@ template <class T, int N> __device__ __forceinline__ pack<T, N> load(const T *p)
     return x;
 #endif
 }
+template <class T, int N> __device__ __forceinline__ pack<T, N> load(const T *p)
+{
+    MV_WAITED();
+    return load_early<T, N>(p);
+}
 template <class T, int N> __device__ __forceinline__ void store(T *p, const pack<T, N> &x)
 {
+    MV_WAITED();
 #ifdef __CUDACC__
     *reinterpret_cast<pack<T, N> *>(p) = x;
 #else

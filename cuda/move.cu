@@ -30,6 +30,7 @@ __device__ size_t element()
 
 template <class T> __global__ void picture_kernel(T *out, const float *planes, size_t pixels, size_t plane)
 {
+    wait_for_inputs();
     size_t i = element();
     if (i >= pixels)
         return;
@@ -43,6 +44,7 @@ template <class T, int N>
 __global__ void windows_kernel(T *out, const T *x, size_t n, int h, int w, int c, int s, int down, int across,
                                bool merge)
 {
+    wait_for_inputs();
     size_t i = element();
     if (i >= n)
         return;
@@ -86,6 +88,7 @@ enum { TILE = 32, TILE_ROWS = 8 };
 
 template <class T> __global__ void planes_kernel(float *out, const T *x, int pixels, int c)
 {
+    wait_for_inputs();
     MV_SHARED(float, tile); /* TILE x (TILE + 1) */
     int pixel = static_cast<int>(blockIdx.x) * TILE, channel = static_cast<int>(blockIdx.y) * TILE,
         lane = static_cast<int>(threadIdx.x), row = static_cast<int>(threadIdx.y);
@@ -111,6 +114,7 @@ bool is_planes(const mv_view &v)
 
 template <class T> __global__ void gather_kernel(float *out, const T *x, strides s, size_t n)
 {
+    wait_for_inputs();
     size_t i = element();
     if (i < n)
         out[i] = to_float(x[offset_of(i, s)]);
@@ -118,6 +122,7 @@ template <class T> __global__ void gather_kernel(float *out, const T *x, strides
 
 template <class T> __global__ void scatter_kernel(T *out, const float *x, strides s, size_t n)
 {
+    wait_for_inputs();
     size_t i = element();
     if (i < n)
         out[offset_of(i, s)] = from_float<T>(x[i]);
@@ -125,6 +130,7 @@ template <class T> __global__ void scatter_kernel(T *out, const float *x, stride
 
 template <class T, int N> __global__ void columns_kernel(T *out, const T *x, columns_job j)
 {
+    wait_for_inputs();
     size_t packs = static_cast<size_t>(j.width / N), i = element();
     if (i >= j.rows * packs)
         return;
@@ -146,6 +152,7 @@ template <class T, int N> __global__ void columns_kernel(T *out, const T *x, col
 
 template <class T> __global__ void fold_kernel(T *out, const T *w, const float *scale, size_t n, int k)
 {
+    wait_for_inputs();
     size_t i = element();
     if (i < n)
         out[i] = from_float<T>(to_float(w[i]) * scale[i / static_cast<size_t>(k)]);

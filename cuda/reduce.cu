@@ -33,6 +33,7 @@ __host__ __device__ inline size_t at(int i)
 __global__ void follow_kernel(float *to, const float *rows, const float *from, int heads, int windows, int tokens,
                               mv_rows_form form)
 {
+    wait_for_inputs();
     MV_SHARED(float, part); /* WARPS x COLUMNS */
     int lane = static_cast<int>(threadIdx.x), warp = static_cast<int>(threadIdx.y),
         first = static_cast<int>(blockIdx.y) * COLUMNS, columns = tokens - first < COLUMNS ? tokens - first : COLUMNS;
@@ -70,6 +71,7 @@ enum { SIDE = 32, MINE = SIDE / WARPS };
 
 __global__ void roll_kernel(float *out, const float *rows, const float *before, int tokens, int tiles)
 {
+    wait_for_inputs();
     MV_SHARED(float, memory);
     float *a = memory, *b = a + SIDE * SIDE;
     int lane = static_cast<int>(threadIdx.x), warp = static_cast<int>(threadIdx.y),
@@ -108,6 +110,7 @@ __global__ void roll_kernel(float *out, const float *rows, const float *before, 
 template <int N>
 __global__ void mean_heads_kernel(float *out, const float *rows, int heads, size_t packs, size_t matrix)
 {
+    wait_for_inputs();
     size_t i = static_cast<size_t>(blockIdx.x) * blockDim.x + threadIdx.x;
     if (i >= packs)
         return;
@@ -139,6 +142,7 @@ __device__ inline int row_of(int t, float per_side)
 
 __global__ void measure_kernel(float *out, const float *rows, grid_job g, size_t n)
 {
+    wait_for_inputs();
     size_t i = static_cast<size_t>(blockIdx.x) * WARPS + threadIdx.y;
     bool real = i < n;
     if (!real)
@@ -165,6 +169,7 @@ __global__ void measure_kernel(float *out, const float *rows, grid_job g, size_t
 
 __global__ void state_norm_kernel(float *out, const float *h, size_t n, int values)
 {
+    wait_for_inputs();
     size_t i = static_cast<size_t>(blockIdx.x) * WARPS + threadIdx.y;
     bool real = i < n;
     if (!real)
@@ -222,6 +227,7 @@ __device__ inline float hidden_value(const float (&g)[EACH][STATES], const float
 
 template <class T> __global__ void __launch_bounds__(WARPS * 32) hidden_kernel(hidden_job p)
 {
+    wait_for_inputs();
     MV_SHARED(float, memory);
     float *factors = memory, *values = factors + WARPS * TILE * WIDE, *C = values + WARPS * TILE * WIDE;
     int lane = static_cast<int>(threadIdx.x), warp = static_cast<int>(threadIdx.y),

@@ -22,6 +22,7 @@ template <class T, class X, class R, int N>
 __global__ void rows_kernel(T *out, const X *x, const R *residual, const float *scale, const float *shift, mv_act act,
                             size_t packs, int columns)
 {
+    wait_for_inputs();
     size_t i = static_cast<size_t>(blockIdx.x) * blockDim.x + threadIdx.x;
     if (i >= packs)
         return;
@@ -71,6 +72,7 @@ constexpr bool meet = std::is_same_v<A, B> || std::is_same_v<A, float> || std::i
 template <class T, int N, int K>
 __global__ void layernorm_kernel(T *out, const T *x, const float *weight, const float *bias, float eps, int rows, int c)
 {
+    wait_for_inputs();
     int row = static_cast<int>(blockIdx.x * blockDim.y + threadIdx.y), lane = static_cast<int>(threadIdx.x);
     bool real = row < rows;
     if (!real)
@@ -115,6 +117,7 @@ __global__ void layernorm_kernel(T *out, const T *x, const float *weight, const 
 template <class T>
 __global__ void layernorm_long(T *out, const T *x, const float *weight, const float *bias, float eps, int rows, int c)
 {
+    wait_for_inputs();
     int row = static_cast<int>(blockIdx.x * blockDim.y + threadIdx.y), lane = static_cast<int>(threadIdx.x);
     bool real = row < rows;
     if (!real)
@@ -137,6 +140,7 @@ enum { POOL_ROWS = 8 };
 template <class T>
 __global__ void mean_pool_kernel(T *out, const T *x, const float *scale, const float *shift, int cells, int c)
 {
+    wait_for_inputs();
     MV_SHARED(float, part); /* POOL_ROWS x 32 */
     int column = static_cast<int>(blockIdx.x * 32 + threadIdx.x), y = static_cast<int>(threadIdx.y);
     size_t picture = blockIdx.y;

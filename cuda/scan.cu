@@ -51,6 +51,7 @@ __device__ void steps_of(float (&step)[TILE], const float *tile, int width, int 
 
 template <class T> __global__ void scan_kernel(scan_job j)
 {
+    wait_for_inputs();
     MV_SHARED(float, tile); /* TILE x width */
     const T *x = static_cast<const T *>(j.x), *proj = static_cast<const T *>(j.proj);
     T *yz = static_cast<T *>(j.yz);
@@ -104,6 +105,7 @@ template <class T> __global__ void scan_kernel(scan_job j)
 
 template <class T> __global__ void step_kernel(float *dt, scan_job j)
 {
+    wait_for_inputs();
     MV_SHARED(float, tile);
     int width = j.rank + 2 * STATES, e = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x),
         from = static_cast<int>(blockIdx.y) * TILE, all = j.windows * j.tokens,
@@ -122,6 +124,7 @@ template <class T> __global__ void step_kernel(float *dt, scan_job j)
 
 template <class T> __global__ void readout_kernel(scan_job j, size_t n)
 {
+    wait_for_inputs();
     size_t i = static_cast<size_t>(blockIdx.x) * blockDim.x + threadIdx.x;
     if (i >= n)
         return;

@@ -2,9 +2,9 @@
  * dynamic shared memory, block and grid indices and the product of the tensor cores behave as on a GPU.
  *
  * It finds wrong indices, a barrier that some threads never reach, shared memory read before it was written (poisoned
- * for every block) or before a copy into it was waited for (delivered late, poisoned until then) and, under the address
- * sanitizer, accesses out of bounds. Races between two barriers show when the results change with simt::order, which
- * permutes the threads.
+ * for every block) or before a copy into it was waited for (delivered late, poisoned until then), a kernel that does
+ * not wait for its inputs and, under the address sanitizer, accesses out of bounds. Races between two barriers show
+ * when the results change with simt::order, which permutes the threads.
  */
 #pragma once
 
@@ -157,6 +157,7 @@ struct thread {
     std::vector<copy> begun;               /* since the last commit */
     std::vector<std::vector<copy>> groups; /* committed, not delivered */
     uint32_t slot[WORDS] = {0};            /* its values in shuffles */
+    bool waited = false;                   /* for its inputs */
 };
 
 inline std::vector<thread> threads;
@@ -208,6 +209,16 @@ inline void pause(wait w)
     now = me;
 }
 
+/* On a card a kernel starts before its predecessor has ended. */
+inline void has_waited()
+{
+    if (threads[now].waited)
+        return;
+    fprintf(stderr, "simt: a thread of block %u,%u,%u does not wait for the inputs of its kernel\n", block_index.x,
+            block_index.y, block_index.z);
+    abort();
+}
+
 inline void live()
 {
     SIMT_ENTER(nullptr, &home_stack, &home_size);
@@ -218,6 +229,7 @@ inline void live()
             counting(true);
             body();
             counting(false);
+            has_waited();
             threads[now].state = DONE;
         }
         resting.push_back(here);
@@ -271,6 +283,7 @@ inline void run_block()
         threads[i].state = NEW;
         threads[i].begun.clear();
         threads[i].groups.clear();
+        threads[i].waited = false;
     }
     for (started = 0; started < count;)
         resume(rested());
@@ -352,6 +365,16 @@ void mv_launch(void (*kernel)(P...), dim3 grid, dim3 block, size_t shared_bytes,
 #define blockDim           (simt::block_dim)
 #define gridDim            (simt::grid_dim)
 #define MV_SHARED(T, name) T *name = reinterpret_cast<T *>(simt::shared.data())
+
+#define MV_WAITED() simt::has_waited()
+
+namespace mv
+{
+inline void wait_for_inputs()
+{
+    simt::threads[simt::now].waited = true;
+}
+}  // namespace mv
 
 inline void __syncthreads()
 {
