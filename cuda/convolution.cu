@@ -15,14 +15,11 @@ namespace
 
 constexpr size_t COLUMN_BYTES = size_t(64) << 20; /* of one convolution */
 
-mv_status device_picture(mv_backend *b, mv_tensor out, const float *planes, mv_error *e)
+mv_status device_picture(mv_backend *b, mv_tensor out, mv_tensor pixels, mv_vector table, mv_error *e)
 {
     device *d = device_of(b);
-    /* a recording has its pictures uploaded before every replay */
-    mv_status s = device_upload(d, library_records(d->lib) ? nullptr : planes, mv_tensor_count(out) * sizeof(float), e);
-    if (s)
-        return s;
-    launch_picture(d->base.act, out.data, d->planes, out.dim[0], out.dim[1], out.dim[2], d->stream);
+    launch_picture(d->base.act, out.data, pixels.type, pixels.data, table.data, out.dim[0], out.dim[1], out.dim[2],
+                   d->stream);
     return launched(d, "picture", e);
 }
 

@@ -1,4 +1,5 @@
-/* The GPU device: its memory, reading and writing, recordings, staging buffers, and the table of the plug-in. */
+/* The GPU device: its memory, reading and writing, recordings, uploads, staging buffers, and the table of the plug-in.
+ */
 #include <cstdio>
 #include <cstring>
 #include <new>
@@ -39,24 +40,6 @@ void *device_scratch(device *d, size_t bytes, mv_error *e)
         d->scratch_size = bytes;
     }
     return d->scratch;
-}
-
-mv_status device_upload(device *d, const float *planes, size_t bytes, mv_error *e)
-{
-    if (bytes > d->planes_size) {
-        mv_status s = guarded(d, e, [&] {
-            library_retire(d->lib, d->planes);
-            return MV_OK;
-        });
-        if (s)
-            return s;
-        d->planes_size = 0;
-        d->planes = static_cast<float *>(library_alloc(d->lib, bytes));
-        if (!d->planes)
-            return device_no_memory(d, bytes, e);
-        d->planes_size = bytes;
-    }
-    return planes ? library_up(d->lib, d->planes, planes, bytes, e) : MV_OK;
 }
 
 constexpr size_t TRANSFER_MAX = size_t(1) << 30; /* bytes of a staging buffer, which pins as many of the host */
@@ -140,16 +123,36 @@ mv_status device_recorded(mv_backend *b, void **recording, mv_error *e)
     return library_recorded(device_of(b)->lib, recording, e);
 }
 
-mv_status device_replay(mv_backend *b, void *recording, const float *planes, size_t values, mv_error *e)
+mv_status device_replay(mv_backend *b, void *recording, mv_error *e)
 {
-    device *d = device_of(b);
-    mv_status s = device_upload(d, planes, values * sizeof(float), e);
-    return s ? s : library_replay(d->lib, recording, e);
+    return library_replay(device_of(b)->lib, recording, e);
 }
 
 void device_forget(mv_backend *b, void *recording)
 {
     library_forget(device_of(b)->lib, recording);
+}
+
+/* ---- uploads */
+
+mv_status device_upload_new(mv_backend *b, void **upload, mv_error *e)
+{
+    return library_upload_new(device_of(b)->lib, upload, e);
+}
+
+void device_upload_free(mv_backend *b, void *upload)
+{
+    library_upload_free(device_of(b)->lib, upload);
+}
+
+mv_status device_upload_send(mv_backend *b, void *upload, void *to, const void *from, size_t bytes, mv_error *e)
+{
+    return library_upload_send(device_of(b)->lib, upload, to, from, bytes, e);
+}
+
+mv_status device_upload_over(mv_backend *b, void *upload, mv_error *e)
+{
+    return library_upload_over(device_of(b)->lib, upload, e);
 }
 
 /* ---- staging buffers */
@@ -206,7 +209,6 @@ void device_free(mv_backend *b)
     for (block &k : d->blocks)
         library_release(d->lib, k.data);
     library_release(d->lib, d->scratch);
-    library_release(d->lib, d->planes);
     library_free(d->lib);
     delete d;
 }
@@ -242,6 +244,10 @@ mv_backend *device_open(int card, mv_dtype act, mv_error *e)
     t.recorded = device_recorded;
     t.replay = device_replay;
     t.forget = device_forget;
+    t.upload_new = device_upload_new;
+    t.upload_free = device_upload_free;
+    t.upload_send = device_upload_send;
+    t.upload_over = device_upload_over;
     t.transfer_max = TRANSFER_MAX;
     t.transfer_new = device_transfer_new;
     t.transfer_free = device_transfer_free;

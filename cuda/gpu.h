@@ -25,8 +25,6 @@ struct device {
     int weights;               /* how many are in them */
     void *scratch;
     size_t scratch_size;
-    float *planes; /* of the pictures, as they were uploaded */
-    size_t planes_size;
 };
 
 /* A 3x3 convolution: weights (out, ky, kx, in) for cuDNN, and `rows` (out, width) for columns: the same values,
@@ -57,9 +55,6 @@ void *device_scratch(device *d, size_t bytes, mv_error *e);
 
 /* Memory in the blocks of weights, which are freed with the last weight; NULL likewise. May throw std::bad_alloc. */
 void *device_room(device *d, size_t bytes, mv_error *e);
-
-/* Uploads pictures to d->planes; NULL: only makes room for them. */
-mv_status device_upload(device *d, const float *planes, size_t bytes, mv_error *e);
 
 mv_status device_no_memory(device *d, size_t bytes, mv_error *e);
 

@@ -30,7 +30,9 @@ void launch_mean_pool(mv_dtype, void *out, const void *x, const float *scale, co
 
 /* ---- move.cu */
 
-void launch_picture(mv_dtype, void *out, const float *planes, int pictures, int h, int w, cudaStream_t);
+/* pixels: fp32 planes, or bytes that the table (3 256) translates */
+void launch_picture(mv_dtype, void *out, mv_dtype from, const void *pixels, const float *table, int pictures, int h,
+                    int w, cudaStream_t);
 /* windows: merge false: out (tokens) from x (picture), zeros outside; true: the other way, without the padding */
 void launch_windows(mv_dtype, void *out, const void *x, int pictures, int h, int w, int c, int window, bool merge,
                     cudaStream_t);

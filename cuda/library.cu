@@ -150,6 +150,7 @@ void library_free(library *l)
     cudaSetDevice(l->card);
     if (l->stream)
         cudaStreamSynchronize(l->stream);
+    library_uploads_free(l);
     library_convolutions_free(l);
     library_products_free(l);
     for (int i = 0; i < 2; i++) {

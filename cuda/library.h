@@ -36,6 +36,12 @@ mv_status library_launched(library *, const char *op, mv_error *e);
 /* Names the work since the last mark as `op` at `site`, for reports of late failures. */
 void library_mark(library *, const char *site, const char *op);
 
+/* Uploads as in backend.h. They have a stream of their own. */
+mv_status library_upload_new(library *, void **upload, mv_error *e);
+void library_upload_free(library *, void *upload);
+mv_status library_upload_send(library *, void *upload, void *to, const void *from, size_t bytes, mv_error *e);
+mv_status library_upload_over(library *, void *upload, mv_error *e);
+
 /* Staging buffers as in backend.h. They are sent by a stream of their own, which waits for the work before the send and
  * does not delay the work after it. */
 mv_status library_transfer_new(library *, mv_transfer *out, size_t bytes, mv_error *e);

@@ -42,6 +42,8 @@ struct conv_plan {
 using conv_key = std::tuple<int, int, int, int, int, int, int, int, bool>;
 #endif
 
+struct pump; /* library_uploads.cu */
+
 struct library {
     int card;
     cudaStream_t stream;
@@ -50,6 +52,7 @@ struct library {
     char *bounce[2]; /* pinned */
     cudaEvent_t gone[2];
     cudaStream_t down; /* for staging buffers */
+    pump *up;          /* for uploads; made by the first */
     std::map<product_key, algorithm> algorithms;
     bool recording;
     int graphs;                  /* that exist */
@@ -100,10 +103,11 @@ inline mv_status checked(const library *l, const char *op, cudaError_t error, mv
     return error == cudaSuccess ? MV_OK : library_failed(l, op, error, e);
 }
 
-/* The parts of the two other files. */
+/* The parts of the other files. */
 mv_status library_products_new(library *l, mv_error *e);
 void library_products_free(library *l);
 mv_status library_convolutions_new(library *l, mv_error *e);
 void library_convolutions_free(library *l);
+void library_uploads_free(library *l);
 
 }  // namespace mv

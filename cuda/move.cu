@@ -2,6 +2,7 @@
  *
  *   op        formula                                            launch                bytes moved
  *   picture   out (B H W 3) = planes (B 3 H W)                   a thread a pixel      12 in, 3 values out, a pixel
+ *   bytes     out (B H W 3) = table[c][bytes (B H W 3)]          a thread a value      1 in, 1 value out
  *   windows   tokens (N s s C) <-> picture (B H W C)             a thread 16 bytes     both
  *   gather    out (dense fp32) = a strided value; scatter back   a thread a value      both
  *   planes    out (B C H W fp32) = picture (B H W C)             32 x 32 tiles         both
@@ -37,6 +38,13 @@ template <class T> __global__ void picture_kernel(T *out, const float *planes, s
     const float *from = planes + i / plane * 3 * plane + i % plane;
     for (int c = 0; c < 3; c++)
         out[i * 3 + static_cast<size_t>(c)] = from_float<T>(from[static_cast<size_t>(c) * plane]);
+}
+
+template <class T> __global__ void bytes_kernel(T *out, const unsigned char *bytes, const float *table, size_t n)
+{
+    size_t i = element();
+    if (i < n)
+        out[i] = from_float<T>(table[static_cast<unsigned>(i % 3) * 256 + bytes[i]]);
 }
 
 /* One pack of one token: i counts packs of all tokens, padding among them. */
@@ -168,13 +176,18 @@ strides strides_of(const mv_view &v)
 
 }  // namespace
 
-void launch_picture(mv_dtype type, void *out, const float *planes, int pictures, int h, int w, cudaStream_t stream)
+void launch_picture(mv_dtype type, void *out, mv_dtype from, const void *pixels, const float *table, int pictures,
+                    int h, int w, cudaStream_t stream)
 {
-    size_t plane = static_cast<size_t>(h) * static_cast<size_t>(w), pixels = plane * static_cast<size_t>(pictures);
+    size_t plane = static_cast<size_t>(h) * static_cast<size_t>(w), n = plane * static_cast<size_t>(pictures);
     of_type(type, [&](auto t) {
         using T = decltype(t);
-        mv_launch(picture_kernel<T>, grid_of(pixels), dim3(BLOCK), 0, stream, static_cast<T *>(out), planes, pixels,
-                  plane);
+        if (from == MV_U8)
+            mv_launch(bytes_kernel<T>, grid_of(3 * n), dim3(BLOCK), 0, stream, static_cast<T *>(out),
+                      static_cast<const unsigned char *>(pixels), table, 3 * n);
+        else
+            mv_launch(picture_kernel<T>, grid_of(n), dim3(BLOCK), 0, stream, static_cast<T *>(out),
+                      static_cast<const float *>(pixels), n, plane);
     });
 }
 

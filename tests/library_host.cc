@@ -94,6 +94,43 @@ mv_status library_up(library *, void *to, const void *from, size_t bytes, mv_err
     return MV_OK;
 }
 
+/* Stops where memory is uploaded to while work may read it. */
+struct upload {
+    bool sent; /* and not over */
+};
+
+mv_status library_upload_new(library *, void **out, mv_error *)
+{
+    *out = new upload{};
+    live++;
+    return MV_OK;
+}
+
+void library_upload_free(library *, void *p)
+{
+    live -= p != nullptr;
+    delete static_cast<upload *>(p);
+}
+
+mv_status library_upload_send(library *, void *p, void *to, const void *from, size_t bytes, mv_error *)
+{
+    upload *u = static_cast<upload *>(p);
+    if (u->sent || simt::recorder) {
+        fprintf(stderr, "library: pictures are uploaded %s\n",
+                u->sent ? "over those that work may read" : "inside a recording");
+        abort();
+    }
+    u->sent = true;
+    memcpy(to, from, bytes);
+    return MV_OK;
+}
+
+mv_status library_upload_over(library *, void *p, mv_error *)
+{
+    static_cast<upload *>(p)->sent = false;
+    return MV_OK;
+}
+
 /* As on a card, a failure is found when waiting for it. */
 static mv_status late(library *l, mv_error *e)
 {

@@ -61,14 +61,14 @@ static void run_picture(stage *s, const op_case *c)
 {
     int b = c->d[0], h = c->d[1], w = c->d[2];
     size_t n = (size_t)b * (size_t)h * (size_t)w * 3;
-    const float *planes = stage_random(s, "planes", n, MV_F32, 0.2f, 2);
+    stage_value *planes = stage_in(s, "planes", MV_F32, 0.2f, 2, DIMS(b, 3, h, w));
     const float *rounded = stage_random(s, "planes", n, s->b->act, 0.2f, 2);
     stage_value *out = stage_out(s, "out", s->b->act, DIMS(b, h, w, 3));
     double *want = stage_doubles(n);
     for (size_t i = 0, cells = (size_t)h * (size_t)w; i < n; i++)
         want[i] = (double)rounded[(i / 3 / cells * 3 + i % 3) * cells + i / 3 % cells];
     stage_expect(s, out, want, true);
-    s->b->picture(s->b, out->t, planes, &s->e);
+    s->b->picture(s->b, out->t, planes->t, (mv_vector){0}, &s->e);
 }
 
 /* The output of an operation that may add a residual, and the residual: a value of its own, the output itself, or none.

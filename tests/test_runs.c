@@ -245,6 +245,159 @@ static void larger_runs_spoil_no_recording(void **s)
     network_free(&n);
 }
 
+/* After a larger run, a recording sees the picture that it is given, not the last one of its own memory. */
+static void replays_after_a_larger_run_see_new_pictures(void **s)
+{
+    (void)s;
+    mv_config c = small_config();
+    network n = network_on(&c, card_open(MV_F32), 5);
+    float *x = network_input(2, H, W, 3), *large = network_input(3, 2 * H, 2 * W, 4), others[3 * CLASSES];
+    const float *other = x + (size_t)3 * H * W;
+    mv_run *r = run_of(&n, H, W, 1, NULL), *more = run_of(&n, 2 * H, 2 * W, 3, NULL);
+    for (int turn = 0; turn < 4; turn++) {
+        float want[CLASSES], logits[CLASSES];
+        const float *now = turn % 2 ? x : other;
+        mv_run *once = run_of(&n, H, W, 1, NULL);
+        forward(once, now, 1, want);
+        mv_run_free(once);
+        for (int again = 0; again < 4; again++)
+            forward(r, turn % 2 ? other : x, 1, logits);
+        forward(more, large, 3, others);
+        forward(r, now, 1, logits);
+        assert_memory_equal(logits, want, sizeof want);
+    }
+    mv_run_free(r);
+    mv_run_free(more);
+    free(x);
+    free(large);
+    network_free(&n);
+}
+
+/* A probe that fails at its n-th call, as if memory ran out. */
+typedef struct {
+    mv_probe probe;
+    int calls, fail_at;
+} frail;
+
+static bool frail_wants(mv_probe *p, const char *site)
+{
+    (void)p;
+    return strcmp(site, "levels.1") == 0;
+}
+
+static bool frail_sees(mv_probe *p, mv_run *r, const mv_site_info *site, mv_view v)
+{
+    frail *f = (frail *)p;
+    if (++f->calls == f->fail_at)
+        mv_run_fail(r, MV_ENOMEM, "%s: out of memory", site->name);
+    else
+        mv_run_keep(r, p, site->name, 0, v);
+    return false;
+}
+
+static void frail_kept(mv_probe *p, mv_run *r, const char *site, int part, mv_tensor value)
+{
+    (void)p, (void)r, (void)site, (void)part, (void)value;
+}
+
+/* A recording during which something failed is not replayed. */
+static void failed_recordings_are_forgotten(void **s)
+{
+    (void)s;
+    mv_config c = small_config();
+    network n = network_on(&c, card_open(MV_F32), 5);
+    float *x = network_input(1, H, W, 3), want[CLASSES], logits[CLASSES];
+    for (int fail = 2; fail < 5; fail++) { /* the dry run calls it first; the recordings are made in calls 3 and 4 */
+        frail f = {.probe = {.wants = frail_wants, .sees = frail_sees, .kept = frail_kept}};
+        mv_run *r = run_of(&n, H, W, 1, &f.probe);
+        f.fail_at = fail;
+        bool failed = false;
+        for (int turn = 0; turn < 8; turn++) {
+            mv_error e = {0};
+            memset(logits, 0xff, sizeof logits);
+            mv_status status = mv_run_forward(r, x, 1, logits, &e);
+            assert_int_equal(status, f.calls == fail && !failed ? MV_ENOMEM : MV_OK);
+            failed |= status != MV_OK;
+            if (status == MV_OK) {
+                mv_run *once = run_of(&n, H, W, 1, NULL);
+                forward(once, x, 1, want);
+                mv_run_free(once);
+                assert_memory_equal(logits, want, sizeof want);
+            }
+        }
+        assert_true(failed);
+        mv_run_free(r);
+    }
+    free(x);
+    network_free(&n);
+}
+
+/* Pictures as bytes give the bits that their planes give, whether batches are full, recorded, replayed or short, and
+ * whatever form the batches before them had. */
+static void bytes_are_what_their_planes_are(void **s)
+{
+    (void)s;
+    enum { ODD_W = 75, PIXELS = H * ODD_W };
+    mv_config c = small_config();
+    uint8_t *bytes = malloc((size_t)PICTURES * PIXELS * 3);
+    float table[3 * 256], *planes = malloc(sizeof *planes * PICTURES * PIXELS * 3);
+    assert_true(bytes && planes);
+    for (int i = 0; i < 3 * 256; i++)
+        table[i] = (float)(i % 256) / (90 + (float)(i / 256)) - 1.3F;
+    for (size_t i = 0; i < (size_t)PICTURES * PIXELS * 3; i++) {
+        size_t picture = i / (PIXELS * 3), pixel = i / 3 % PIXELS, channel = i % 3;
+        bytes[i] = (uint8_t)(i * 2654435761U >> 13);
+        planes[(picture * 3 + channel) * PIXELS + pixel] = table[256 * channel + bytes[i]];
+    }
+    for (int i = 0; i < (card_emulated ? 2 : 3); i++) {
+        network n = network_on(&c, card_open(types[i]), 5);
+        mv_run *r = run_of(&n, H, ODD_W, CAPACITY, NULL), *other = run_of(&n, H, ODD_W, CAPACITY, NULL);
+        float want[PICTURES * CLASSES], logits[PICTURES * CLASSES];
+        forward(other, planes, PICTURES, want);
+        for (int turn = 0; turn < 4; turn++) {
+            mv_error e = {0};
+            memset(logits, 0xff, sizeof logits);
+            if (turn == 2)
+                mv_run_feed(r, planes, PICTURES, logits, &e);
+            else
+                mv_run_feed_pictures(r, (mv_pictures){bytes, table}, PICTURES, logits, &e);
+            expect_ok(&e);
+            mv_run_settle(r, &e);
+            expect_ok(&e);
+            assert_memory_equal(logits, want, sizeof want);
+        }
+        mv_run_free(r);
+        mv_run_free(other);
+        network_free(&n);
+    }
+    free(bytes);
+    free(planes);
+}
+
+/* The pictures of the last batch can be computed again, and before there are any that is an error. */
+static void pictures_are_computed_again(void **s)
+{
+    (void)s;
+    mv_config c = small_config();
+    network n = network_on(&c, card_open(MV_F32), 5);
+    float *x = network_input(2, H, W, 3), want[CLASSES], logits[CLASSES];
+    mv_run *r = run_of(&n, H, W, 1, NULL);
+    mv_error e = {0};
+    assert_int_equal(mv_run_forward(r, NULL, 1, logits, &e), MV_EMISUSE);
+    for (int turn = 0; turn < 4; turn++) {
+        const float *now = x + (turn % 2 ? (size_t)3 * H * W : 0);
+        forward(r, now, 1, want);
+        for (int again = 0; again < 4; again++) {
+            memset(logits, 0xff, sizeof logits);
+            forward(r, NULL, 1, logits);
+            assert_memory_equal(logits, want, sizeof want);
+        }
+    }
+    mv_run_free(r);
+    free(x);
+    network_free(&n);
+}
+
 /* An edit is applied to every batch, and so are the probes after it. */
 static void edits_are_made_every_time(void **s)
 {
@@ -460,6 +613,10 @@ int main(void)
         cmocka_unit_test(values_without_a_staging_buffer_are_read),
         cmocka_unit_test(replays_see_new_pictures),
         cmocka_unit_test(larger_runs_spoil_no_recording),
+        cmocka_unit_test(replays_after_a_larger_run_see_new_pictures),
+        cmocka_unit_test(failed_recordings_are_forgotten),
+        cmocka_unit_test(bytes_are_what_their_planes_are),
+        cmocka_unit_test(pictures_are_computed_again),
         cmocka_unit_test(edits_are_made_every_time),
         cmocka_unit_test(edits_of_one_picture_stay_with_it),
         cmocka_unit_test(sinks_may_fail),

@@ -56,6 +56,10 @@ mv_status mv_backend_check(const mv_backend *b, mv_error *e)
         REQUIRE(forget);
     }
     if (b->transfer_max) {
+        REQUIRE(upload_new);
+        REQUIRE(upload_free);
+        REQUIRE(upload_send);
+        REQUIRE(upload_over);
         REQUIRE(transfer_new);
         REQUIRE(transfer_free);
         REQUIRE(transfer_put);

@@ -110,9 +110,9 @@ struct mv_backend {
 
     /* ---- operations */
 
-    /* out (B H W C) = planes (B C H W, fp32 on the host), cast to `act`. planes NULL, on a GPU: uses the planes that
-     * the last call uploaded. */
-    mv_status (*picture)(mv_backend *, mv_tensor out, const float *planes, mv_error *);
+    /* out (B H W 3) = pixels, cast to `act`. pixels are fp32 planes (B 3 H W), or bytes (B H W 3) of which v in channel
+     * c stands for table[256 c + v]. */
+    mv_status (*picture)(mv_backend *, mv_tensor out, mv_tensor pixels, mv_vector table, mv_error *);
     /* out (B H' W' O) = act(conv(x (B H W C)) + bias) + residual; H' = ceil(H / stride). residual has the shape of out,
      * or nd 0: none. Any act. */
     mv_status (*conv2d)(mv_backend *, mv_tensor out, mv_tensor x, const mv_conv *w, mv_act act, mv_tensor residual,
@@ -203,13 +203,21 @@ struct mv_backend {
     mv_status (*measure)(mv_backend *, mv_tensor out, mv_tensor rows, int h, int w, mv_error *);
 
     /* ---- recording, for batches that repeat; all NULL on a device that gains nothing by it. Operations between
-     * `record` and `recorded` are not executed but recorded, with their addresses. `replay` executes a recording for
-     * new pictures (`values` floats, laid out as for `picture`). The same batch must have run once before, so that all
-     * memory has been allocated. */
+     * `record` and `recorded` are not executed but recorded, with their addresses. `replay` executes a recording. The
+     * same batch must have run once before, so that all memory has been allocated. */
     mv_status (*record)(mv_backend *, mv_error *);
     mv_status (*recorded)(mv_backend *, void **recording, mv_error *);
-    mv_status (*replay)(mv_backend *, void *recording, const float *planes, size_t values, mv_error *);
+    mv_status (*replay)(mv_backend *, void *recording, mv_error *);
     void (*forget)(mv_backend *, void *recording);
+
+    /* ---- asynchronous host-to-device copies of pictures; NULL on a device whose memory is the host's. send: copies to
+     * memory of the device, in parallel with earlier work; later work waits for it, and `from` may be reused on return.
+     * over: all work that reads the copy has been started. The next send waits for that work and for nothing after it,
+     * so `over` must be called before it. */
+    mv_status (*upload_new)(mv_backend *, void **upload, mv_error *);
+    void (*upload_free)(mv_backend *, void *upload); /* accepts NULL */
+    mv_status (*upload_send)(mv_backend *, void *upload, void *to, const void *from, size_t bytes, mv_error *);
+    mv_status (*upload_over)(mv_backend *, void *upload, mv_error *);
 
     /* ---- asynchronous device-to-host copies; NULL on a device whose memory is the host's. put: converts a value to
      * dense fp32 at byte `at` of the staging buffer, in the order of the operations, and so is recorded with them.
@@ -231,7 +239,7 @@ mv_status mv_backend_check(const mv_backend *b, mv_error *e);
 
 /* What a device's shared object exports under the name "mv_plugin_cuda". A plug-in whose abi or backend_size differs
  * from the program's is refused. */
-enum { MV_PLUGIN_ABI = 4 };
+enum { MV_PLUGIN_ABI = 5 };
 
 typedef struct {
     int abi;

@@ -10,7 +10,7 @@ typedef struct {
     mv_cpu *c;
     mv_tensor out, x, residual;
     const mv_conv *w;
-    const float *planes;
+    const float *table;
     mv_act act;
     int bands; /* pieces of one picture */
 } picture_job;
@@ -19,21 +19,28 @@ static void picture_piece(void *job, int i, int worker)
 {
     const picture_job *j = job;
     size_t h = (size_t)j->out.dim[1], w = (size_t)j->out.dim[2];
-    const float *red = j->planes + ((size_t)i / h * 3 * h + (size_t)i % h) * w, *green = red + h * w,
-                *blue = green + h * w;
     char *to = mv_at(j->out, (size_t)i * w * 3);
     float *row = j->out.type == MV_F32 ? (float *)(void *)to : mv_cpu_scratch(j->c, worker, 0, 3 * w);
     if (!row)
         return;
-    for (size_t x = 0; x < w; x++)
-        row[3 * x] = red[x], row[3 * x + 1] = green[x], row[3 * x + 2] = blue[x];
+    if (j->x.type == MV_U8) {
+        const uint8_t *bytes = (const uint8_t *)j->x.data + (size_t)i * w * 3;
+        for (size_t x = 0; x < 3 * w; x += 3)
+            for (size_t k = 0; k < 3; k++)
+                row[x + k] = j->table[256 * k + bytes[x + k]];
+    } else {
+        const float *red = (const float *)j->x.data + ((size_t)i / h * 3 * h + (size_t)i % h) * w, *green = red + h * w,
+                    *blue = green + h * w;
+        for (size_t x = 0; x < w; x++)
+            row[3 * x] = red[x], row[3 * x + 1] = green[x], row[3 * x + 2] = blue[x];
+    }
     if (j->out.type != MV_F32)
         j->c->k->narrow(to, j->out.type, row, 3 * w);
 }
 
-static mv_status cpu_picture(mv_backend *b, mv_tensor out, const float *planes, mv_error *e)
+static mv_status cpu_picture(mv_backend *b, mv_tensor out, mv_tensor pixels, mv_vector table, mv_error *e)
 {
-    picture_job j = {.c = mv_cpu_of(b), .out = out, .planes = planes};
+    picture_job j = {.c = mv_cpu_of(b), .out = out, .x = pixels, .table = table.data};
     return mv_cpu_run(mv_cpu_of(b), picture_piece, &j, out.dim[0] * out.dim[1], e);
 }
 

@@ -156,12 +156,12 @@ static mv_tensor level(mv_run *r, const mv_level *l, int i, mv_tensor x)
     return x;
 }
 
-mv_tensor mv_forward(mv_run *r, const float *planes)
+mv_tensor mv_forward(mv_run *r)
 {
     const mv_model *m = r->model;
     const mv_vector no = {0};
     mv_path_enter(r, MV_PART_STEM, "%s", "");
-    mv_tensor x = mv_picture(r, planes);
+    mv_tensor x = mv_picture(r);
     tap_planes(r, "input", x);
     x = mv_conv2d(r, mv_conv2d(r, x, &m->stem[0], MV_ACT_RELU), &m->stem[1], MV_ACT_RELU);
     tap_planes(r, "patch_embed", x);

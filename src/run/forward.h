@@ -4,9 +4,9 @@
 
 #include "src/run/run_impl.h"
 
-/* Computes a batch of r->pictures pictures; planes (pictures, 3, h, w), normalised. Returns the logits (pictures,
- * classes) as fp32 on the device, of nd 0 for a network without a head. Named values are shown to the probes of the
- * run. Failures are in r->error. */
-mv_tensor mv_forward(mv_run *r, const float *planes);
+/* Computes a batch: the r->pictures pictures in r->pixels. Returns the logits (pictures, classes) as fp32 on the
+ * device, of nd 0 for a network without a head. Named values are shown to the probes of the run. Failures are in
+ * r->error. */
+mv_tensor mv_forward(mv_run *r);
 
 #endif

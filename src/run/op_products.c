@@ -3,11 +3,11 @@
 
 static const mv_tensor none;
 
-mv_tensor mv_picture(mv_run *r, const float *planes)
+mv_tensor mv_picture(mv_run *r)
 {
     mv_tensor out = mv_scratch_new(r, r->b->act, 4, r->pictures, r->h, r->w, 3);
     if (mv_op_ready(r))
-        MV_OP_RUN(r, picture, out, planes);
+        MV_OP_RUN(r, picture, out, r->pixels, r->table);
     return out;
 }
 

@@ -29,7 +29,7 @@ mv_view mv_view_columns(mv_tensor x, int from, int n);      /* columns of the la
 mv_view mv_view_heads(mv_tensor qkv, int which, int heads); /* N T 3C, packed (3, h, d), as N h T d: q, k or v */
 
 /* ---- products (op_products.c) */
-mv_tensor mv_picture(mv_run *r, const float *planes);                                     /* B H W 3 */
+mv_tensor mv_picture(mv_run *r);                                                          /* B H W 3 */
 mv_tensor mv_conv2d(mv_run *r, mv_tensor x, const mv_conv *w, mv_act act);                /* B ceil(H/s) ceil(W/s) O */
 void mv_conv2d_onto(mv_run *r, mv_tensor x, mv_tensor y, const mv_conv *w);               /* x += conv(y) */
 mv_tensor mv_linear(mv_run *r, mv_tensor x, const mv_dense *w, mv_act act, mv_dtype out); /* ... O */

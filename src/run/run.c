@@ -14,7 +14,6 @@
 /* Takes the plan, also on failure. */
 static mv_run *run_with(const mv_model *model, int h, int w, int capacity, mv_probe *probes, mv_plan *plan, mv_error *e)
 {
-    size_t bytes = plan->scratch + plan->constant_bytes;
     mv_run *r = calloc(1, sizeof *r);
     if (!r) {
         mv_plan_free(plan);
@@ -24,13 +23,15 @@ static mv_run *run_with(const mv_model *model, int h, int w, int capacity, mv_pr
     *r = (mv_run){
         .model = model, .b = model->backend, .probes = probes, .h = h, .w = w, .capacity = capacity, .plan = *plan};
     r->current = r->slot;
+    size_t bytes = mv_run_memory(r);
     r->memory = r->b->alloc(r->b, bytes ? bytes : 1);
-    if (r->memory)
+    if (!r->memory)
+        mv_fail(e, MV_ENOMEM,
+                "%s: out of memory: %.1f MB of scratch for %d pictures of %dx%d; fewer at a time need less", r->b->name,
+                (double)bytes * 1e-6, capacity, h, w);
+    else if (!mv_pixels_begin(r, r->memory + plan->scratch + plan->constant_bytes, e))
         return r;
-    mv_fail(e, MV_ENOMEM, "%s: out of memory: %.1f MB of scratch for %d pictures of %dx%d; fewer at a time need less",
-            r->b->name, (double)bytes * 1e-6, capacity, h, w);
-    mv_plan_free(&r->plan);
-    free(r);
+    mv_run_free(r);
     return NULL;
 }
 
@@ -106,6 +107,7 @@ void mv_run_free(mv_run *r)
     if (!r)
         return;
     mv_keep_end(r);
+    mv_pixels_end(r);
     r->b->release(r->b, r->memory);
     free(r);
 }
@@ -124,29 +126,57 @@ static bool repeats(const mv_run *r)
     return true;
 }
 
-/* Computes r->pictures pictures. A device that can record does so at the second full batch, and replays the recording
- * from then on. */
-static void batch(mv_run *r, const float *planes, size_t values)
+/* A recording fits a batch that reads the same memory in the same form, and sends the same values. */
+static bool fits(const mv_run *r, const mv_slot *s)
+{
+    return s->recording && s->reads.data == r->pixels.data && s->reads.type == r->pixels.type &&
+           s->answers == (s->logits != NULL);
+}
+
+static void forget(mv_run *r, mv_slot *s)
+{
+    if (s->recording)
+        r->b->forget(r->b, s->recording);
+    s->recording = NULL;
+}
+
+/* Computes r->pictures pictures, which are in r->pixels. A device that can record does so at the second full batch, and
+ * replays the recording from then on. */
+static void compute(mv_run *r)
 {
     mv_backend *b = r->b;
     mv_slot *s = r->current;
     bool may = repeats(r);
-    if (may && s->recording) {
-        b->replay(b, s->recording, planes, values, &r->error);
+    if (may && fits(r, s)) {
+        b->replay(b, s->recording, &r->error);
         return;
     }
+    if (may)
+        forget(r, s);
     bool records = may && r->pictures_last == r->pictures && !b->record(b, &r->error);
     r->used = r->held = 0;
     r->next_kept = 0;
     r->costs = (mv_costs){0};
-    mv_keep_logits(r, mv_forward(r, planes));
+    mv_keep_logits(r, mv_forward(r));
     r->pictures_last = r->error.code ? 0 : r->pictures;
     if (records) {
         mv_error ignored = {0}; /* a recording must be ended even if an operation failed */
         b->recorded(b, &s->recording, r->error.code ? &ignored : &r->error);
+        s->reads = r->pixels;
+        s->answers = s->logits != NULL;
         if (!r->error.code)
-            b->replay(b, s->recording, planes, values, &r->error);
+            b->replay(b, s->recording, &r->error);
+        else
+            forget(r, s); /* it may be half of the batch */
     }
+}
+
+static void batch(mv_run *r, mv_pictures p)
+{
+    mv_pixels_load(r, p);
+    if (!r->error.code)
+        compute(r);
+    mv_pixels_over(r);
 }
 
 static mv_slot *next_slot(mv_run *r)
@@ -161,22 +191,28 @@ static mv_status error_copy(const mv_run *r, mv_error *e)
     return r->error.code ? mv_fail(e, r->error.code, "%s", r->error.text) : MV_OK;
 }
 
-mv_status mv_run_feed(mv_run *r, const float *planes, int pictures, float *logits, mv_error *e)
+mv_status mv_run_feed_pictures(mv_run *r, mv_pictures p, int pictures, float *logits, mv_error *e)
 {
-    size_t picture = (size_t)3 * (size_t)r->h * (size_t)r->w, classes = (size_t)r->model->config.classes;
+    size_t picture = (size_t)3 * (size_t)r->h * (size_t)r->w * (p.table ? 1 : sizeof(float)),
+           classes = (size_t)r->model->config.classes;
     r->error = (mv_error){0};
     for (r->first = 0; r->first < pictures && !r->error.code; r->first += r->pictures) {
         mv_slot *before = r->current;
         r->pictures = pictures - r->first < r->capacity ? pictures - r->first : r->capacity;
         r->current = next_slot(r);
         r->current->logits = logits ? logits + (size_t)r->first * classes : NULL;
-        batch(r, planes ? planes + (size_t)r->first * picture : NULL, (size_t)r->pictures * picture);
+        batch(r, (mv_pictures){p.data ? (const char *)p.data + (size_t)r->first * picture : NULL, p.table});
         mv_slot_send(r, r->current);
         mv_slot_deliver(r, before); /* while this batch runs */
     }
     if (r->error.code)
         mv_slot_deliver(r, r->current); /* waits for the transfer and drops the values */
     return error_copy(r, e);
+}
+
+mv_status mv_run_feed(mv_run *r, const float *planes, int pictures, float *logits, mv_error *e)
+{
+    return mv_run_feed_pictures(r, (mv_pictures){planes, NULL}, pictures, logits, e);
 }
 
 bool mv_run_pending(const mv_run *r)
@@ -222,7 +258,7 @@ int mv_run_capacity(const mv_run *r)
 
 size_t mv_run_memory(const mv_run *r)
 {
-    return r->plan.scratch + r->plan.constant_bytes;
+    return r->plan.scratch + r->plan.constant_bytes + mv_pixels_bytes(r);
 }
 
 mv_costs mv_run_costs(const mv_run *r)

@@ -22,14 +22,24 @@
 mv_run *mv_run_new(const mv_model *model, int h, int w, int capacity, mv_probe *probes, mv_error *e);
 void mv_run_free(mv_run *r); /* accepts NULL */
 
+/* Pictures: normalised fp32 planes (n, 3, h, w), table NULL; or bytes (n, h, w, 3), of which v in channel c stands for
+ * table[256 c + v]. */
+typedef struct {
+    const void *data;
+    const float *table;
+} mv_pictures;
+
 /* planes (pictures, 3, h, w), normalised fp32, any number of pictures: they are split into batches. logits (pictures,
- * classes) may be NULL. */
+ * classes) may be NULL: then they stay on the device. planes NULL: what the last batch computed is computed again, for
+ * measurements. */
 mv_status mv_run_forward(mv_run *r, const float *planes, int pictures, float *logits, mv_error *e);
 
 /* The same in two steps. On an asynchronous device the last batch may still run when feed returns (planes may be
  * reused then); its logits and kept values are delivered by settle, which must be called before the next feed. If feed
  * fails, settle must not be called. */
 mv_status mv_run_feed(mv_run *r, const float *planes, int pictures, float *logits, mv_error *e);
+/* The same for pictures as bytes, a quarter of the memory and of the copying. */
+mv_status mv_run_feed_pictures(mv_run *r, mv_pictures p, int pictures, float *logits, mv_error *e);
 bool mv_run_pending(const mv_run *r); /* true if settle would wait */
 mv_status mv_run_settle(mv_run *r, mv_error *e);
 

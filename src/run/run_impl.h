@@ -36,6 +36,8 @@ enum { MV_SLOTS = 3 };
 typedef struct {
     mv_transfer transfer;
     void *recording;     /* of the device, or NULL */
+    mv_tensor reads;     /* the pixels that it was recorded with */
+    bool answers;        /* it puts the logits into the staging buffer */
     bool sent;           /* the results of the batch that follows are on their way */
     int first, pictures; /* its pictures */
     float *logits;       /* where its logits go; or NULL */
@@ -53,10 +55,18 @@ struct mv_run {
     mv_costs costs;
     const struct mv_mixer_values *mixer; /* while a mixer is computed */
 
-    char *memory;            /* scratch, then the constants */
+    char *memory;            /* scratch, then the constants, then what is uploaded */
     size_t used, held, peak; /* bytes of scratch: from the front, until rewound; from the back, until the batch ends */
     bool planning;           /* this is the dry run: it writes the plan */
     mv_plan plan;
+
+    /* Where the device reads the pictures of the batch; see pixels.c. */
+    mv_tensor pixels;
+    mv_vector table;
+    void *upload[2];      /* of the device; NULL where its memory is the host's */
+    char *uploaded[2];    /* their memory */
+    int turn;             /* the one that the last pictures are in */
+    float *table_written; /* what the device's table holds; NULL: nothing yet */
 
     bool deferred; /* kept values go through staging buffers, and are delivered after the batch */
     int next_kept; /* index into plan.value */
@@ -66,6 +76,18 @@ struct mv_run {
     float *host_value; /* memory for a value that is delivered at once */
     size_t host_bytes;
 };
+
+/* ---- pixels.c */
+
+/* Bytes of device memory for the pictures of two batches. */
+size_t mv_pixels_bytes(const mv_run *r);
+/* memory: so many bytes of the device. */
+mv_status mv_pixels_begin(mv_run *r, char *memory, mv_error *e);
+/* Brings the pictures of the batch to the device; data NULL: those of the last batch are computed once more. */
+void mv_pixels_load(mv_run *r, mv_pictures p);
+/* The work that reads them has been started. */
+void mv_pixels_over(mv_run *r);
+void mv_pixels_end(mv_run *r);
 
 /* ---- keep.c */
 
