@@ -374,6 +374,41 @@ static void bytes_are_what_their_planes_are(void **s)
     free(planes);
 }
 
+static long sends;
+static mv_status (*transfer_send)(mv_backend *, mv_transfer *, size_t, mv_error *);
+
+static mv_status counted_send(mv_backend *b, mv_transfer *t, size_t bytes, mv_error *e)
+{
+    sends += (long)bytes;
+    return transfer_send(b, t, bytes, e);
+}
+
+/* Logits that nobody asks for are not sent; asked for again, they are right. */
+static void logits_stay_where_nobody_asks(void **s)
+{
+    (void)s;
+    mv_config c = small_config();
+    network n = network_on(&c, card_open(MV_F32), 5);
+    transfer_send = n.backend->transfer_send;
+    n.backend->transfer_send = counted_send;
+    float *x = network_input(2, H, W, 3), want[2 * CLASSES];
+    mv_run *r = run_of(&n, H, W, 1, NULL), *bare = run_of(&n, H, W, 1, NULL);
+    forward(bare, x, 2, want);
+    for (int turn = 0; turn < 12; turn++) {
+        bool asks = turn / 3 % 2 || turn > 9;
+        float logits[2 * CLASSES];
+        sends = 0;
+        forward(r, x, 2, asks ? logits : NULL);
+        assert_true(asks == (sends > 0));
+        if (asks)
+            assert_memory_equal(logits, want, sizeof want);
+    }
+    mv_run_free(r);
+    mv_run_free(bare);
+    free(x);
+    network_free(&n);
+}
+
 /* The pictures of the last batch can be computed again, and before there are any that is an error. */
 static void pictures_are_computed_again(void **s)
 {
@@ -616,6 +651,7 @@ int main(void)
         cmocka_unit_test(replays_after_a_larger_run_see_new_pictures),
         cmocka_unit_test(failed_recordings_are_forgotten),
         cmocka_unit_test(bytes_are_what_their_planes_are),
+        cmocka_unit_test(logits_stay_where_nobody_asks),
         cmocka_unit_test(pictures_are_computed_again),
         cmocka_unit_test(edits_are_made_every_time),
         cmocka_unit_test(edits_of_one_picture_stay_with_it),

@@ -138,9 +138,11 @@ void mv_keep_logits(mv_run *r, mv_tensor logits)
         return;
     if (r->planning)
         plan_value(r, NULL, "head", 0, mv_view_of(logits));
+    else if (!r->current->logits)
+        return;
     else if (r->deferred)
         defer(r, NULL, "head", mv_view_of(logits));
-    else if (r->current->logits)
+    else
         mv_run_read(r, mv_view_of(logits), r->current->logits);
 }
 
@@ -160,11 +162,15 @@ void mv_keep_begin(mv_run *r)
 
 void mv_slot_send(mv_run *r, mv_slot *s)
 {
-    if (r->error.code || !r->deferred)
+    size_t bytes = r->plan.transfer;
+    const mv_kept_value *last = r->plan.kept ? &r->plan.value[r->plan.kept - 1] : NULL;
+    if (last && !last->probe && !s->logits)
+        bytes = last->at;
+    if (r->error.code || !r->deferred || !bytes)
         return;
     s->first = r->first;
     s->pictures = r->pictures;
-    s->sent = !r->b->transfer_send(r->b, &s->transfer, r->plan.transfer, &r->error);
+    s->sent = !r->b->transfer_send(r->b, &s->transfer, bytes, &r->error);
 }
 
 void mv_slot_deliver(mv_run *r, mv_slot *s)
