@@ -162,7 +162,7 @@ $(BUILD)/mvscope-bare: $(CMD_OBJS) $(VIZ) $(LIB) $(BUILD)/assets/embed-bare.o
 # test_NAME.c is one cmocka program, fuzz_NAME.c one fuzzer, bench_NAME.c one benchmark; fault_malloc.c makes memory run
 # out; double_hub.c is a server for tests/cli; the rest is what they share.
 programs = $(patsubst %.c,$(BUILD)/%,$(sort $(wildcard $(1))))
-TESTS   := $(call programs,tests/test_*.c)
+TESTS   := $(filter-out $(if $(SANITIZE),%/test_counts),$(call programs,tests/test_*.c))
 FUZZERS := $(call programs,tests/fuzz_*.c)
 BENCHES := $(call programs,tests/bench_*.c)
 TEST_OBJS := $(filter-out $(BUILD)/tests/test_% $(BUILD)/tests/fuzz_% $(BUILD)/tests/bench_% $(BUILD)/tests/fault_% \
@@ -183,7 +183,7 @@ endif
 ifndef BARE
 $(TESTS) $(BENCHES): $(BUILD)/tests/%: $(BUILD)/tests/%.o $(TEST_OBJS) $(VIZ) $(LIB) $(ASSET_OBJS)
 	@$(call say,link $@)
-	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ -lcmocka -lzip $(if $(filter $(EMULATED),$@),-lstdc++) $(LIBS)
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ -lcmocka -lzip $(if $(filter $(EMULATED) $(COUNTED),$@),-lstdc++) $(LIBS)
 endif
 
 # A server that stands in for the Hugging Face hub, for tests/cli.
@@ -208,6 +208,22 @@ $(BUILD)/simt/%.o: tests/%.cc $(BUILD)/simt/flags
 	@mkdir -p $(@D); $(call say,$(CXX) $@)
 	$(Q)$(CXX) $(SIMT_FLAGS) -c -o $@ $<
 $(EMULATED): $(SIMT_OBJS)
+
+# The same with a counter at every access of memory: the hooks that GCC makes for a race detector, answered by
+# tests/simt_count.cc. The optimisations that are off would join or move what a GPU executes apart.
+COUNTED := $(BUILD)/tests/test_counts
+COUNT_OBJS := $(patsubst $(BUILD)/simt/%,build/count/%,$(SIMT_OBJS)) build/count/simt_count.o
+COUNT_FLAGS := -std=c++17 -O2 -g -Wall -Wextra -Wno-unknown-pragmas $(if $(WERROR),-Werror) -I. -DSIMT_COUNT \
+	-fno-tree-vectorize -fno-store-merging -fno-crossjumping -fno-optimize-sibling-calls -MMD -MP
+build/count/flags: $(BUILD)/flags FORCE
+	@mkdir -p $(@D); [ "$$(cat $@ 2>/dev/null)" = "$(COUNT_FLAGS)" ] || echo "$(COUNT_FLAGS)" >$@
+build/count/%.o: cuda/%.cu build/count/flags
+	@mkdir -p $(@D); $(call say,count $@)
+	$(Q)g++ -x c++ $(COUNT_FLAGS) -fsanitize=thread -c -o $@ $<
+build/count/%.o: tests/%.cc build/count/flags
+	@mkdir -p $(@D); $(call say,count $@)
+	$(Q)g++ $(COUNT_FLAGS) -c -o $@ $<
+$(COUNTED): $(COUNT_OBJS)
 
 # The same as a plug-in, for tests of the program.
 $(BUILD)/simt/%.o: src/base/%.c $(BUILD)/simt/flags

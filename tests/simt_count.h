@@ -48,9 +48,8 @@ inline void store(void *to, const void *from, size_t bytes)
     expect_aligned(to, bytes);
     memcpy(to, from, bytes);
 }
-inline void touched(const void *p, size_t bytes, bool)
+inline void touched(const void *, size_t, bool)
 {
-    expect_aligned(p, bytes);
 }
 inline void counting(bool)
 {

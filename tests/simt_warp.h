@@ -6,6 +6,18 @@
 namespace simt
 {
 
+/* While it lives, what is read and written is the emulation's own. */
+struct aside {
+    aside()
+    {
+        counting(false);
+    }
+    ~aside()
+    {
+        counting(true);
+    }
+};
+
 /* Calls f when the words that each lane of the warp gives are in its slot. */
 template <class F> void together(const void *words, size_t bytes, F f)
 {
@@ -16,7 +28,10 @@ template <class F> void together(const void *words, size_t bytes, F f)
     }
     memcpy(threads[me].slot, words, bytes);
     pause(AT_WARP);
-    f(me / 32 * 32, me % 32 / 4, me % 4);
+    {
+        aside a;
+        f(me / 32 * 32, me % 32 / 4, me % 4);
+    }
     pause(AT_WARP);
 }
 
@@ -119,16 +134,22 @@ template <bool TURNED> __forceinline__ void load_matrices(unsigned (&r)[4], cons
     simt::matrices<TURNED>(r, row);
 }
 
-inline void copy_async(void *to, const void *from, int bytes = 16)
+__forceinline__ void copy_async(void *to, const void *from, int bytes = 16)
 {
+    if (bytes)
+        simt::touched(from, static_cast<size_t>(bytes), false);
+    simt::touched(to, 16, true);
+    simt::aside a;
     simt::begin_copy(to, from, static_cast<size_t>(bytes));
 }
 inline void copy_commit()
 {
+    simt::aside a;
     simt::commit_copies();
 }
 template <int N> void copy_wait()
 {
+    simt::aside a;
     simt::await_copies(N);
 }
 
