@@ -135,10 +135,10 @@ static void mean_pool(stage *s, const int *d)
 /* pictures, h, w */
 static void picture(stage *s, const int *d)
 {
-    stage_value *out = stage_out(s, "out", s->b->act, DIMS(d[0], d[1], d[2], 3));
-    const float *planes = stage_random(s, "planes", (size_t)(d[0] * d[1] * d[2]) * 3, MV_F32, 0, 1);
+    stage_value *planes = in(s, "planes", MV_F32, DIMS(d[0], 3, d[1], d[2])),
+                *out = stage_out(s, "out", s->b->act, DIMS(d[0], d[1], d[2], 3));
     begins();
-    s->b->picture(s->b, out->t, planes, &s->e);
+    s->b->picture(s->b, out->t, planes->t, (mv_vector){0}, &s->e);
 }
 
 /* h, w, in, out, stride, activation */
