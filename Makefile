@@ -212,15 +212,15 @@ $(EMULATED): $(SIMT_OBJS)
 # The same with a counter at every access of memory: the hooks that GCC makes for a race detector, answered by
 # tests/simt_count.cc. The optimisations that are off would join or move what a GPU executes apart.
 COUNTED := $(BUILD)/tests/test_counts
-COUNT_OBJS := $(patsubst $(BUILD)/simt/%,build/count/%,$(SIMT_OBJS)) build/count/simt_count.o
+COUNT_OBJS := $(patsubst $(BUILD)/simt/%,$(BUILD)/count/%,$(SIMT_OBJS)) $(BUILD)/count/simt_count.o
 COUNT_FLAGS := -std=c++17 -O2 -g -Wall -Wextra -Wno-unknown-pragmas $(if $(WERROR),-Werror) -I. -DSIMT_COUNT \
 	-fno-tree-vectorize -fno-store-merging -fno-crossjumping -fno-optimize-sibling-calls -MMD -MP
-build/count/flags: $(BUILD)/flags FORCE
+$(BUILD)/count/flags: $(BUILD)/flags FORCE
 	@mkdir -p $(@D); [ "$$(cat $@ 2>/dev/null)" = "$(COUNT_FLAGS)" ] || echo "$(COUNT_FLAGS)" >$@
-build/count/%.o: cuda/%.cu build/count/flags
+$(BUILD)/count/%.o: cuda/%.cu $(BUILD)/count/flags
 	@mkdir -p $(@D); $(call say,count $@)
 	$(Q)g++ -x c++ $(COUNT_FLAGS) -fsanitize=thread -c -o $@ $<
-build/count/%.o: tests/%.cc build/count/flags
+$(BUILD)/count/%.o: tests/%.cc $(BUILD)/count/flags
 	@mkdir -p $(@D); $(call say,count $@)
 	$(Q)g++ $(COUNT_FLAGS) -c -o $@ $<
 $(COUNTED): $(COUNT_OBJS)
