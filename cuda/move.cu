@@ -42,6 +42,7 @@ template <class T> __global__ void picture_kernel(T *out, const float *planes, s
 
 template <class T> __global__ void bytes_kernel(T *out, const unsigned char *bytes, const float *table, size_t n)
 {
+    wait_for_inputs();
     size_t i = element();
     if (i < n)
         out[i] = from_float<T>(table[static_cast<unsigned>(i % 3) * 256 + bytes[i]]);
