@@ -170,10 +170,10 @@ TEST_OBJS := $(filter-out $(BUILD)/tests/test_% $(BUILD)/tests/fuzz_% $(BUILD)/t
 	$(call objects,tests/*.c))
 
 # What tests and times a GPU and needs no library: all there is of a BARE build, linked from these sources alone.
-CARD_PROGRAMS := $(addprefix $(BUILD)/tests/,test_device_ops test_runs bench_device)
+CARD_PROGRAMS := $(addprefix $(BUILD)/tests/,test_device_ops test_runs bench_device bench_ops)
 CARD_OBJS := $(patsubst %.c,$(BUILD)/%.o,$(wildcard src/base/*.c src/run/*.c) src/device/null.c src/device/plugin.c \
 	src/model/config.c src/model/grid.c src/model/weights.c \
-	$(addprefix tests/,card.c network.c op_cases.c op_reference.c op_stage.c weights.c))
+	$(addprefix tests/,card.c network.c op_cases.c op_reference.c op_stage.c timing.c weights.c))
 ifdef BARE
 $(CARD_PROGRAMS): $(BUILD)/tests/%: $(BUILD)/tests/%.o $(CARD_OBJS)
 	@$(call say,link $@)
@@ -324,16 +324,36 @@ card: $(CARD_TEST) $(SIMT_OBJS) $(LIB)
 	@tar -C build -czf build/card.tar.gz card
 	@echo "build/card.tar.gz: $$(du -sh build/card.tar.gz | cut -f1), for check-cuda in a clone on another machine"
 
-# Ours, then PyTorch's beside it; all of it in build/bench-cuda.json.
+# Ours, PyTorch's, ours again; all of it in build/bench-cuda.json. By itself some minutes: VARIANTS="T L2:32 B:1:bf16",
+# TORCH_FLAGS="--compile T --seconds 10" and OPS="T:128 L2:128", the operations one by one, ask for more.
 PYTHON ?= python3
+OPS    ?= T:128 T:1
+bench-cuda: export MVSCOPE_BENCH_JSON := build/bench-cuda.jsonl
+bench-cuda: export MVSCOPE_BENCH_LOGITS := build/bench-cuda
+bench-cuda: export MVSCOPE_COMMIT := $(shell git rev-parse --short HEAD 2>/dev/null)
 bench-cuda: mvscope-cuda.so
 	@+$(NEXT) BARE=1 -j$$(nproc) bare
-	@rm -f build/bench-cuda.json*
-	MVSCOPE_BENCH_JSON=build/bench-cuda.jsonl $(BARE_BUILD)/tests/bench_device $(CURDIR)/mvscope-cuda.so $(VARIANTS)
-	@type $(PYTHON) &>/dev/null || { echo "no Python here: ours alone, in build/bench-cuda.jsonl"; exit 0; }; \
-	$(PYTHON) tests/bench_torch.py --beside build/bench-cuda.jsonl --json build/bench-cuda.json $(TORCH_FLAGS) $(VARIANTS)
+	@rm -rf build/bench-cuda build/bench-cuda.json* && mkdir -p build/bench-cuda
+	$(BARE_BUILD)/tests/bench_device $(CURDIR)/mvscope-cuda.so $(VARIANTS)
+	$(BARE_BUILD)/tests/bench_ops $(CURDIR)/mvscope-cuda.so $(OPS)
+	@type $(PYTHON) &>/dev/null || { echo "no Python here: ours alone, in build/bench-cuda.jsonl"; exit 0; }; set -e; \
+	$(PYTHON) tests/bench_torch.py --logits build/bench-cuda --beside build/bench-cuda.jsonl --json build/bench-cuda.json \
+		$(TORCH_FLAGS) $(VARIANTS); \
+	echo "Ours again, as the clocks may have changed:"; \
+	MVSCOPE_BENCH_JSON=build/bench-cuda.jsonl $(BARE_BUILD)/tests/bench_device $(CURDIR)/mvscope-cuda.so $(or $(VARIANTS),T:128 T:1 B:128)
 
-bench: $(filter-out %/bench_device,$(BENCHES))
+# Where a pass goes, kernel by kernel, on a GPU: what CUPTI tells (tests/bare/profile.c).
+PROFILE ?= T:128 T:1
+profile-cuda: mvscope-cuda.so build/cuda/profile.so
+	@+$(NEXT) BARE=1 -j$$(nproc) bare
+	@for v in $(PROFILE); do MVSCOPE_BENCH_SECONDS=0.2 CUDA_INJECTION64_PATH=$(CURDIR)/build/cuda/profile.so \
+		$(BARE_BUILD)/tests/bench_device $(CURDIR)/mvscope-cuda.so $$v || exit 1; done
+build/cuda/profile.so: tests/bare/profile.c build/cuda/flags
+	@$(call say,$(notdir $(CC)) $@)
+	$(Q)$(CC) -D_GNU_SOURCE -std=c11 -O2 -g -fPIC $(WARN) -isystem $(CUDA_HOME)/include -isystem $(CUDA_HOME)/extras/CUPTI/include -shared -o $@ $< \
+		-L$(CUDA_HOME)/lib64 -L$(CUDA_HOME)/extras/CUPTI/lib64 -lcupti -lstdc++ -Wl,-rpath,$(CUDA_HOME)/lib64:$(CUDA_HOME)/extras/CUPTI/lib64
+
+bench: $(filter-out %/bench_device %/bench_ops,$(BENCHES))
 	@for b in $^; do echo "== $${b##*/}"; $$b || exit 1; done
 
 # Each picture and the command that its caption names.
@@ -366,7 +386,7 @@ lint:
 
 lint-format:
 	@echo clang-format
-	$(Q)clang-format --dry-run -Werror $(LINTED)
+	$(Q)clang-format --dry-run -Werror $(LINTED) tests/bare/*.c
 # Left out: the file that is stb_image, whose memory for 16-bit PNM, which it is not given, the analyzer follows.
 lint-tidy:
 	@echo clang-tidy
@@ -422,5 +442,5 @@ help:
 
 FORCE:
 -include $(shell find $(BUILD) build/cuda -name '*.d' 2>/dev/null)
-.PHONY: all missing dist gallery cuda bare card check-cuda bench-cuda tests fuzzers faults deps demo demo-pages check check-all bench golden fuzz lint lint-format lint-tidy lint-cppcheck install uninstall clean help FORCE
+.PHONY: all missing dist gallery cuda bare card check-cuda bench-cuda profile-cuda tests fuzzers faults deps demo demo-pages check check-all bench golden fuzz lint lint-format lint-tidy lint-cppcheck install uninstall clean help FORCE
 .SECONDARY:

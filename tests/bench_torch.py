@@ -1,22 +1,33 @@
 #!/usr/bin/env python3
 """How fast the same network runs in PyTorch on this GPU, beside ours.
 
-    bench_torch.py [VARIANT[:BATCH]...] [--beside FILE] [--json FILE] [--compile NAMES] [--batches 1,8,32,128]
+    bench_torch.py [VARIANT[:BATCH]...] [--beside FILE] [--json FILE] [--logits FOLDER] [--compile NAMES]
+                   [--batches 1,8,32,128] [--seconds 3]
+    bench_torch.py --check-logits VARIANT --logits FOLDER     those of bench_device, against PyTorch on the CPU
     bench_torch.py --check CHECKPOINT INPUT     logits of a T checkpoint for a .safetensors `input`, on the CPU
     bench_torch.py --check-scan                 the scans beside a loop in float64 (TRITON_INTERPRET=1: on the CPU)
 
-PyTorch runs eagerly and under torch.compile (max-autotune, one shape at a time, weights frozen), random weights, AMP
-fp16, channels last. --compile names the variants that are compiled (minutes each): T,B,L2,L3-512-21K unless told, or all, or
-none. --beside lays bench_device's JSON lines (fp16) beside: a ratio is PyTorch's time over ours, above 1 ours is faster.
---json keeps all of it in one file, written anew after each row. Without PyTorch, ours are kept alone.
+PyTorch runs in the ways that its users know, the stronger of which is the one to compare with:
+
+    eager     AMP fp16          half           the whole network in fp16 (its layer norms and additions, too)
+    compile   AMP fp16, max-autotune, frozen   half compile
+    graph     half, eager, captured in a CUDA graph: batch 1 only, where launches are most of the time
+
+All are channels last, with the weights that bench_device generates, so that both compute the same: --logits FOLDER
+compares with what bench_device kept there (MVSCOPE_BENCH_LOGITS), in fp32 without tf32 and in fp16; more than 1e-4 and
+5e-3 apart (relative L2) nothing is timed. --compile names the variants that are compiled (minutes each): none unless told,
+or all. --beside lays bench_device's JSON lines (fp16) beside: a ratio is PyTorch's time over ours, above 1 ours is faster;
+where bench_device ran before and after, `ours` is the faster and both are kept. --json keeps all of it in one file,
+written anew after each row. Without PyTorch, ours are kept alone.
 
 Both sides are timed by the host's clock, from the call until the card is idle: what a caller waits, launches and the
-wait included. Pictures lie on the card and logits stay there. Median of 100 passes after a warm-up, fewer (10 at least)
-past 10 seconds. CUDA events, which leave launches out, go to the JSON file as *_event_ms.
+wait included. Pictures lie on the card and logits stay there. Median of up to 100 passes in --seconds, 10 at least, after
+a warm-up. CUDA events, which leave launches out, go to the JSON file as *_event_ms.
 
 The scan is mamba-ssm's kernel where that is installed, else a Triton kernel (below), else log2(T) doubling steps in
 PyTorch (Hillis & Steele 1986). The first two are held against doubling before they are taken; the output names the one."""
 import argparse
+import copy
 import datetime
 import gc
 import json
@@ -29,6 +40,7 @@ import time
 import types
 
 try:
+    import numpy as np
     import torch
     import torch.nn as nn
     import torch.nn.functional as F
@@ -57,7 +69,7 @@ VARIANTS = {
     "L3-256-21K": (256, 64, (3, 3, 20, 10), (4, 8, 16, 32), (8, 8, 16, 8), 256, True),
     "L3-512-21K": (256, 64, (3, 3, 20, 10), (4, 8, 16, 32), (8, 8, 32, 16), 512, True),
 }
-COMPILED = ("T", "B", "L2", "L3-512-21K")
+SOME = ("T:128", "T:1", "B:128")  # with eager and half about two minutes
 
 
 # ---- what is written
@@ -72,8 +84,10 @@ class Report:
             with open(beside) as file:
                 for line in map(json.loads, file):
                     if "model" in line:
-                        self.row(line["model"], line["precision"], line["batch"])["ours"] = {
-                            k: v for k, v in line.items() if k not in ("model", "precision", "batch")}
+                        row, last = self.row(line["model"], line["precision"], line["batch"]), line.get("ms", math.inf)
+                        row.setdefault("ours_ms_each", []).append(line.get("ms"))
+                        if last <= row.get("ours", {}).get("ms", math.inf):
+                            row["ours"] = {k: v for k, v in line.items() if k not in ("model", "precision", "batch")}
                     else:
                         self.head.update(line)
         try:
@@ -352,21 +366,95 @@ class MambaVision(nn.Module):
         return self.head(self.norm(x).mean((2, 3)))
 
 
+class Half(nn.Module):
+    """The whole network in fp16, of pictures in fp32, as all ways get them."""
+
+    def __init__(self, net):
+        super().__init__()
+        self.net = copy.deepcopy(net).half()
+
+    def forward(self, x):
+        return self.net(x.half())
+
+
+# ---- the weights and pictures of tests/weights.c
+
+def uniform(name, n, seed=0):
+    """n values in [-1, 1) of splitmix64, keyed by FNV-1a of the name."""
+    h, mask = 0xcbf29ce484222325, 2 ** 64 - 1
+    for c in name.encode():
+        h = (h ^ c) * 0x100000001b3 & mask
+    with np.errstate(over="ignore"):
+        z = np.arange(1, n + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(h + seed & mask)
+        z = (z ^ z >> np.uint64(30)) * np.uint64(0xBF58476D1CE4E5B9)
+        z = (z ^ z >> np.uint64(27)) * np.uint64(0x94D049BB133111EB)
+        z ^= z >> np.uint64(31)
+    return (z >> np.uint64(40)).astype(np.float32) * np.float32(2 ** -23) - np.float32(1)
+
+
+def generated(name, shape):
+    v, n = uniform(name, math.prod(shape)), math.prod(shape)
+    if name.endswith("A_log"):
+        return np.log((np.arange(n) % 8 + 1).astype(np.float32)) + np.float32(0.1) * v
+    a, b = 0, math.sqrt(3 / math.prod(shape[1:]))
+    if name.endswith("running_var"):
+        a, b = 1, 0.5
+    elif name.endswith("running_mean"):
+        b = 0.1
+    elif name.rpartition(".")[2].startswith("gamma"):
+        a, b = 0.5, 0.25
+    elif name.endswith(".D"):
+        a, b = 1, 0.2
+    elif name.endswith("dt_proj.bias"):
+        a, b = -1.5, 1
+    elif name.endswith(".bias"):
+        b = 0.1
+    elif len(shape) == 1:
+        a, b = 1, 0.2
+    return np.float32(a) + np.float32(b) * v
+
+
+def network(name):
+    net = MambaVision(VARIANTS[name]).eval()
+    with torch.no_grad():
+        for key, value in net.state_dict().items():
+            if not key.endswith("num_batches_tracked"):
+                value.copy_(torch.from_numpy(generated(key, tuple(value.shape))).reshape(value.shape))
+    return net
+
+
+def compare_logits(name, net, folder, device):
+    """Distances of PyTorch's logits of two generated pictures from ours, by precision; those that are too far end it."""
+    side, found = VARIANTS[name][5], {}
+    x = torch.from_numpy(uniform("input", 2 * 3 * side * side, 1)).reshape(2, 3, side, side).to(device)
+    with torch.no_grad():
+        logits = net(x).double().cpu()
+    for precision, bound in (("fp32", 1e-4), ("fp16", 5e-3)):
+        path = os.path.join(folder, f"{name}-{precision}.f32")
+        if os.path.exists(path):
+            ours = torch.from_numpy(np.fromfile(path, np.float32)).double().reshape(logits.shape)
+            found[precision] = distance(ours, logits)
+            print(f"{name}: our {precision} logits are {found[precision]:.1e} from PyTorch's in fp32", flush=True)
+            if not found[precision] <= bound:
+                sys.exit(f"bench_torch.py: {name}: expected at most {bound:g}: both sides must compute the same")
+    return found
+
+
 # ---- measuring
 
-def medians(call):
+def medians(call, seconds):
     """Milliseconds of a pass by the host's clock and by CUDA events."""
     for _ in range(12):
         call()
     torch.cuda.synchronize()
     host, card, begin = [], [], time.perf_counter()
-    while len(host) < 10 or len(host) < 100 and time.perf_counter() - begin < 10:
+    while len(host) < 10 or len(host) < 100 and time.perf_counter() - begin < seconds:
         a = time.perf_counter()
         call()
         torch.cuda.synchronize()
         host.append((time.perf_counter() - a) * 1e3)
     begin = time.perf_counter()
-    while len(card) < 10 or len(card) < 100 and time.perf_counter() - begin < 10:
+    while len(card) < 10 or len(card) < 100 and time.perf_counter() - begin < seconds:
         a, b = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
         a.record()
         call()
@@ -382,13 +470,28 @@ def clean():
     torch.cuda.empty_cache()
 
 
-def measure(net, x, compiled):
+def captured(net, x):
+    """A pass in a CUDA graph, as PyTorch's documentation captures one."""
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        for _ in range(3):
+            net(x)
+    torch.cuda.current_stream().wait_stream(stream)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        net(x)
+    return graph.replay
+
+
+def measure(net, x, how, seconds):
     """What a row of the report gets of one way to run."""
-    how = "compile" if compiled else "eager"
-    failed = "?"
+    failed, key = "?", how.replace(" ", "_")
+    compiled, amp = "compile" in how, "half" not in how and how != "graph"
     for freezing in (True, False) if compiled else (False,):
+        f = None
         try:
-            with torch.no_grad(), torch.autocast("cuda", torch.float16):
+            with torch.no_grad(), torch.autocast("cuda", torch.float16, enabled=amp):
                 got = {}
                 f = net
                 if compiled:
@@ -396,65 +499,81 @@ def measure(net, x, compiled):
                     f, begin = torch.compile(net, mode="max-autotune", dynamic=False), time.perf_counter()
                     f(x)
                     torch.cuda.synchronize()
-                    got = {"compile_s": round(time.perf_counter() - begin, 1), "compile_frozen": freezing}
-                host, card = medians(lambda: f(x))
-            return {**got, how + "_ms": round(host, 4), how + "_event_ms": round(card, 4)}
+                    got = {key + "_s": round(time.perf_counter() - begin, 1), key + "_frozen": freezing}
+                call = captured(net, x) if how == "graph" else lambda: f(x)
+                host, card = medians(call, seconds)
+            return {**got, key + "_ms": round(host, 4), key + "_event_ms": round(card, 4)}
         except torch.cuda.OutOfMemoryError:
-            return {how + "_failed": "out of memory"}
+            return {key + "_failed": "out of memory"}
         except Exception as e:  # compilers raise anything
             failed = first_line(e)
             if "out of memory" in str(e).lower():
-                return {how + "_failed": "out of memory"}
+                return {key + "_failed": "out of memory"}
         finally:
             f = None
             if compiled:
                 clean()
-    return {how + "_failed": failed}
+    return {key + "_failed": failed}
+
+
+WAYS = ("eager", "half", "graph", "compile", "half compile")
 
 
 def cells(row, how, ours):
-    if how + "_ms" in row:
-        ratio = f"{row[how + '_ms'] / ours:6.2f}x" if ours else f"{'-':>7}"
-        return f" {row[how + '_ms']:10.3f} {ratio}"
-    failed = row.get(how + "_failed")
-    return f" {'failed' if failed else '-':>10} {'-':>7}"
+    key = how.replace(" ", "_")
+    if key + "_ms" in row:
+        ratio = f"{row[key + '_ms'] / ours:6.2f}x" if ours else f"{'-':>7}"
+        return f" {row[key + '_ms']:9.3f} {ratio}"
+    return f" {'failed' if row.get(key + '_failed') else '-':>9} {'-':>7}"
 
 
-def bench(names, batches, compiled, report):
+def bench_row(nets, name, batch, compiled, report, seconds):
+    row = report.row(name, "fp16", batch)
+    for how in WAYS:
+        if "compile" in how and not compiled or how == "graph" and batch != 1:
+            continue
+        net, x, side = nets["half" if "half" in how or how == "graph" else "amp"], None, VARIANTS[name][5]
+        try:
+            x = torch.randn(batch, 3, side, side, device="cuda")
+            row.update(measure(net, x.contiguous(memory_format=torch.channels_last), how, seconds))
+        except torch.cuda.OutOfMemoryError:  # the pictures themselves
+            row[how.replace(" ", "_") + "_failed"] = "out of memory"
+        del x
+        clean()
+        report.save()
+    ours = report.ours(row)
+    print(f"{name:11} {batch:5} {f'{ours:9.3f}' if ours else '        -'}" + "".join(cells(row, h, ours) for h in WAYS),
+          flush=True)
+    for how in WAYS:
+        key = how.replace(" ", "_")
+        if row.get(key + "_frozen") is False:
+            print(f"{'':17} {how}: without frozen weights, as that failed", flush=True)
+        if key + "_failed" in row:
+            print(f"{'':17} {how}: {row[key + '_failed']}", flush=True)
+
+
+def bench(names, o, compiled, report):
     torch.backends.cudnn.benchmark = True
     report.head.update(card=torch.cuda.get_device_name(), pytorch=torch.__version__, cuda=torch.version.cuda,
-                       scan=choose_scan(), timing="host clock, call until idle; *_event_ms: CUDA events",
-                       pytorch_precision="AMP fp16, channels last")
+                       cudnn=torch.backends.cudnn.version(), scan=choose_scan(),
+                       timing="host clock, call until idle; *_event_ms: CUDA events",
+                       pytorch_ways="eager, compile: AMP fp16; half, half_compile, graph: fp16; all channels last")
     clean()
-    print(f"PyTorch {torch.__version__}, {torch.cuda.get_device_name()}, AMP fp16, channels last; host clock, median")
+    print(f"PyTorch {torch.__version__}, {torch.cuda.get_device_name()}, channels last; host clock, median, ms")
     print(f"scan: {report.head['scan']}; a ratio is PyTorch's time over ours in fp16")
-    print(f"{'variant':11} {'batch':>6} {'ours ms':>10} {'eager ms':>10} {'ratio':>7} {'compile ms':>10} {'ratio':>7}")
-    for asked in names:
-        name, _, only = asked.partition(":")
-        v = VARIANTS[name]
-        net = MambaVision(v).eval().cuda().to(memory_format=torch.channels_last)
-        for batch in [int(only.split(":")[0])] if only.split(":")[0] else batches:
-            row, x = report.row(name, "fp16", batch), None
-            try:
-                x = torch.randn(batch, 3, v[5], v[5], device="cuda").contiguous(memory_format=torch.channels_last)
-                row.update(measure(net, x, False))
-                clean()
-                if name in compiled:
-                    row.update(measure(net, x, True))
-            except torch.cuda.OutOfMemoryError:  # the pictures themselves
-                row["eager_failed"] = "out of memory"
-            ours = report.ours(row)
-            print(f"{name:11} {batch:6} {f'{ours:10.3f}' if ours else '         -'}{cells(row, 'eager', ours)}"
-                  f"{cells(row, 'compile', ours)}", flush=True)
-            if row.get("compile_frozen") is False:
-                print(f"{'':18} compile: without frozen weights, as that failed", flush=True)
-            for how in ("eager", "compile"):
-                if how + "_failed" in row:
-                    print(f"{'':18} {how}: {row[how + '_failed']}", flush=True)
-            report.save()
-            del x
-            clean()
-        del net
+    print(f"{'variant':11} {'batch':>5} {'ours':>9}" + "".join(f" {how:>9} {'ratio':>7}" for how in
+                                                             ("eager", "half", "graph", "compile", "half comp")))
+    for name in dict.fromkeys(n.partition(":")[0] for n in names):
+        net = network(name).cuda()
+        if o.logits:
+            report.head.setdefault("logits_apart", {})[name] = compare_logits(name, net, o.logits, "cuda")
+        net = net.to(memory_format=torch.channels_last)
+        nets = {"amp": net, "half": Half(net)}
+        for asked in (n for n in names if n.partition(":")[0] == name):
+            only = asked.partition(":")[2].partition(":")[0]
+            for batch in [int(only)] if only else [int(b) for b in o.batches.split(",")]:
+                bench_row(nets, name, batch, name in compiled, report, o.seconds)
+        del net, nets
         clean()
 
 
@@ -474,16 +593,21 @@ def main():
     p.add_argument("--beside", metavar="FILE", help="bench_device's JSON lines")
     p.add_argument("--json", metavar="FILE", help="where all of it is kept")
     p.add_argument("--batches", default="1,8,32,128")
-    p.add_argument("--compile", default=",".join(COMPILED), metavar="NAMES", help="variants to compile; all, none")
+    p.add_argument("--seconds", type=float, default=3, help="for the passes of each way")
+    p.add_argument("--logits", metavar="FOLDER", help="compare the logits that bench_device kept there")
+    p.add_argument("--compile", default="", metavar="NAMES", help="variants to compile, or all")
     p.add_argument("--check", nargs=2, metavar=("CHECKPOINT", "INPUT"))
     p.add_argument("--check-scan", action="store_true")
+    p.add_argument("--check-logits", metavar="VARIANT", help="of bench_device, against PyTorch on the CPU")
     o = p.parse_args()
     if torch and o.check:
         return check(*o.check)
     if torch and o.check_scan:
         return check_scan()
-    names = list(dict.fromkeys(n for n in o.variants or VARIANTS))
-    compiled = VARIANTS if o.compile == "all" else [] if o.compile == "none" else o.compile.split(",")
+    if torch and o.check_logits:
+        return print(compare_logits(o.check_logits, network(o.check_logits), o.logits or ".", "cpu")) and None
+    names = [n.removesuffix("+hooks") for n in o.variants or SOME]
+    compiled = VARIANTS if o.compile == "all" else [n for n in o.compile.split(",") if n]
     for name in [n.partition(":")[0] for n in names] + list(compiled):
         if name not in VARIANTS:
             p.error(f"no variant '{name}'")
@@ -491,7 +615,7 @@ def main():
     if not torch or not torch.cuda.is_available():
         print("no PyTorch here: nothing to compare with" if not torch else "PyTorch sees no GPU: nothing to compare with")
         return None if o.beside else 1
-    bench(names, [int(b) for b in o.batches.split(",")], compiled, report)
+    bench(names, o, compiled, report)
     return None
 
 

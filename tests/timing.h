@@ -1,0 +1,44 @@
+/* What the benchmarks of a GPU share: a clock, the rates of the card, the work of a pass, and the head of their
+ * reports.
+ */
+#ifndef TIMING_H
+#define TIMING_H
+
+#include <stdio.h>
+
+#include "src/device/plugin.h"
+#include "src/model/config.h"
+
+double timing_now(void); /* seconds of the host's steady clock */
+
+/* Ends the program with the sentence of an error. */
+void timing_die_if(const mv_error *e);
+
+/* The middle of n values, which are sorted. */
+double timing_median(double *values, size_t n);
+
+/* Multiply-adds a second of an 8192-cube product in the device's precision, and bytes a second of a sum of two matrices
+ * of that size in place: the ceilings that shares are told of. Measured on random values. */
+typedef struct {
+    double macs, bytes;
+} timing_rates;
+timing_rates timing_rates_of(mv_backend *b);
+
+/* Multiply-adds of a picture, attention's products among them, and the bytes of the weights in a type. */
+void timing_costs(const mv_config *config, mv_dtype act, double *macs, double *bytes);
+
+/* "VARIANT[:BATCH[:PRECISION]]": batch 0 where it is not given; ends the program if there is no such variant. */
+typedef struct {
+    mv_config config;
+    const char *name;
+    int batch;
+    mv_dtype act;
+} timing_variant;
+timing_variant timing_variant_of(const char *text, char room[64]);
+const char *timing_precision(mv_dtype act);
+
+/* One line for a report: the card, the libraries as the device tells them, MVSCOPE_COMMIT, and what nvidia-smi says of
+ * driver, clocks, temperature and power now. `when` is "before" or "after". */
+void timing_head(FILE *json, const char *about, const char *when);
+
+#endif
