@@ -1,7 +1,8 @@
 /* The 3x3 convolutions of the GPU device: which library or kernel computes one, and how its weights are padded.
  *
- *   16 bits and fp32   cuDNN with bias and ReLU or residual; else columns and a product (with tanh GELU in 16 bits).
- *                      Another activation, or a residual after one, is a kernel of its own.
+ *   16 bits and fp32   cuDNN with bias and ReLU, residual or, where that is faster, tanh GELU; else columns and a
+ *                      product (with tanh GELU in 16 bits). Another activation, or a residual after one, is a kernel of
+ *                      its own.
  *
  * Scratch for columns grows to what the first batch needs.
  */
@@ -98,8 +99,12 @@ mv_status device_conv2d(mv_backend *b, mv_tensor out, mv_tensor x, const mv_conv
                      out.data,
                      act};
     bool fused = act == MV_ACT_NONE ? !residual.nd || onto : act == MV_ACT_RELU && !residual.nd;
-    if (act == MV_ACT_GELU_TANH && !residual.nd && d->base.act != MV_F32)
-        fused = !library_convolves(d->lib, c); /* the product includes it */
+    if (act == MV_ACT_GELU_TANH && !residual.nd) {
+        /* cuDNN may include it, and cuBLASLt does where cuDNN does not compute the convolution at all */
+        convolution plain = c;
+        plain.act = MV_ACT_NONE;
+        fused = library_convolves(d->lib, c) || (d->base.act != MV_F32 && !library_convolves(d->lib, plain));
+    }
     return fused ? convolve(d, c, own, out, e) : convolve_apart(d, c, own, out, residual, e);
 }
 

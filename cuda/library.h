@@ -63,7 +63,7 @@ struct product {
 mv_status library_product(library *, const product &, mv_error *e);
 
 /* out (b oh ow n) = act(3x3 convolution of x (b h w c) with w (n 3 3 c), padding 1, + bias + residual), channels last.
- * act is NONE, or RELU without residual; residual NULL or out itself. */
+ * act is NONE, or RELU or GELU_TANH without residual; residual NULL or out itself. */
 struct convolution {
     mv_dtype type;
     int pictures, h, w, c, n, stride;

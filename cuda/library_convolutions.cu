@@ -1,95 +1,202 @@
-/* library.h's convolutions over cuDNN, where the build found it (MV_CUDNN): bias, ReLU or residual in one call,
- * channels last, tensor cores for 16 bits. Without it, or where it has no kernel, the device lays out columns and
- * multiplies.
+/* library.h's convolutions over cuDNN's operation graphs, where the build found it (MV_CUDNN): channels last, sums in
+ * fp32, tensor cores for 16 bits; bias and ReLU, tanh GELU or residual are part of the call. Without cuDNN, or where it
+ * offers no kernel, the device lays out columns and multiplies.
+ *
+ *   plan         of the first engines that the heuristics offer, the fastest by time, once per shape and alignment
+ *   GELU         no kernel of cuDNN 9 includes it: one is compiled at run time, about a second each. That is done for
+ *                large batches only, and its time compared with that of the convolution and a kernel for GELU
+ *   NaN          cuDNN decides what its ReLU makes of it
  */
 #include "cuda/library_state.h"
+
+#ifdef MV_CUDNN
+
+#include "cuda/cudnn_graph.h"
+#include "cuda/launch.h"
 
 namespace mv
 {
 
-#ifdef MV_CUDNN
+namespace
+{
+
+enum { CANDIDATES = 8, COMPILED = 2, REPEATS = 3 };
+constexpr size_t WORKSPACE_MOST = size_t(1) << 30, COMPILE_FROM = size_t(1) << 28 /* values of an output */;
+
+/* Type, pictures, h, w, c, n, stride, act, residual, alignment */
+using conv_key = std::tuple<int, int, int, int, int, int, int, int, bool, int64_t>;
+
+conv_key key_of(const convolution &c, int64_t align)
+{
+    return conv_key(c.type, c.pictures, c.h, c.w, c.c, c.n, c.stride, c.act, c.residual != nullptr, align);
+}
+
+/* What all addresses of a convolution are multiples of, up to the 16 bytes that kernels use. */
+int64_t alignment_of(const convolution &c)
+{
+    uintptr_t all = reinterpret_cast<uintptr_t>(c.x) | reinterpret_cast<uintptr_t>(c.weights) |
+                    reinterpret_cast<uintptr_t>(c.bias) | reinterpret_cast<uintptr_t>(c.residual) |
+                    reinterpret_cast<uintptr_t>(c.out) | 16;
+    return static_cast<int64_t>(all & (~all + 1));
+}
+
+size_t rows_of(const convolution &c)
+{
+    return static_cast<size_t>(c.pictures) * static_cast<size_t>((c.h + c.stride - 1) / c.stride) *
+           static_cast<size_t>((c.w + c.stride - 1) / c.stride);
+}
+
+}  // namespace
+
+struct convolver {
+    cudnnHandle_t handle;
+    descriptor card;
+    std::map<conv_key, std::vector<conv_plan>> plans; /* one, or none: cuDNN does not compute it */
+    void *workspace;
+    size_t workspace_size;
+};
 
 namespace
 {
 
-cudnnDataType_t dnn_type(mv_dtype t)
+cudnnStatus_t execute(const convolver &v, const conv_plan &p, const convolution &c, void *out)
 {
-    return t == MV_F32 ? CUDNN_DATA_FLOAT : t == MV_F16 ? CUDNN_DATA_HALF : CUDNN_DATA_BFLOAT16;
+    const int64_t names[] = {CONV_X, CONV_W, CONV_BIAS, CONV_OUT, CONV_RESIDUAL};
+    void *const at[] = {const_cast<void *>(c.x), const_cast<void *>(c.weights), const_cast<void *>(c.bias), out,
+                        const_cast<void *>(c.residual)};
+    const size_t n = c.residual ? 5 : 4;
+    descriptor values = descriptor(CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR)
+                            .set(CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS, names, n)
+                            .set(CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS, at, n)
+                            .set(CUDNN_ATTR_VARIANT_PACK_WORKSPACE, {v.workspace})
+                            .finalized();
+    return values.status() == CUDNN_STATUS_SUCCESS ? cudnnBackendExecute(v.handle, p.plan.raw(), values.raw())
+                                                   : values.status();
 }
 
-/* cuDNN's fused call takes no activation but ReLU, or the identity, which this algorithm alone offers. */
-constexpr cudnnConvolutionFwdAlgo_t ALGORITHM = CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_PRECOMP_GEMM;
-
-cudnnStatus_t call(library *l, const convolution &c, const conv_plan &p, const void *residual, void *out)
+/* False if there is no memory for it; then the old one is still there. */
+bool workspace_grown(library *l, size_t bytes)
 {
-    const float one = 1, zero = 0;
-    return cudnnConvolutionBiasActivationForward(l->dnn, &one, p.x, c.x, p.w, c.weights, p.conv, ALGORITHM,
-                                                 l->dnn_workspace, p.workspace, residual ? &one : &zero, p.out,
-                                                 residual ? residual : out, p.bias, c.bias, p.act, p.out, out);
-}
-
-/* Whether cuDNN has a kernel for it, which only the call itself tells: on memory apart, as the output may be the
- * residual. NaN goes through ReLU where that is offered. */
-bool works(library *l, const convolution &c, const conv_plan &p, size_t out_bytes)
-{
-    void *out = nullptr;
-    if (p.workspace > l->dnn_workspace_size) {
-        library_retire(l, l->dnn_workspace);
-        l->dnn_workspace = nullptr;
-        l->dnn_workspace_size = 0;
-        if (cudaMalloc(&l->dnn_workspace, p.workspace) != cudaSuccess) {
-            cudaGetLastError();
-            return false; /* columns need less */
-        }
-        l->dnn_workspace_size = p.workspace;
-    }
-    if (cudaMalloc(&out, out_bytes) != cudaSuccess || cudaMemsetAsync(out, 0, out_bytes, l->stream) != cudaSuccess) {
-        cudaGetLastError();
-        cudaFree(out);
+    convolver &v = *l->convolver;
+    if (bytes <= v.workspace_size)
         return true;
+    void *larger = nullptr;
+    if (cudaMalloc(&larger, bytes) != cudaSuccess) {
+        cudaGetLastError();
+        return false;
     }
-    bool found = false;
-    for (cudnnNanPropagation_t nan : {CUDNN_PROPAGATE_NAN, CUDNN_NOT_PROPAGATE_NAN})
-        found = found || (cudnnSetActivationDescriptor(
-                              p.act, c.act == MV_ACT_RELU ? CUDNN_ACTIVATION_RELU : CUDNN_ACTIVATION_IDENTITY, nan,
-                              0) == CUDNN_STATUS_SUCCESS &&
-                          call(l, c, p, c.residual ? out : nullptr, out) == CUDNN_STATUS_SUCCESS);
-    cudaStreamSynchronize(l->stream);
-    cudaFree(out);
-    return found;
+    void *old = std::exchange(v.workspace, larger);
+    v.workspace_size = bytes;
+    library_retire(l, old);
+    return true;
 }
 
-conv_plan &plan_of(library *l, const convolution &c)
+struct timer {
+    cudaEvent_t from = nullptr, to = nullptr;
+    timer()
+    {
+        if (cudaEventCreate(&from) != cudaSuccess || cudaEventCreate(&to) != cudaSuccess)
+            cudaGetLastError();
+    }
+    timer(const timer &) = delete;
+    timer &operator=(const timer &) = delete;
+    ~timer()
+    {
+        for (cudaEvent_t e : {from, to})
+            if (e)
+                cudaEventDestroy(e);
+    }
+
+    /* Milliseconds of `work`, after a first call to warm it; INFINITY if it does not work. */
+    template <class F> float time(cudaStream_t stream, F work)
+    {
+        float ms = INFINITY;
+        if (!to || !work())
+            return ms;
+        bool works = cudaEventRecord(from, stream) == cudaSuccess;
+        for (int i = 0; i < REPEATS; i++)
+            works = works && work();
+        works = works && cudaEventRecord(to, stream) == cudaSuccess && cudaEventSynchronize(to) == cudaSuccess &&
+                cudaEventElapsedTime(&ms, from, to) == cudaSuccess;
+        return works ? ms : INFINITY;
+    }
+};
+
+/* The plan of a convolution; none: cuDNN does not compute it. May throw std::bad_alloc. */
+const conv_plan *plan_of(library *l, const convolution &c);
+
+/* The fastest of several plans; of a convolution with GELU, none where two kernels are faster. Timed on memory of its
+ * own if the output is the residual. */
+void choose(library *l, const convolution &c, std::vector<conv_plan> &plans)
 {
-    conv_key k(c.type, c.pictures, c.h, c.w, c.c, c.n, c.stride, c.act == MV_ACT_RELU, c.residual != nullptr);
-    auto known = l->plans.find(k);
-    if (known != l->plans.end())
-        return known->second;
-    conv_plan &p = l->plans[k];
-    cudnnDataType_t t = dnn_type(c.type);
-    int oh = (c.h + c.stride - 1) / c.stride, ow = (c.w + c.stride - 1) / c.stride;
-    size_t bytes = static_cast<size_t>(c.pictures) * static_cast<size_t>(oh) * static_cast<size_t>(ow) *
-                   static_cast<size_t>(c.n) * mv_dtype_size(c.type);
-    /* with an odd side and stride 2, cuDNN's own size is the same: (h + 2 - 3) / 2 + 1 */
-    p.works =
-        cudnnCreateTensorDescriptor(&p.x) == CUDNN_STATUS_SUCCESS &&
-        cudnnCreateTensorDescriptor(&p.out) == CUDNN_STATUS_SUCCESS &&
-        cudnnCreateTensorDescriptor(&p.bias) == CUDNN_STATUS_SUCCESS &&
-        cudnnCreateFilterDescriptor(&p.w) == CUDNN_STATUS_SUCCESS &&
-        cudnnCreateConvolutionDescriptor(&p.conv) == CUDNN_STATUS_SUCCESS &&
-        cudnnCreateActivationDescriptor(&p.act) == CUDNN_STATUS_SUCCESS &&
-        cudnnSetTensor4dDescriptor(p.x, CUDNN_TENSOR_NHWC, t, c.pictures, c.c, c.h, c.w) == CUDNN_STATUS_SUCCESS &&
-        cudnnSetTensor4dDescriptor(p.out, CUDNN_TENSOR_NHWC, t, c.pictures, c.n, oh, ow) == CUDNN_STATUS_SUCCESS &&
-        cudnnSetTensor4dDescriptor(p.bias, CUDNN_TENSOR_NHWC, t, 1, c.n, 1, 1) == CUDNN_STATUS_SUCCESS &&
-        cudnnSetFilter4dDescriptor(p.w, t, CUDNN_TENSOR_NHWC, c.n, c.c, 3, 3) == CUDNN_STATUS_SUCCESS &&
-        cudnnSetConvolution2dDescriptor(p.conv, 1, 1, c.stride, c.stride, 1, 1, CUDNN_CROSS_CORRELATION,
-                                        CUDNN_DATA_FLOAT) == CUDNN_STATUS_SUCCESS &&
-        cudnnSetConvolutionMathType(p.conv, c.type == MV_F32 ? CUDNN_FMA_MATH : CUDNN_TENSOR_OP_MATH) ==
-            CUDNN_STATUS_SUCCESS &&
-        cudnnGetConvolutionForwardWorkspaceSize(l->dnn, p.x, p.w, p.conv, p.out, ALGORITHM, &p.workspace) ==
-            CUDNN_STATUS_SUCCESS &&
-        works(l, c, p, bytes);
-    return p;
+    convolver &v = *l->convolver;
+    const size_t rows = rows_of(c), n = static_cast<size_t>(c.n);
+    void *other = nullptr;
+    if (c.residual && cudaMalloc(&other, rows * n * mv_dtype_size(c.type)) != cudaSuccess) {
+        cudaGetLastError();
+        plans.resize(1); /* the heuristics' own choice */
+        return;
+    }
+    void *out = other ? other : c.out;
+    timer t;
+    size_t best = plans.size();
+    float least = INFINITY;
+    for (size_t i = 0; i < plans.size(); i++) {
+        float ms = t.time(l->stream, [&] { return execute(v, plans[i], c, out) == CUDNN_STATUS_SUCCESS; });
+        if (ms < least)
+            least = ms, best = i;
+        cudaGetLastError();
+    }
+    convolution plain = c;
+    plain.act = MV_ACT_NONE;
+    const conv_plan *alone = c.act == MV_ACT_GELU_TANH ? plan_of(l, plain) : nullptr;
+    if (alone) {
+        float ms = t.time(l->stream, [&] {
+            bool works = execute(v, *alone, plain, out) == CUDNN_STATUS_SUCCESS;
+            launch_rows({c.type, c.type, c.type, out, out, nullptr, nullptr, nullptr, c.act, rows, c.n}, l->stream);
+            return works && cudaGetLastError() == cudaSuccess;
+        });
+        if (ms <= least)
+            best = plans.size();
+        cudaGetLastError();
+    }
+    cudaStreamSynchronize(l->stream);
+    cudaFree(other);
+    if (best < plans.size())
+        std::swap(plans[0], plans[best]);
+    plans.resize(best < plans.size() ? 1 : 0);
+}
+
+const conv_plan *plan_of(library *l, const convolution &c)
+{
+    convolver &v = *l->convolver;
+    const int64_t align = alignment_of(c);
+    const conv_key key = key_of(c, align);
+    auto known = v.plans.find(key);
+    if (known == v.plans.end()) {
+        const bool compile =
+            c.act == MV_ACT_GELU_TANH && !l->recording && rows_of(c) * static_cast<size_t>(c.n) >= COMPILE_FROM;
+        std::vector<conv_plan> plans, fit;
+        if (c.act != MV_ACT_GELU_TANH || compile)
+            plans = conv_plans(c, align, v.card, compile ? COMPILED : CANDIDATES, compile);
+        bool memory = true;
+        for (conv_plan &p : plans)
+            if (p.workspace <= WORKSPACE_MOST) {
+                if (workspace_grown(l, p.workspace))
+                    fit.push_back(std::move(p));
+                else
+                    memory = false;
+            }
+        if (!fit.empty() && l->recording)
+            fit.resize(1);
+        else if (!fit.empty())
+            choose(l, c, fit);
+        cudaGetLastError(); /* what a trial left must not be blamed on another operation */
+        if (fit.empty() && !memory)
+            return nullptr; /* there may be memory another time */
+        known = v.plans.emplace(key, std::move(fit)).first;
+    }
+    return known->second.empty() ? nullptr : &known->second[0];
 }
 
 }  // namespace
@@ -97,7 +204,7 @@ conv_plan &plan_of(library *l, const convolution &c)
 bool library_convolves(const library *l, const convolution &c)
 {
     try {
-        return plan_of(const_cast<library *>(l), c).works;
+        return plan_of(const_cast<library *>(l), c);
     } catch (const std::bad_alloc &) {
         return false;
     }
@@ -105,7 +212,10 @@ bool library_convolves(const library *l, const convolution &c)
 
 mv_status library_convolve(library *l, const convolution &c, mv_error *e)
 {
-    cudnnStatus_t s = call(l, c, plan_of(l, c), c.residual, c.out);
+    auto known = l->convolver->plans.find(key_of(c, alignment_of(c)));
+    if (known == l->convolver->plans.end() || known->second.empty())
+        return mv_fail(e, MV_EMISUSE, "cuda:%d: conv2d: no plan", l->card);
+    cudnnStatus_t s = execute(*l->convolver, known->second[0], c, c.out);
     return s == CUDNN_STATUS_SUCCESS
                ? MV_OK
                : mv_fail(e, MV_EDEVICE, "cuda:%d: conv2d: cuDNN: %s", l->card, cudnnGetErrorString(s));
@@ -113,28 +223,43 @@ mv_status library_convolve(library *l, const convolution &c, mv_error *e)
 
 mv_status library_convolutions_new(library *l, mv_error *e)
 {
-    if (cudnnCreate(&l->dnn) != CUDNN_STATUS_SUCCESS || cudnnSetStream(l->dnn, l->stream) != CUDNN_STATUS_SUCCESS)
-        return mv_fail(e, MV_EDEVICE, "cuda:%d: cuDNN cannot be started", l->card);
-    return MV_OK;
+    l->convolver = new (std::nothrow) convolver{};
+    if (!l->convolver)
+        return mv_fail_memory(e, "cuda");
+    convolver &v = *l->convolver;
+    cudnnStatus_t s = cudnnCreate(&v.handle);
+    if (s == CUDNN_STATUS_SUCCESS)
+        s = cudnnSetStream(v.handle, l->stream);
+    if (s == CUDNN_STATUS_SUCCESS) {
+        v.card =
+            descriptor(CUDNN_BACKEND_DEVICEPROP_DESCRIPTOR).set(CUDNN_ATTR_DEVICEPROP_HANDLE, {v.handle}).finalized();
+        s = v.card.status();
+    }
+    return s == CUDNN_STATUS_SUCCESS
+               ? MV_OK
+               : mv_fail(e, MV_EDEVICE, "cuda:%d: cuDNN cannot be started: %s", l->card, cudnnGetErrorString(s));
 }
 
 void library_convolutions_free(library *l)
 {
-    for (auto &entry : l->plans) {
-        conv_plan &p = entry.second;
-        cudnnDestroyTensorDescriptor(p.x);
-        cudnnDestroyTensorDescriptor(p.out);
-        cudnnDestroyTensorDescriptor(p.bias);
-        cudnnDestroyFilterDescriptor(p.w);
-        cudnnDestroyConvolutionDescriptor(p.conv);
-        cudnnDestroyActivationDescriptor(p.act);
-    }
-    if (l->dnn)
-        cudnnDestroy(l->dnn);
-    cudaFree(l->dnn_workspace);
+    if (!l->convolver)
+        return;
+    convolver &v = *l->convolver;
+    v.plans.clear();
+    v.card = descriptor();
+    if (v.handle)
+        cudnnDestroy(v.handle);
+    cudaFree(v.workspace);
+    delete l->convolver;
+    l->convolver = nullptr;
 }
 
+}  // namespace mv
+
 #else
+
+namespace mv
+{
 
 bool library_convolves(const library *, const convolution &)
 {
@@ -155,6 +280,6 @@ void library_convolutions_free(library *)
 {
 }
 
-#endif
-
 }  // namespace mv
+
+#endif

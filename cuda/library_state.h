@@ -10,9 +10,6 @@
 
 #include <cublasLt.h>
 #include <cuda_runtime.h>
-#ifdef MV_CUDNN
-#include <cudnn.h>
-#endif
 
 #include "cuda/library.h"
 #include "cuda/marks.h"
@@ -30,17 +27,7 @@ struct algorithm {
 using product_key =
     std::tuple<int, int, size_t, int, int, int, bool, bool>; /* types, rows, n, k, act, bias, residual */
 
-#ifdef MV_CUDNN
-struct conv_plan {
-    cudnnTensorDescriptor_t x, out, bias;
-    cudnnFilterDescriptor_t w;
-    cudnnConvolutionDescriptor_t conv;
-    cudnnActivationDescriptor_t act;
-    size_t workspace;
-    bool works;
-};
-using conv_key = std::tuple<int, int, int, int, int, int, int, int, bool>;
-#endif
+struct convolver; /* of library_convolutions.cu */
 
 struct pump; /* library_uploads.cu */
 
@@ -60,12 +47,7 @@ struct library {
     marks asked;
     unsigned *passed;  /* pinned: the number of the last mark that the card has passed */
     void *write_value; /* cuStreamWriteValue32, or NULL */
-#ifdef MV_CUDNN
-    cudnnHandle_t dnn;
-    std::map<conv_key, conv_plan> plans;
-    void *dnn_workspace;
-    size_t dnn_workspace_size;
-#endif
+    struct convolver *convolver; /* NULL without cuDNN */
 };
 
 /* True for an error of earlier work; every later call returns it, too. */
