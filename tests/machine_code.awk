@@ -1,6 +1,6 @@
 # Reads what `cuobjdump -res-usage` and then `cuobjdump -sass` print, names demangled, and prints a line for each kernel:
 #
-#   kernel registers stack instructions narrow loop integer jumps
+#   kernel registers stack instructions narrow loop integer jumps alone round
 #
 #   stack          bytes of local memory
 #   instructions   up to the last exit
@@ -8,6 +8,8 @@
 #   loop           instructions of the hot loop, 0 if there is none; of them:
 #   integer        what computes addresses and indices
 #   jumps          but the one that closes it
+#   alone, round   cycles that a warp alone would take for all instructions once, and for a round of the hot loop: the
+#                  stalls that the compiler put between instructions, and what it waits for, by LATENCY
 #
 # A loop is what a jump back encloses. Hot is the longest of those that do the work (products of the tensor cores, else
 # arithmetic of floats) and have no other such inside. Of kernels for several types, that for fp16 is shown.
@@ -81,14 +83,51 @@ function finish(    i, last, best, narrow) {
         best = hot(".")
     printf "%s %d %d %d %d", kernel, registers[symbol], stack[symbol], last, narrow
     if (best)
-        printf " %d %d %d\n", end[best] - first[best] + 1, count(INTEGER, first[best], end[best]),
-            count("^(BRA|CALL|BRX|JMP)", first[best], end[best] - 1)
+        printf " %d %d %d %d %d\n", end[best] - first[best] + 1, count(INTEGER, first[best], end[best]),
+            count("^(BRA|CALL|BRX|JMP)", first[best], end[best] - 1), cycles(1, last), round_of(best)
     else
-        print " 0 0 0"
+        printf " 0 0 0 %d 0\n", cycles(1, last)
+}
+
+# The cycle in which a warp alone is ready to issue what follows from..to, if it issues `from` in cycle t. Each
+# instruction carries how long to stall, which of six counters it sets (when it has written, when it has read), and which
+# it waits for.
+function pass(from, to, t,    i, b, word, latency) {
+    for (i = from; i <= to; i++) {
+        word = control[i]
+        for (b = 0; b < 6; b++)
+            if (int(word / 2 ^ (12 + b)) % 2 && done[b] > t)
+                t = done[b]
+        latency = 25
+        if (match(opcode[i], /^[A-Z0-9]+/) && (substr(opcode[i], 1, RLENGTH) in LATENCY))
+            latency = LATENCY[substr(opcode[i], 1, RLENGTH)]
+        b = int(word / 64) % 8
+        if (b < 6)
+            done[b] = t + latency
+        b = int(word / 512) % 8
+        if (b < 6 && done[b] < t + 15)
+            done[b] = t + 15
+        b = int(word / 2) % 16
+        t += b ? b : 1
+    }
+    return t
+}
+
+function cycles(from, to) {
+    delete done
+    return pass(from, to, 0)
+}
+
+# The second time that a warp goes through a loop
+function round_of(loop,    t) {
+    delete done
+    t = pass(first[loop], end[loop], 0)
+    return pass(first[loop], end[loop], t) - t
 }
 
 function forget() {
     delete opcode
+    delete control
     delete target
     delete at
     delete first
@@ -97,6 +136,11 @@ function forget() {
 }
 
 BEGIN {
+    # Cycles, of H100: from the second level of the cache, shared memory, special functions, other lanes. What is not
+    # named and sets a counter: 25.
+    split("LDG 400 LDGSTS 400 LDS 30 LDSM 33 LDC 40 MUFU 22 SHFL 25 S2R 30 S2UR 30 I2F 20 F2I 20 STG 20 STS 20", word, " ")
+    for (i = 1; i in word; i += 2)
+        LATENCY[word[i]] = word[i + 1]
     INTEGER = "^(IMAD($|\\.WIDE|\\.HI|\\.IADD|\\.X|\\.SHL)|IADD|VIADD|LEA|SHF|LOP3|ISETP|I2F|F2I|S2R|S2UR|R2UR|U[A-Z])"
 }
 
@@ -138,6 +182,11 @@ kernel != "" && /^ +\/\*[0-9a-f]+\*\/ / {
     at[number(address)] = instructions
     if (word[1] ~ /^BRA/ && match(text, /0x[0-9a-f]+/))
         target[instructions] = number(substr(text, RSTART + 2, RLENGTH - 2))
+    next
+}
+kernel != "" && instructions && /^ +\/\* 0x[0-9a-f]+ \*\/$/ { # the second half of the instruction
+    match($0, /0x/)
+    control[instructions] = number(substr($0, RSTART + 2, 6))
 }
 END { finish() }
 
@@ -153,6 +202,6 @@ ptxas && /bytes stack frame/ { frame = $1 }
 ptxas && /Used [0-9]+ registers/ {
     match($0, /Used [0-9]+/)
     if (kernel != "" && is_shown(kernel))
-        print kernel, substr($0, RSTART + 5, RLENGTH - 5), frame, "- - - - -"
+        print kernel, substr($0, RSTART + 5, RLENGTH - 5), frame, "- - - - - - -"
     kernel = ""
 }
