@@ -5,6 +5,7 @@
 
 #include "cmd/at.h"
 #include "cmd/index_file.h"
+#include "cmd/pixels.h"
 #include "cmd/stop.h"
 #include "cmd/talk.h"
 #include "src/base/text.h"
@@ -35,10 +36,10 @@ struct batches {
     const operands *o;
     const targets *to;
     writers *writers;
-    int size, h, w; /* pictures in a batch, all of one size */
-    at_cell at;     /* with --at: the query cell of the pictures in a batch */
+    int size;   /* pictures in a batch, all of one size */
+    at_cell at; /* with --at: the query cell of the pictures in a batch */
     group filling, running;
-    float *planes; /* of the group being filled; the device has its own copy of the one that runs */
+    pixels pixels; /* of the group being filled; the device has its own copy of those that run */
     mv_explainer *explainer;
     mv_passes *passes; /* of what is studied further; NULL: nothing is */
     mv_run *run;
@@ -274,7 +275,7 @@ static mv_status prepare_passes(batches *b, mv_error *e)
     b->passes = NULL;
     if ((!c->command->study || c->stores_only) && !(b->explainer && mv_explainer_takes_passes(b->explainer)))
         return MV_OK;
-    b->passes = mv_passes_new(c->session.model, b->h, b->w, c->o.batch, NULL, e);
+    b->passes = mv_passes_new(c->session.model, b->pixels.h, b->pixels.w, c->o.batch, NULL, e);
     if (!b->passes)
         return e->code;
     mv_passes_stop_when(b->passes, stop_asked);
@@ -293,7 +294,8 @@ static bool same_cell(at_cell a, at_cell b)
 static mv_status prepare_run(batches *b, mv_error *e)
 {
     call *c = b->c;
-    if (b->run && mv_run_height(b->run) == b->h && mv_run_width(b->run) == b->w && same_cell(b->run_at, b->at))
+    if (b->run && mv_run_height(b->run) == b->pixels.h && mv_run_width(b->run) == b->pixels.w &&
+        same_cell(b->run_at, b->at))
         return MV_OK;
     mv_run_free(b->run);
     mv_explainer_free(b->explainer);
@@ -304,7 +306,7 @@ static mv_status prepare_run(batches *b, mv_error *e)
         at_set(c, b->at);
     mv_probe *probes = c->probes;
     if (c->asks) {
-        b->explainer = mv_explainer_new(c->ask, c->asks, &c->session.config, b->h, b->w, e);
+        b->explainer = mv_explainer_new(c->ask, c->asks, &c->session.config, b->pixels.h, b->pixels.w, e);
         if (!b->explainer)
             return e->code;
         probes = mv_explainer_probe(b->explainer);
@@ -318,23 +320,23 @@ static mv_status prepare_run(batches *b, mv_error *e)
     }
     if (prepare_passes(b, e))
         return e->code;
-    b->run = mv_run_new(c->session.model, b->h, b->w, b->size, probes, e);
+    b->run = mv_run_new(c->session.model, b->pixels.h, b->pixels.w, b->size, probes, e);
     if (!b->run)
         return e->code;
     mv_run_stop_when(b->run, stop_asked);
     return MV_OK;
 }
 
-/* What is studied further needs its input again, when `planes` may hold the next batch. */
+/* What is studied further needs its input again, when the group's memory may hold the next batch. */
 static mv_status keep_planes(batches *b, mv_error *e)
 {
-    size_t size = (size_t)3 * (size_t)b->h * (size_t)b->w;
+    size_t size = (size_t)3 * (size_t)b->pixels.h * (size_t)b->pixels.w;
     for (int i = 0; i < b->filling.n && b->passes; i++) {
         job *j = b->filling.picture[i];
         j->planes = malloc(size * sizeof *j->planes);
         if (!j->planes)
             return mv_fail_memory(e, "batch");
-        memcpy(j->planes, b->planes + (size_t)i * size, size * sizeof *j->planes);
+        pixels_planes(&b->pixels, i, j->planes);
     }
     return MV_OK;
 }
@@ -351,7 +353,7 @@ static void flush(batches *b)
         status = keep_planes(b, &e);
     if (b->explainer)
         mv_explainer_clear(b->explainer);
-    if (status || mv_run_feed(b->run, b->planes, b->filling.n, b->filling.logits, &e)) {
+    if (status || mv_run_feed_pictures(b->run, pixels_of(&b->pixels), b->filling.n, b->filling.logits, &e)) {
         fail_group(b, &b->filling, &e);
         b->c->broken |= b->c->command->batch != NULL;
         return;
@@ -365,7 +367,7 @@ static void flush(batches *b)
 
 /* ---- inputs */
 
-/* Allocates the planes of a batch for this input size. A group of another size, or of another query cell, is run first.
+/* Makes the group fit for this input. A group of another size, or of another query cell, is run first.
  */
 static mv_status make_room(batches *b, const char *path, const input *in, mv_error *e)
 {
@@ -373,17 +375,10 @@ static mv_status make_room(batches *b, const char *path, const input *in, mv_err
     mv_error why = {0};
     if (b->c->at.query && at_find(b->c, in->photo_w, in->photo_h, in->h, in->w, &at, &why))
         return mv_fail(e, why.code, "%s: %s", path, why.text);
-    if (b->filling.n && (b->h != in->h || b->w != in->w || !same_cell(b->at, at)))
+    if (b->filling.n && (b->pixels.h != in->h || b->pixels.w != in->w || !same_cell(b->at, at)))
         flush(b);
     b->at = at;
-    if (b->filling.n || (b->h == in->h && b->w == in->w && b->planes))
-        return MV_OK;
-    free(b->planes);
-    b->planes = malloc((size_t)b->size * 3 * (size_t)in->h * (size_t)in->w * sizeof(float));
-    if (!b->planes)
-        return mv_fail_memory(e, "batch");
-    b->h = in->h, b->w = in->w;
-    return MV_OK;
+    return b->filling.n ? MV_OK : pixels_clear(&b->pixels, in->h, in->w, e);
 }
 
 /* Adds one picture of an input to the group being filled. */
@@ -395,13 +390,8 @@ static mv_status enqueue(batches *b, int operand, input *in, int index, bool qui
     if (!j)
         return mv_fail_memory(e, b->o->path[operand]);
     *j = (job){.operand = operand, .index = index, .of = in->pictures, .h = in->h, .w = in->w, .quiet = quiet};
-    size_t size = (size_t)3 * (size_t)in->h * (size_t)in->w;
-    float *planes = b->planes + (size_t)b->filling.n * size;
-    if (in->planes)
-        memcpy(planes, in->planes + (size_t)index * size, size * sizeof(float));
-    else
-        mv_preprocess_normalise(&b->c->session.config.preprocess, &in->image, planes);
-    if (b->c->shows && in->planes && input_show(&b->c->session, in, index, &j->image, e)) {
+    if (pixels_put(&b->pixels, b->filling.n, in, index, e) ||
+        (b->c->shows && in->planes && input_show(&b->c->session, in, index, &j->image, e))) {
         job_free(b, j);
         return e->code;
     }
@@ -426,6 +416,7 @@ batches *batches_new(call *c, const operands *o, const targets *to, int size)
 {
     batches *b = must(calloc(1, sizeof *b));
     *b = (batches){.c = c, .o = o, .to = to, .size = size};
+    pixels_new(&b->pixels, &c->session.config.preprocess, size);
     group_new(&b->filling, c, size);
     group_new(&b->running, c, size);
     b->writers = writers_new(c->wants_page || c->wants_raw || c->wants_film || c->wants_overlay ? threads_of(&c->o) : 1,
@@ -459,7 +450,7 @@ int batches_end(batches *b, bool drop)
     mv_passes_free(b->passes);
     group_free(b, &b->filling);
     group_free(b, &b->running);
-    free(b->planes);
+    pixels_free(&b->pixels);
     b->c->done -= failed;
     failed += b->failed;
     free(b);

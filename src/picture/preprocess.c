@@ -178,20 +178,25 @@ mv_status mv_preprocess_crop(const mv_preprocess *pp, const mv_image *in, mv_ima
     return s;
 }
 
-void mv_preprocess_normalise(const mv_preprocess *pp, const mv_image *crop, float *chw)
+void mv_preprocess_table(const mv_preprocess *pp, float table[3 * 256])
 {
-    float table[3][256]; /* 256 values per channel: exact, and without a division per pixel */
     for (int c = 0; c < 3; c++)
         for (int v = 0; v < 256; v++) {
             float x = (float)v / 255.0F;
             x = x - pp->mean[c];
-            table[c][v] = x / pp->std[c];
+            table[256 * c + v] = x / pp->std[c];
         }
+}
+
+void mv_preprocess_normalise(const mv_preprocess *pp, const mv_image *crop, float *chw)
+{
+    float table[3 * 256]; /* exact, and without a division per pixel */
+    mv_preprocess_table(pp, table);
     size_t n = (size_t)crop->h * (size_t)crop->w;
     float *r = chw, *g = chw + n, *b = chw + 2 * n;
     for (size_t i = 0; i < n; i++) {
-        r[i] = table[0][crop->rgb[3 * i]];
-        g[i] = table[1][crop->rgb[3 * i + 1]];
-        b[i] = table[2][crop->rgb[3 * i + 2]];
+        r[i] = table[crop->rgb[3 * i]];
+        g[i] = table[256 + crop->rgb[3 * i + 1]];
+        b[i] = table[512 + crop->rgb[3 * i + 2]];
     }
 }

@@ -42,6 +42,9 @@ bool mv_preprocess_area(const mv_preprocess *pp, int in_w, int in_h, double area
  * input is padding. */
 void mv_preprocess_frame(const mv_preprocess *pp, int in_w, int in_h, double frame[4]);
 
+/* table[256 c + v] = (v / 255 - mean[c]) / std[c]: what the normalisation makes of byte v, for 3 channels */
+void mv_preprocess_table(const mv_preprocess *pp, float table[3 * 256]);
+
 /* chw[c][y][x] = (rgb / 255 - mean[c]) / std[c] in fp32, rounded after each step as in NumPy:
  * 3 * crop->h * crop->w values. */
 void mv_preprocess_normalise(const mv_preprocess *pp, const mv_image *crop, float *chw);
