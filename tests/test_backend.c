@@ -192,7 +192,7 @@ static void recordings_see_new_pictures(void **s)
         mv_run_forward(one, x + (size_t)i * 3 * H * W, 1, alone, &e);
         expect_ok(&e);
         double d = relative_l2(together + i * CLASSES, alone, CLASSES);
-        if (!(d <= 1e-6))
+        if (!(d <= (card_emulated ? 1e-6 : 1e-5))) /* a card may multiply another number of rows in another order */
             fail_msg("picture %d differs by %.3g from a run by itself", i, d);
     }
     mv_run_free(r);
@@ -476,12 +476,14 @@ static void nothing_leaks(void **s)
     (void)s;
     mv_config c = small_config();
     mv_error e = {0};
-    const int passes = card_emulated ? 6 : 10000, turns = card_emulated ? 3 : 200;
+    const int passes = card_emulated ? 6 : 10000, turns = card_emulated ? 3 : 30;
     float logits[CLASSES], *x = network_input(1, H, W, 3);
 
-    network first = network_on(&c, card_open(MV_F16), 5); /* what CUDA loads once and keeps */
-    logits_of(&first, NULL, 1, 4, logits);
-    network_free(&first);
+    for (int i = 0; i < 3; i++) { /* what CUDA loads once and keeps */
+        network first = network_on(&c, card_open(types[i]), 5);
+        logits_of(&first, NULL, 1, 4, logits);
+        network_free(&first);
+    }
 
     long none = simt_live();
     double start = card_free();
