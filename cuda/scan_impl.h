@@ -1,0 +1,224 @@
+/* What the scan and the step sizes share: how a block works, the weights of the step's product, copies of proj, and the
+ * product itself.
+ *
+ * A block has CHANNELS channels, and goes down the tokens in tiles of TOKENS. The product's weights W are fp32; in 16
+ * bits W is the sum of TERMS values of the type of r, 2 of fp16 or 3 of bf16, so that the tensor cores' product is as
+ * exact as that of fp32.
+ */
+#pragma once
+
+#include <type_traits>
+
+#include "cuda/launch.h"
+
+namespace mv
+{
+
+namespace
+{
+
+enum { STATES = MV_STATES, WORKERS = 64, MOST_RANK = 256 };
+
+/* How a block works, and where its things are in shared memory: byte offsets, each a multiple of 16. LANES threads of a
+ * channel scan. */
+template <class T, int LANES> struct layout {
+    static constexpr int CHANNELS = WORKERS / LANES, TOKENS = LANES < STATES ? 16 : 32, EACH = STATES / LANES,
+                         SIZE = static_cast<int>(sizeof(T));
+    static constexpr int TOGETHER = LANES < STATES ? 4 : 16; /* tokens between two sums over the lanes */
+    /* The two warps that prepare share a tile's steps as a matrix of products of 16 tokens and 8 channels. */
+    static constexpr int ACROSS = 2 / (TOKENS / 16), OWN = CHANNELS / 8 / ACROSS;
+    static constexpr int TERMS = SIZE == 4 ? 1 : std::is_same<T, half_t>::value ? 2 : 3;
+    static constexpr int STEP_ROW = CHANNELS + (CHANNELS % 16 ? 0 : 8); /* pairs; the rows of a store in other banks */
+    static constexpr int X_BYTES = TOKENS * CHANNELS * SIZE, BOTH_BYTES = TOKENS * 2 * STATES * 4,
+                         STEP_BYTES = TOKENS * STEP_ROW * 8;
+
+    int bias, proj, x, y, both, step, proj_bytes, bytes; /* two of each from proj on, for tiles in turn */
+
+    __host__ __device__ explicit layout(int rank)
+    {
+        int ranks = SIZE == 4 ? rank : (rank + 15) / 16 * 16;
+        bias = ranks * CHANNELS * TERMS * SIZE;
+        proj = bias + CHANNELS * 4;
+        proj_bytes = (TOKENS * (rank + 2 * STATES) * SIZE + 15 + 15) / 16 * 16;
+        x = proj + 2 * proj_bytes;
+        y = x + 2 * X_BYTES;
+        both = y + 2 * X_BYTES;
+        step = both + 2 * BOTH_BYTES;
+        bytes = step + 2 * STEP_BYTES;
+    }
+};
+
+/* f(i) for i in [0, TOTAL), shared by the workers; unrolled */
+template <int TOTAL, class F> __device__ void each_of(int worker, F f)
+{
+#pragma unroll
+    for (int n = 0; n < TOTAL; n += WORKERS)
+        if (TOTAL % WORKERS == 0 || n + worker < TOTAL)
+            f(n + worker);
+}
+
+/* W and the bias, zeros behind the last rank and channel; in 16 bits as fragments of mma: [16 ranks][8
+ * channels][term][lane]. Called by a whole block. */
+template <class T, int LANES> __device__ void put_weights(unsigned char *memory, const scan_job &j, int first)
+{
+    using L = layout<T, LANES>;
+    constexpr int TILES = L::CHANNELS / 8;
+    const int tid = static_cast<int>(threadIdx.x), threads = static_cast<int>(blockDim.x);
+    auto weight = [&](int r, int c) {
+        return r < j.rank && first + c < j.channels ? j.dt_weight[r * j.channels + first + c] : 0.0f;
+    };
+    if constexpr (L::SIZE == 4) {
+        float *to = reinterpret_cast<float *>(memory);
+        for (int i = tid; i < j.rank * L::CHANNELS; i += threads)
+            to[i] = weight(i / L::CHANNELS, i % L::CHANNELS);
+    } else {
+        unsigned *to = reinterpret_cast<unsigned *>(memory);
+#pragma unroll 2
+        for (int i = tid; i < (j.rank + 15) / 16 * TILES * 32; i += threads) {
+            int lane = i % 32, tile = i / 32, c = tile % TILES * 8 + lane / 4, r = tile / TILES * 16 + lane % 4 * 2;
+            float w[4] = {weight(r, c), weight(r + 1, c), weight(r + 8, c), weight(r + 9, c)};
+#pragma unroll
+            for (int term = 0; term < L::TERMS; term++) {
+                store_early<unsigned, 2>(to + ((tile * L::TERMS + term) * 32 + lane) * 2,
+                                         {{paired<T>(w[0], w[1]), paired<T>(w[2], w[3])}});
+#pragma unroll
+                for (int k = 0; k < 4; k++)
+                    w[k] -= to_float(from_float<T>(w[k]));
+            }
+        }
+    }
+    float *bias = reinterpret_cast<float *>(memory + layout<T, LANES>(j.rank).bias);
+    if (tid < L::CHANNELS)
+        bias[tid] = first + tid < j.channels ? j.dt_bias[first + tid] : 0.0f;
+}
+
+/* Rows of proj have any width, and begin anywhere: whole 16 bytes are copied, from the ones that hold the first value.
+ */
+template <class T> __device__ int skipped(const T *p)
+{
+    return static_cast<int>(reinterpret_cast<uintptr_t>(p) % 16 / sizeof(T));
+}
+
+template <class T> __device__ void begin_proj(unsigned char *to, const T *from, int values, int room, int worker)
+{
+    const int skip = skipped(from) * static_cast<int>(sizeof(T)), all = skip + values * static_cast<int>(sizeof(T));
+    const char *p = reinterpret_cast<const char *>(from) - skip;
+#pragma unroll 1
+    for (int at = worker * 16; at < room; at += WORKERS * 16) {
+        int left = all - at < 16 ? all - at : 16;
+        copy_async(to + at, p + (left > 0 ? at : 0), left > 0 ? left : 0);
+    }
+}
+
+/* Ranks k and k + 1 of a row of proj as a register of mma, zeros from `rank` on: B follows, and may be NaN. */
+template <class T, bool EVEN> __device__ unsigned ranks_at(const T *row, int k, int rank)
+{
+    if (EVEN)
+        return k < rank ? load<unsigned, 1>(reinterpret_cast<const unsigned *>(row + k)).v[0] : 0;
+    pack<uint16_t, 1> low = {}, high = {};
+    if (k < rank)
+        low = load<uint16_t, 1>(reinterpret_cast<const uint16_t *>(row + k));
+    if (k + 1 < rank)
+        high = load<uint16_t, 1>(reinterpret_cast<const uint16_t *>(row + k + 1));
+    return static_cast<unsigned>(low.v[0]) | static_cast<unsigned>(high.v[0]) << 16;
+}
+
+/* step += r W^T, for a warp's 16 tokens and OWN times 8 channels; row: that of the lane's first token */
+template <class T, int LANES, bool EVEN>
+__device__ void add_product(float (&step)[layout<T, LANES>::OWN][4], const T *row, int width, int rank,
+                            const unsigned char *weights, int across, int lane)
+{
+    using L = layout<T, LANES>;
+    if constexpr (L::SIZE == 4) {
+        const float *w = reinterpret_cast<const float *>(weights) + across * 8 + lane % 4 * 2;
+#pragma unroll 4
+        for (int k = 0; k < rank; k++, w += L::CHANNELS)
+#pragma unroll
+            for (int o = 0; o < L::OWN; o++) {
+                pack<float, 2> p = load<float, 2>(w + o * L::ACROSS * 8);
+#pragma unroll
+                for (int i = 0; i < 4; i++)
+                    step[o][i] += row[i / 2 * 8 * width + k] * p.v[i % 2];
+            }
+    } else {
+        const unsigned *w = reinterpret_cast<const unsigned *>(weights) + (across * L::TERMS * 32 + lane) * 2;
+        const T *below = row + 8 * width;
+        float rest[L::OWN][4] = {}; /* of all terms but the first */
+#pragma unroll 1
+        for (int k = lane % 4 * 2; k - lane % 4 * 2 < rank; k += 16, w += L::CHANNELS / 8 * L::TERMS * 64) {
+            const unsigned a[4] = {ranks_at<T, EVEN>(row, k, rank), ranks_at<T, EVEN>(below, k, rank),
+                                   ranks_at<T, EVEN>(row, k + 8, rank), ranks_at<T, EVEN>(below, k + 8, rank)};
+#pragma unroll
+            for (int o = 0; o < L::OWN; o++)
+#pragma unroll
+                for (int term = 0; term < L::TERMS; term++) {
+                    pack<unsigned, 2> p = load<unsigned, 2>(w + (o * L::ACROSS * L::TERMS + term) * 64);
+                    mma(term ? rest[o] : step[o], a, p.v, T{});
+                }
+        }
+#pragma unroll
+        for (int o = 0; o < L::OWN; o++)
+#pragma unroll
+            for (int i = 0; i < 4; i++)
+                step[o][i] += rest[o][i];
+    }
+}
+
+/* The steps of the first `count` tokens of a tile, by two warps: calls emit(token, channel, steps of it and of the next
+ * channel) once for each pair, and for up to 7 tokens more. */
+template <class T, int LANES, class F>
+__device__ void steps_of(const unsigned char *memory, const T *proj, int rank, bool even, int count, int worker, F emit)
+{
+    using L = layout<T, LANES>;
+    const int lane = worker % 32, across = worker / 32 % L::ACROSS, top = worker / 32 / L::ACROSS * 16,
+              width = rank + 2 * STATES;
+    const T *row = proj + (top + lane / 4) * width;
+    const float *bias =
+        reinterpret_cast<const float *>(memory + layout<T, LANES>(rank).bias) + across * 8 + lane % 4 * 2;
+    if (top >= count)
+        return;
+    float step[L::OWN][4];
+#pragma unroll
+    for (int o = 0; o < L::OWN; o++) {
+        pack<float, 2> b = load<float, 2>(bias + o * L::ACROSS * 8);
+#pragma unroll
+        for (int i = 0; i < 4; i++)
+            step[o][i] = b.v[i % 2];
+    }
+    if (even)
+        add_product<T, LANES, true>(step, row, width, rank, memory, across, lane);
+    else
+        add_product<T, LANES, false>(step, row, width, rank, memory, across, lane);
+#pragma unroll
+    for (int i = 0; i < 4; i += 2)
+        if (top + i / 2 * 8 < count)
+#pragma unroll
+            for (int o = 0; o < L::OWN; o++)
+                emit(top + lane / 4 + i / 2 * 8, (across + o * L::ACROSS) * 8 + lane % 4 * 2, softplus(step[o][i]),
+                     softplus(step[o][i + 1]));
+}
+
+/* The step of a channel from a row of proj, for ranks above MOST_RANK */
+template <class T> __device__ float plain_step(const scan_job &j, const T *row, int e)
+{
+    const float *w = j.dt_weight + e;
+    float v = j.dt_bias[e];
+    for (int r = 0; r < j.rank; r++, w += j.channels)
+        v += to_float(row[r]) * *w;
+    return softplus(v);
+}
+
+inline unsigned blocks_of(int n, int each)
+{
+    return static_cast<unsigned>(blocks_for(static_cast<size_t>(n), each));
+}
+
+/* Two ranks can be read at a time. */
+inline bool has_even_rows(const scan_job &j)
+{
+    return j.rank % 2 == 0 && reinterpret_cast<uintptr_t>(j.proj) % (2 * mv_dtype_size(j.type)) == 0;
+}
+
+}  // namespace
+
+}  // namespace mv
