@@ -86,11 +86,11 @@ static void put_back(saved *s, mv_error *e)
 static double seconds_of_graph(void *graph, int times, mv_error *e)
 {
     double times_of[REPLAYS];
-    now.real.replay(now.b, graph, NULL, 0, e);
+    now.real.replay(now.b, graph, e);
     now.real.finish(now.b, e);
     for (int i = 0; i < REPLAYS && !e->code; i++) {
         double begin = timing_now();
-        now.real.replay(now.b, graph, NULL, 0, e);
+        now.real.replay(now.b, graph, e);
         now.real.finish(now.b, e);
         times_of[i] = timing_now() - begin;
     }
@@ -143,9 +143,10 @@ static const char *name_of(mv_act act)
     return act == MV_ACT_NONE ? "" : act == MV_ACT_RELU ? " relu" : " gelu";
 }
 
-static mv_status picture(mv_backend *b, mv_tensor out, const float *planes, mv_error *e)
+static mv_status picture(mv_backend *b, mv_tensor out, mv_tensor pixels, mv_vector table, mv_error *e)
 {
-    return now.real.picture(b, out, planes, e); /* uploads: see bench_device */
+    TIMED("picture", out, false, 0, bytes_of(pixels) + bytes_of(out), now.real.picture(b, out, pixels, table, e),
+          "B%d %dx%d of %s", out.dim[0], out.dim[1], out.dim[2], table.data ? "bytes" : "planes");
 }
 
 static mv_status conv2d(mv_backend *b, mv_tensor out, mv_tensor x, const mv_conv *w, mv_act act, mv_tensor residual,
