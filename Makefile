@@ -79,7 +79,7 @@ ISA_FLAGS_avx512 := -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx2 -mfma -mf1
 ISAS := plain $(if $(filter x86_64,$(ARCH)),avx2 avx512)
 
 objects = $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard $(1))))
-LEFT_OUT := $(if $(HEIF),,src/picture/heif.c)
+LEFT_OUT := $(if $(HEIF),,$(wildcard src/picture/heif*.c))
 KERNELS := $(filter-out src/kernel/dispatch.c,$(wildcard src/kernel/*.c))
 SRC_OBJS := $(filter-out $(patsubst %.c,$(BUILD)/%.o,$(KERNELS) $(LEFT_OUT)),$(call objects,src/*/*.c)) \
 	$(foreach i,$(ISAS),$(KERNELS:src/kernel/%.c=$(BUILD)/src/kernel/$i/%.o))

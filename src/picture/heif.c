@@ -1,4 +1,4 @@
-#include "src/picture/codec_impl.h"
+#include "src/picture/heif_impl.h"
 
 #include <dlfcn.h>
 #include <libheif/heif.h>
@@ -13,7 +13,8 @@
  * the program starts, and the program runs without it.
  *
  * Tiles are decoded in this thread; the codecs behind libheif have threads of their own. Sides and pixels are checked
- * before a codec runs, and libheif 1.19 and later gets the allowed pixels as its limit. */
+ * before a codec runs, and libheif 1.19 and later gets the allowed pixels as its limit. Before libheif sees a file,
+ * heif_items.c has seen what its images are made of. */
 
 #define FUNCTIONS(X)                                                                                                   \
     X(heif_context_alloc)                                                                                              \
@@ -95,10 +96,17 @@ static mv_status refused(const heif *h, const mv_encoded *f, struct heif_error w
     return mv_fail(e, MV_EINPUT, "%s: is damaged or of an unknown form, says libheif: %s", f->name, why.message);
 }
 
+/* The pixels that any image of the file may have: a tile may be larger than the picture. */
+static size_t most_pixels(const mv_encoded *f)
+{
+    enum { SMALL_TILE = 1 << 20, LARGEST = 1 << 28 }; /* above, libheif 1.15 multiplies in too few bits */
+    size_t most = f->max_pixels > SMALL_TILE ? f->max_pixels : SMALL_TILE;
+    return most < LARGEST ? most : LARGEST;
+}
+
 /* Opens the primary image of the file. `close_primary` releases it, also after a failure. */
 static mv_status open_primary(heif *h, const mv_encoded *f, mv_error *e)
 {
-    enum { SMALL_TILE = 1 << 20 }; /* pixels; a tile may be larger than the picture */
     *h = (heif){0};
     mv_status s = load(h, f->name, e);
     if (s)
@@ -107,10 +115,9 @@ static mv_status open_primary(heif *h, const mv_encoded *f, mv_error *e)
     if (!h->context)
         return mv_fail_memory(e, f->name);
     h->heif_context_set_max_decoding_threads(h->context, 0);
-    size_t most = f->max_pixels > SMALL_TILE ? f->max_pixels : SMALL_TILE;
-    h->heif_context_set_maximum_image_size_limit(h->context, most < INT32_MAX ? (int)most : INT32_MAX);
+    h->heif_context_set_maximum_image_size_limit(h->context, MV_HEIF_SIDE);
 #if LIBHEIF_HAVE_VERSION(1, 19, 0)
-    h->heif_context_get_security_limits(h->context)->max_image_size_pixels = most;
+    h->heif_context_get_security_limits(h->context)->max_image_size_pixels = most_pixels(f);
 #endif
     struct heif_error why = h->heif_context_read_from_memory_without_copy(h->context, f->bytes, f->size, NULL);
     if (!why.code)
@@ -129,7 +136,10 @@ static void close_primary(heif *h)
 static mv_status check(mv_encoded *f, mv_error *e)
 {
     heif h;
-    mv_status s = open_primary(&h, f, e);
+    mv_status s = mv_heif_check_items(f, most_pixels(f), e);
+    if (s)
+        return s;
+    s = open_primary(&h, f, e);
     if (!s) {
         int w = h.heif_image_handle_get_width(h.primary), high = h.heif_image_handle_get_height(h.primary);
         s = mv_encoded_set_size(f, w > 0 ? (uint64_t)w : 0, high > 0 ? (uint64_t)high : 0, e);
