@@ -283,13 +283,14 @@ cuda: mvscope-cuda.so
 # --- what is typed -----------------------------------------------------------------------------
 # What was installed is seen by the next make only: these three start one.
 NEXT = $(MAKE) --no-print-directory
+JOBS = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$$(nproc))
 
 deps:
 	@.ci/deps build test
 
 demo:
 	@.ci/deps build
-	@+$(NEXT) -j$$(nproc) mvscope
+	@+$(NEXT) $(JOBS) mvscope
 	@+$(NEXT) demo-pages
 
 demo-pages:
@@ -311,7 +312,7 @@ check-all:
 CHECK ?= ops runs nets memcheck
 BARE_BUILD := build/$(notdir $(lastword $(CC)))-bare
 check-cuda: mvscope-cuda.so
-	@+$(NEXT) BARE=1 -j$$(nproc) bare
+	@+$(NEXT) BARE=1 $(JOBS) bare
 	@CUDA_HOME=$(CUDA_HOME) tests/run_card.sh $(CURDIR)/mvscope-cuda.so $(BARE_BUILD) $(CHECK)
 
 # The device's test that needs libraries, packed with them for a machine whose C and C++ libraries are as new.
@@ -332,7 +333,7 @@ bench-cuda: export MVSCOPE_BENCH_JSON := build/bench-cuda.jsonl
 bench-cuda: export MVSCOPE_BENCH_LOGITS := build/bench-cuda
 bench-cuda: export MVSCOPE_COMMIT := $(shell git rev-parse --short HEAD 2>/dev/null)
 bench-cuda: mvscope-cuda.so
-	@+$(NEXT) BARE=1 -j$$(nproc) bare
+	@+$(NEXT) BARE=1 $(JOBS) bare
 	@rm -rf build/bench-cuda build/bench-cuda.json* && mkdir -p build/bench-cuda
 	$(BARE_BUILD)/tests/bench_device $(CURDIR)/mvscope-cuda.so $(VARIANTS)
 	$(BARE_BUILD)/tests/bench_ops $(CURDIR)/mvscope-cuda.so $(OPS)
@@ -345,7 +346,7 @@ bench-cuda: mvscope-cuda.so
 # Where a pass goes, kernel by kernel, on a GPU: what CUPTI tells (tests/bare/profile.c).
 PROFILE ?= T:128 T:1
 profile-cuda: mvscope-cuda.so build/cuda/profile.so
-	@+$(NEXT) BARE=1 -j$$(nproc) bare
+	@+$(NEXT) BARE=1 $(JOBS) bare
 	@for v in $(PROFILE); do MVSCOPE_BENCH_SECONDS=0.2 CUDA_INJECTION64_PATH=$(CURDIR)/build/cuda/profile.so \
 		$(BARE_BUILD)/tests/bench_device $(CURDIR)/mvscope-cuda.so $$v || exit 1; done
 build/cuda/profile.so: tests/bare/profile.c build/cuda/flags
