@@ -1,10 +1,15 @@
 /* The mixer's depthwise convolution over three tokens with SiLU, both halves at once.
  *
- *   op           formula                                     launch              bytes moved
- *   conv1d_silu  silu(taps . x_{t-1..t+1}), both halves      a thread 16 bytes   xz, x, half of yz
+ *   op           formula                                     launch                                   bytes moved
+ *   conv1d_silu  silu(taps . x_{t-1..t+1}), both halves      a thread 16 bytes of STEP tokens,        xz, x, half of yz
+ *                                                            its taps in registers
  *
- * Layouts: xz and yz (N T 2E: y left, z right), x (N T E).
+ * Layouts: xz and yz (N T 2E: y left, z right), x (N T E). The taps (E 3) do not depend on earlier work: they are on
+ * their way while the predecessor ends.
  */
+#include <algorithm>
+#include <climits>
+
 #include "cuda/launch.h"
 
 namespace mv
@@ -13,33 +18,68 @@ namespace mv
 namespace
 {
 
-template <class T, int N>
-__global__ void conv1d_kernel(T *x, T *yz, const T *xz, const float *wx, const float *wz, size_t n, int tokens, int e)
+enum { BLOCK = 128 };
+
+struct conv1d_job {
+    const float *wx, *wz;
+    unsigned threads;
+    int tokens, e;
+    divider packs, runs; /* of a row; of STEP tokens of a window, the last one shorter if not EVEN */
+};
+
+/* The taps of N channels, three of each. */
+template <int N> __device__ void load_taps(float (&w)[N * MV_TAPS], const float *from)
 {
-    wait_for_inputs();
-    size_t i = static_cast<size_t>(blockIdx.x) * blockDim.x + threadIdx.x;
-    if (i >= n)
-        return;
-    size_t width = 2 * static_cast<size_t>(e), packs = width / N, token = i / packs, c = i % packs * N;
-    int t = static_cast<int>(token % static_cast<size_t>(tokens));
-    const T *from = xz + token * width + c;
-    pack<T, N> before = {}, here = load<T, N>(from), after = {}, out;
-    if (t > 0)
-        before = load<T, N>(from - width);
-    if (t + 1 < tokens)
-        after = load<T, N>(from + width);
-    bool right = c >= static_cast<size_t>(e);
-    size_t own = right ? c - static_cast<size_t>(e) : c;
-    const float *w = (right ? wz : wx) + own * MV_TAPS;
+    constexpr int WIDE = N % 4 ? 1 : 4;
 #pragma unroll
-    for (int k = 0; k < N; k++)
-        out.v[k] =
-            from_float<T>(silu(w[k * MV_TAPS] * to_float(before.v[k]) + w[k * MV_TAPS + 1] * to_float(here.v[k]) +
-                               w[k * MV_TAPS + 2] * to_float(after.v[k])));
-    if (right)
-        store<T, N>(yz + token * width + c, out);
-    else
-        store<T, N>(x + token * static_cast<size_t>(e) + own, out);
+    for (int i = 0; i < N * MV_TAPS; i += WIDE) {
+        pack<float, WIDE> p = load_early<float, WIDE>(from + i);
+#pragma unroll
+        for (int k = 0; k < WIDE; k++)
+            w[i + k] = p.v[k];
+    }
+}
+
+template <class T, int N, int STEP, bool EVEN>
+__global__ void __launch_bounds__(BLOCK) conv1d_kernel(T *x, T *yz, const T *xz, conv1d_job j)
+{
+    unsigned i = blockIdx.x * BLOCK + threadIdx.x;
+    bool real = i < j.threads;
+    i = real ? i : 0;
+    unsigned run = j.packs.quotient(i), window = j.runs.quotient(run);
+    int c = static_cast<int>(i - run * j.packs.by) * N, first = static_cast<int>(run - window * j.runs.by) * STEP;
+    bool right = c >= j.e;
+    int own = right ? c - j.e : c, width = 2 * j.e;
+    float w[N * MV_TAPS];
+    load_taps<N>(w, (right ? j.wz : j.wx) + own * MV_TAPS);
+    wait_for_inputs();
+    if (!real)
+        return;
+
+    size_t token = static_cast<size_t>(window) * static_cast<size_t>(j.tokens) + static_cast<size_t>(first);
+    const T *from = xz + token * static_cast<size_t>(width) + c;
+    int left = j.tokens - first;
+    pack<T, N> row[STEP + 2];
+#pragma unroll
+    for (int t = 0; t < STEP + 2; t++) {
+        bool there = t == 0 ? first > 0 : EVEN && t <= STEP ? true : t - 1 < left;
+        row[t] = pack<T, N>{};
+        if (there)
+            row[t] = load<T, N>(from + (t - 1) * width);
+    }
+    int stride = right ? width : j.e;
+    T *to = (right ? yz + j.e : x) + token * static_cast<size_t>(stride) + own;
+#pragma unroll
+    for (int t = 0; t < STEP; t++) {
+        pack<T, N> out;
+#pragma unroll
+        for (int k = 0; k < N; k++)
+            out.v[k] = from_float<T>(silu(w[k * MV_TAPS] * to_float(row[t].v[k]) +
+                                          w[k * MV_TAPS + 1] * to_float(row[t + 1].v[k]) +
+                                          w[k * MV_TAPS + 2] * to_float(row[t + 2].v[k])));
+        if (EVEN || t < left)
+            store_global<T, N>(to + t * stride, out);
+    }
 }
 
 }  // namespace
@@ -47,19 +87,36 @@ __global__ void conv1d_kernel(T *x, T *yz, const T *xz, const float *wx, const f
 void launch_conv1d_silu(mv_dtype type, void *x, void *yz, const void *xz, const float *wx, const float *wz, int windows,
                         int tokens, int e, cudaStream_t stream)
 {
-    const int block = 256;
     of_type(type, [&](auto t) {
         using T = decltype(t);
         constexpr int N = static_cast<int>(16 / sizeof(T));
-        auto go = [&](auto kernel, int lanes) {
-            size_t n = static_cast<size_t>(windows) * static_cast<size_t>(tokens) * static_cast<size_t>(2 * e / lanes);
-            mv_launch(kernel, dim3(static_cast<unsigned>(blocks_for(n, block))), dim3(block), 0, stream,
-                      static_cast<T *>(x), static_cast<T *>(yz), static_cast<const T *>(xz), wx, wz, n, tokens, e);
+        int lanes = lanes_of<T>(e, {x, yz, xz, wx, wz}), packs = 2 * e / lanes;
+        auto go = [&](auto kernel, int step) {
+            /* so many windows a launch that threads are counted in 31 bits */
+            int runs = blocks_for(static_cast<size_t>(tokens), step), each = INT_MAX / 2 / (runs * packs);
+            size_t rows = static_cast<size_t>(tokens) * static_cast<size_t>(e);
+            for (int first = 0; first < windows; first += each) {
+                unsigned threads = static_cast<unsigned>(std::min(each, windows - first) * runs * packs);
+                size_t at = static_cast<size_t>(first) * rows;
+                mv_launch(kernel, dim3(static_cast<unsigned>(blocks_for(threads, BLOCK))), dim3(BLOCK), 0, stream,
+                          static_cast<T *>(x) + at, static_cast<T *>(yz) + 2 * at, static_cast<const T *>(xz) + 2 * at,
+                          conv1d_job{wx, wz, threads, tokens, e, divider(packs), divider(runs)});
+            }
         };
-        if (lanes_of<T>(e, {x, yz, xz}) == N)
-            go(conv1d_kernel<T, N>, N);
+        /* a card that would not be busy with long runs of tokens gets short ones */
+        bool few = static_cast<size_t>(windows) * static_cast<size_t>(tokens) * static_cast<size_t>(packs) < 1 << 17;
+        if (lanes == 1)
+            go(conv1d_kernel<T, 1, 2, false>, 2);
+        else if (few && tokens % 2 == 0)
+            go(conv1d_kernel<T, N, 2, true>, 2);
+        else if (few)
+            go(conv1d_kernel<T, N, 2, false>, 2);
+        else if (tokens % 7 == 0)
+            go(conv1d_kernel<T, N, 7, true>, 7);
+        else if (tokens % 8 == 0)
+            go(conv1d_kernel<T, N, 8, true>, 8);
         else
-            go(conv1d_kernel<T, 1>, 1);
+            go(conv1d_kernel<T, N, 8, false>, 8);
     });
 }
 

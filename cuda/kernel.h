@@ -128,18 +128,23 @@ template <class T, int N> __device__ __forceinline__ void store(T *p, const pack
     MV_WAITED();
     store_early<T, N>(p, x);
 }
-/* 16 bytes to global memory by one instruction: of a struct that comes from memory, nvcc stores each member. */
+/* To global memory, 16 bytes by one instruction: of a struct whose values come from memory or are computed one by one,
+ * nvcc may store each member. */
 template <class T, int N> __device__ __forceinline__ void store_global(T *p, const pack<T, N> &x)
 {
-    static_assert(sizeof x == 16);
 #ifdef __CUDACC__
-    uint4 w;
-    memcpy(&w, &x, sizeof x);
-    asm volatile("st.global.v4.u32 [%0], {%1, %2, %3, %4};" ::"l"(p), "r"(w.x), "r"(w.y), "r"(w.z), "r"(w.w)
-                 : "memory");
-#else
-    store<T, N>(p, x);
+    if constexpr (sizeof x % 16 == 0) {
+        unsigned w[sizeof x / 4];
+        memcpy(w, &x, sizeof x);
+#pragma unroll
+        for (unsigned i = 0; i < sizeof x / 4; i += 4)
+            asm volatile("st.global.v4.u32 [%0], {%1, %2, %3, %4};" ::"l"(reinterpret_cast<unsigned *>(p) + i),
+                         "r"(w[i]), "r"(w[i + 1]), "r"(w[i + 2]), "r"(w[i + 3])
+                         : "memory");
+        return;
+    }
 #endif
+    store<T, N>(p, x);
 }
 
 __device__ inline float warp_sum(float x)
@@ -156,18 +161,36 @@ __device__ inline float warp_max(float x)
     return x;
 }
 
+#ifdef __CUDACC__
+/* 2^x by one instruction, within 2 units of the last place; a result below 2^-126 is 0 */
+__device__ inline float exp2_fast(float x)
+{
+    float y;
+    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+    return y;
+}
+/* 1 / x by one instruction, within 1 unit of the last place; a result below 2^-126 is 0 */
+__device__ inline float reciprocal(float x)
+{
+    float y;
+    asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+    return y;
+}
+#endif
+
 /* x / (1 + exp(-x)) */
 __device__ inline float silu(float x)
 {
-    return x / (1.0f + expf(-x));
+    return x * reciprocal(1.0f + exp2_fast(-1.44269504088896341f * x));
 }
 
+/* The tanh form of GELU is x / (1 + exp(-2 u)), u the argument of tanh. */
 __device__ inline float activated(float x, mv_act act)
 {
     switch (act) {
-    case MV_ACT_RELU: return fmaxf(x, 0.0f);
+    case MV_ACT_RELU: return x < 0.0f ? 0.0f : x; /* keeps NaN */
     case MV_ACT_GELU: /* Hendrycks & Gimpel 2016: x Phi(x) */ return 0.5f * x * (1.0f + erff(x * 0.70710678118654752f));
-    case MV_ACT_GELU_TANH: return 0.5f * x * (1.0f + tanhf(0.79788456080286536f * (x + 0.044715f * x * x * x)));
+    case MV_ACT_GELU_TANH: return x * reciprocal(1.0f + exp2_fast(x * (-2.30220819813f - 0.10294324f * x * x)));
     default: return x;
     }
 }
@@ -259,20 +282,6 @@ template <int N> __device__ void copy_wait()
 {
     asm volatile("cp.async.wait_group %0;" ::"n"(N) : "memory");
 }
-/* 2^x by one instruction, within 2 units of the last place; a result below 2^-126 is 0 */
-__device__ inline float exp2_fast(float x)
-{
-    float y;
-    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
-    return y;
-}
-/* 1 / x by one instruction, within 1 unit of the last place; a result below 2^-126 is 0 */
-__device__ inline float reciprocal(float x)
-{
-    float y;
-    asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
-    return y;
-}
 #endif
 
 /* log(1 + exp(x)) = max(x, 0) + log1p(e), e = exp(-|x|); of log1p(e) / e the minimax polynomial of degree 8 in [0, 1],
@@ -290,6 +299,25 @@ __device__ inline float softplus(float x)
     p = p * e + 0x1.fffffep-1f;
     return p * e + fmaxf(x, 0.0f);
 }
+
+/* n / by for n < 2^31 and a divisor that is known at the launch, by a product and a shift (Granlund & Montgomery 1994,
+ * "Division by invariant integers using multiplication"): with 2^shift the next power of two, n / by is
+ * (n + n magic / 2^32) / 2^shift. */
+struct divider {
+    unsigned by = 1, magic = 1, shift = 0;
+
+    divider() = default;
+    explicit divider(int divisor) : by(static_cast<unsigned>(divisor))
+    {
+        while ((uint64_t(1) << shift) < by)
+            shift++;
+        magic = static_cast<unsigned>((((uint64_t(1) << shift) - by) << 32) / by + 1);
+    }
+    __device__ unsigned quotient(unsigned n) const
+    {
+        return (n + __umulhi(n, magic)) >> shift;
+    }
+};
 
 inline int blocks_for(size_t n, int each)
 {

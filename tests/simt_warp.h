@@ -153,6 +153,10 @@ template <int N> void copy_wait()
     simt::await_copies(N);
 }
 
+inline unsigned __umulhi(unsigned a, unsigned b)
+{
+    return static_cast<unsigned>(uint64_t(a) * b >> 32);
+}
 inline float exp2_fast(float x)
 {
     return x < -126.0f ? 0.0f : exp2f(x);
