@@ -319,7 +319,7 @@ check-cuda: mvscope-cuda.so
 CARD_TEST := $(addprefix $(BUILD)/tests/,test_backend.o card.o golden.o network.o network_cpu.o op_reference.o weights.o)
 card: $(CARD_TEST) $(SIMT_OBJS) $(LIB)
 	@rm -rf build/card build/card.tar.gz && mkdir -p build/card
-	$(Q)$(CC) $(LDFLAGS_ALL) -s -Wl,-rpath,'$$ORIGIN' -o build/card/test_backend $^ -lcmocka -lstdc++ $(LIBS)
+	$(Q)$(CC) $(LDFLAGS_ALL) -s -Wl,--disable-new-dtags,-rpath,'$$ORIGIN' -o build/card/test_backend $^ -lcmocka -lstdc++ $(LIBS)
 	@for lib in $$(ldd build/card/test_backend | awk '$$2 == "=>" { print $$3 }'); do \
 		case $${lib##*/} in libc.so.*|libm.so.*|libstdc++.so.*|libgcc_s.so.*) ;; *) cp -L $$lib build/card/ || exit 1 ;; esac; done
 	@tar -C build -czf build/card.tar.gz card
