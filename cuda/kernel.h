@@ -11,6 +11,7 @@
 
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
+#include <type_traits>
 
 #define MV_SHARED(T, name)                                                                                             \
     extern __shared__ __align__(16) unsigned char mv_shared_memory[];                                                  \
@@ -198,10 +199,20 @@ __device__ inline float activated(float x, mv_act act)
 /* Two neighbours as a register for the tensor cores: the first one in the low half. */
 template <class T> __device__ unsigned paired(float first, float second)
 {
+#ifdef __CUDACC__ /* one instruction */
+    if constexpr (sizeof(T) == 2 && !std::is_same<T, bf16_t>::value) {
+        __half2 p = __floats2half2_rn(first, second);
+        return *reinterpret_cast<unsigned *>(&p);
+    } else {
+        __nv_bfloat162 p = __floats2bfloat162_rn(first, second);
+        return *reinterpret_cast<unsigned *>(&p);
+    }
+#else
     pack<T, 2> p = {{from_float<T>(first), from_float<T>(second)}};
     unsigned u;
     memcpy(&u, &p, sizeof u);
     return u;
+#endif
 }
 
 /* The tensor cores. c (16 x 8, fp32) += a (16 x K) b (K x 8) by a warp, K = 16 or 8; fragments as in PTX's

@@ -10,15 +10,16 @@
  * two others work ahead:
  *
  *   tile i + 2   is copied: proj and x to shared memory, without waiting
- *   tile i + 1   is prepared: the steps, beside u = x, and [B | C] as fp32. The product is the tensor cores' in 16 bits
+ *   tile i + 1   is prepared: the steps, beside step times x, and [B | C] as fp32. The product is the tensor cores' in
+ *                16 bits
  *   tile i       is scanned: a channel has LANES threads, each with 8 / LANES of its states in registers, so only
- *                h = a h + u depends on the token before; y is put together over the lanes
- *   tile i - 1   is stored: y, 16 bytes a thread
+ *                h = a h + u depends on the token before; each lane leaves its part of C . h
+ *   tile i - 1   is stored: the parts and D x, 16 bits rounded once, 16 bytes a thread
  *
- * A barrier a tile keeps them in step. Many windows take 2 lanes a channel: 58 instructions a token and channel for the
- * scan, of which 8 are exponentials, and about 30 for the rest. Few windows would leave most of a GPU idle: they take 8
- * lanes, in blocks of 8 channels, which costs twice the instructions on eight times the threads.
- * Tiles are padded with zeros, so that no loop asks where the window ends.
+ * A barrier a tile keeps them in step. Many windows take 2 lanes a channel: 51 instructions a token and channel for the
+ * scan, of which 8 are exponentials, and 45 for the rest. Few windows would leave most of a GPU idle: they take 8
+ * lanes, in blocks of 8 channels, which costs twice the instructions on eight times the threads. What is behind the end
+ * of a window in its last tile is computed from whatever lies there, and not stored.
  */
 #include "cuda/scan_impl.h"
 
@@ -38,22 +39,23 @@ template <class T> struct slice {
 
 /* ---- copied */
 
-template <class T, int LANES> __device__ void begin_x(T *to, const slice<T> &s, int from, int count, int worker)
+/* x: that of the tile's first token and the block's first channel */
+template <class T, int LANES> __device__ void begin_x(T *to, const T *x, const slice<T> &s, int left, int worker)
 {
     using L = layout<T, LANES>;
     constexpr int N = 16 / L::SIZE, PACKS = L::CHANNELS / N;
-    const T *x = s.x + from * s.channels + s.first;
     if (s.wide)
         each_of<L::TOKENS * PACKS>(worker, [&](int i) {
             int k = i / PACKS, c = i % PACKS * N;
-            bool there = k < count && s.first + c < s.channels;
-            copy_async(to + i * N, there ? x + (k * s.channels + c) : s.x, there ? 16 : 0);
+            if (k < left && s.first + c < s.channels)
+                copy_async(to + i * N, x + (k * s.channels + c));
         });
     else
 #pragma unroll 1
         for (int i = worker; i < L::TOKENS * L::CHANNELS; i += WORKERS) {
             int k = i / L::CHANNELS, c = i % L::CHANNELS;
-            to[i] = k < count && s.first + c < s.channels ? x[k * s.channels + c] : from_float<T>(0.0f);
+            if (k < left && s.first + c < s.channels)
+                to[i] = x[k * s.channels + c];
         }
 }
 
@@ -61,67 +63,47 @@ template <class T, int LANES> __device__ void begin_x(T *to, const slice<T> &s, 
 
 /* Steps that were given, as steps_of emits them */
 template <class T, int LANES, class F>
-__device__ void given_steps(const float *dt, const slice<T> &s, int count, int worker, F emit)
+__device__ void given_steps(const float *dt, const slice<T> &s, int from, int worker, F emit)
 {
     constexpr int PAIRS = layout<T, LANES>::CHANNELS / 2;
 #pragma unroll 1
-    for (int i = worker; i < (count + 7) / 8 * 8 * PAIRS; i += WORKERS) {
-        int k = i / PAIRS, c = i % PAIRS * 2, e = s.first + c;
-        const float *p = dt + (k * s.channels + e);
-        emit(k, c, k < count && e < s.channels ? p[0] : 0.0f, k < count && e + 1 < s.channels ? p[1] : 0.0f);
+    for (int i = worker; i < layout<T, LANES>::TOKENS * PAIRS; i += WORKERS) {
+        int k = from + i / PAIRS, c = s.first + i % PAIRS * 2;
+        const float *p = dt + (k * s.channels + c);
+        if (k < s.tokens && c < s.channels)
+            emit(i / PAIRS, i % PAIRS * 2, p[0], c + 1 < s.channels ? p[1] : 0.0f);
     }
 }
 
 /* [B | C] of a token as B0 C0 B1 C1 ... in fp32 */
-template <class T, int LANES> __device__ void put_both(float *to, const T *proj, int rank, int worker)
+template <class T, int LANES> __device__ void put_both(float *to, const T *B, int width, int worker)
 {
     constexpr int PAIRS = STATES / 2;
-    each_of<layout<T, LANES>::TOKENS * PAIRS>(worker, [&](int i) {
-        const T *B = proj + (i / PAIRS * (rank + 2 * STATES) + rank + i % PAIRS * 2), *C = B + STATES;
-        store<float, 4>(to + i * 4, {{to_float(B[0]), to_float(C[0]), to_float(B[1]), to_float(C[1])}});
-    });
+    B += worker / PAIRS * width + worker % PAIRS * 2;
+    to += worker * 4;
+#pragma unroll
+    for (int n = 0; n < layout<T, LANES>::TOKENS * PAIRS; n += WORKERS, B += WORKERS / PAIRS * width)
+        store<float, 4>(to + n * 4, {{to_float(B[0]), to_float(B[STATES]), to_float(B[1]), to_float(B[STATES + 1])}});
 }
 
 /* ---- scanned */
 
-/* Sums v[k] over the LANES lanes of a channel: lane l gets the sums of N / LANES tokens, from the returned one on, in
- * v[0].. */
-template <int LANES, int N> __device__ __forceinline__ int sum_over_lanes(float (&v)[N], int lane)
-{
-    int first = 0;
-#pragma unroll
-    for (int d = 1; d < LANES; d *= 2) {
-        const bool upper = lane & d;
-#pragma unroll
-        for (int k = 0; k < N / 2; k++) {
-            const int n = N / 2 / d;
-            if (k < n) {
-                float mine = upper ? v[n + k] : v[k], other = upper ? v[k] : v[n + k];
-                v[k] = mine + __shfl_xor_sync(~0u, other, d);
-            }
-        }
-        first += upper ? N / 2 / d : 0;
-    }
-    return first;
-}
-
-/* The states of a lane, and the parameters of its channel */
+/* The states of a lane, and A of them */
 template <int EACH> struct states {
-    float h[EACH], a[EACH], d;
+    float h[EACH], a[EACH];
 };
 
-/* TOGETHER tokens: `step` is the channel's pair of step and u, `both` [B | C] of the lane's states, `y` the channel in
- * the tile of outputs; h of the first `count` tokens is stored in `kept`. */
+/* TOGETHER tokens: `step` is the channel's pair of step and step times u, `both` [B | C] of the lane's states, `y` the
+ * lane's part of C . h; h of the first `count` tokens is stored in `kept`. */
 template <class T, int LANES, bool KEEP>
-__device__ void scan_tokens(states<layout<T, LANES>::EACH> &m, const float *step, const float *both, T *y, float *kept,
-                            int stride, int count, int lane)
+__device__ void scan_tokens(states<layout<T, LANES>::EACH> &m, const float *step, const float *both, float *y,
+                            float *kept, int stride, int count)
 {
     using L = layout<T, LANES>;
-    constexpr int EACH = L::EACH, TOGETHER = L::TOGETHER, WIDTH = EACH < 2 ? 2 : 4;
-    float sum[TOGETHER];
+    constexpr int EACH = L::EACH, WIDTH = EACH < 2 ? 2 : 4;
 #pragma unroll
-    for (int k = 0; k < TOGETHER; k++) {
-        float BC[2 * EACH];
+    for (int k = 0; k < L::TOGETHER; k++) {
+        float BC[2 * EACH], sum = 0;
 #pragma unroll
         for (int i = 0; i < 2 * EACH; i += WIDTH) {
             pack<float, WIDTH> p = load<float, WIDTH>(both + k * 2 * STATES + i);
@@ -129,13 +111,13 @@ __device__ void scan_tokens(states<layout<T, LANES>::EACH> &m, const float *step
             for (int s = 0; s < WIDTH; s++)
                 BC[i + s] = p.v[s];
         }
-        pack<float, 2> p = load<float, 2>(step + k * 2 * L::STEP_ROW);
-        float su = p.v[0] * p.v[1];
+        pack<float, 2> p = load<float, 2>(step + k * L::STEP_ROW);
 #pragma unroll
         for (int s = 0; s < EACH; s++) {
-            m.h[s] = exp2_fast(p.v[0] * m.a[s]) * m.h[s] + su * BC[2 * s];
-            sum[k] = s ? sum[k] + BC[2 * s + 1] * m.h[s] : BC[2 * s + 1] * m.h[s];
+            m.h[s] = exp2_fast(p.v[0] * m.a[s]) * m.h[s] + p.v[1] * BC[2 * s];
+            sum = s ? sum + BC[2 * s + 1] * m.h[s] : BC[2 * s + 1] * m.h[s];
         }
+        y[k * L::Y_ROW] = sum;
         if (KEEP && k < count) {
             pack<float, EACH> all;
 #pragma unroll
@@ -144,51 +126,86 @@ __device__ void scan_tokens(states<layout<T, LANES>::EACH> &m, const float *step
             store<float, EACH>(kept + k * stride, all);
         }
     }
-    int first = sum_over_lanes<LANES, TOGETHER>(sum, lane);
-    y += first * L::CHANNELS;
-    step += first * 2 * L::STEP_ROW;
-#pragma unroll
-    for (int k = 0; k < TOGETHER / LANES; k++)
-        y[k * L::CHANNELS] = from_float<T>(sum[k] + m.d * step[k * 2 * L::STEP_ROW + 1]);
 }
 
 /* ---- stored */
 
-/* The outputs of a tile, to the left half of yz */
-template <class T, int LANES> __device__ void put_y(const T *y, const slice<T> &s, int from, int count, int worker)
+template <int N> __device__ void narrow(pack<float, N> &out, const float (&v)[N])
 {
-    using L = layout<T, LANES>;
-    constexpr int N = 16 / L::SIZE, PACKS = L::CHANNELS / N;
-    T *to = s.yz + (from * 2 * s.channels + s.first);
-    if (s.wide)
-        each_of<L::TOKENS * PACKS>(worker, [&](int i) {
-            int k = i / PACKS, c = i % PACKS * N;
-            if (k < count && s.first + c < s.channels)
-                store_global<T, N>(to + (k * 2 * s.channels + c), load<T, N>(y + i * N));
-        });
-    else
-#pragma unroll 1
-        for (int i = worker; i < L::TOKENS * L::CHANNELS; i += WORKERS) {
-            int k = i / L::CHANNELS, c = i % L::CHANNELS;
-            if (k < count && s.first + c < s.channels)
-                to[k * 2 * s.channels + c] = y[i];
-        }
+#pragma unroll
+    for (int i = 0; i < N; i++)
+        out.v[i] = v[i];
+}
+template <class T, int N> __device__ void narrow(pack<T, N> &out, const float (&v)[N])
+{
+    unsigned words[N / 2];
+#pragma unroll
+    for (int i = 0; i < N; i += 2)
+        words[i / 2] = paired<T>(v[i], v[i + 1]);
+    memcpy(&out, words, sizeof out);
 }
 
+/* A worker has a token of each tile, and so many channels of it. */
+template <class T, int LANES> struct finish {
+    using L = layout<T, LANES>;
+    static constexpr int PER = L::TOKENS * L::CHANNELS / WORKERS, N = PER < 16 / L::SIZE ? PER : 16 / L::SIZE;
+
+    float d[PER];
+    int k, c;
+
+    __device__ finish(const float *D, const slice<T> &s, int worker)
+        : k(worker / (L::CHANNELS / PER)), c(worker % (L::CHANNELS / PER) * PER)
+    {
+#pragma unroll
+        for (int i = 0; i < PER; i++)
+            d[i] = s.first + c + i < s.channels ? D[s.first + c + i] : 0.0f;
+    }
+
+    /* y of a tile from the lanes' parts and x, to the left half of yz; to: that of the worker's token and channels */
+    __device__ void put(T *to, const float *y, const T *x, const slice<T> &s) const
+    {
+        y += k * L::Y_ROW + c * LANES;
+        x += k * L::CHANNELS + c;
+#pragma unroll
+        for (int i = 0; i < PER; i += N) {
+            pack<T, N> u = load<T, N>(x + i), out;
+            float v[N];
+#pragma unroll
+            for (int n = 0; n < N; n++) {
+                v[n] = d[i + n] * to_float(u.v[n]);
+#pragma unroll
+                for (int l = 0; l < LANES; l += 2) {
+                    pack<float, 2> p = load<float, 2>(y + (i + n) * LANES + l);
+                    v[n] += p.v[0] + p.v[1];
+                }
+            }
+            narrow(out, v);
+            if (s.wide) {
+                if (s.first + c + i < s.channels)
+                    store_global<T, N>(to + i, out);
+            } else
+#pragma unroll
+                for (int n = 0; n < N; n++)
+                    if (s.first + c + i + n < s.channels)
+                        to[i + n] = out.v[n];
+        }
+    }
+};
+
 template <class T, int LANES, bool KEEP>
-__global__ void __launch_bounds__(2 * WORKERS, KEEP ? 6 : 8) scan_kernel(scan_job j, bool wide, bool even)
+__global__ void __launch_bounds__(2 * WORKERS, 6) scan_kernel(scan_job j, bool wide, bool even)
 {
     using L = layout<T, LANES>;
     MV_SHARED(unsigned char, memory);
     const L at(j.rank);
-    const int tid = static_cast<int>(threadIdx.x), worker = tid % WORKERS, lane = worker % LANES, c = worker / LANES;
-    /* The two halves of a block change places from block to block: which of them has more to do does not meet the same
+    const int tid = static_cast<int>(threadIdx.x), worker = tid % WORKERS, width = j.rank + 2 * STATES;
+    /* The two halves of a block change places from block to block: the one that has more to do does not meet the same
      * schedulers of a multiprocessor each time. */
-    const bool scans = (tid / WORKERS ^ static_cast<int>(blockIdx.x)) % 2;
+    const bool scans = (tid / WORKERS ^ static_cast<int>(blockIdx.x)) & 1;
     const size_t token = static_cast<size_t>(blockIdx.y) * static_cast<size_t>(j.tokens),
                  value = token * static_cast<size_t>(j.channels);
     const slice<T> s = {static_cast<const T *>(j.x) + value,
-                        static_cast<const T *>(j.proj) + token * static_cast<size_t>(j.rank + 2 * STATES),
+                        static_cast<const T *>(j.proj) + token * static_cast<size_t>(width),
                         static_cast<T *>(j.yz) + 2 * value,
                         j.tokens,
                         j.channels,
@@ -197,15 +214,16 @@ __global__ void __launch_bounds__(2 * WORKERS, KEEP ? 6 : 8) scan_kernel(scan_jo
                         wide};
     put_weights<T, LANES>(memory, j, s.first);
 
-    auto count_of = [&](int tile) {
-        int left = s.tokens - tile * L::TOKENS;
-        return left < L::TOKENS ? left : L::TOKENS;
-    };
     const int tiles = (s.tokens + L::TOKENS - 1) / L::TOKENS;
+    auto x_of = [&](int tile) { return reinterpret_cast<T *>(memory + at.x + (tile & 3) * L::X_BYTES); };
+    auto y_of = [&](int tile) { return reinterpret_cast<float *>(memory + at.y + (tile & 1) * L::Y_BYTES); };
+    auto both_of = [&](int tile) { return reinterpret_cast<float *>(memory + at.both + (tile & 1) * L::BOTH_BYTES); };
+    auto step_of = [&](int tile) { return reinterpret_cast<float *>(memory + at.step + (tile & 1) * L::STEP_BYTES); };
     if (scans) {
-        const int e = s.first + c < s.channels ? s.first + c : s.channels - 1, stride = s.channels * STATES;
+        const int lane = worker % LANES, c = worker / LANES, stride = s.channels * STATES;
+        const bool real = s.first + c < s.channels;
+        const int e = real ? s.first + c : s.channels - 1;
         states<L::EACH> m = {};
-        m.d = j.D[e];
 #pragma unroll
         for (int i = 0; i < L::EACH; i++)
             m.a[i] = j.A[e * STATES + lane * L::EACH + i] * 1.44269504088896341f; /* exp(x) = exp2(x log2 e) */
@@ -215,54 +233,57 @@ __global__ void __launch_bounds__(2 * WORKERS, KEEP ? 6 : 8) scan_kernel(scan_jo
             __syncthreads();
             if (tile < 0 || tile == tiles)
                 continue;
-            int count = count_of(tile);
-            const float *both =
-                            reinterpret_cast<float *>(memory + at.both + tile % 2 * L::BOTH_BYTES) + lane * 2 * L::EACH,
-                        *step = reinterpret_cast<float *>(memory + at.step + tile % 2 * L::STEP_BYTES) + c * 2;
-            T *y = reinterpret_cast<T *>(memory + at.y + tile % 2 * L::X_BYTES) + c;
+            const int left = s.tokens - tile * L::TOKENS, count = left < L::TOKENS ? left : L::TOKENS;
+            const float *both = both_of(tile) + lane * 2 * L::EACH, *step = step_of(tile) + c * 2;
+            float *y = y_of(tile) + worker;
 #pragma unroll 1
             for (int k = 0; k < count; k += L::TOGETHER) {
-                scan_tokens<T, LANES, KEEP>(m, step, both, y, kept, stride, s.first + c < s.channels ? count - k : 0,
-                                            lane);
-                step += L::TOGETHER * 2 * L::STEP_ROW;
-                both += L::TOGETHER * 2 * STATES;
-                y += L::TOGETHER * L::CHANNELS;
+                scan_tokens<T, LANES, KEEP>(m, step + k * L::STEP_ROW, both + k * 2 * STATES, y + k * L::Y_ROW, kept,
+                                            stride, real ? count - k : 0);
                 if (KEEP)
                     kept += L::TOGETHER * stride;
             }
         }
         return;
     }
+    const finish<T, LANES> end(j.D, s, worker);
     wait_for_inputs();
+    /* Where the next tile to be copied and the next to be stored are; TOKENS rows of proj are whole 16 bytes. */
+    const int skip = skipped(s.proj), row_bytes = width * L::SIZE;
+    const unsigned char *rows = reinterpret_cast<const unsigned char *>(s.proj) - skip;
+    const T *x_next = s.x + s.first;
+    T *y_next = s.yz + (end.k * 2 * s.channels + s.first + end.c);
+    auto proj_of = [&](int tile) { return memory + at.proj + (tile & 1) * at.proj_bytes; };
     for (int tile = -2; tile <= tiles; tile++) {
         copy_wait<0>();
         __syncthreads();
-        if (tile + 2 < tiles) {
-            int next = tile + 2, count = count_of(next), from = next * L::TOKENS;
-            begin_proj(memory + at.proj + next % 2 * at.proj_bytes, s.proj + from * (s.rank + 2 * STATES),
-                       count * (s.rank + 2 * STATES), at.proj_bytes, worker);
-            begin_x<T, LANES>(reinterpret_cast<T *>(memory + at.x + next % 2 * L::X_BYTES), s, from, count, worker);
+        int left = s.tokens - (tile + 2) * L::TOKENS;
+        if (left > 0) {
+            begin_rows(proj_of(tile), rows, skip + (left < L::TOKENS ? left : L::TOKENS) * row_bytes, worker);
+            begin_x<T, LANES>(x_of(tile + 2), x_next, s, left, worker);
             copy_commit();
+            rows += L::TOKENS * row_bytes;
+            x_next += L::TOKENS * s.channels;
         }
-        if (tile > 0)
-            put_y<T, LANES>(reinterpret_cast<const T *>(memory + at.y + (tile - 1) % 2 * L::X_BYTES), s,
-                            (tile - 1) * L::TOKENS, count_of(tile - 1), worker);
-        if (tile >= -1 && tile + 1 < tiles) {
-            int next = tile + 1, from = next * L::TOKENS;
-            const T *proj = reinterpret_cast<const T *>(memory + at.proj + next % 2 * at.proj_bytes) +
-                            skipped(s.proj + from * (s.rank + 2 * STATES)),
-                    *x = reinterpret_cast<const T *>(memory + at.x + next % 2 * L::X_BYTES);
-            float *step = reinterpret_cast<float *>(memory + at.step + next % 2 * L::STEP_BYTES);
+        if (tile > 0) {
+            if (end.k < left + 3 * L::TOKENS)
+                end.put(y_next, y_of(tile - 1), x_of(tile - 1), s);
+            y_next += L::TOKENS * 2 * s.channels;
+        }
+        left += L::TOKENS;
+        if (tile >= -1 && left > 0) {
+            const T *proj = reinterpret_cast<const T *>(proj_of(tile + 1) + skip), *x = x_of(tile + 1);
+            float *step = step_of(tile + 1);
             auto emit = [&](int k, int c, float one, float two) {
                 pack<T, 2> u = load<T, 2>(x + k * L::CHANNELS + c);
-                store<float, 4>(step + (k * L::STEP_ROW + c) * 2, {{one, to_float(u.v[0]), two, to_float(u.v[1])}});
+                store<float, 4>(step + k * L::STEP_ROW + c * 2,
+                                {{one, one * to_float(u.v[0]), two, two * to_float(u.v[1])}});
             };
-            put_both<T, LANES>(reinterpret_cast<float *>(memory + at.both + next % 2 * L::BOTH_BYTES), proj, s.rank,
-                               worker);
+            put_both<T, LANES>(both_of(tile + 1), proj + s.rank, width, worker);
             if (j.dt)
-                given_steps<T, LANES>(j.dt + value + from * s.channels, s, count_of(next), worker, emit);
+                given_steps<T, LANES>(j.dt + value, s, (tile + 1) * L::TOKENS, worker, emit);
             else
-                steps_of<T, LANES>(memory, proj, s.rank, even, count_of(next), worker, emit);
+                steps_of<T, LANES>(memory, proj, s.rank, even, left, worker, emit);
         }
     }
 }

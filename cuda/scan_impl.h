@@ -24,15 +24,17 @@ enum { STATES = MV_STATES, WORKERS = 64, MOST_RANK = 256 };
 template <class T, int LANES> struct layout {
     static constexpr int CHANNELS = WORKERS / LANES, TOKENS = LANES < STATES ? 16 : 32, EACH = STATES / LANES,
                          SIZE = static_cast<int>(sizeof(T));
-    static constexpr int TOGETHER = LANES < STATES ? 4 : 16; /* tokens between two sums over the lanes */
+    static constexpr int TOGETHER = LANES < STATES ? 4 : 8; /* tokens that the scan unrolls */
     /* The two warps that prepare share a tile's steps as a matrix of products of 16 tokens and 8 channels. */
     static constexpr int ACROSS = 2 / (TOKENS / 16), OWN = CHANNELS / 8 / ACROSS;
     static constexpr int TERMS = SIZE == 4 ? 1 : std::is_same<T, half_t>::value ? 2 : 3;
-    static constexpr int STEP_ROW = CHANNELS + (CHANNELS % 16 ? 0 : 8); /* pairs; the rows of a store in other banks */
-    static constexpr int X_BYTES = TOKENS * CHANNELS * SIZE, BOTH_BYTES = TOKENS * 2 * STATES * 4,
-                         STEP_BYTES = TOKENS * STEP_ROW * 8;
+    /* Rows of tiles in shared memory, such that the rows that a warp reads or writes at once lie in other banks: of
+     * pairs of a step and step times u, and of each lane's part of y */
+    static constexpr int STEP_ROW = 2 * (CHANNELS + (CHANNELS % 16 ? 0 : 8)), Y_ROW = WORKERS + 4;
+    static constexpr int X_BYTES = TOKENS * CHANNELS * SIZE, Y_BYTES = TOKENS * Y_ROW * 4,
+                         BOTH_BYTES = TOKENS * 2 * STATES * 4, STEP_BYTES = TOKENS * STEP_ROW * 4;
 
-    int bias, proj, x, y, both, step, proj_bytes, bytes; /* two of each from proj on, for tiles in turn */
+    int bias, proj, x, y, both, step, proj_bytes, bytes; /* 4 of x; 2 of proj, y, both, step: for tiles in turn */
 
     __host__ __device__ explicit layout(int rank)
     {
@@ -41,8 +43,8 @@ template <class T, int LANES> struct layout {
         proj = bias + CHANNELS * 4;
         proj_bytes = (TOKENS * (rank + 2 * STATES) * SIZE + 15 + 15) / 16 * 16;
         x = proj + 2 * proj_bytes;
-        y = x + 2 * X_BYTES;
-        both = y + 2 * X_BYTES;
+        y = x + 4 * X_BYTES;
+        both = y + 2 * Y_BYTES;
         step = both + 2 * BOTH_BYTES;
         bytes = step + 2 * STEP_BYTES;
     }
@@ -92,76 +94,88 @@ template <class T, int LANES> __device__ void put_weights(unsigned char *memory,
         bias[tid] = first + tid < j.channels ? j.dt_bias[first + tid] : 0.0f;
 }
 
-/* Rows of proj have any width, and begin anywhere: whole 16 bytes are copied, from the ones that hold the first value.
- */
+/* Rows of proj have any width, and begin anywhere: whole 16 bytes are copied, from the ones that hold the first value
+ * to the ones that hold the last. They lie in memory of the same allocation, because all are aligned. */
 template <class T> __device__ int skipped(const T *p)
 {
-    return static_cast<int>(reinterpret_cast<uintptr_t>(p) % 16 / sizeof(T));
+    return static_cast<int>(reinterpret_cast<uintptr_t>(p) % 16);
 }
 
-template <class T> __device__ void begin_proj(unsigned char *to, const T *from, int values, int room, int worker)
+/* p: the first value, less the skipped bytes */
+__device__ inline void begin_rows(unsigned char *to, const unsigned char *p, int bytes, int worker)
 {
-    const int skip = skipped(from) * static_cast<int>(sizeof(T)), all = skip + values * static_cast<int>(sizeof(T));
-    const char *p = reinterpret_cast<const char *>(from) - skip;
 #pragma unroll 1
-    for (int at = worker * 16; at < room; at += WORKERS * 16) {
-        int left = all - at < 16 ? all - at : 16;
-        copy_async(to + at, p + (left > 0 ? at : 0), left > 0 ? left : 0);
-    }
+    for (int at = worker * 16; at < bytes; at += WORKERS * 16)
+        copy_async(to + at, p + at);
 }
 
-/* Ranks k and k + 1 of a row of proj as a register of mma, zeros from `rank` on: B follows, and may be NaN. */
-template <class T, bool EVEN> __device__ unsigned ranks_at(const T *row, int k, int rank)
+/* Two ranks of proj as a register of mma; if some are MISSING, zeros from `left` on: B follows, and may be NaN. */
+template <class T, bool EVEN, bool MISSING> __device__ unsigned ranks_at(const T *p, int left)
 {
     if (EVEN)
-        return k < rank ? load<unsigned, 1>(reinterpret_cast<const unsigned *>(row + k)).v[0] : 0;
-    pack<uint16_t, 1> low = {}, high = {};
-    if (k < rank)
-        low = load<uint16_t, 1>(reinterpret_cast<const uint16_t *>(row + k));
-    if (k + 1 < rank)
-        high = load<uint16_t, 1>(reinterpret_cast<const uint16_t *>(row + k + 1));
-    return static_cast<unsigned>(low.v[0]) | static_cast<unsigned>(high.v[0]) << 16;
+        return !MISSING || left > 0 ? load<unsigned, 1>(reinterpret_cast<const unsigned *>(p)).v[0] : 0;
+    unsigned low = 0, high = 0;
+    if (!MISSING || left > 0)
+        low = load<uint16_t, 1>(reinterpret_cast<const uint16_t *>(p)).v[0];
+    if (!MISSING || left > 1)
+        high = load<uint16_t, 1>(reinterpret_cast<const uint16_t *>(p + 1)).v[0];
+    return low | high << 16;
 }
 
-/* step += r W^T, for a warp's 16 tokens and OWN times 8 channels; row: that of the lane's first token */
-template <class T, int LANES, bool EVEN>
+/* step += r W^T, for a warp's 16 tokens and OWN times 8 channels; row: that of the lane's first token. For 16 bits;
+ * KS: the number of 16 ranks, or 0: any. */
+template <class T, int LANES, bool EVEN, int KS>
 __device__ void add_product(float (&step)[layout<T, LANES>::OWN][4], const T *row, int width, int rank,
                             const unsigned char *weights, int across, int lane)
 {
     using L = layout<T, LANES>;
-    if constexpr (L::SIZE == 4) {
-        const float *w = reinterpret_cast<const float *>(weights) + across * 8 + lane % 4 * 2;
-#pragma unroll 4
-        for (int k = 0; k < rank; k++, w += L::CHANNELS)
+    constexpr int WORDS = L::CHANNELS / 8 * L::TERMS * 64; /* of the weights of 16 ranks */
+    const unsigned *w = reinterpret_cast<const unsigned *>(weights) + (across * L::TERMS * 32 + lane) * 2;
+    row += lane % 4 * 2;
+    const T *below = row + 8 * width;
+    auto add = [&](int n, int left, auto missing) {
+        constexpr bool MISSING = decltype(missing)::value;
+        left -= lane % 4 * 2;
+        const unsigned a[4] = {ranks_at<T, EVEN, MISSING>(row + n * 16, left),
+                               ranks_at<T, EVEN, MISSING>(below + n * 16, left),
+                               ranks_at<T, EVEN, MISSING>(row + n * 16 + 8, left - 8),
+                               ranks_at<T, EVEN, MISSING>(below + n * 16 + 8, left - 8)};
+#pragma unroll
+        for (int term = L::TERMS - 1; term >= 0; term--) /* the smallest first */
 #pragma unroll
             for (int o = 0; o < L::OWN; o++) {
-                pack<float, 2> p = load<float, 2>(w + o * L::ACROSS * 8);
-#pragma unroll
-                for (int i = 0; i < 4; i++)
-                    step[o][i] += row[i / 2 * 8 * width + k] * p.v[i % 2];
+                pack<unsigned, 2> p = load<unsigned, 2>(w + n * WORDS + (o * L::ACROSS * L::TERMS + term) * 64);
+                mma(step[o], a, p.v, T{});
             }
+    };
+    if constexpr (KS > 0) {
+#pragma unroll
+        for (int n = 0; n + 1 < KS; n++)
+            add(n, 16, std::false_type{});
+        add(KS - 1, rank - 16 * (KS - 1), std::true_type{});
     } else {
-        const unsigned *w = reinterpret_cast<const unsigned *>(weights) + (across * L::TERMS * 32 + lane) * 2;
-        const T *below = row + 8 * width;
-        float rest[L::OWN][4] = {}; /* of all terms but the first */
 #pragma unroll 1
-        for (int k = lane % 4 * 2; k - lane % 4 * 2 < rank; k += 16, w += L::CHANNELS / 8 * L::TERMS * 64) {
-            const unsigned a[4] = {ranks_at<T, EVEN>(row, k, rank), ranks_at<T, EVEN>(below, k, rank),
-                                   ranks_at<T, EVEN>(row, k + 8, rank), ranks_at<T, EVEN>(below, k + 8, rank)};
+        for (; rank > 0; rank -= 16, row += 16, below += 16, w += WORDS)
+            add(0, rank, std::true_type{});
+    }
+}
+
+/* The same in fp32 */
+template <int LANES>
+__device__ void add_product(float (&step)[layout<float, LANES>::OWN][4], const float *row, int width, int rank,
+                            const unsigned char *weights, int across, int lane)
+{
+    using L = layout<float, LANES>;
+    const float *w = reinterpret_cast<const float *>(weights) + across * 8 + lane % 4 * 2;
+#pragma unroll 4
+    for (int k = 0; k < rank; k++, w += L::CHANNELS)
 #pragma unroll
-            for (int o = 0; o < L::OWN; o++)
-#pragma unroll
-                for (int term = 0; term < L::TERMS; term++) {
-                    pack<unsigned, 2> p = load<unsigned, 2>(w + (o * L::ACROSS * L::TERMS + term) * 64);
-                    mma(term ? rest[o] : step[o], a, p.v, T{});
-                }
-        }
-#pragma unroll
-        for (int o = 0; o < L::OWN; o++)
+        for (int o = 0; o < L::OWN; o++) {
+            pack<float, 2> p = load<float, 2>(w + o * L::ACROSS * 8);
 #pragma unroll
             for (int i = 0; i < 4; i++)
-                step[o][i] += rest[o][i];
-    }
+                step[o][i] += row[i / 2 * 8 * width + k] * p.v[i % 2];
+        }
 }
 
 /* The steps of the first `count` tokens of a tile, by two warps: calls emit(token, channel, steps of it and of the next
@@ -185,10 +199,16 @@ __device__ void steps_of(const unsigned char *memory, const T *proj, int rank, b
         for (int i = 0; i < 4; i++)
             step[o][i] = b.v[i % 2];
     }
-    if (even)
-        add_product<T, LANES, true>(step, row, width, rank, memory, across, lane);
+    if constexpr (L::SIZE == 4)
+        add_product<LANES>(step, row, width, rank, memory, across, lane);
+    else if (!even)
+        add_product<T, LANES, false, 0>(step, row, width, rank, memory, across, lane);
+    else if (rank > 16 && rank <= 32) /* the ranks of levels of T and S, and of B */
+        add_product<T, LANES, true, 2>(step, row, width, rank, memory, across, lane);
+    else if (rank > 32 && rank <= 48)
+        add_product<T, LANES, true, 3>(step, row, width, rank, memory, across, lane);
     else
-        add_product<T, LANES, false>(step, row, width, rank, memory, across, lane);
+        add_product<T, LANES, true, 0>(step, row, width, rank, memory, across, lane);
 #pragma unroll
     for (int i = 0; i < 4; i += 2)
         if (top + i / 2 * 8 < count)

@@ -31,11 +31,12 @@ template <class T> __global__ void __launch_bounds__(WORKERS) step_kernel(float 
         float *to = dt + static_cast<size_t>(from) * static_cast<size_t>(j.channels) + first;
         int count = j.tokens - from < L::TOKENS ? j.tokens - from : L::TOKENS;
         __syncthreads();
-        begin_proj(memory + at.proj, proj, count * width, at.proj_bytes, worker);
+        begin_rows(memory + at.proj, reinterpret_cast<const unsigned char *>(proj) - skipped(proj),
+                   skipped(proj) + count * width * L::SIZE, worker);
         copy_commit();
         copy_wait<0>();
         __syncthreads();
-        steps_of<T, 2>(memory, reinterpret_cast<const T *>(memory + at.proj) + skipped(proj), j.rank, even, count,
+        steps_of<T, 2>(memory, reinterpret_cast<const T *>(memory + at.proj + skipped(proj)), j.rank, even, count,
                        worker, [&](int k, int c, float one, float two) {
                            if (k < count && first + c < j.channels)
                                to[k * j.channels + c] = one;
