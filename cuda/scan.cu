@@ -6,18 +6,18 @@
  *
  * Layouts: x (N T E), yz (N T 2E: y left, z right), proj (N T R+16: [r | B | C]), dt (N T E), h (N T E 8).
  *
- * A window is scanned (Gu & Dao 2023, equation 2) in tiles of its tokens. Two warps of a block scan a tile while the
- * two others work ahead:
+ * A window is scanned (Gu & Dao 2023, equation 2) in tiles of its tokens. Two warps of a block scan a tile while one
+ * other, or two, work ahead:
  *
  *   tile i + 2   is copied: proj and x to shared memory, without waiting
  *   tile i + 1   is prepared: the steps, beside step times x, and [B | C] as fp32. The product is the tensor cores' in
  *                16 bits
  *   tile i       is scanned: a channel has LANES threads, each with 8 / LANES of its states in registers, so only
  *                h = a h + u depends on the token before; each lane leaves its part of C . h
- *   tile i - 1   is stored: the parts and D x, 16 bits rounded once, 16 bytes a thread
+ *   tile i - 1   is stored: the parts and D x, rounded once, 16 bytes a thread
  *
  * A barrier a tile keeps them in step. Many windows take 2 lanes a channel: 51 instructions a token and channel for the
- * scan, of which 8 are exponentials, and 45 for the rest. Few windows would leave most of a GPU idle: they take 8
+ * scan, of which 8 are exponentials, and 39 for the rest. Few windows would leave most of a GPU idle: they take 8
  * lanes, in blocks of 8 channels, which costs twice the instructions on eight times the threads. What is behind the end
  * of a window in its last tile is computed from whatever lies there, and not stored.
  */
@@ -45,14 +45,14 @@ template <class T, int LANES> __device__ void begin_x(T *to, const T *x, const s
     using L = layout<T, LANES>;
     constexpr int N = 16 / L::SIZE, PACKS = L::CHANNELS / N;
     if (s.wide)
-        each_of<L::TOKENS * PACKS>(worker, [&](int i) {
+        each_of<L::TOKENS * PACKS, L::AHEAD>(worker, [&](int i) {
             int k = i / PACKS, c = i % PACKS * N;
             if (k < left && s.first + c < s.channels)
                 copy_async(to + i * N, x + (k * s.channels + c));
         });
     else
 #pragma unroll 1
-        for (int i = worker; i < L::TOKENS * L::CHANNELS; i += WORKERS) {
+        for (int i = worker; i < L::TOKENS * L::CHANNELS; i += L::AHEAD) {
             int k = i / L::CHANNELS, c = i % L::CHANNELS;
             if (k < left && s.first + c < s.channels)
                 to[i] = x[k * s.channels + c];
@@ -67,7 +67,7 @@ __device__ void given_steps(const float *dt, const slice<T> &s, int from, int wo
 {
     constexpr int PAIRS = layout<T, LANES>::CHANNELS / 2;
 #pragma unroll 1
-    for (int i = worker; i < layout<T, LANES>::TOKENS * PAIRS; i += WORKERS) {
+    for (int i = worker; i < layout<T, LANES>::TOKENS * PAIRS; i += layout<T, LANES>::AHEAD) {
         int k = from + i / PAIRS, c = s.first + i % PAIRS * 2;
         const float *p = dt + (k * s.channels + c);
         if (k < s.tokens && c < s.channels)
@@ -78,7 +78,7 @@ __device__ void given_steps(const float *dt, const slice<T> &s, int from, int wo
 /* [B | C] of a token as B0 C0 B1 C1 ... in fp32 */
 template <class T, int LANES> __device__ void put_both(float *to, const T *B, int width, int worker)
 {
-    constexpr int PAIRS = STATES / 2;
+    constexpr int PAIRS = STATES / 2, WORKERS = layout<T, LANES>::AHEAD;
     B += worker / PAIRS * width + worker % PAIRS * 2;
     to += worker * 4;
 #pragma unroll
@@ -145,10 +145,11 @@ template <class T, int N> __device__ void narrow(pack<T, N> &out, const float (&
     memcpy(&out, words, sizeof out);
 }
 
-/* A worker has a token of each tile, and so many channels of it. */
+/* A worker has PER channels of each tile, of a token or of ROUNDS that lie STRIDE apart. */
 template <class T, int LANES> struct finish {
     using L = layout<T, LANES>;
-    static constexpr int PER = L::TOKENS * L::CHANNELS / WORKERS, N = PER < 16 / L::SIZE ? PER : 16 / L::SIZE;
+    static constexpr int PER = L::CHANNELS < 32 ? 4 : 8, N = PER < 16 / L::SIZE ? PER : 16 / L::SIZE,
+                         STRIDE = L::AHEAD / (L::CHANNELS / PER), ROUNDS = L::TOKENS / STRIDE;
 
     float d[PER];
     int k, c;
@@ -193,15 +194,12 @@ template <class T, int LANES> struct finish {
 };
 
 template <class T, int LANES, bool KEEP>
-__global__ void __launch_bounds__(2 * WORKERS, 6) scan_kernel(scan_job j, bool wide, bool even)
+__global__ void __launch_bounds__(SCANNERS + layout<T, LANES>::AHEAD, 6) scan_kernel(scan_job j, bool wide, bool even)
 {
     using L = layout<T, LANES>;
     MV_SHARED(unsigned char, memory);
     const L at(j.rank);
-    const int tid = static_cast<int>(threadIdx.x), worker = tid % WORKERS, width = j.rank + 2 * STATES;
-    /* The two halves of a block change places from block to block: the one that has more to do does not meet the same
-     * schedulers of a multiprocessor each time. */
-    const bool scans = (tid / WORKERS ^ static_cast<int>(blockIdx.x)) & 1;
+    const int tid = static_cast<int>(threadIdx.x), width = j.rank + 2 * STATES;
     const size_t token = static_cast<size_t>(blockIdx.y) * static_cast<size_t>(j.tokens),
                  value = token * static_cast<size_t>(j.channels);
     const slice<T> s = {static_cast<const T *>(j.x) + value,
@@ -212,15 +210,15 @@ __global__ void __launch_bounds__(2 * WORKERS, 6) scan_kernel(scan_job j, bool w
                         static_cast<int>(blockIdx.x) * L::CHANNELS,
                         j.rank,
                         wide};
-    put_weights<T, LANES>(memory, j, s.first);
+    put_weights<T, LANES, SCANNERS + L::AHEAD>(memory, j, s.first);
 
     const int tiles = (s.tokens + L::TOKENS - 1) / L::TOKENS;
     auto x_of = [&](int tile) { return reinterpret_cast<T *>(memory + at.x + (tile & 3) * L::X_BYTES); };
     auto y_of = [&](int tile) { return reinterpret_cast<float *>(memory + at.y + (tile & 1) * L::Y_BYTES); };
     auto both_of = [&](int tile) { return reinterpret_cast<float *>(memory + at.both + (tile & 1) * L::BOTH_BYTES); };
     auto step_of = [&](int tile) { return reinterpret_cast<float *>(memory + at.step + (tile & 1) * L::STEP_BYTES); };
-    if (scans) {
-        const int lane = worker % LANES, c = worker / LANES, stride = s.channels * STATES;
+    if (tid < SCANNERS) {
+        const int lane = tid % LANES, c = tid / LANES, stride = s.channels * STATES;
         const bool real = s.first + c < s.channels;
         const int e = real ? s.first + c : s.channels - 1;
         states<L::EACH> m = {};
@@ -235,7 +233,7 @@ __global__ void __launch_bounds__(2 * WORKERS, 6) scan_kernel(scan_job j, bool w
                 continue;
             const int left = s.tokens - tile * L::TOKENS, count = left < L::TOKENS ? left : L::TOKENS;
             const float *both = both_of(tile) + lane * 2 * L::EACH, *step = step_of(tile) + c * 2;
-            float *y = y_of(tile) + worker;
+            float *y = y_of(tile) + tid;
 #pragma unroll 1
             for (int k = 0; k < count; k += L::TOGETHER) {
                 scan_tokens<T, LANES, KEEP>(m, step + k * L::STEP_ROW, both + k * 2 * STATES, y + k * L::Y_ROW, kept,
@@ -246,6 +244,7 @@ __global__ void __launch_bounds__(2 * WORKERS, 6) scan_kernel(scan_job j, bool w
         }
         return;
     }
+    const int worker = tid - SCANNERS;
     const finish<T, LANES> end(j.D, s, worker);
     wait_for_inputs();
     /* Where the next tile to be copied and the next to be stored are; TOKENS rows of proj are whole 16 bytes. */
@@ -259,16 +258,19 @@ __global__ void __launch_bounds__(2 * WORKERS, 6) scan_kernel(scan_job j, bool w
         __syncthreads();
         int left = s.tokens - (tile + 2) * L::TOKENS;
         if (left > 0) {
-            begin_rows(proj_of(tile), rows, skip + (left < L::TOKENS ? left : L::TOKENS) * row_bytes, worker);
+            begin_rows(proj_of(tile), rows, skip + (left < L::TOKENS ? left : L::TOKENS) * row_bytes, worker, L::AHEAD);
             begin_x<T, LANES>(x_of(tile + 2), x_next, s, left, worker);
             copy_commit();
             rows += L::TOKENS * row_bytes;
             x_next += L::TOKENS * s.channels;
         }
         if (tile > 0) {
-            if (end.k < left + 3 * L::TOKENS)
-                end.put(y_next, y_of(tile - 1), x_of(tile - 1), s);
-            y_next += L::TOKENS * 2 * s.channels;
+            const int rest = left + 3 * L::TOKENS - end.k;
+#pragma unroll
+            for (int n = 0; n < end.ROUNDS; n++, y_next += end.STRIDE * 2 * s.channels)
+                if (n * end.STRIDE < rest)
+                    end.put(y_next, y_of(tile - 1) + n * end.STRIDE * L::Y_ROW,
+                            x_of(tile - 1) + n * end.STRIDE * L::CHANNELS, s);
         }
         left += L::TOKENS;
         if (tile >= -1 && left > 0) {
@@ -318,7 +320,7 @@ template <class T, int LANES> void launch_tiles(const scan_job &j, cudaStream_t 
 {
     using L = layout<T, LANES>;
     dim3 grid(blocks_of(j.channels, L::CHANNELS), static_cast<unsigned>(j.windows));
-    mv_launch(j.h ? scan_kernel<T, LANES, true> : scan_kernel<T, LANES, false>, grid, dim3(2 * WORKERS),
+    mv_launch(j.h ? scan_kernel<T, LANES, true> : scan_kernel<T, LANES, false>, grid, dim3(SCANNERS + L::AHEAD),
               static_cast<size_t>(L(j.rank).bytes), stream, j,
               lanes_of<T>(j.channels, {j.x, j.yz}) == static_cast<int>(16 / sizeof(T)), has_even_rows(j));
 }
@@ -344,9 +346,9 @@ void launch_scan(const scan_job &job, cudaStream_t stream)
             j.dt = j.dt ? j.dt + values : nullptr;
             j.h = j.h ? j.h + values * STATES : nullptr;
             if (j.rank > MOST_RANK)
-                mv_launch(plain_scan_kernel<T>, dim3(blocks_of(j.channels, WORKERS), static_cast<unsigned>(j.windows)),
-                          dim3(WORKERS), 0, stream, j);
-            else if (static_cast<size_t>(j.windows) * blocks_of(j.channels, WORKERS / STATES) <= few)
+                mv_launch(plain_scan_kernel<T>, dim3(blocks_of(j.channels, SCANNERS), static_cast<unsigned>(j.windows)),
+                          dim3(SCANNERS), 0, stream, j);
+            else if (static_cast<size_t>(j.windows) * blocks_of(j.channels, SCANNERS / STATES) <= few)
                 launch_tiles<T, STATES>(j, stream);
             else
                 launch_tiles<T, 2>(j, stream);

@@ -17,20 +17,20 @@ namespace mv
 namespace
 {
 
-enum { STATES = MV_STATES, WORKERS = 64, MOST_RANK = 256 };
+enum { STATES = MV_STATES, SCANNERS = 64, MOST_RANK = 256 };
 
 /* How a block works, and where its things are in shared memory: byte offsets, each a multiple of 16. LANES threads of a
  * channel scan. */
 template <class T, int LANES> struct layout {
-    static constexpr int CHANNELS = WORKERS / LANES, TOKENS = LANES < STATES ? 16 : 32, EACH = STATES / LANES,
+    static constexpr int CHANNELS = SCANNERS / LANES, TOKENS = LANES < STATES ? 16 : 32, EACH = STATES / LANES,
                          SIZE = static_cast<int>(sizeof(T));
     static constexpr int TOGETHER = LANES < STATES ? 4 : 8; /* tokens that the scan unrolls */
-    /* The two warps that prepare share a tile's steps as a matrix of products of 16 tokens and 8 channels. */
-    static constexpr int ACROSS = 2 / (TOKENS / 16), OWN = CHANNELS / 8 / ACROSS;
+    static constexpr int AHEAD = TOKENS * 2;                /* threads that work ahead: a warp for 16 tokens */
+    static constexpr int TILES = CHANNELS / 8;              /* of products of 16 tokens and 8 channels */
     static constexpr int TERMS = SIZE == 4 ? 1 : std::is_same<T, half_t>::value ? 2 : 3;
     /* Rows of tiles in shared memory, such that the rows that a warp reads or writes at once lie in other banks: of
      * pairs of a step and step times u, and of each lane's part of y */
-    static constexpr int STEP_ROW = 2 * (CHANNELS + (CHANNELS % 16 ? 0 : 8)), Y_ROW = WORKERS + 4;
+    static constexpr int STEP_ROW = 2 * (CHANNELS + (CHANNELS % 16 ? 0 : 8)), Y_ROW = SCANNERS + 4;
     static constexpr int X_BYTES = TOKENS * CHANNELS * SIZE, Y_BYTES = TOKENS * Y_ROW * 4,
                          BOTH_BYTES = TOKENS * 2 * STATES * 4, STEP_BYTES = TOKENS * STEP_ROW * 4;
 
@@ -51,7 +51,7 @@ template <class T, int LANES> struct layout {
 };
 
 /* f(i) for i in [0, TOTAL), shared by the workers; unrolled */
-template <int TOTAL, class F> __device__ void each_of(int worker, F f)
+template <int TOTAL, int WORKERS, class F> __device__ void each_of(int worker, F f)
 {
 #pragma unroll
     for (int n = 0; n < TOTAL; n += WORKERS)
@@ -61,31 +61,39 @@ template <int TOTAL, class F> __device__ void each_of(int worker, F f)
 
 /* W and the bias, zeros behind the last rank and channel; in 16 bits as fragments of mma: [16 ranks][8
  * channels][term][lane]. Called by a whole block. */
-template <class T, int LANES> __device__ void put_weights(unsigned char *memory, const scan_job &j, int first)
+template <class T, int LANES, int THREADS>
+__device__ void put_weights(unsigned char *memory, const scan_job &j, int first)
 {
     using L = layout<T, LANES>;
-    constexpr int TILES = L::CHANNELS / 8;
-    const int tid = static_cast<int>(threadIdx.x), threads = static_cast<int>(blockDim.x);
-    auto weight = [&](int r, int c) {
-        return r < j.rank && first + c < j.channels ? j.dt_weight[r * j.channels + first + c] : 0.0f;
-    };
+    const int tid = static_cast<int>(threadIdx.x);
     if constexpr (L::SIZE == 4) {
         float *to = reinterpret_cast<float *>(memory);
-        for (int i = tid; i < j.rank * L::CHANNELS; i += threads)
-            to[i] = weight(i / L::CHANNELS, i % L::CHANNELS);
+        for (int i = tid; i < j.rank * L::CHANNELS; i += THREADS) {
+            int r = i / L::CHANNELS, c = first + i % L::CHANNELS;
+            to[i] = c < j.channels ? j.dt_weight[r * j.channels + c] : 0.0f;
+        }
     } else {
-        unsigned *to = reinterpret_cast<unsigned *>(memory);
+        const int lane = tid % 32, tiles = (j.rank + 15) / 16 * L::TILES;
+        unsigned *to = reinterpret_cast<unsigned *>(memory) + lane * 2;
 #pragma unroll 2
-        for (int i = tid; i < (j.rank + 15) / 16 * TILES * 32; i += threads) {
-            int lane = i % 32, tile = i / 32, c = tile % TILES * 8 + lane / 4, r = tile / TILES * 16 + lane % 4 * 2;
-            float w[4] = {weight(r, c), weight(r + 1, c), weight(r + 8, c), weight(r + 9, c)};
+        for (int tile = tid / 32; tile < tiles; tile += THREADS / 32) {
+            int r = tile / L::TILES * 16 + lane % 4 * 2, c = first + tile % L::TILES * 8 + lane / 4;
+            const float *from = j.dt_weight + (r * j.channels + c);
+            float w[4];
+#pragma unroll
+            for (int k = 0; k < 4; k++) {
+                const int down = k % 2 + k / 2 * 8;
+                w[k] = r + down < j.rank && c < j.channels ? from[down * j.channels] : 0.0f;
+            }
 #pragma unroll
             for (int term = 0; term < L::TERMS; term++) {
-                store_early<unsigned, 2>(to + ((tile * L::TERMS + term) * 32 + lane) * 2,
-                                         {{paired<T>(w[0], w[1]), paired<T>(w[2], w[3])}});
+                const pack<unsigned, 2> p = {{paired<T>(w[0], w[1]), paired<T>(w[2], w[3])}};
+                store_early<unsigned, 2>(to + (tile * L::TERMS + term) * 64, p);
+                pack<T, 4> values;
+                memcpy(&values, &p, sizeof p);
 #pragma unroll
                 for (int k = 0; k < 4; k++)
-                    w[k] -= to_float(from_float<T>(w[k]));
+                    w[k] -= to_float(values.v[k]);
             }
         }
     }
@@ -102,10 +110,10 @@ template <class T> __device__ int skipped(const T *p)
 }
 
 /* p: the first value, less the skipped bytes */
-__device__ inline void begin_rows(unsigned char *to, const unsigned char *p, int bytes, int worker)
+__device__ inline void begin_rows(unsigned char *to, const unsigned char *p, int bytes, int worker, int workers)
 {
 #pragma unroll 1
-    for (int at = worker * 16; at < bytes; at += WORKERS * 16)
+    for (int at = worker * 16; at < bytes; at += workers * 16)
         copy_async(to + at, p + at);
 }
 
@@ -122,15 +130,15 @@ template <class T, bool EVEN, bool MISSING> __device__ unsigned ranks_at(const T
     return low | high << 16;
 }
 
-/* step += r W^T, for a warp's 16 tokens and OWN times 8 channels; row: that of the lane's first token. For 16 bits;
+/* step += r W^T, for a warp's 16 tokens; row: that of the lane's first token. For 16 bits;
  * KS: the number of 16 ranks, or 0: any. */
 template <class T, int LANES, bool EVEN, int KS>
-__device__ void add_product(float (&step)[layout<T, LANES>::OWN][4], const T *row, int width, int rank,
-                            const unsigned char *weights, int across, int lane)
+__device__ void add_product(float (&step)[layout<T, LANES>::TILES][4], const T *row, int width, int rank,
+                            const unsigned char *weights, int lane)
 {
     using L = layout<T, LANES>;
-    constexpr int WORDS = L::CHANNELS / 8 * L::TERMS * 64; /* of the weights of 16 ranks */
-    const unsigned *w = reinterpret_cast<const unsigned *>(weights) + (across * L::TERMS * 32 + lane) * 2;
+    constexpr int WORDS = L::TILES * L::TERMS * 64; /* of the weights of 16 ranks */
+    const unsigned *w = reinterpret_cast<const unsigned *>(weights) + lane * 2;
     row += lane % 4 * 2;
     const T *below = row + 8 * width;
     auto add = [&](int n, int left, auto missing) {
@@ -143,8 +151,8 @@ __device__ void add_product(float (&step)[layout<T, LANES>::OWN][4], const T *ro
 #pragma unroll
         for (int term = L::TERMS - 1; term >= 0; term--) /* the smallest first */
 #pragma unroll
-            for (int o = 0; o < L::OWN; o++) {
-                pack<unsigned, 2> p = load<unsigned, 2>(w + n * WORDS + (o * L::ACROSS * L::TERMS + term) * 64);
+            for (int o = 0; o < L::TILES; o++) {
+                pack<unsigned, 2> p = load<unsigned, 2>(w + n * WORDS + (o * L::TERMS + term) * 64);
                 mma(step[o], a, p.v, T{});
             }
     };
@@ -162,60 +170,57 @@ __device__ void add_product(float (&step)[layout<T, LANES>::OWN][4], const T *ro
 
 /* The same in fp32 */
 template <int LANES>
-__device__ void add_product(float (&step)[layout<float, LANES>::OWN][4], const float *row, int width, int rank,
-                            const unsigned char *weights, int across, int lane)
+__device__ void add_product(float (&step)[layout<float, LANES>::TILES][4], const float *row, int width, int rank,
+                            const unsigned char *weights, int lane)
 {
     using L = layout<float, LANES>;
-    const float *w = reinterpret_cast<const float *>(weights) + across * 8 + lane % 4 * 2;
+    const float *w = reinterpret_cast<const float *>(weights) + lane % 4 * 2;
 #pragma unroll 4
     for (int k = 0; k < rank; k++, w += L::CHANNELS)
 #pragma unroll
-        for (int o = 0; o < L::OWN; o++) {
-            pack<float, 2> p = load<float, 2>(w + o * L::ACROSS * 8);
+        for (int o = 0; o < L::TILES; o++) {
+            pack<float, 2> p = load<float, 2>(w + o * 8);
 #pragma unroll
             for (int i = 0; i < 4; i++)
                 step[o][i] += row[i / 2 * 8 * width + k] * p.v[i % 2];
         }
 }
 
-/* The steps of the first `count` tokens of a tile, by two warps: calls emit(token, channel, steps of it and of the next
- * channel) once for each pair, and for up to 7 tokens more. */
+/* The steps of the first `count` tokens of a tile, by a warp for 16 of them: calls emit(token, channel, steps of it and
+ * of the next channel) once for each pair, and for up to 7 tokens more. */
 template <class T, int LANES, class F>
 __device__ void steps_of(const unsigned char *memory, const T *proj, int rank, bool even, int count, int worker, F emit)
 {
     using L = layout<T, LANES>;
-    const int lane = worker % 32, across = worker / 32 % L::ACROSS, top = worker / 32 / L::ACROSS * 16,
-              width = rank + 2 * STATES;
+    const int lane = worker % 32, top = worker / 32 * 16, width = rank + 2 * STATES;
     const T *row = proj + (top + lane / 4) * width;
-    const float *bias =
-        reinterpret_cast<const float *>(memory + layout<T, LANES>(rank).bias) + across * 8 + lane % 4 * 2;
+    const float *bias = reinterpret_cast<const float *>(memory + layout<T, LANES>(rank).bias) + lane % 4 * 2;
     if (top >= count)
         return;
-    float step[L::OWN][4];
+    float step[L::TILES][4];
 #pragma unroll
-    for (int o = 0; o < L::OWN; o++) {
-        pack<float, 2> b = load<float, 2>(bias + o * L::ACROSS * 8);
+    for (int o = 0; o < L::TILES; o++) {
+        pack<float, 2> b = load<float, 2>(bias + o * 8);
 #pragma unroll
         for (int i = 0; i < 4; i++)
             step[o][i] = b.v[i % 2];
     }
     if constexpr (L::SIZE == 4)
-        add_product<LANES>(step, row, width, rank, memory, across, lane);
+        add_product<LANES>(step, row, width, rank, memory, lane);
     else if (!even)
-        add_product<T, LANES, false, 0>(step, row, width, rank, memory, across, lane);
+        add_product<T, LANES, false, 0>(step, row, width, rank, memory, lane);
     else if (rank > 16 && rank <= 32) /* the ranks of levels of T and S, and of B */
-        add_product<T, LANES, true, 2>(step, row, width, rank, memory, across, lane);
+        add_product<T, LANES, true, 2>(step, row, width, rank, memory, lane);
     else if (rank > 32 && rank <= 48)
-        add_product<T, LANES, true, 3>(step, row, width, rank, memory, across, lane);
+        add_product<T, LANES, true, 3>(step, row, width, rank, memory, lane);
     else
-        add_product<T, LANES, true, 0>(step, row, width, rank, memory, across, lane);
+        add_product<T, LANES, true, 0>(step, row, width, rank, memory, lane);
 #pragma unroll
     for (int i = 0; i < 4; i += 2)
         if (top + i / 2 * 8 < count)
 #pragma unroll
-            for (int o = 0; o < L::OWN; o++)
-                emit(top + lane / 4 + i / 2 * 8, (across + o * L::ACROSS) * 8 + lane % 4 * 2, softplus(step[o][i]),
-                     softplus(step[o][i + 1]));
+            for (int o = 0; o < L::TILES; o++)
+                emit(top + lane / 4 + i / 2 * 8, o * 8 + lane % 4 * 2, softplus(step[o][i]), softplus(step[o][i + 1]));
 }
 
 /* The step of a channel from a row of proj, for ranks above MOST_RANK */

@@ -1,7 +1,7 @@
 /* The step sizes of the scan where they are watched or edited, and the readout of given states.
  *
  *   op        formula                           launch                              bytes moved
- *   step      dt = softplus(r W^T + 2b)         a block 32 channels of 64 tokens    proj, dt
+ *   step      dt = softplus(r W^T + 2b)         a block 32 channels of 128 tokens   proj, dt
  *   readout   y = C . h + D x from the given h  a thread a channel                  x, proj, h, yz / 2
  *
  * Layouts as in scan.cu; a step has the same bits as inside the scan.
@@ -14,17 +14,18 @@ namespace mv
 namespace
 {
 
-enum { RUN = 64 }; /* tokens of a block */
+enum { RUN = 128, PLAIN = 64 }; /* tokens of a block; threads of a plain one */
 
 /* The tokens of all windows are those of one. */
-template <class T> __global__ void __launch_bounds__(WORKERS) step_kernel(float *dt, scan_job j, bool even)
+template <class T>
+__global__ void __launch_bounds__((layout<T, 2>::AHEAD)) step_kernel(float *dt, scan_job j, bool even)
 {
     using L = layout<T, 2>;
     MV_SHARED(unsigned char, memory);
     const L at(j.rank);
     const int width = j.rank + 2 * STATES, worker = static_cast<int>(threadIdx.x),
               first = static_cast<int>(blockIdx.x) * L::CHANNELS, above = static_cast<int>(blockIdx.y) * RUN;
-    put_weights<T, 2>(memory, j, first);
+    put_weights<T, 2, L::AHEAD>(memory, j, first);
     wait_for_inputs();
     for (int from = above; from < above + RUN && from < j.tokens; from += L::TOKENS) {
         const T *proj = static_cast<const T *>(j.proj) + static_cast<size_t>(from) * static_cast<size_t>(width);
@@ -32,7 +33,7 @@ template <class T> __global__ void __launch_bounds__(WORKERS) step_kernel(float 
         int count = j.tokens - from < L::TOKENS ? j.tokens - from : L::TOKENS;
         __syncthreads();
         begin_rows(memory + at.proj, reinterpret_cast<const unsigned char *>(proj) - skipped(proj),
-                   skipped(proj) + count * width * L::SIZE, worker);
+                   skipped(proj) + count * width * L::SIZE, worker, L::AHEAD);
         copy_commit();
         copy_wait<0>();
         __syncthreads();
@@ -93,11 +94,11 @@ void launch_step(float *dt, const scan_job &job, cudaStream_t stream)
                 static_cast<const T *>(j.proj) + static_cast<size_t>(from) * static_cast<size_t>(j.rank + 2 * STATES);
             float *to = dt + static_cast<size_t>(from) * static_cast<size_t>(j.channels);
             if (plain)
-                mv_launch(plain_step_kernel<T>, dim3(blocks_of(j.channels, WORKERS), blocks_of(j.tokens, 1)),
-                          dim3(WORKERS), 0, stream, to, j);
+                mv_launch(plain_step_kernel<T>, dim3(blocks_of(j.channels, PLAIN), blocks_of(j.tokens, 1)), dim3(PLAIN),
+                          0, stream, to, j);
             else
                 mv_launch(step_kernel<T>, dim3(blocks_of(j.channels, layout<T, 2>::CHANNELS), blocks_of(j.tokens, RUN)),
-                          dim3(WORKERS), static_cast<size_t>(layout<T, 2>(j.rank).bytes), stream, to, j,
+                          dim3(layout<T, 2>::AHEAD), static_cast<size_t>(layout<T, 2>(j.rank).bytes), stream, to, j,
                           has_even_rows(j));
         }
     });
