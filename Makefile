@@ -192,12 +192,12 @@ $(DOUBLE): $(BUILD)/tests/double_hub.o
 	@$(call say,link $@)
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
 
-# The GPU device's own sources for the CPU: kernels in emulation, plain loops for CUDA's libraries.
+# The GPU device's own sources for the CPU: kernels in emulation, doubles of CUDA's libraries below them.
 EMULATED := $(addprefix $(BUILD)/tests/,test_backend test_device_ops test_explanations test_runs)
 CXX := $(if $(findstring clang,$(CC)),clang++,g++)
-SIMT_OBJS := $(patsubst cuda/%.cu,$(BUILD)/simt/%.o,$(filter-out cuda/library%,$(sort $(wildcard cuda/*.cu)))) \
-	$(BUILD)/simt/library_host.o
-SIMT_FLAGS := -std=c++17 $(if $(DEBUG)$(SANITIZE),-O1,-O2) -g -Wall -Wextra -Wno-unknown-pragmas $(if $(WERROR),-Werror) -I. \
+SIMT_OBJS := $(patsubst cuda/%.cu,$(BUILD)/simt/%.o,$(sort $(wildcard cuda/*.cu))) \
+	$(patsubst tests/%.cc,$(BUILD)/simt/%.o,$(sort $(wildcard tests/double_*.cc)))
+SIMT_FLAGS := -std=c++17 $(if $(DEBUG)$(SANITIZE),-O1,-O2) -g -Wall -Wextra -Wno-unknown-pragmas $(if $(WERROR),-Werror) -I. -Itests/cuda \
 	-fPIC -fno-omit-frame-pointer $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=all) -MMD -MP
 $(BUILD)/simt/flags: $(BUILD)/flags FORCE
 	@mkdir -p $(@D); [ "$$(cat $@ 2>/dev/null)" = "$(CXX) $(SIMT_FLAGS)" ] || echo "$(CXX) $(SIMT_FLAGS)" >$@
@@ -213,7 +213,7 @@ $(EMULATED): $(SIMT_OBJS)
 # tests/simt_count.cc. The optimisations that are off would join or move what a GPU executes apart.
 COUNTED := $(BUILD)/tests/test_counts
 COUNT_OBJS := $(patsubst $(BUILD)/simt/%,$(BUILD)/count/%,$(SIMT_OBJS)) $(BUILD)/count/simt_count.o
-COUNT_FLAGS := -std=c++17 -O2 -g -Wall -Wextra -Wno-unknown-pragmas $(if $(WERROR),-Werror) -I. -DSIMT_COUNT \
+COUNT_FLAGS := -std=c++17 -O2 -g -Wall -Wextra -Wno-unknown-pragmas $(if $(WERROR),-Werror) -I. -Itests/cuda -DSIMT_COUNT \
 	-fno-tree-vectorize -fno-store-merging -fno-crossjumping -fno-optimize-sibling-calls -MMD -MP
 $(BUILD)/count/flags: $(BUILD)/flags FORCE
 	@mkdir -p $(@D); [ "$$(cat $@ 2>/dev/null)" = "$(COUNT_FLAGS)" ] || echo "$(COUNT_FLAGS)" >$@
@@ -278,7 +278,11 @@ build/cuda/%.o: src/base/%.c build/cuda/flags
 mvscope-cuda.so: $(CUDA_OBJS)
 	@$(call say,link $@)
 	$(Q)$(NVCC) -shared -o $@ $^ -L$(CUDA_HOME)/lib64 -lcublasLt $(if $(CUDNN),-lcudnn) -Xlinker -rpath$(comma)$(CUDA_HOME)/lib64
-cuda: mvscope-cuda.so
+# The doubles that the tests put in the place of CUDA's libraries, against the headers of the real ones.
+build/cuda/double_%.o: tests/double_%.cc build/cuda/flags
+	@$(call say,$(CXX) $@)
+	$(Q)$(CXX) -std=c++17 -Wall -Wextra $(if $(WERROR),-Werror) -DDOUBLE_AGAINST_NVIDIA -I. -I$(CUDA_HOME)/include -MMD -MP -c -o $@ $<
+cuda: mvscope-cuda.so build/cuda/double_cuda.o build/cuda/double_cublaslt.o
 
 # --- what is typed -----------------------------------------------------------------------------
 # What was installed is seen by the next make only: these three start one.

@@ -165,6 +165,7 @@ void library_free(library *l)
         cudaStreamDestroy(l->down);
     if (l->stream)
         cudaStreamDestroy(l->stream);
+    cudaGetLastError(); /* of work that failed before */
     delete l;
 }
 

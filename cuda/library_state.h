@@ -63,13 +63,19 @@ inline bool is_late(cudaError_t error)
     case cudaErrorLaunchFailure:
     case cudaErrorLaunchTimeout:
     case cudaErrorAssert:
-    case cudaErrorECCUncorrectable: return true;
+    case cudaErrorECCUncorrectable:
+    case cudaErrorContained:
+    case cudaErrorContextIsDestroyed:
+    case cudaErrorUnknown: return true;
     default: return false;
     }
 }
 
+/* The runtime keeps its last error until somebody asks for it; here it is told and done with, so that no later launch is
+ * blamed for it. */
 inline mv_status library_failed(const library *l, const char *op, cudaError_t error, mv_error *e)
 {
+    cudaGetLastError();
     bool memory = error == cudaErrorMemoryAllocation;
     if (l && l->passed && is_late(error)) {
         char text[MARK_TEXT];

@@ -48,7 +48,7 @@ struct dim3 {
 #define __host__
 #define __forceinline__ inline __attribute__((always_inline))
 #define __launch_bounds__(...)
-typedef struct simt_stream *cudaStream_t;
+typedef struct CUstream_st *cudaStream_t;
 
 struct __half {
     uint16_t bits;
@@ -173,16 +173,11 @@ inline unsigned now, count, started, order = 0;
 inline std::function<void()> body;
 inline index block_index;
 inline dim3 block_dim, grid_dim;
-inline std::vector<std::function<void()>> *recorder; /* where work is recorded instead of executed, or NULL */
 
-/* Executes work, or records it for a replay. */
-inline void enqueue(std::function<void()> work)
-{
-    if (recorder)
-        recorder->push_back(std::move(work));
-    else
-        work();
-}
+/* Puts work into a stream, which does it when somebody waits for it; see tests/cuda/double.h. */
+void enqueue(cudaStream_t, std::function<void()> work);
+/* Whether this launch is to fail, for tests of failures. */
+bool refused();
 
 /* Odd orders go backwards, even ones begin elsewhere. */
 inline unsigned permuted(unsigned k)
@@ -342,7 +337,7 @@ template <class T> T exchange(T v, unsigned from)
 }  // namespace simt
 
 template <class... P, class... A>
-void mv_launch(void (*kernel)(P...), dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t, A... a)
+void mv_launch(void (*kernel)(P...), dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t stream, A... a)
 {
     unsigned count = block.x * block.y * block.z;
     if (count == 0 || count > simt::MOST || grid.x == 0 || grid.y == 0 || grid.z == 0 || grid.y > 65535 ||
@@ -351,7 +346,9 @@ void mv_launch(void (*kernel)(P...), dim3 grid, dim3 block, size_t shared_bytes,
                 grid.z, count, shared_bytes);
         abort();
     }
-    simt::enqueue([=] {
+    if (simt::refused())
+        return;
+    simt::enqueue(stream, [=] {
         auto call = [=] { kernel(static_cast<P>(a)...); };
         simt::body = std::ref(call);
         simt::launched(reinterpret_cast<const void *>(kernel), grid.x * grid.y * grid.z, count);

@@ -308,13 +308,18 @@ std::string short_name(const char *symbol)
 
 }  // namespace simt
 
+extern "C" void simt_settle(void);
+
+/* Names the work that follows; what was put into streams before has its own name. */
 extern "C" void counts_label(const char *text)
 {
+    simt_settle();
     simt::label = text;
 }
 
 extern "C" const kernel_counts *counts_at(size_t i)
 {
+    simt_settle();
     if (simt::sorted.empty()) {
         static const std::string file = simt::file_of_program();
         static const std::map<uintptr_t, const char *> symbols = simt::symbols_in(file);

@@ -617,9 +617,9 @@ static void late_failures_are_named(void **s)
     static const struct {
         unsigned mark;
         const char *text;
-    } cases[] = {{1, "cuda:0: first or last layers: picture: broken by a test"},
-                 {2, "cuda:0: first or last layers: conv2d: broken by a test"},
-                 {4, "cuda:0: levels.0.blocks.0: conv2d: broken by a test"}};
+    } cases[] = {{1, "cuda:0: first or last layers: picture: unspecified launch failure"},
+                 {2, "cuda:0: first or last layers: conv2d: unspecified launch failure"},
+                 {4, "cuda:0: levels.0.blocks.0: conv2d: unspecified launch failure"}};
     if (!card_emulated)
         skip();
     mv_config c = small_config();
@@ -631,7 +631,8 @@ static void late_failures_are_named(void **s)
         simt_break_at(0);
         mv_run *r = run_of(&n, H, W, 1, NULL);
         assert_int_equal(mv_run_forward(r, x, 1, logits, &e), MV_EDEVICE);
-        assert_string_equal(e.text, cases[i].text);
+        if (!strstr(e.text, cases[i].text)) /* after the operation that waited */
+            fail_msg("mark %u: found %s", cases[i].mark, e.text);
         mv_run_free(r);
         network_free(&n);
     }
