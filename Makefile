@@ -162,7 +162,7 @@ $(BUILD)/mvscope-bare: $(CMD_OBJS) $(VIZ) $(LIB) $(BUILD)/assets/embed-bare.o
 # test_NAME.c is one cmocka program, fuzz_NAME.c one fuzzer, bench_NAME.c one benchmark; fault_malloc.c makes memory run
 # out; double_hub.c is a server for tests/cli; the rest is what they share.
 programs = $(patsubst %.c,$(BUILD)/%,$(sort $(wildcard $(1))))
-TESTS   := $(filter-out $(if $(SANITIZE),%/test_counts),$(call programs,tests/test_*.c))
+TESTS   := $(filter-out $(if $(SANITIZE),%/test_counts %/test_cost),$(call programs,tests/test_*.c))
 FUZZERS := $(call programs,tests/fuzz_*.c)
 BENCHES := $(call programs,tests/bench_*.c)
 TEST_OBJS := $(filter-out $(BUILD)/tests/test_% $(BUILD)/tests/fuzz_% $(BUILD)/tests/bench_% $(BUILD)/tests/fault_% \
@@ -211,8 +211,9 @@ $(EMULATED): $(SIMT_OBJS)
 
 # The same with a counter at every access of memory: the hooks that GCC makes for a race detector, answered by
 # tests/simt_count.cc. The optimisations that are off would join or move what a GPU executes apart.
-COUNTED := $(BUILD)/tests/test_counts
-COUNT_OBJS := $(patsubst $(BUILD)/simt/%,$(BUILD)/count/%,$(SIMT_OBJS)) $(BUILD)/count/simt_count.o
+COUNTED := $(addprefix $(BUILD)/tests/,test_counts test_cost)
+COUNT_OBJS := $(patsubst cuda/%.cu,$(BUILD)/count/%.o,$(filter-out cuda/library%,$(sort $(wildcard cuda/*.cu)))) \
+	$(BUILD)/count/simt_count.o $(BUILD)/count/ledger.o
 COUNT_FLAGS := -std=c++17 -O2 -g -Wall -Wextra -Wno-unknown-pragmas $(if $(WERROR),-Werror) -I. -Itests/cuda -DSIMT_COUNT \
 	-fno-tree-vectorize -fno-store-merging -fno-crossjumping -fno-optimize-sibling-calls -MMD -MP
 $(BUILD)/count/flags: $(BUILD)/flags FORCE

@@ -25,8 +25,9 @@ typedef struct {
     int count;
 } measured;
 
+static mv_backend watched; /* for tests/op_watch.h */
 static struct {
-    mv_backend *b, real; /* the device, and its table before the functions below were put into it */
+    mv_backend *b;
     measured row[MOST];
     int rows, left_out;
 } now;
@@ -54,11 +55,6 @@ static measured *row_of(const char *op, const char *shape, double flops, double 
     return m;
 }
 
-static double bytes_of(mv_tensor t)
-{
-    return t.nd ? (double)mv_tensor_bytes(t) : 0;
-}
-
 /* The output is put back afterwards: in place, an operation done a hundred times would leave other values. */
 typedef struct {
     mv_tensor t;
@@ -71,14 +67,14 @@ static saved save(mv_tensor t, bool wanted, mv_error *e)
     if (wanted && !s.values)
         mv_fail_memory(e, "bench_ops");
     else if (wanted)
-        now.real.read(now.b, s.values, mv_view_of(t), e);
+        watched.read(now.b, s.values, mv_view_of(t), e);
     return s;
 }
 
 static void put_back(saved *s, mv_error *e)
 {
     if (s->values && !e->code)
-        now.real.write(now.b, mv_view_of(s->t), s->values, e);
+        watched.write(now.b, mv_view_of(s->t), s->values, e);
     free(s->values);
 }
 
@@ -86,12 +82,12 @@ static void put_back(saved *s, mv_error *e)
 static double seconds_of_graph(void *graph, int times, mv_error *e)
 {
     double times_of[REPLAYS];
-    now.real.replay(now.b, graph, e);
-    now.real.finish(now.b, e);
+    watched.replay(now.b, graph, e);
+    watched.finish(now.b, e);
     for (int i = 0; i < REPLAYS && !e->code; i++) {
         double begin = timing_now();
-        now.real.replay(now.b, graph, e);
-        now.real.finish(now.b, e);
+        watched.replay(now.b, graph, e);
+        watched.finish(now.b, e);
         times_of[i] = timing_now() - begin;
     }
     return e->code ? 0 : timing_median(times_of, REPLAYS) / times;
@@ -119,124 +115,19 @@ static int times_for(const measured *m)
             if (!e->code)                                                                                              \
                 CALL; /* algorithms are chosen */                                                                      \
             if (!e->code)                                                                                              \
-                now.real.record(now.b, e);                                                                             \
+                watched.record(now.b, e);                                                                              \
             for (int i = 0; i < times && !e->code; i++)                                                                \
                 CALL;                                                                                                  \
-            now.real.recorded(now.b, &graph, e);                                                                       \
+            watched.recorded(now.b, &graph, e);                                                                        \
             if (!e->code)                                                                                              \
                 m->seconds = seconds_of_graph(graph, times, e);                                                        \
-            now.real.forget(now.b, graph);                                                                             \
+            watched.forget(now.b, graph);                                                                              \
             put_back(&kept, e);                                                                                        \
         }                                                                                                              \
         return e->code ? e->code : CALL;                                                                               \
     } while (0)
 
-/* ---- the operations of a pass */
-
-static double rows_of(mv_tensor t)
-{
-    return (double)mv_tensor_count(t) / t.dim[t.nd - 1];
-}
-
-static const char *name_of(mv_act act)
-{
-    return act == MV_ACT_NONE ? "" : act == MV_ACT_RELU ? " relu" : " gelu";
-}
-
-static mv_status picture(mv_backend *b, mv_tensor out, mv_tensor pixels, mv_vector table, mv_error *e)
-{
-    TIMED("picture", out, false, 0, bytes_of(pixels) + bytes_of(out), now.real.picture(b, out, pixels, table, e),
-          "B%d %dx%d of %s", out.dim[0], out.dim[1], out.dim[2], table.data ? "bytes" : "planes");
-}
-
-static mv_status conv2d(mv_backend *b, mv_tensor out, mv_tensor x, const mv_conv *w, mv_act act, mv_tensor residual,
-                        mv_error *e)
-{
-    double taps = 9.0 * w->in;
-    TIMED("conv2d", out, residual.nd && residual.data == out.data, 2 * rows_of(out) * w->out * taps,
-          bytes_of(x) + bytes_of(out) + bytes_of(residual) + taps * w->out * (double)mv_dtype_size(b->act),
-          now.real.conv2d(b, out, x, w, act, residual, e), "B%d %dx%d C%d O%d s%d%s%s", x.dim[0], x.dim[1], x.dim[2],
-          w->in, w->out, w->stride, name_of(act), residual.nd ? " residual" : "");
-}
-
-static mv_status linear(mv_backend *b, mv_tensor out, mv_tensor x, const mv_dense *w, mv_act act, mv_vector gamma,
-                        mv_tensor residual, mv_error *e)
-{
-    TIMED("linear", out, residual.nd && residual.data == out.data, 2 * rows_of(x) * w->in * (double)w->out,
-          bytes_of(x) + bytes_of(out) + bytes_of(residual) + (double)w->in * w->out * (double)mv_dtype_size(b->act),
-          now.real.linear(b, out, x, w, act, gamma, residual, e), "%.0f x %d -> %d%s%s%s", rows_of(x), w->in, w->out,
-          name_of(act), gamma.data ? " gamma" : "", residual.nd ? " residual" : "");
-}
-
-static mv_status layernorm(mv_backend *b, mv_tensor out, mv_tensor x, mv_vector weight, mv_vector bias, float eps,
-                           mv_error *e)
-{
-    TIMED("layernorm", out, false, 8.0 * (double)mv_tensor_count(x), bytes_of(x) + bytes_of(out),
-          now.real.layernorm(b, out, x, weight, bias, eps, e), "%.0f x %d", rows_of(x), x.dim[x.nd - 1]);
-}
-
-static mv_status conv1d_silu(mv_backend *b, mv_tensor x, mv_tensor yz, mv_tensor xz, mv_vector wx, mv_vector wz,
-                             mv_error *e)
-{
-    TIMED("conv1d_silu", x, false, 6.0 * (double)mv_tensor_count(xz), 2 * bytes_of(xz),
-          now.real.conv1d_silu(b, x, yz, xz, wx, wz, e), "N%d T%d E%d", x.dim[0], x.dim[1], x.dim[2]);
-}
-
-static mv_status scan(mv_backend *b, mv_tensor yz, mv_tensor x, mv_tensor proj, mv_tensor dt, const mv_ssm *w,
-                      mv_tensor h, mv_error *e)
-{
-    double n = (double)mv_tensor_count(x);
-    TIMED("scan", yz, false, n * (2 * w->rank + 6.0 * MV_STATES), 2 * bytes_of(x) + bytes_of(proj),
-          now.real.scan(b, yz, x, proj, dt, w, h, e), "N%d T%d E%d R%d", x.dim[0], x.dim[1], x.dim[2], w->rank);
-}
-
-static mv_status attention(mv_backend *b, mv_tensor out, mv_tensor qkv, int heads, mv_tensor rows, mv_error *e)
-{
-    TIMED("attention", out, false, 4.0 * (double)mv_tensor_count(out) * out.dim[1], bytes_of(qkv) + bytes_of(out),
-          now.real.attention(b, out, qkv, heads, rows, e), "N%d T%d h%d d%d", out.dim[0], out.dim[1], heads,
-          out.dim[2] / heads);
-}
-
-static mv_status split(mv_backend *b, mv_tensor out, mv_tensor x, int window, mv_error *e)
-{
-    TIMED("split", out, false, 0, bytes_of(x) + bytes_of(out), now.real.split(b, out, x, window, e),
-          "B%d %dx%d C%d w%d", x.dim[0], x.dim[1], x.dim[2], x.dim[3], window);
-}
-
-static mv_status merge(mv_backend *b, mv_tensor out, mv_tensor x, int window, mv_error *e)
-{
-    TIMED("merge", out, false, 0, bytes_of(x) + bytes_of(out), now.real.merge(b, out, x, window, e),
-          "B%d %dx%d C%d w%d", out.dim[0], out.dim[1], out.dim[2], out.dim[3], window);
-}
-
-static mv_status mean_pool(mv_backend *b, mv_tensor out, mv_tensor x, mv_vector scale, mv_vector shift, mv_error *e)
-{
-    TIMED("mean_pool", out, false, (double)mv_tensor_count(x), bytes_of(x) + bytes_of(out),
-          now.real.mean_pool(b, out, x, scale, shift, e), "B%d %dx%d C%d", x.dim[0], x.dim[1], x.dim[2], x.dim[3]);
-}
-
-static void watch(mv_backend *b)
-{
-    now.b = b;
-    now.real = *b;
-    now.rows = now.left_out = 0;
-    b->picture = picture;
-    b->conv2d = conv2d;
-    b->linear = linear;
-    b->layernorm = layernorm;
-    b->conv1d_silu = conv1d_silu;
-    b->scan = scan;
-    b->attention = attention;
-    b->split = split;
-    b->merge = merge;
-    b->mean_pool = mean_pool;
-    b->record = NULL; /* the pass itself is not recorded */
-}
-
-static void unwatch(mv_backend *b)
-{
-    *b = now.real;
-}
+#include "tests/op_watch.h"
 
 /* ---- the table */
 
@@ -309,6 +200,8 @@ static void measure(const mv_plugin *plugin, const char *text, FILE *json)
     weights_uniform(x, "input", n, 1);
     mv_run_forward(r, x, batch, NULL, &e); /* everything is allocated and loaded */
     timing_die_if(&e);
+    now.b = b;
+    now.rows = now.left_out = 0;
     watch(b);
     mv_run_forward(r, x, batch, logits, &e);
     unwatch(b);

@@ -14,21 +14,30 @@ typedef struct {
     uint64_t requests, wavefronts, least; /* least: without conflicts of banks */
 } shared_counts;
 
+/* A launch of a kernel; or a product of a library: no address, only name, rows, n, k and read.footprint. */
 typedef struct {
-    char label[32], name[96];
+    char label[64], name[96];
     const void *address;
-    uint64_t launches, blocks, warps;
+    uint64_t launches, blocks, threads, shared_bytes; /* launches: 1 */
+    uint64_t executed;                                /* blocks, of which the rest is counted */
     memory_counts read, written;
+    uint64_t cached; /* bytes in different sectors of each block: what the first level of the cache does not have */
     shared_counts shared;
-    uint64_t met[4]; /* barriers of a block; by warps: __syncwarp, shuffles, products of the tensor cores */
+    uint64_t
+        met[5]; /* barriers of a block; by warps: __syncwarp, shuffles, products of the tensor cores, powers of 2 */
+    uint64_t rows;
+    int n, k;
 } kernel_counts;
 
 #ifdef __cplusplus
 extern "C" {
 #endif
-/* Kernels that are launched from now on are counted under this name. */
+/* What is launched from now on has this label. */
 void counts_label(const char *text);
-/* The i-th kernel that was counted, by label and address; NULL after the last. */
+/* From now on, so many blocks of a grid are executed, and those of a grid with the same label and shape are not
+ * executed again; products of libraries are not executed, and memory is not filled. 0: everything is. */
+void counts_sample(size_t blocks);
+size_t counts_launches(void);
 const kernel_counts *counts_at(size_t i);
 #ifdef __cplusplus
 }

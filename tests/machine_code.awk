@@ -1,6 +1,6 @@
 # Reads what `cuobjdump -res-usage` and then `cuobjdump -sass` print, names demangled, and prints a line for each kernel:
 #
-#   kernel registers stack instructions narrow loop integer jumps alone round
+#   kernel registers stack instructions narrow loop integer jumps path alone round products powers loads beside beside_round
 #
 #   stack          bytes of local memory
 #   instructions   up to the last exit
@@ -8,11 +8,16 @@
 #   loop           instructions of the hot loop, 0 if there is none; of them:
 #   integer        what computes addresses and indices
 #   jumps          but the one that closes it
-#   alone, round   cycles that a warp alone would take for all instructions once, and for a round of the hot loop: the
+#   path, alone    instructions of a warp that takes no conditional jump, and the cycles that it would take alone: the
 #                  stalls that the compiler put between instructions, and what it waits for, by LATENCY
+#   round          the same cycles, of a round of the hot loop
+#   products, powers, loads   of the tensor cores, of 2, and from memory, in the hot loop: with what the emulation counts
+#                  of a warp they tell how many rounds it goes
+#   beside         where the powers of 2 have a loop apart from that of the products, because half of the warps do each:
+#                  the instructions of that loop, and the cycles of a round
 #
-# A loop is what a jump back encloses. Hot is the longest of those that do the work (products of the tensor cores, else
-# arithmetic of floats) and have no other such inside. Of kernels for several types, that for fp16 is shown.
+# A loop is what a jump back encloses. Hot is the one with most of the work (products of the tensor cores, else arithmetic
+# of floats) of those that have no other with such work inside. Of kernels for several types, that for fp16 is shown.
 
 function short_name(s) {
     gsub(/\(anonymous namespace\)::|mv::|^void /, "", s)
@@ -49,20 +54,22 @@ function encloses(a, b) {
 }
 
 # The hot loop by what its work is; 0: no loop has such work.
-function hot(work,    a, b, best, inner) {
+function hot(work,    a, b, best, inner, most) {
     for (a = 1; a <= loops; a++) {
         if (!(inner = count(work, first[a], end[a])))
             continue
         for (b = 1; b <= loops; b++)
             if (encloses(a, b) && count(work, first[b], end[b]))
                 inner = 0
-        if (inner && (!best || end[a] - first[a] > end[best] - first[best]))
+        if (inner > most || (inner && inner == most && end[a] - first[a] > end[best] - first[best])) {
             best = a
+            most = inner
+        }
     }
     return best + 0
 }
 
-function finish(    i, last, best, narrow) {
+function finish(    i, last, best, beside, narrow, alone, all) {
     if (kernel == "" || !instructions)
         return
     for (i = 1; i <= instructions; i++)
@@ -77,23 +84,43 @@ function finish(    i, last, best, narrow) {
         }
     }
     best = hot("^HMMA")
+    beside = hot("^MUFU.EX2")
+    if (!best || !beside || beside == best || encloses(best, beside) || encloses(beside, best))
+        beside = 0
     if (!best)
         best = hot("^(FFMA|FMUL|FADD|MUFU)")
     if (!best)
         best = hot(".")
+    delete done
+    alone = pass(1, last, 0)
+    all = path
     printf "%s %d %d %d %d", kernel, registers[symbol], stack[symbol], last, narrow
     if (best)
-        printf " %d %d %d %d %d\n", end[best] - first[best] + 1, count(INTEGER, first[best], end[best]),
-            count("^(BRA|CALL|BRX|JMP)", first[best], end[best] - 1), cycles(1, last), round_of(best)
+        printf " %d %d %d %d %d %d %d %d %d", end[best] - first[best] + 1, count(INTEGER, first[best], end[best]),
+            count("^(BRA|CALL|BRX|JMP)", first[best], end[best] - 1), all, alone, round_of(best),
+            count("^HMMA", first[best], end[best]), count("^MUFU.EX2", first[best], end[best]) + \
+            (beside ? count("^MUFU.EX2", first[beside], end[beside]) : 0), count("^LDG", first[best], end[best])
     else
-        printf " 0 0 0 %d 0\n", cycles(1, last)
+        printf " 0 0 0 %d %d 0 0 0 0", all, alone
+    if (beside)
+        printf " %d %d\n", end[beside] - first[beside] + 1, round_of(beside)
+    else
+        print " 0 0"
 }
 
-# The cycle in which a warp alone is ready to issue what follows from..to, if it issues `from` in cycle t. Each
-# instruction carries how long to stall, which of six counters it sets (when it has written, when it has read), and which
-# it waits for.
+# The cycle in which a warp alone is ready to issue what follows from..to, if it issues `from` in cycle t; `path` is how
+# many it issues. Each instruction carries how long to stall, which of six counters it sets (when it has written, when it
+# has read), and which it waits for.
 function pass(from, to, t,    i, b, word, latency) {
+    path = 0
     for (i = from; i <= to; i++) {
+        path++
+        if (!guarded[i] && opcode[i] == "EXIT")
+            break
+        if (!guarded[i] && opcode[i] == "BRA" && (target[i] in at) && at[target[i]] > i && at[target[i]] <= to) {
+            i = at[target[i]] - 1
+            continue
+        }
         word = control[i]
         for (b = 0; b < 6; b++)
             if (int(word / 2 ^ (12 + b)) % 2 && done[b] > t)
@@ -111,11 +138,6 @@ function pass(from, to, t,    i, b, word, latency) {
         t += b ? b : 1
     }
     return t
-}
-
-function cycles(from, to) {
-    delete done
-    return pass(from, to, 0)
 }
 
 # The second time that a warp goes through a loop
@@ -176,9 +198,10 @@ kernel != "" && /^ +\/\*[0-9a-f]+\*\/ / {
     text = substr(text, RSTART + RLENGTH)
     sub(/;.*/, "", text)
     sub(/^ +/, "", text)
-    sub(/^@!?U?P[0-9T]+ +/, "", text)
+    guard = sub(/^@!?U?P[0-9T]+ +/, "", text)
     split(text, word, /[ ,]+/)
     opcode[++instructions] = word[1]
+    guarded[instructions] = guard || text ~ /^BRA[^ ]* +!?U?P[0-9]/
     at[number(address)] = instructions
     if (word[1] ~ /^BRA/ && match(text, /0x[0-9a-f]+/))
         target[instructions] = number(substr(text, RSTART + 2, RLENGTH - 2))
@@ -202,6 +225,6 @@ ptxas && /bytes stack frame/ { frame = $1 }
 ptxas && /Used [0-9]+ registers/ {
     match($0, /Used [0-9]+/)
     if (kernel != "" && is_shown(kernel))
-        print kernel, substr($0, RSTART + 5, RLENGTH - 5), frame, "- - - - - - -"
+        print kernel, substr($0, RSTART + 5, RLENGTH - 5), frame, "- - - - - - - - - - - - -"
     kernel = ""
 }

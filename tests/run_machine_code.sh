@@ -50,7 +50,7 @@ if type cuobjdump nvdisasm &>/dev/null; then how=by_cuobjdump; else how=by_ptxas
 now=$($how | sort)
 [ -n "$now" ] || { echo "Bail out! build/cuda has no kernels; \"make cuda\" builds them"; exit 1; }
 
-head="kernel registers stack instructions narrow loop integer jumps alone round"
+head="kernel registers stack instructions narrow loop integer jumps path alone round products powers loads beside beside_round"
 if [ "${1-}" = --write ]; then
     [ $how = by_cuobjdump ] || { echo "to write the table needs cuobjdump and nvdisasm" >&2; exit 1; }
     {
@@ -58,7 +58,7 @@ if [ "${1-}" = --write ]; then
         echo "# nvcc $version"
         {
             echo "$head promises"
-            awk 'FILENAME != "-" { promised[$1] = $11; next } { print $0, promised[$1] == "" ? "-" : promised[$1] }' \
+            awk 'FILENAME != "-" { promised[$1] = $NF; next } { print $0, promised[$1] == "" ? "-" : promised[$1] }' \
                 <(grep -v '^#' $table) - <<<"$now"
         } | column -t
     } >$table.new && mv $table.new $table
@@ -80,8 +80,8 @@ awk -v same=$same '
     }
     /^#/ || $1 == "kernel" { next }
     NR == FNR {
-        for (i = 2; i <= 10; i++) want[$1, i] = $i
-        promised[$1] = $11
+        for (i = 2; i <= 11; i++) want[$1, i] = $i
+        promised[$1] = $NF
         next
     }
     {
@@ -93,7 +93,7 @@ awk -v same=$same '
             at_most("instructions", $4, want[$1, 4])
             at_most("hot loop", $6, want[$1, 6])
             at_most("integer instructions in the hot loop", $7, want[$1, 7])
-            at_most("cycles of the hot loop", $10, want[$1, 10])
+            at_most("cycles of the hot loop", $11, want[$1, 11])
             at_most("jumps in the hot loop", $8, want[$1, 8])
             if (promised[$1] ~ /wide/ && $5 != "-" && $5 > 0) complain($5 " stores of less than 16 bytes, promised none")
             if (promised[$1] ~ /straight/ && $8 != "-" && $8 > 0) complain($8 " jumps in the hot loop, promised none")

@@ -312,12 +312,14 @@ inline void run(dim3 grid, dim3 block, size_t shared_bytes)
     threads.resize(MOST);
     shared.resize(shared_bytes);
     shared.shrink_to_fit(); /* so that the address sanitizer finds reads past its end */
-    for (unsigned z = 0; z < grid.z; z++)
-        for (unsigned y = 0; y < grid.y; y++)
-            for (unsigned x = 0; x < grid.x; x++) {
-                block_index = {x, y, z};
-                run_block();
-            }
+    size_t all = static_cast<size_t>(grid.x) * grid.y * grid.z, some = std::min(all, most_blocks());
+    for (size_t k = 0; k < some; k++) {
+        size_t i = (2 * k + 1) * all / (2 * some);
+        block_index = {static_cast<unsigned>(i % grid.x), static_cast<unsigned>(i / grid.x % grid.y),
+                       static_cast<unsigned>(i / grid.x / grid.y)};
+        run_block();
+        block_over();
+    }
 }
 
 /* The value of lane `from` of this warp; its own if there is no such lane. */
@@ -351,7 +353,8 @@ void mv_launch(void (*kernel)(P...), dim3 grid, dim3 block, size_t shared_bytes,
     simt::enqueue(stream, [=] {
         auto call = [=] { kernel(static_cast<P>(a)...); };
         simt::body = std::ref(call);
-        simt::launched(reinterpret_cast<const void *>(kernel), grid.x * grid.y * grid.z, count);
+        if (!simt::launched(reinterpret_cast<const void *>(kernel), grid.x, grid.y * grid.z, count, shared_bytes))
+            return;
         simt::run(grid, block, shared_bytes);
         simt::ended();
     });

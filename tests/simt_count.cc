@@ -11,6 +11,7 @@
 #include <elf.h>
 #include <map>
 #include <string>
+#include <tuple>
 #include <unordered_map>
 
 #include "tests/counts.h"
@@ -60,11 +61,11 @@ template <class T> range range_of(const T *p, size_t n)
 }
 
 std::vector<access> made[MOST];
-std::map<std::pair<std::string, const void *>, kernel_counts> table;
-std::vector<kernel_counts> sorted;
+std::vector<kernel_counts> log;                                                                      /* of launches */
+std::map<std::tuple<std::string, const void *, unsigned, unsigned, unsigned, size_t>, size_t> first; /* in the log */
 std::string label;
-kernel_counts *kernel;
-footprint read_from, written_to;
+size_t sampling; /* blocks of a grid that are executed; 0: all */
+footprint read_from, written_to, in_block;
 range home_of_thread; /* the stack of the thread that emulates */
 bool inside;
 
@@ -107,11 +108,11 @@ unsigned wavefronts(const request &r, unsigned from, unsigned to)
 void to_shared(const request &r)
 {
     unsigned bytes = r.by[0].second.bytes, each = bytes > 8 ? 8 : bytes > 4 ? 16 : 32;
-    kernel->shared.requests++;
+    log.back().shared.requests++;
     for (unsigned from = 0; from < 32; from += each) {
         unsigned n = wavefronts(r, from, from + each);
-        kernel->shared.wavefronts += n;
-        kernel->shared.least += n > 0;
+        log.back().shared.wavefronts += n;
+        log.back().shared.least += n > 0;
     }
 }
 
@@ -125,7 +126,8 @@ size_t different(std::vector<uintptr_t> &v)
 
 void to_memory(const request &r)
 {
-    memory_counts &m = r.write ? kernel->written : kernel->read;
+    kernel_counts &c = log.back();
+    memory_counts &m = r.write ? c.written : c.read;
     footprint &f = r.write ? written_to : read_from;
     std::vector<uintptr_t> sectors, addresses;
     m.requests++;
@@ -136,8 +138,10 @@ void to_memory(const request &r)
     }
     m.bytes += different(addresses) * r.by[0].second.bytes;
     m.sectors += different(sectors);
-    for (uintptr_t s : sectors)
+    for (uintptr_t s : sectors) {
         f.add(s);
+        in_block.add(s);
+    }
 }
 
 void execute(const request &r)
@@ -200,7 +204,7 @@ void counting(bool is)
 void met(meeting m)
 {
     if (m == BARRIER ? now == 0 : now % 32 == 0)
-        kernel->met[m]++;
+        log.back().met[m]++;
 }
 
 void __attribute__((noinline)) load(void *to, const void *from, size_t bytes)
@@ -222,23 +226,59 @@ void __attribute__((noinline)) touched(const void *p, size_t bytes, bool write)
     note(__builtin_return_address(0), p, bytes, write);
 }
 
-void launched(const void *which, unsigned blocks, unsigned of)
+bool launched(const void *which, unsigned x, unsigned yz, unsigned of, size_t shared_bytes)
 {
     uintptr_t sp = reinterpret_cast<uintptr_t>(__builtin_frame_address(0));
     home_of_thread = {sp - (64 << 10), sp + (8 << 20)};
-    kernel = &table[{label, which}];
-    kernel->address = which;
-    kernel->launches++;
-    kernel->blocks += blocks;
-    kernel->warps += blocks * ((of + 31) / 32);
+    kernel_counts c = {};
+    c.address = which;
+    c.launches = 1;
+    c.blocks = static_cast<uint64_t>(x) * yz;
+    c.executed = std::min<uint64_t>(c.blocks, most_blocks());
+    c.threads = of;
+    c.shared_bytes = shared_bytes;
+    snprintf(c.label, sizeof c.label, "%s", label.c_str());
+    auto [known, fresh] = first.insert({{label, which, x, yz, of, shared_bytes}, log.size()});
+    bool again = sampling && !fresh;
+    log.push_back(again ? log[known->second] : c);
+    return !again;
+}
+
+void block_over()
+{
+    log.back().cached += in_block.sectors * 32;
+    in_block = {};
 }
 
 void ended()
 {
-    kernel->read.footprint += read_from.sectors * 32;
-    kernel->written.footprint += written_to.sectors * 32;
+    log.back().read.footprint = read_from.sectors * 32;
+    log.back().written.footprint = written_to.sectors * 32;
     read_from = {};
     written_to = {};
+}
+
+size_t most_blocks()
+{
+    return sampling ? sampling : SIZE_MAX;
+}
+
+bool samples()
+{
+    return sampling;
+}
+
+void multiplied(const char *what, size_t rows, int n, int k, size_t bytes)
+{
+    kernel_counts c = {};
+    c.launches = 1;
+    c.rows = rows;
+    c.n = n;
+    c.k = k;
+    c.read.footprint = bytes;
+    snprintf(c.label, sizeof c.label, "%s", label.c_str());
+    snprintf(c.name, sizeof c.name, "%s", what);
+    log.push_back(c);
 }
 
 /* ---- names of kernels, which are local: from the symbols of the program */
@@ -308,29 +348,31 @@ std::string short_name(const char *symbol)
 
 }  // namespace simt
 
-extern "C" void simt_settle(void);
-
-/* Names the work that follows; what was put into streams before has its own name. */
 extern "C" void counts_label(const char *text)
 {
-    simt_settle();
     simt::label = text;
+}
+
+extern "C" void counts_sample(size_t blocks)
+{
+    simt::sampling = blocks;
+}
+
+extern "C" size_t counts_launches(void)
+{
+    return simt::log.size();
 }
 
 extern "C" const kernel_counts *counts_at(size_t i)
 {
-    simt_settle();
-    if (simt::sorted.empty()) {
-        static const std::string file = simt::file_of_program();
-        static const std::map<uintptr_t, const char *> symbols = simt::symbols_in(file);
-        for (auto &[key, c] : simt::table) {
-            auto s = symbols.find(reinterpret_cast<uintptr_t>(c.address));
-            snprintf(c.label, sizeof c.label, "%s", key.first.c_str());
-            snprintf(c.name, sizeof c.name, "%s", s == symbols.end() ? "?" : simt::short_name(s->second).c_str());
-            simt::sorted.push_back(c);
-        }
+    static const std::string file = simt::file_of_program();
+    static const std::map<uintptr_t, const char *> symbols = simt::symbols_in(file);
+    kernel_counts &c = simt::log[i];
+    if (!*c.name) {
+        auto s = symbols.find(reinterpret_cast<uintptr_t>(c.address));
+        snprintf(c.name, sizeof c.name, "%s", s == symbols.end() ? "?" : simt::short_name(s->second).c_str());
     }
-    return i < simt::sorted.size() ? &simt::sorted[i] : nullptr;
+    return &c;
 }
 
 /* ---- the compiler's hooks */

@@ -15,7 +15,7 @@
 namespace simt
 {
 
-enum meeting { BARRIER, SYNC, SHUFFLE, PRODUCT, MEETINGS };
+enum meeting { BARRIER, SYNC, SHUFFLE, PRODUCT, POWER, MEETINGS };
 
 inline void expect_aligned(const void *p, size_t bytes)
 {
@@ -35,8 +35,14 @@ void touched(const void *p, size_t bytes, bool write); /* counts only */
 void counting(bool); /* this is the code of a kernel, and not of the emulation */
 void met(meeting);
 void settle(unsigned from, unsigned to); /* these threads, at most a warp, wait together */
-void launched(const void *kernel, unsigned blocks, unsigned threads);
+/* A grid of x times yz blocks; false: it need not be executed. */
+bool launched(const void *kernel, unsigned x, unsigned yz, unsigned threads, size_t shared);
+void block_over();
 void ended();
+size_t most_blocks(); /* so many of a grid are executed, evenly spread */
+/* A product of `rows` x k by k x n of a library, with k = 9 c in a convolution, and the bytes that it must move. */
+void multiplied(const char *what, size_t rows, int n, int k, size_t bytes);
+bool samples(); /* memory need not be filled */
 #else
 inline void load(void *to, const void *from, size_t bytes)
 {
@@ -60,11 +66,19 @@ inline void met(meeting)
 inline void settle(unsigned, unsigned)
 {
 }
-inline void launched(const void *, unsigned, unsigned)
+inline bool launched(const void *, unsigned, unsigned, unsigned, size_t)
+{
+    return true;
+}
+inline void block_over()
 {
 }
 inline void ended()
 {
+}
+inline size_t most_blocks()
+{
+    return SIZE_MAX;
 }
 #endif
 

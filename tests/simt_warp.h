@@ -159,6 +159,7 @@ inline unsigned __umulhi(unsigned a, unsigned b)
 }
 inline float exp2_fast(float x)
 {
+    simt::met(simt::POWER);
     return x < -126.0f ? 0.0f : exp2f(x);
 }
 inline float reciprocal(float x)

@@ -248,7 +248,7 @@ static const char *const heads[COLUMNS] = {"blocks",     "KB in",     "KB out", 
                                            "wavefronts", "conflicts", "barriers", "shuffles", "products"};
 
 typedef struct {
-    char label[32], name[96];
+    char label[64], name[96];
     double v[COLUMNS]; /* of one launch */
 } row;
 
@@ -267,7 +267,7 @@ static row row_of(const kernel_counts *c)
                                  (double)c->met[3]};
     row r = {0};
     for (int k = 0; k < COLUMNS; k++)
-        r.v[k] = all[k] / (double)c->launches;
+        r.v[k] = all[k];
     snprintf(r.label, sizeof r.label, "%s", c->label);
     snprintf(r.name, sizeof r.name, "%s", c->name);
     return r;
@@ -291,8 +291,8 @@ static void kernels_are_counted(void **state)
         printf(" %10s", heads[k]);
     printf("\n");
     int rows = 0;
-    for (size_t i = 0; counts_at(i); i++)
-        if (*counts_at(i)->label) {
+    for (size_t i = 0; i < counts_launches(); i++)
+        if (*counts_at(i)->label && counts_at(i)->address) {
             row r = row_of(counts_at(i));
             print_row(&r);
             assert_true(strlen(r.name) > 1 && r.v[0] >= 1);
