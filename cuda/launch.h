@@ -28,6 +28,11 @@ void launch_layernorm(mv_dtype, void *out, const void *x, const float *weight, c
 void launch_mean_pool(mv_dtype, void *out, const void *x, const float *scale, const float *shift, int pictures,
                       int cells, int c, cudaStream_t);
 
+/* ---- product.cu; see library.h's product */
+
+struct product;
+void launch_product(const product &, cudaStream_t);
+
 /* ---- move.cu */
 
 /* pixels: fp32 planes, or bytes that the table (3 256) translates */

@@ -1,7 +1,16 @@
 /* library.h's products over cuBLASLt: D^T = W X^T, as it counts columns first; W transposed, bias along D's columns.
- * The algorithm of a product is chosen by time among what the heuristics offer, once per shape, on scratch; then
- * cached.
+ *
+ * How a product is computed is decided once per shape and alignment, by the first of these ways that works:
+ *
+ *   FUSED   one call of cuBLASLt, with bias and activation in its epilogue
+ *   APART   the call without the activation, then a kernel that applies it in place
+ *   PLAIN   product.cu's kernel
+ *
+ * FUSED GELU is held against APART, as some epilogues are a slow second pass. Algorithms are chosen by time among those
+ * that the heuristics offer; before each timed call the L2 cache is overwritten, because in a pass the weights of a
+ * layer come from memory. Descriptors stay with the plan; only the bias' address is set in each call.
  */
+#include "cuda/launch.h"
 #include "cuda/library_state.h"
 
 namespace mv
@@ -10,13 +19,18 @@ namespace mv
 namespace
 {
 
-enum { CANDIDATES = 8, REPEATS = 3 };
+enum { CANDIDATES = 8, REPEATS = 3, MOST_ALIGN = 16 };
 
-mv_status checked_lt(const library *l, cublasStatus_t s, mv_error *e)
+mv_status failed_lt(const library *l, cublasStatus_t s, mv_error *e)
 {
-    return s == CUBLAS_STATUS_SUCCESS ? MV_OK
-                                      : mv_fail(e, s == CUBLAS_STATUS_ALLOC_FAILED ? MV_ENOMEM : MV_EDEVICE,
-                                                "cuda:%d: cuBLASLt: %s", l->card, cublasLtGetStatusString(s));
+    return mv_fail(e, s == CUBLAS_STATUS_ALLOC_FAILED ? MV_ENOMEM : MV_EDEVICE, "cuda:%d: product: cuBLASLt: %s",
+                   l->card, cublasLtGetStatusString(s));
+}
+
+/* True if there is no kernel for it, rather than something broken. */
+bool is_refusal(cublasStatus_t s)
+{
+    return s == CUBLAS_STATUS_INVALID_VALUE || s == CUBLAS_STATUS_NOT_SUPPORTED || s == CUBLAS_STATUS_ARCH_MISMATCH;
 }
 
 cudaDataType_t type_of(mv_dtype t)
@@ -24,128 +38,212 @@ cudaDataType_t type_of(mv_dtype t)
     return t == MV_F32 ? CUDA_R_32F : t == MV_F16 ? CUDA_R_16F : CUDA_R_16BF;
 }
 
-struct product_setup {
-    cublasLtMatmulDesc_t desc = nullptr;
-    cublasLtMatrixLayout_t w = nullptr, x = nullptr, out = nullptr;
-
-    cublasStatus_t make(const product &p)
-    {
-        cublasOperation_t transposed = CUBLAS_OP_T;
-        cublasLtEpilogue_t epilogue =
-            p.act == MV_ACT_RELU        ? p.bias ? CUBLASLT_EPILOGUE_RELU_BIAS : CUBLASLT_EPILOGUE_RELU
-            : p.act == MV_ACT_GELU_TANH ? p.bias ? CUBLASLT_EPILOGUE_GELU_BIAS : CUBLASLT_EPILOGUE_GELU
-            : p.bias                    ? CUBLASLT_EPILOGUE_BIAS
-                                        : CUBLASLT_EPILOGUE_DEFAULT;
-        cudaDataType_t bias = type_of(p.out_type);
-        uint64_t n = static_cast<uint64_t>(p.n), k = static_cast<uint64_t>(p.k), rows = p.rows;
-        cublasStatus_t s = cublasLtMatmulDescCreate(&desc, CUBLAS_COMPUTE_32F, CUDA_R_32F); /* no tf32 */
-        if (!s)
-            s = cublasLtMatmulDescSetAttribute(desc, CUBLASLT_MATMUL_DESC_TRANSA, &transposed, sizeof transposed);
-        if (!s)
-            s = cublasLtMatmulDescSetAttribute(desc, CUBLASLT_MATMUL_DESC_EPILOGUE, &epilogue, sizeof epilogue);
-        if (!s && p.bias)
-            s = cublasLtMatmulDescSetAttribute(desc, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &p.bias, sizeof p.bias);
-        if (!s && p.bias)
-            s = cublasLtMatmulDescSetAttribute(desc, CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, &bias, sizeof bias);
-        if (!s)
-            s = cublasLtMatrixLayoutCreate(&w, type_of(p.type), k, n, static_cast<int64_t>(k));
-        if (!s)
-            s = cublasLtMatrixLayoutCreate(&x, type_of(p.type), k, rows, static_cast<int64_t>(k));
-        if (!s)
-            s = cublasLtMatrixLayoutCreate(&out, type_of(p.out_type), n, rows, static_cast<int64_t>(n));
-        return s;
-    }
-
-    ~product_setup()
-    {
-        if (out)
-            cublasLtMatrixLayoutDestroy(out);
-        if (x)
-            cublasLtMatrixLayoutDestroy(x);
-        if (w)
-            cublasLtMatrixLayoutDestroy(w);
-        if (desc)
-            cublasLtMatmulDescDestroy(desc);
-    }
-};
-
-cublasStatus_t multiply(library *l, const product &p, const product_setup &u, void *out, const algorithm &a)
+cublasLtEpilogue_t epilogue_of(bool bias, mv_act act)
 {
-    const float one = 1, beta = p.residual ? 1.0f : 0.0f;
-    return cublasLtMatmul(l->lt, u.desc, &one, p.w, u.w, p.x, u.x, &beta, p.residual ? p.residual : out, u.out, out,
-                          u.out, &a.algo, l->workspace, a.workspace, l->stream);
+    return act == MV_ACT_RELU        ? bias ? CUBLASLT_EPILOGUE_RELU_BIAS : CUBLASLT_EPILOGUE_RELU
+           : act == MV_ACT_GELU_TANH ? bias ? CUBLASLT_EPILOGUE_GELU_BIAS : CUBLASLT_EPILOGUE_GELU
+           : bias                    ? CUBLASLT_EPILOGUE_BIAS
+                                     : CUBLASLT_EPILOGUE_DEFAULT;
 }
 
-/* The fastest algorithm of those that the heuristics propose. It is timed on other memory, because the output may be
- * the residual. */
-mv_status choose(library *l, const product &p, const product_setup &u, algorithm *best, mv_error *e)
+/* The largest power of two up to 16 that divides all addresses and lengths of rows, in bytes. */
+unsigned alignment_of(const product &p)
 {
-    cublasLtMatmulPreference_t preference = nullptr;
-    cublasLtMatmulHeuristicResult_t found[CANDIDATES] = {};
-    int n = 0;
+    uintptr_t all = MOST_ALIGN | static_cast<uintptr_t>(p.k) * mv_dtype_size(p.type) |
+                    static_cast<uintptr_t>(p.n) * mv_dtype_size(p.out_type);
+    for (const void *a : {p.x, p.w, p.bias, p.residual, const_cast<const void *>(p.out)})
+        all |= reinterpret_cast<uintptr_t>(a);
+    return static_cast<unsigned>(all & -all);
+}
+
+cublasStatus_t describe(product_plan *u, const product &p, mv_act act)
+{
+    cublasOperation_t transposed = CUBLAS_OP_T;
+    cublasLtEpilogue_t epilogue = epilogue_of(p.bias, act);
+    cudaDataType_t bias = type_of(p.out_type);
+    uint64_t n = static_cast<uint64_t>(p.n), k = static_cast<uint64_t>(p.k), rows = p.rows;
+    cublasStatus_t s = cublasLtMatmulDescCreate(u->desc.out(), CUBLAS_COMPUTE_32F, CUDA_R_32F); /* no tf32 */
+    auto set = [&](cublasLtMatmulDescAttributes_t what, const void *value, size_t bytes) {
+        if (!s)
+            s = cublasLtMatmulDescSetAttribute(u->desc, what, value, bytes);
+    };
+    set(CUBLASLT_MATMUL_DESC_TRANSA, &transposed, sizeof transposed);
+    set(CUBLASLT_MATMUL_DESC_EPILOGUE, &epilogue, sizeof epilogue);
+    if (p.bias) {
+        set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, &p.bias, sizeof p.bias); /* the heuristics look at its alignment */
+        set(CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, &bias, sizeof bias);
+    }
+    if (!s)
+        s = cublasLtMatrixLayoutCreate(u->w.out(), type_of(p.type), k, n, p.k);
+    if (!s)
+        s = cublasLtMatrixLayoutCreate(u->x.out(), type_of(p.type), k, rows, p.k);
+    return s ? s : cublasLtMatrixLayoutCreate(u->out.out(), type_of(p.out_type), n, rows, p.n);
+}
+
+cublasStatus_t propose(library *l, const product_plan &u, unsigned align, cublasLtMatmulHeuristicResult_t *found,
+                       int *n)
+{
+    owned<cublasLtMatmulPreference_t, cublasLtMatmulPreferenceDestroy> preference;
     size_t workspace = LIBRARY_WORKSPACE;
-    cublasStatus_t s = cublasLtMatmulPreferenceCreate(&preference);
+    uint32_t bytes = align;
+    cublasStatus_t s = cublasLtMatmulPreferenceCreate(preference.out());
     if (!s)
         s = cublasLtMatmulPreferenceSetAttribute(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &workspace,
                                                  sizeof workspace);
-    if (!s)
-        s = cublasLtMatmulAlgoGetHeuristic(l->lt, u.desc, u.w, u.x, u.out, u.out, preference, CANDIDATES, found, &n);
-    if (preference)
-        cublasLtMatmulPreferenceDestroy(preference);
-    if (s)
-        return checked_lt(l, s, e);
-    if (n == 0)
-        return mv_fail(e, MV_EDEVICE, "cuda:%d: cuBLASLt offers no product of %zu x %d x %d", l->card, p.rows, p.n,
-                       p.k);
-    *best = {found[0].algo, found[0].workspaceSize};
-    void *out = nullptr;
-    if (l->recording || n == 1 ||
-        cudaMalloc(&out, p.rows * static_cast<size_t>(p.n) * mv_dtype_size(p.out_type)) != cudaSuccess) {
-        cudaGetLastError();
-        return MV_OK; /* the first is the heuristics' own choice */
+    for (auto what : {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
+                      CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES})
+        if (!s)
+            s = cublasLtMatmulPreferenceSetAttribute(preference, what, &bytes, sizeof bytes);
+    return s ? s
+             : cublasLtMatmulAlgoGetHeuristic(l->lt, u.desc, u.w, u.x, u.out, u.out, preference, CANDIDATES, found, n);
+}
+
+cublasStatus_t multiply(library *l, const product &p, const product_plan &u, void *out)
+{
+    const float one = 1, beta = p.residual ? 1.0f : 0.0f;
+    return cublasLtMatmul(l->lt, u.desc, &one, p.w, u.w, p.x, u.x, &beta, p.residual ? p.residual : out, u.out, out,
+                          u.out, &u.algo, l->workspace, LIBRARY_WORKSPACE, l->stream);
+}
+
+void activate(library *l, const product &p, void *out)
+{
+    launch_rows({p.out_type, p.out_type, p.out_type, out, out, nullptr, nullptr, nullptr, p.act, p.rows, p.n},
+                l->stream);
+}
+
+/* Memory in which plans are tried, as the output may be the residual: the output, and what overwrites the L2 cache. */
+struct trial {
+    owned<void *, cudaFree> memory;
+    owned<cudaEvent_t, cudaEventDestroy> from, to;
+    size_t cache = 0, out_bytes = 0;
+
+    bool make(library *l, const product &p)
+    {
+        int bytes = 0;
+        if (cudaDeviceGetAttribute(&bytes, cudaDevAttrL2CacheSize, l->card) == cudaSuccess)
+            cache = static_cast<size_t>(bytes);
+        out_bytes = (p.rows * static_cast<size_t>(p.n) * mv_dtype_size(p.out_type) + 255) / 256 * 256;
+        return cudaMalloc(memory.out(), out_bytes + cache) == cudaSuccess &&
+               cudaEventCreate(from.out()) == cudaSuccess && cudaEventCreate(to.out()) == cudaSuccess;
     }
-    cudaEvent_t from, to;
-    float least = INFINITY;
-    if (cudaEventCreate(&from) == cudaSuccess && cudaEventCreate(&to) == cudaSuccess)
-        for (int i = 0; i < n; i++) {
-            algorithm a = {found[i].algo, found[i].workspaceSize};
-            bool works = multiply(l, p, u, out, a) == CUBLAS_STATUS_SUCCESS; /* warm */
-            cudaEventRecord(from, l->stream);
-            for (int k = 0; k < REPEATS && works; k++)
-                works = multiply(l, p, u, out, a) == CUBLAS_STATUS_SUCCESS;
-            cudaEventRecord(to, l->stream);
+
+    /* Milliseconds of the fastest of some calls; INFINITY if it does not work. */
+    float time(library *l, const product &p, const product_plan &u)
+    {
+        float least = INFINITY;
+        for (int k = 0; k <= REPEATS; k++) { /* the first loads the kernel */
             float ms = INFINITY;
-            if (cudaEventSynchronize(to) == cudaSuccess && cudaEventElapsedTime(&ms, from, to) == cudaSuccess &&
-                works && ms < least) {
+            if (cache &&
+                cudaMemsetAsync(static_cast<char *>(static_cast<void *>(memory)) + out_bytes, 0, cache, l->stream))
+                return INFINITY;
+            cudaEventRecord(from, l->stream);
+            if (multiply(l, p, u, memory))
+                return INFINITY;
+            if (u.way == product_plan::APART)
+                activate(l, p, memory);
+            if (cudaEventRecord(to, l->stream) || cudaEventSynchronize(to) || cudaEventElapsedTime(&ms, from, to))
+                return INFINITY;
+            if (k && ms < least)
                 least = ms;
-                *best = a;
+        }
+        return least;
+    }
+};
+
+/* Completes *u for the way it names. *works: cuBLASLt has an algorithm for it. An error is one that is no refusal. */
+mv_status choose(library *l, const product &p, unsigned align, trial *t, product_plan *u, bool *works, mv_error *e)
+{
+    cublasLtMatmulHeuristicResult_t found[CANDIDATES] = {};
+    int n = 0;
+    *works = false;
+    cublasStatus_t s = describe(u, p, u->way == product_plan::FUSED ? p.act : MV_ACT_NONE);
+    if (!s)
+        s = propose(l, *u, align, found, &n);
+    if (s)
+        return is_refusal(s) ? MV_OK : failed_lt(l, s, e);
+    if (n == 0)
+        return MV_OK;
+    cublasLtMatmulAlgo_t best = found[0].algo; /* the heuristics' own choice */
+    *works = true;
+    if (t) {
+        u->ms = INFINITY;
+        for (int i = 0; i < n; i++) {
+            u->algo = found[i].algo;
+            float ms = t->time(l, p, *u);
+            if (ms < u->ms) {
+                u->ms = ms;
+                best = found[i].algo;
             }
         }
-    cudaEventDestroy(from);
-    cudaEventDestroy(to);
-    cudaFree(out);
-    return checked(l, "product", cudaGetLastError(), e);
+        cudaGetLastError(); /* of those that do not work */
+        *works = u->ms < INFINITY;
+    }
+    u->algo = best;
+    return MV_OK;
+}
+
+mv_status plan_new(library *l, const product &p, unsigned align, product_plan *plan, mv_error *e)
+{
+    trial memory, *t = nullptr;
+    if (!l->recording) {
+        t = memory.make(l, p) ? &memory : nullptr;
+        cudaGetLastError();
+    }
+    bool fused = false, apart = false;
+    plan->way = product_plan::FUSED;
+    mv_status s = choose(l, p, align, t, plan, &fused, e);
+    if (s || (fused && p.act == MV_ACT_NONE) || (fused && !t))
+        return s;
+    if (p.act != MV_ACT_NONE && !p.residual) {
+        product_plan other = {};
+        other.way = product_plan::APART;
+        s = choose(l, p, align, t, &other, &apart, e);
+        if (s)
+            return s;
+        if (apart && (!fused || other.ms < plan->ms)) {
+            *plan = std::move(other);
+            return MV_OK;
+        }
+    }
+    if (!fused)
+        plan->way = product_plan::PLAIN;
+    return MV_OK;
+}
+
+mv_status compute(library *l, const product &p, const product_plan &u, mv_error *e)
+{
+    cublasStatus_t s = CUBLAS_STATUS_SUCCESS;
+    if (u.way == product_plan::PLAIN)
+        launch_product(p, l->stream);
+    else {
+        if (p.bias)
+            s = cublasLtMatmulDescSetAttribute(u.desc, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &p.bias, sizeof p.bias);
+        if (!s)
+            s = multiply(l, p, u, p.out);
+        if (s)
+            return failed_lt(l, s, e);
+        if (u.way == product_plan::APART)
+            activate(l, p, p.out);
+    }
+    return library_launched(l, "product", e);
 }
 
 }  // namespace
 
 mv_status library_product(library *l, const product &p, mv_error *e)
 {
-    product_setup u;
-    mv_status s = checked_lt(l, u.make(p), e);
-    if (s)
-        return s;
+    unsigned align = alignment_of(p);
+    product_key shape(p.type, p.out_type, p.rows, p.n, p.k, p.act, p.bias != nullptr, p.residual != nullptr, align);
     try {
-        product_key shape(p.type, p.out_type, p.rows, p.n, p.k, p.act, p.bias != nullptr, p.residual != nullptr);
-        auto known = l->algorithms.find(shape);
-        if (known == l->algorithms.end()) {
-            algorithm best;
-            s = choose(l, p, u, &best, e);
+        auto known = l->products.find(shape);
+        if (known == l->products.end()) {
+            product_plan made = {};
+            mv_status s = plan_new(l, p, align, &made, e);
             if (s)
                 return s;
-            known = l->algorithms.emplace(shape, best).first;
+            known = l->products.emplace(shape, std::move(made)).first;
         }
-        return checked_lt(l, multiply(l, p, u, p.out, known->second), e);
+        return compute(l, p, known->second, e);
     } catch (const std::bad_alloc &) {
         return mv_fail_memory(e, "cuda");
     }
@@ -154,11 +252,15 @@ mv_status library_product(library *l, const product &p, mv_error *e)
 mv_status library_products_new(library *l, mv_error *e)
 {
     mv_status s = checked(l, "start", cudaMalloc(&l->workspace, LIBRARY_WORKSPACE), e);
-    return s ? s : checked_lt(l, cublasLtCreate(&l->lt), e);
+    if (s)
+        return s;
+    cublasStatus_t lt = cublasLtCreate(&l->lt);
+    return lt ? failed_lt(l, lt, e) : MV_OK;
 }
 
 void library_products_free(library *l)
 {
+    l->products.clear();
     if (l->lt)
         cublasLtDestroy(l->lt);
     cudaFree(l->workspace);

@@ -1,11 +1,13 @@
 /* The state of the library, for library*.cu only. */
 #pragma once
 
+#include <cmath>
 #include <cstdio>
 #include <cstring>
 #include <map>
 #include <new>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 #include <cublasLt.h>
@@ -19,13 +21,48 @@ namespace mv
 
 constexpr size_t LIBRARY_WORKSPACE = size_t(32) << 20; /* of products */
 
-struct algorithm {
-    cublasLtMatmulAlgo_t algo;
-    size_t workspace;
+/* A handle of one of the libraries, given back by FREE. */
+template <class H, auto FREE> class owned
+{
+    H h = nullptr;
+
+  public:
+    owned() = default;
+    owned(owned &&o) noexcept : h(o.h)
+    {
+        o.h = nullptr;
+    }
+    owned &operator=(owned &&o) noexcept
+    {
+        std::swap(h, o.h);
+        return *this;
+    }
+    ~owned()
+    {
+        if (h)
+            FREE(h);
+    }
+    operator H() const
+    {
+        return h;
+    }
+    H *out() /* for a function that makes one; there is none yet */
+    {
+        return &h;
+    }
 };
 
-using product_key =
-    std::tuple<int, int, size_t, int, int, int, bool, bool>; /* types, rows, n, k, act, bias, residual */
+/* How products of one shape are computed; see library_products.cu. */
+struct product_plan {
+    owned<cublasLtMatmulDesc_t, cublasLtMatmulDescDestroy> desc;
+    owned<cublasLtMatrixLayout_t, cublasLtMatrixLayoutDestroy> w, x, out;
+    cublasLtMatmulAlgo_t algo;
+    enum { FUSED, APART, PLAIN } way;
+    float ms; /* of the timed call; 0: not timed */
+};
+
+/* types, rows, n, k, act, bias, residual, alignment */
+using product_key = std::tuple<int, int, size_t, int, int, int, bool, bool, unsigned>;
 
 struct convolver; /* of library_convolutions.cu */
 
@@ -40,13 +77,13 @@ struct library {
     cudaEvent_t gone[2];
     cudaStream_t down; /* for staging buffers */
     pump *up;          /* for uploads; made by the first */
-    std::map<product_key, algorithm> algorithms;
+    std::map<product_key, product_plan> products;
     bool recording;
     int graphs;                  /* that exist */
     std::vector<void *> retired; /* memory that they may use */
     marks asked;
-    unsigned *passed;  /* pinned: the number of the last mark that the card has passed */
-    void *write_value; /* cuStreamWriteValue32, or NULL */
+    unsigned *passed;            /* pinned: the number of the last mark that the card has passed */
+    void *write_value;           /* cuStreamWriteValue32, or NULL */
     struct convolver *convolver; /* NULL without cuDNN */
 };
 
@@ -71,8 +108,8 @@ inline bool is_late(cudaError_t error)
     }
 }
 
-/* The runtime keeps its last error until somebody asks for it; here it is told and done with, so that no later launch is
- * blamed for it. */
+/* The runtime keeps its last error until somebody asks for it; here it is told and done with, so that no later launch
+ * is blamed for it. */
 inline mv_status library_failed(const library *l, const char *op, cudaError_t error, mv_error *e)
 {
     cudaGetLastError();
