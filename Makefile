@@ -172,8 +172,8 @@ TEST_OBJS := $(filter-out $(BUILD)/tests/test_% $(BUILD)/tests/fuzz_% $(BUILD)/t
 # What tests and times a GPU and needs no library: all there is of a BARE build, linked from these sources alone.
 CARD_PROGRAMS := $(addprefix $(BUILD)/tests/,test_device_ops test_runs bench_device bench_ops)
 CARD_OBJS := $(patsubst %.c,$(BUILD)/%.o,$(wildcard src/base/*.c src/run/*.c) src/device/null.c src/device/plugin.c \
-	src/model/config.c src/model/grid.c src/model/weights.c \
-	$(addprefix tests/,card.c network.c op_cases.c op_reference.c op_stage.c timing.c weights.c))
+	src/model/config.c src/model/generated.c src/model/grid.c src/model/weights.c \
+	$(addprefix tests/,card.c network.c op_cases.c op_reference.c op_stage.c timing.c))
 ifdef BARE
 $(CARD_PROGRAMS): $(BUILD)/tests/%: $(BUILD)/tests/%.o $(CARD_OBJS)
 	@$(call say,link $@)
@@ -321,7 +321,7 @@ check-cuda: mvscope-cuda.so
 	@CUDA_HOME=$(CUDA_HOME) tests/run_card.sh $(CURDIR)/mvscope-cuda.so $(BARE_BUILD) $(CHECK)
 
 # The device's test that needs libraries, packed with them for a machine whose C and C++ libraries are as new.
-CARD_TEST := $(addprefix $(BUILD)/tests/,test_backend.o card.o golden.o network.o network_cpu.o op_reference.o weights.o)
+CARD_TEST := $(addprefix $(BUILD)/tests/,test_backend.o card.o golden.o network.o network_cpu.o op_reference.o)
 card: $(CARD_TEST) $(SIMT_OBJS) $(LIB)
 	@rm -rf build/card build/card.tar.gz && mkdir -p build/card
 	$(Q)$(CC) $(LDFLAGS_ALL) -s -Wl,--disable-new-dtags,-rpath,'$$ORIGIN' -o build/card/test_backend $^ -lcmocka -lstdc++ $(LIBS)

@@ -18,7 +18,7 @@
     X(ablate)                                                                                                          \
     X(compare)                                                                                                         \
     X(report)                                                                                                          \
-    X(dump) X(eval) X(sites) X(methods) X(info) X(pull) X(devices) X(completion)
+    X(dump) X(eval) X(sites) X(methods) X(info) X(pull) X(devices) X(bench) X(completion)
 
 #define DECLARE(name) extern const command command_##name;
 COMMANDS(DECLARE)

@@ -66,7 +66,8 @@ char *options_recipe(const call *c, const char *source, const char *const *other
         if (c->given.item[i].value)
             put_word(out, c->given.item[i].value);
     }
-    put_operand(out, source);
+    if (source)
+        put_operand(out, source);
     for (; others && *others; others++)
         put_operand(out, *others);
     bool bad = ferror(out) != 0;

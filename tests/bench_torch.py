@@ -377,7 +377,7 @@ class Half(nn.Module):
         return self.net(x.half())
 
 
-# ---- the weights and pictures of tests/weights.c
+# ---- the weights and pictures of src/model/generated.c
 
 def uniform(name, n, seed=0):
     """n values in [-1, 1) of splitmix64, keyed by FNV-1a of the name."""

@@ -1,9 +1,9 @@
-#include "tests/weights.h"
+#include "src/model/generated.h"
 
 #include <math.h>
 #include <string.h>
 
-void weights_uniform(float *out, const char *name, size_t n, uint64_t seed)
+void mv_generated_values(float *out, const char *name, size_t n, uint64_t seed)
 {
     uint64_t h = 0xcbf29ce484222325u;
     for (const char *c = name; *c; c++)
@@ -32,7 +32,7 @@ static mv_status read(mv_source *s, const char *name, int nd, const int *dim, fl
     for (int i = 1; i < nd; i++)
         fan *= (size_t)dim[i];
     const char *last = strrchr(name, '.');
-    weights_uniform(out, name, n, ((weights *)s)->seed);
+    mv_generated_values(out, name, n, ((mv_generated *)s)->seed);
     float a = 0, b = (float)sqrt(3.0 / (double)fan);
     if (ends(name, "running_var"))
         a = 1, b = 0.5f;
@@ -55,8 +55,8 @@ static mv_status read(mv_source *s, const char *name, int nd, const int *dim, fl
     return MV_OK;
 }
 
-mv_source *weights_source(weights *w, uint64_t seed)
+mv_source *mv_generated_source(mv_generated *g, uint64_t seed)
 {
-    *w = (weights){.source = {.read = read, .place = "generated weights"}, .seed = seed};
-    return &w->source;
+    *g = (mv_generated){.source = {.read = read, .place = "generated weights"}, .seed = seed};
+    return &g->source;
 }

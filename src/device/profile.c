@@ -1,0 +1,420 @@
+#include "src/device/profile.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "src/base/quantile.h"
+
+enum { MOST = 256, PASSES = 64, REPLAYS = 5, RECORDED = 200 };
+
+typedef struct {
+    mv_profile_row told;
+    double pass[PASSES]; /* seconds in each pass */
+    double now, each;    /* seconds in this pass; of one call in a recording */
+    int calls;           /* in this pass */
+} row;
+
+struct mv_profile {
+    mv_backend b;     /* first: a device is a profile */
+    mv_backend *real; /* that computes */
+    int rows, passes, seen, left_out;
+    row *row;
+    mv_profile_row *told; /* sorted */
+    row *last;            /* of the call whose place is not known yet */
+};
+
+static double clock_now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+/* ---- one call */
+
+/* The row of an operation; NULL where there are too many. *first: it has not been called before. */
+static row *row_of(mv_profile *p, const char *op, const char *shape, double flops, double bytes, bool *first)
+{
+    *first = false;
+    for (int i = 0; i < p->rows; i++)
+        if (strcmp(p->row[i].told.op, op) == 0 && strcmp(p->row[i].told.shape, shape) == 0)
+            return &p->row[i];
+    if (p->rows == MOST) {
+        p->left_out++;
+        return NULL;
+    }
+    row *r = &p->row[p->rows++];
+    *r = (row){.told = {.flops = flops, .bytes = bytes}};
+    snprintf(r->told.op, sizeof r->told.op, "%s", op);
+    snprintf(r->told.shape, sizeof r->told.shape, "%s", shape);
+    *first = true;
+    return r;
+}
+
+static void count(mv_profile *p, row *r, double seconds)
+{
+    p->last = r;
+    if (!r)
+        return;
+    r->now += seconds;
+    r->calls++;
+}
+
+/* A recorded operation is done many times. Where its output is its residual, that is put back afterwards. */
+typedef struct {
+    mv_tensor t;
+    float *values;
+} saved;
+
+static saved save(mv_profile *p, mv_tensor t, bool wanted, mv_error *e)
+{
+    saved s = {t, wanted ? malloc(mv_tensor_count(t) * sizeof(float)) : NULL};
+    if (wanted && !s.values)
+        mv_fail_memory(e, "profile");
+    else if (wanted)
+        p->real->read(p->real, s.values, mv_view_of(t), e);
+    return s;
+}
+
+static void put_back(mv_profile *p, saved *s, mv_error *e)
+{
+    if (s->values && !e->code)
+        p->real->write(p->real, mv_view_of(s->t), s->values, e);
+    free(s->values);
+}
+
+/* Seconds of the replay of a graph: the median of five, or fewer that take a fifth of a second. */
+static double seconds_of(mv_backend *b, void *graph, mv_error *e)
+{
+    double times[REPLAYS], begin = clock_now();
+    size_t n = 0;
+    b->replay(b, graph, e);
+    b->finish(b, e);
+    while (!e->code && n < REPLAYS && (n == 0 || clock_now() - begin < 0.2)) {
+        double t = clock_now();
+        b->replay(b, graph, e);
+        b->finish(b, e);
+        times[n++] = clock_now() - t;
+    }
+    if (e->code)
+        return 0;
+    mv_sort(times, n);
+    return mv_quantile(times, n, 0.5);
+}
+
+/* How many calls take some milliseconds, if one takes `seconds` with what starting a graph takes. */
+static int times_for(double seconds)
+{
+    int n = (int)(4e-3 / (seconds + 1e-6));
+    return n < 1 ? 1 : n > RECORDED ? RECORDED : n;
+}
+
+/* Seconds of one CALL on a device that records; CALL leaves a status. */
+#define RECORDED_SECONDS(seconds, b, times, CALL)                                                                      \
+    do {                                                                                                               \
+        void *graph = NULL;                                                                                            \
+        mv_error ended = {0}; /* a recording must be ended even if an operation failed */                              \
+        if ((b)->record((b), e))                                                                                       \
+            break;                                                                                                     \
+        for (int i = 0; i < (times) && !e->code; i++)                                                                  \
+            CALL;                                                                                                      \
+        (b)->recorded((b), &graph, e->code ? &ended : e);                                                              \
+        if (!e->code)                                                                                                  \
+            seconds = seconds_of((b), graph, e) / (times);                                                             \
+        if (graph)                                                                                                     \
+            (b)->forget((b), graph);                                                                                   \
+    } while (0)
+
+/* Runs CALL, a call of `real`, and times it. */
+#define TIMED(OP, OUT, IN_PLACE, FLOPS, BYTES, CALL, ...)                                                              \
+    do {                                                                                                               \
+        char shape[72];                                                                                                \
+        bool first;                                                                                                    \
+        snprintf(shape, sizeof shape, __VA_ARGS__);                                                                    \
+        row *r = row_of(p, OP, shape, FLOPS, BYTES, &first);                                                           \
+        if (!real->record) {                                                                                           \
+            double begin = clock_now();                                                                                \
+            mv_status s = CALL;                                                                                        \
+            count(p, r, clock_now() - begin);                                                                          \
+            return s;                                                                                                  \
+        }                                                                                                              \
+        if (first) {                                                                                                   \
+            saved kept = save(p, OUT, IN_PLACE, e);                                                                    \
+            if (!e->code)                                                                                              \
+                CALL; /* algorithms are chosen */                                                                      \
+            if (!e->code)                                                                                              \
+                RECORDED_SECONDS(r->each, real, 1, CALL);                                                              \
+            int times = times_for(r->each);                                                                            \
+            if (!e->code && times > 1)                                                                                 \
+                RECORDED_SECONDS(r->each, real, times, CALL);                                                          \
+            put_back(p, &kept, e);                                                                                     \
+        }                                                                                                              \
+        count(p, r, r ? r->each : 0);                                                                                  \
+        return e->code ? e->code : CALL;                                                                               \
+    } while (0)
+
+/* ---- the operations of a pass */
+
+static double bytes_of(mv_tensor t)
+{
+    return t.nd ? (double)mv_tensor_bytes(t) : 0;
+}
+
+static double rows_of(mv_tensor t)
+{
+    return (double)mv_tensor_count(t) / t.dim[t.nd - 1];
+}
+
+static const char *name_of(mv_act act)
+{
+    return act == MV_ACT_NONE ? "" : act == MV_ACT_RELU ? " relu" : " gelu";
+}
+
+static bool in_place(mv_tensor out, mv_tensor residual)
+{
+    return residual.nd && residual.data == out.data;
+}
+
+#define TAKE(b)                                                                                                        \
+    mv_profile *p = (mv_profile *)(b);                                                                                 \
+    mv_backend *real = p->real
+
+static mv_status picture(mv_backend *b, mv_tensor out, mv_tensor pixels, mv_vector table, mv_error *e)
+{
+    TAKE(b);
+    TIMED("picture", out, false, 0, bytes_of(pixels) + bytes_of(out), real->picture(real, out, pixels, table, e),
+          "B%d %dx%d of %s", out.dim[0], out.dim[1], out.dim[2], pixels.type == MV_U8 ? "bytes" : "planes");
+}
+
+static mv_status conv2d(mv_backend *b, mv_tensor out, mv_tensor x, const mv_conv *w, mv_act act, mv_tensor residual,
+                        mv_error *e)
+{
+    TAKE(b);
+    double taps = 9.0 * w->in;
+    TIMED("conv2d", out, in_place(out, residual), 2 * rows_of(out) * w->out * taps,
+          bytes_of(x) + bytes_of(out) + bytes_of(residual) + taps * w->out * (double)mv_dtype_size(b->act),
+          real->conv2d(real, out, x, w, act, residual, e), "B%d %dx%d C%d O%d s%d%s%s", x.dim[0], x.dim[1], x.dim[2],
+          w->in, w->out, w->stride, name_of(act), residual.nd ? " residual" : "");
+}
+
+static mv_status linear(mv_backend *b, mv_tensor out, mv_tensor x, const mv_dense *w, mv_act act, mv_vector gamma,
+                        mv_tensor residual, mv_error *e)
+{
+    TAKE(b);
+    TIMED("linear", out, in_place(out, residual), 2 * rows_of(x) * w->in * (double)w->out,
+          bytes_of(x) + bytes_of(out) + bytes_of(residual) + (double)w->in * w->out * (double)mv_dtype_size(b->act),
+          real->linear(real, out, x, w, act, gamma, residual, e), "%.0f x %d -> %d%s%s%s", rows_of(x), w->in, w->out,
+          name_of(act), gamma.data ? " gamma" : "", residual.nd ? " residual" : "");
+}
+
+static mv_status layernorm(mv_backend *b, mv_tensor out, mv_tensor x, mv_vector weight, mv_vector bias, float eps,
+                           mv_error *e)
+{
+    TAKE(b);
+    TIMED("layernorm", out, false, 8.0 * (double)mv_tensor_count(x), bytes_of(x) + bytes_of(out),
+          real->layernorm(real, out, x, weight, bias, eps, e), "%.0f x %d", rows_of(x), x.dim[x.nd - 1]);
+}
+
+static mv_status conv1d_silu(mv_backend *b, mv_tensor x, mv_tensor yz, mv_tensor xz, mv_vector wx, mv_vector wz,
+                             mv_error *e)
+{
+    TAKE(b);
+    TIMED("conv1d_silu", x, false, 6.0 * (double)mv_tensor_count(xz), 2 * bytes_of(xz),
+          real->conv1d_silu(real, x, yz, xz, wx, wz, e), "N%d T%d E%d", x.dim[0], x.dim[1], x.dim[2]);
+}
+
+static mv_status scan(mv_backend *b, mv_tensor yz, mv_tensor x, mv_tensor proj, mv_tensor dt, const mv_ssm *w,
+                      mv_tensor h, mv_error *e)
+{
+    TAKE(b);
+    TIMED("scan", yz, false, (double)mv_tensor_count(x) * 2.0 * (w->rank + 2 * MV_STATES + 1),
+          2 * bytes_of(x) + bytes_of(proj), real->scan(real, yz, x, proj, dt, w, h, e), "N%d T%d E%d R%d", x.dim[0],
+          x.dim[1], x.dim[2], w->rank);
+}
+
+static mv_status attention(mv_backend *b, mv_tensor out, mv_tensor qkv, int heads, mv_tensor rows, mv_error *e)
+{
+    TAKE(b);
+    TIMED("attention", out, false, 4.0 * (double)mv_tensor_count(out) * out.dim[1], bytes_of(qkv) + bytes_of(out),
+          real->attention(real, out, qkv, heads, rows, e), "N%d T%d h%d d%d", out.dim[0], out.dim[1], heads,
+          out.dim[2] / heads);
+}
+
+static mv_status split(mv_backend *b, mv_tensor out, mv_tensor x, int window, mv_error *e)
+{
+    TAKE(b);
+    TIMED("split", out, false, 0, bytes_of(x) + bytes_of(out), real->split(real, out, x, window, e),
+          "B%d %dx%d C%d w%d", x.dim[0], x.dim[1], x.dim[2], x.dim[3], window);
+}
+
+static mv_status merge(mv_backend *b, mv_tensor out, mv_tensor x, int window, mv_error *e)
+{
+    TAKE(b);
+    TIMED("merge", out, false, 0, bytes_of(x) + bytes_of(out), real->merge(real, out, x, window, e),
+          "B%d %dx%d C%d w%d", out.dim[0], out.dim[1], out.dim[2], out.dim[3], window);
+}
+
+static mv_status mean_pool(mv_backend *b, mv_tensor out, mv_tensor x, mv_vector scale, mv_vector shift, mv_error *e)
+{
+    TAKE(b);
+    TIMED("mean_pool", out, false, (double)mv_tensor_count(x), bytes_of(x) + bytes_of(out),
+          real->mean_pool(real, out, x, scale, shift, e), "B%d %dx%d C%d", x.dim[0], x.dim[1], x.dim[2], x.dim[3]);
+}
+
+/* ---- what is passed on */
+
+static void *alloc(mv_backend *b, size_t bytes)
+{
+    TAKE(b);
+    return real->alloc(real, bytes);
+}
+
+static void release(mv_backend *b, void *memory)
+{
+    TAKE(b);
+    real->release(real, memory);
+}
+
+static mv_status read(mv_backend *b, float *host, mv_view from, mv_error *e)
+{
+    TAKE(b);
+    return real->read(real, host, from, e);
+}
+
+static mv_status write(mv_backend *b, mv_view to, const float *host, mv_error *e)
+{
+    TAKE(b);
+    return real->write(real, to, host, e);
+}
+
+static mv_status finish(mv_backend *b, mv_error *e)
+{
+    TAKE(b);
+    return real->finish(real, e);
+}
+
+static mv_status upload_new(mv_backend *b, void **upload, mv_error *e)
+{
+    TAKE(b);
+    return real->upload_new(real, upload, e);
+}
+
+static void upload_free(mv_backend *b, void *upload)
+{
+    TAKE(b);
+    real->upload_free(real, upload);
+}
+
+static mv_status upload_send(mv_backend *b, void *upload, void *to, const void *from, size_t bytes, mv_error *e)
+{
+    TAKE(b);
+    return real->upload_send(real, upload, to, from, bytes, e);
+}
+
+static mv_status upload_over(mv_backend *b, void *upload, mv_error *e)
+{
+    TAKE(b);
+    return real->upload_over(real, upload, e);
+}
+
+static void mark(mv_backend *b, const char *site, const char *op)
+{
+    TAKE(b);
+    if (real->mark)
+        real->mark(real, site, op);
+    if (p->last && p->last->told.calls == 0 && p->last->calls == 1 && p->passes == 0)
+        snprintf(p->last->told.site, sizeof p->last->told.site, "%s", site);
+    p->last = NULL;
+}
+
+static void free_nothing(mv_backend *b)
+{
+    (void)b;
+}
+
+/* Its own functions, and none that record or deliver later: every operation is called in every pass. */
+static mv_backend table_of(const mv_backend *real)
+{
+    mv_backend b = {.name = real->name, .act = real->act, .free = free_nothing};
+    memcpy(b.about, real->about, sizeof b.about);
+    b.alloc = alloc, b.release = release, b.read = read, b.write = write, b.finish = finish;
+    b.picture = picture, b.conv2d = conv2d, b.linear = linear, b.layernorm = layernorm;
+    b.conv1d_silu = conv1d_silu, b.scan = scan, b.attention = attention;
+    b.split = split, b.merge = merge, b.mean_pool = mean_pool, b.mark = mark;
+    if (real->upload_new)
+        b.upload_new = upload_new, b.upload_free = upload_free, b.upload_send = upload_send,
+        b.upload_over = upload_over;
+    return b;
+}
+
+/* ---- a profile */
+
+mv_profile *mv_profile_new(mv_backend *device, mv_error *e)
+{
+    mv_profile *p = calloc(1, sizeof *p);
+    if (p) {
+        p->real = device;
+        p->b = table_of(device);
+        p->row = calloc(MOST, sizeof *p->row);
+        p->told = calloc(MOST, sizeof *p->told);
+        if (p->row && p->told)
+            return p;
+    }
+    mv_profile_free(p);
+    mv_fail_memory(e, "profile");
+    return NULL;
+}
+
+void mv_profile_free(mv_profile *p)
+{
+    if (!p)
+        return;
+    free(p->row);
+    free(p->told);
+    free(p);
+}
+
+mv_backend *mv_profile_device(mv_profile *p)
+{
+    return &p->b;
+}
+
+void mv_profile_pass(mv_profile *p)
+{
+    int at = p->seen++ % PASSES; /* the last ones */
+    if (p->passes < PASSES)
+        p->passes++;
+    for (int i = 0; i < p->rows; i++) {
+        row *r = &p->row[i];
+        r->pass[at] = r->now;
+        r->told.calls = r->calls;
+        r->now = 0, r->calls = 0;
+    }
+}
+
+static int by_seconds(const void *a, const void *b)
+{
+    double x = ((const mv_profile_row *)a)->seconds, y = ((const mv_profile_row *)b)->seconds;
+    return (x < y) - (x > y);
+}
+
+const mv_profile_row *mv_profile_rows(mv_profile *p, int *n)
+{
+    for (int i = 0; i < p->rows; i++) {
+        double sorted[PASSES];
+        memcpy(sorted, p->row[i].pass, sizeof sorted);
+        mv_sort(sorted, (size_t)p->passes);
+        p->told[i] = p->row[i].told;
+        p->told[i].seconds = p->passes ? mv_quantile(sorted, (size_t)p->passes, 0.5) : 0;
+    }
+    qsort(p->told, (size_t)p->rows, sizeof *p->told, by_seconds);
+    *n = p->rows;
+    return p->told;
+}
+
+int mv_profile_left_out(const mv_profile *p)
+{
+    return p->left_out;
+}
