@@ -79,11 +79,36 @@ mv_status convolve_apart(device *d, convolution c, const conv_weights *w, mv_ten
     return s;
 }
 
+/* True if stem.cu computes it. */
+bool by_stem(const conv_weights *w, mv_act act, bool residual)
+{
+    return w->stem && (act == MV_ACT_NONE || act == MV_ACT_RELU) && !residual;
+}
+
+mv_status stem(device *d, mv_tensor out, const void *x, bool planes, const float *table, int h, int w,
+               const conv_weights *weights, mv_act act, const char *op, mv_error *e)
+{
+    launch_stem({d->base.act, out.data, x, planes, table, weights->stem, weights->bias, out.dim[0], h, w, out.dim[1],
+                 out.dim[2], out.dim[3], act == MV_ACT_RELU ? 0.0f : -INFINITY},
+                d->stream);
+    return launched(d, op, e);
+}
+
+mv_status device_stem(mv_backend *b, mv_tensor out, mv_tensor pixels, mv_vector table, const mv_conv *w, mv_act act,
+                      mv_error *e)
+{
+    const bool planes = pixels.type == MV_F32;
+    return stem(device_of(b), out, pixels.data, planes, planes ? nullptr : table.data, pixels.dim[planes ? 2 : 1],
+                pixels.dim[planes ? 3 : 2], static_cast<const conv_weights *>(w->w), act, "stem", e);
+}
+
 mv_status device_conv2d(mv_backend *b, mv_tensor out, mv_tensor x, const mv_conv *w, mv_act act, mv_tensor residual,
                         mv_error *e)
 {
     device *d = device_of(b);
     const conv_weights *own = static_cast<const conv_weights *>(w->w);
+    if (by_stem(own, act, residual.nd))
+        return stem(d, out, x.data, false, nullptr, x.dim[1], x.dim[2], own, act, "conv2d", e);
     bool onto = residual.nd && residual.data == out.data;
     convolution c = {d->base.act,
                      x.dim[0],
@@ -113,6 +138,7 @@ mv_status device_conv2d(mv_backend *b, mv_tensor out, mv_tensor x, const mv_conv
 void device_offer_convolutions(mv_backend *b)
 {
     b->picture = device_picture;
+    b->stem = device_stem;
     b->conv2d = device_conv2d;
 }
 

@@ -28,9 +28,10 @@ struct device {
 };
 
 /* A 3x3 convolution: weights (out, ky, kx, in) for cuDNN, and `rows` (out, width) for columns: the same values,
- * zero-padded to whole 16 bytes a row; `w` itself where that adds nothing. */
+ * zero-padded to whole 16 bytes a row; `w` itself where that adds nothing. stem: as stem.cu reads them, if it computes
+ * the convolution; else NULL. */
 struct conv_weights {
-    void *w, *rows, *bias;
+    void *w, *rows, *bias, *stem;
     int width;
 };
 

@@ -81,7 +81,7 @@ mv_status device_conv_new(mv_backend *b, mv_conv *out, int n_in, int n_out, int 
                                               for (size_t k = 0; k < taps; k++)
                                                   rows[o * row + k * in + c] = w[(o * in + c) * taps + k];
         };
-        conv_weights *made = new conv_weights{nullptr, nullptr, nullptr, static_cast<int>(padded)};
+        conv_weights *made = new conv_weights{nullptr, nullptr, nullptr, nullptr, static_cast<int>(padded)};
         out->w = made;
         d->weights++;
         turn(padded);
@@ -90,6 +90,11 @@ mv_status device_conv_new(mv_backend *b, mv_conv *out, int n_in, int n_out, int 
         if (!s && padded != width) {
             turn(width);
             s = laid_up(d, &made->w, d->base.act, rows.data(), n * width, e);
+        }
+        if (!s && n_in == 3 && stride == 2) {
+            std::vector<float> stem(stem_weights(d->base.act, n_out, nullptr, w));
+            stem_weights(d->base.act, n_out, stem.data(), w);
+            s = laid_up(d, &made->stem, d->base.act, stem.data(), stem.size(), e);
         }
         return s ? s : laid_up(d, &made->bias, d->base.act, bias ? bias : zeros.data(), n, e);
     });

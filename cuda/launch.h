@@ -57,6 +57,24 @@ void launch_columns(const columns_job &, cudaStream_t);
 /* w (n k) times scale[n], and bias times scale: a layer's gamma folded into its product */
 void launch_fold(mv_dtype, void *out, const void *w, const float *scale, int n, int k, cudaStream_t);
 
+/* ---- stem.cu */
+
+/* out (B oh ow n) = the 3x3 convolution with stride 2 of a picture, and bias */
+struct stem_job {
+    mv_dtype type;
+    void *out;
+    const void *x; /* planes: fp32 (B 3 h w); with a table: bytes (B h w 3); else (B h w 3) of `type` */
+    bool planes;
+    const float *table; /* (3 256), or NULL */
+    const void *weights, *bias;
+    int pictures, h, w, oh, ow, n;
+    float least; /* below it nothing is stored: 0 for ReLU, or -INFINITY */
+};
+void launch_stem(const stem_job &, cudaStream_t);
+bool stem_on_tensor_cores(mv_dtype, int n);
+/* Lays the weights w (n 3 3 3) out as launch_stem reads them; returns their number. `to` may be NULL. */
+size_t stem_weights(mv_dtype, int n, float *to, const float *w);
+
 /* ---- conv1d.cu */
 
 void launch_conv1d_silu(mv_dtype, void *x, void *yz, const void *xz, const float *wx, const float *wz, int windows,

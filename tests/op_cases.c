@@ -23,6 +23,7 @@ enum {
 
 typedef enum {
     PICTURE,
+    STEM,
     CONV2D,
     LINEAR,
     ADD,
@@ -103,6 +104,32 @@ static void run_conv2d(stage *s, const op_case *c)
     ref_conv2d(want, x->host, b, h, w, in, o, stride, weight, bias, c->act, residual.host);
     stage_expect(s, out, want, false);
     s->b->conv2d(s->b, out->t, x->t, &s->conv, c->act, residual.t, &s->e);
+}
+
+static void run_stem(stage *s, const op_case *c)
+{
+    int b = c->d[0], h = c->d[1], w = c->d[2], o = c->d[3];
+    size_t cells = (size_t)h * (size_t)w, n = (size_t)b * cells * 3;
+    stage_value *planes = stage_in(s, "planes", MV_F32, 0.2f, 2, DIMS(b, 3, h, w));
+    const float *rounded = stage_random(s, "planes", n, s->b->act, 0.2f, 2);
+    float *x = malloc(n * sizeof *x);
+    if (!x)
+        abort();
+    stage_value *out = stage_out(s, "out", s->b->act, DIMS(b, (h + 1) / 2, (w + 1) / 2, o));
+    const float *bias = bias_of(s, c, o), *weight = stage_conv(s, 3, o, 2, bias);
+    for (size_t i = 0; i < n; i++)
+        x[i] = rounded[(i / 3 / cells * 3 + i % 3) * cells + i / 3 % cells];
+    double *want = stage_doubles(out->n);
+    ref_conv2d(want, x, b, h, w, 3, o, 2, weight, bias, c->act, NULL);
+    free(x);
+    stage_expect(s, out, want, false);
+    if (s->b->stem)
+        s->b->stem(s->b, out->t, planes->t, (mv_vector){0}, &s->conv, c->act, &s->e);
+    else {
+        stage_value *picture = stage_out(s, "picture", s->b->act, DIMS(b, h, w, 3));
+        s->b->picture(s->b, picture->t, planes->t, (mv_vector){0}, &s->e);
+        s->b->conv2d(s->b, out->t, picture->t, &s->conv, c->act, (mv_tensor){0}, &s->e);
+    }
 }
 
 static void run_linear(stage *s, const op_case *c)
@@ -434,6 +461,7 @@ static const struct {
     void (*run)(stage *, const op_case *);
 } ops[] = {
     [PICTURE] = {"picture", "BHW", run_picture},
+    [STEM] = {"stem", "BHWO", run_stem},
     [CONV2D] = {"conv2d", "BHWCOs", run_conv2d},
     [LINEAR] = {"linear", "NTCO", run_linear},
     [ADD] = {"add", "NTC", run_add},
@@ -464,6 +492,15 @@ static const op_case table[] = {
     {PICTURE, .d = {1, 1, 1}},
     {PICTURE, .d = {3, 5, 7}},
     {PICTURE, .d = {1, 33, 50}},
+    {STEM, .d = {1, 1, 1, 32}, MV_ACT_RELU},
+    {STEM, .d = {2, 5, 7, 17}, .flags = NOBIAS},
+    {STEM, .d = {2, 33, 290, 32}, MV_ACT_RELU}, /* three blocks across */
+    {STEM, .d = {264, 9, 6, 32}, MV_ACT_RELU},  /* blocks of four rows */
+    {STEM, .d = {265, 4, 5, 64}},
+    {STEM, .d = {264, 6, 3, 8}, MV_ACT_RELU},
+    {CONV2D, .d = {2, 9, 67, 3, 64, 2}, MV_ACT_RELU},
+    {CONV2D, .d = {264, 5, 6, 3, 32, 2}},
+    {CONV2D, .d = {1, 5, 6, 3, 32, 2}, MV_ACT_GELU_TANH},
     {CONV2D, .d = {1, 1, 1, 1, 1, 1}},
     {CONV2D, .d = {1, 1, 1, 1, 1, 2}, .flags = NOBIAS},
     {CONV2D, .d = {2, 1, 9, 5, 4, 2}, MV_ACT_RELU},

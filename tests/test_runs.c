@@ -617,7 +617,7 @@ static void late_failures_are_named(void **s)
     static const struct {
         unsigned mark;
         const char *text;
-    } cases[] = {{1, "cuda:0: first or last layers: picture: unspecified launch failure"},
+    } cases[] = {{1, "cuda:0: first or last layers: stem: unspecified launch failure"},
                  {2, "cuda:0: first or last layers: conv2d: unspecified launch failure"},
                  {4, "cuda:0: levels.0.blocks.0: conv2d: unspecified launch failure"}};
     if (!card_emulated)

@@ -113,6 +113,11 @@ struct mv_backend {
     /* out (B H W 3) = pixels, cast to `act`. pixels are fp32 planes (B 3 H W), or bytes (B H W 3) of which v in channel
      * c stands for table[256 c + v]. */
     mv_status (*picture)(mv_backend *, mv_tensor out, mv_tensor pixels, mv_vector table, mv_error *);
+    /* out (B H' W' O) = act(conv(picture(pixels, table)) + bias), bit for bit what `picture` and `conv2d` compute one
+     * after the other; act is NONE or RELU, w has three input channels and stride 2. NULL on a device that gains
+     * nothing by it. */
+    mv_status (*stem)(mv_backend *, mv_tensor out, mv_tensor pixels, mv_vector table, const mv_conv *w, mv_act act,
+                      mv_error *);
     /* out (B H' W' O) = act(conv(x (B H W C)) + bias) + residual; H' = ceil(H / stride). residual has the shape of out,
      * or nd 0: none. Any act. */
     mv_status (*conv2d)(mv_backend *, mv_tensor out, mv_tensor x, const mv_conv *w, mv_act act, mv_tensor residual,
@@ -239,7 +244,7 @@ mv_status mv_backend_check(const mv_backend *b, mv_error *e);
 
 /* What a device's shared object exports under the name "mv_plugin_cuda". A plug-in whose abi or backend_size differs
  * from the program's is refused. */
-enum { MV_PLUGIN_ABI = 5 };
+enum { MV_PLUGIN_ABI = 6 };
 
 typedef struct {
     int abi;

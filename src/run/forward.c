@@ -161,9 +161,15 @@ mv_tensor mv_forward(mv_run *r)
     const mv_model *m = r->model;
     const mv_vector no = {0};
     mv_path_enter(r, MV_PART_STEM, "%s", "");
-    mv_tensor x = mv_picture(r);
-    tap_planes(r, "input", x);
-    x = mv_conv2d(r, mv_conv2d(r, x, &m->stem[0], MV_ACT_RELU), &m->stem[1], MV_ACT_RELU);
+    mv_tensor x;
+    if (r->b->stem && !mv_wants(r, "input"))
+        x = mv_stem(r, &m->stem[0], MV_ACT_RELU);
+    else {
+        x = mv_picture(r);
+        tap_planes(r, "input", x);
+        x = mv_conv2d(r, x, &m->stem[0], MV_ACT_RELU);
+    }
+    x = mv_conv2d(r, x, &m->stem[1], MV_ACT_RELU);
     tap_planes(r, "patch_embed", x);
     for (int i = 0; i < MV_LEVELS; i++)
         x = level(r, &m->level[i], i, x);

@@ -27,6 +27,16 @@ mv_tensor mv_conv2d(mv_run *r, mv_tensor x, const mv_conv *w, mv_act act)
     return out;
 }
 
+mv_tensor mv_stem(mv_run *r, const mv_conv *w, mv_act act)
+{
+    mv_tensor out = mv_scratch_new(r, r->b->act, 4, r->pictures, (r->h + 1) / 2, (r->w + 1) / 2, w->out);
+    if (mv_op_expect(r, w->in == 3 && w->stride == 2, "stem", r->pixels, out)) {
+        MV_OP_RUN(r, stem, out, r->pixels, r->table, w, act);
+        count_conv(r, out, w);
+    }
+    return out;
+}
+
 void mv_conv2d_onto(mv_run *r, mv_tensor x, mv_tensor y, const mv_conv *w)
 {
     if (!mv_op_expect(r, mv_tensor_same_shape(x, y) && y.dim[3] == w->in && w->in == w->out && w->stride == 1,

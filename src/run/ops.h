@@ -29,8 +29,9 @@ mv_view mv_view_columns(mv_tensor x, int from, int n);      /* columns of the la
 mv_view mv_view_heads(mv_tensor qkv, int which, int heads); /* N T 3C, packed (3, h, d), as N h T d: q, k or v */
 
 /* ---- products (op_products.c) */
-mv_tensor mv_picture(mv_run *r);                                                          /* B H W 3 */
-mv_tensor mv_conv2d(mv_run *r, mv_tensor x, const mv_conv *w, mv_act act);                /* B ceil(H/s) ceil(W/s) O */
+mv_tensor mv_picture(mv_run *r);                                           /* B H W 3 */
+mv_tensor mv_conv2d(mv_run *r, mv_tensor x, const mv_conv *w, mv_act act); /* B ceil(H/s) ceil(W/s) O */
+mv_tensor mv_stem(mv_run *r, const mv_conv *w, mv_act act); /* mv_conv2d of mv_picture, if the device has `stem` */
 void mv_conv2d_onto(mv_run *r, mv_tensor x, mv_tensor y, const mv_conv *w);               /* x += conv(y) */
 mv_tensor mv_linear(mv_run *r, mv_tensor x, const mv_dense *w, mv_act act, mv_dtype out); /* ... O */
 void mv_linear_onto(mv_run *r, mv_tensor x, mv_tensor y, const mv_dense *w, mv_vector gamma);
