@@ -15,6 +15,7 @@
 #                   (VARIANTS="T L2:32": only these; PYTHON=... that has PyTorch; TORCH_FLAGS=--compile=none)
 #   make gallery    draw the pictures of README.md anew, all but eval.png and report-html.png
 #   make golden     make the golden files in tests/data anew from GOLDEN=FOLDER of the oracle's outputs
+#   make tables     write tests/data/machine_code and counts anew, after a change of the GPU's kernels: needs nvcc, cuobjdump
 #   make deps       install what is missing, only that
 #   make clean      remove build/ and ./mvscope
 #
@@ -377,6 +378,11 @@ gallery: mvscope
 	mvscope compare --class church --with-class 'golf ball' --width 1200 -q -o compare.png church.jpg >/dev/null && \
 	mvscope report --zoom 0.9 -q -o report.png church.jpg >/dev/null
 
+# What kernels were compiled to and what they move, after a change that is meant.
+tables: cuda $(BUILD)/tests/test_counts
+	tests/run_machine_code.sh --write
+	MVSCOPE_COUNTS=tests/data/counts $(BUILD)/tests/test_counts
+
 golden:
 	@[ -d "$(GOLDEN)" ] || { echo "make golden: GOLDEN=FOLDER must name the folder of the oracle's outputs" >&2; exit 1; }
 	python3 tests/golden.py $(GOLDEN)
@@ -448,5 +454,5 @@ help:
 
 FORCE:
 -include $(shell find $(BUILD) build/cuda -name '*.d' 2>/dev/null)
-.PHONY: all missing dist gallery cuda bare card check-cuda bench-cuda profile-cuda tests fuzzers faults deps demo demo-pages check check-all bench golden fuzz lint lint-format lint-tidy lint-cppcheck install uninstall clean help FORCE
+.PHONY: all missing tables dist gallery cuda bare card check-cuda bench-cuda profile-cuda tests fuzzers faults deps demo demo-pages check check-all bench golden fuzz lint lint-format lint-tidy lint-cppcheck install uninstall clean help FORCE
 .SECONDARY:

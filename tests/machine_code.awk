@@ -1,6 +1,6 @@
 # Reads what `cuobjdump -res-usage` and then `cuobjdump -sass` print, names demangled, and prints a line for each kernel:
 #
-#   kernel registers stack instructions narrow loop integer jumps path alone round products powers loads beside beside_round
+#   kernel registers stack instructions narrow loop integer jumps path alone round products powers loads loads_before beside beside_round
 #
 #   stack          bytes of local memory
 #   instructions   up to the last exit
@@ -12,20 +12,25 @@
 #                  stalls that the compiler put between instructions, and what it waits for, by LATENCY
 #   round          the same cycles, of a round of the hot loop
 #   products, powers, loads   of the tensor cores, of 2, and from memory, in the hot loop: with what the emulation counts
-#                  of a warp they tell how many rounds it goes
+#                  of a warp they tell how many rounds it goes; loads_before are those in front of the loop
 #   beside         where the powers of 2 have a loop apart from that of the products, because half of the warps do each:
 #                  the instructions of that loop, and the cycles of a round
 #
 # A loop is what a jump back encloses. Hot is the one with most of the work (products of the tensor cores, else arithmetic
 # of floats) of those that have no other with such work inside. Of kernels for several types, that for fp16 is shown.
 
-function short_name(s) {
+function short_name(s,    i, depth, c) {
     gsub(/\(anonymous namespace\)::|mv::|^void /, "", s)
     gsub(/__nv_bfloat16/, "bf16", s)
     gsub(/__half/, "half", s)
     gsub(/ /, "", s)
-    sub(/\([^<>]*\)$/, "", s)
     gsub(/\((int|bool|unsigned)\)/, "", s)
+    for (i = 1; i <= length(s); i++) { # without the parameters
+        c = substr(s, i, 1)
+        depth += c == "<" ? 1 : c == ">" ? -1 : 0
+        if (c == "(" && depth == 0)
+            return substr(s, 1, i - 1)
+    }
     return s
 }
 
@@ -96,12 +101,13 @@ function finish(    i, last, best, beside, narrow, alone, all) {
     all = path
     printf "%s %d %d %d %d", kernel, registers[symbol], stack[symbol], last, narrow
     if (best)
-        printf " %d %d %d %d %d %d %d %d %d", end[best] - first[best] + 1, count(INTEGER, first[best], end[best]),
+        printf " %d %d %d %d %d %d %d %d %d %d", end[best] - first[best] + 1, count(INTEGER, first[best], end[best]),
             count("^(BRA|CALL|BRX|JMP)", first[best], end[best] - 1), all, alone, round_of(best),
             count("^HMMA", first[best], end[best]), count("^MUFU.EX2", first[best], end[best]) + \
-            (beside ? count("^MUFU.EX2", first[beside], end[beside]) : 0), count("^LDG", first[best], end[best])
+            (beside ? count("^MUFU.EX2", first[beside], end[beside]) : 0), count("^LDG", first[best], end[best]), \
+            count("^LDG", 1, first[best] - 1)
     else
-        printf " 0 0 0 %d %d 0 0 0 0", all, alone
+        printf " 0 0 0 %d %d 0 0 0 0 0", all, alone
     if (beside)
         printf " %d %d\n", end[beside] - first[beside] + 1, round_of(beside)
     else
@@ -225,6 +231,6 @@ ptxas && /bytes stack frame/ { frame = $1 }
 ptxas && /Used [0-9]+ registers/ {
     match($0, /Used [0-9]+/)
     if (kernel != "" && is_shown(kernel))
-        print kernel, substr($0, RSTART + 5, RLENGTH - 5), frame, "- - - - - - - - - - - - -"
+        print kernel, substr($0, RSTART + 5, RLENGTH - 5), frame, "- - - - - - - - - - - - - -"
     kernel = ""
 }

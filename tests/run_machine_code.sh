@@ -50,7 +50,7 @@ if type cuobjdump nvdisasm &>/dev/null; then how=by_cuobjdump; else how=by_ptxas
 now=$($how | sort)
 [ -n "$now" ] || { echo "Bail out! build/cuda has no kernels; \"make cuda\" builds them"; exit 1; }
 
-head="kernel registers stack instructions narrow loop integer jumps path alone round products powers loads beside beside_round"
+head="kernel registers stack instructions narrow loop integer jumps path alone round products powers loads loads_before beside beside_round"
 if [ "${1-}" = --write ]; then
     [ $how = by_cuobjdump ] || { echo "to write the table needs cuobjdump and nvdisasm" >&2; exit 1; }
     {

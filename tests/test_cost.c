@@ -26,6 +26,7 @@
 #include "src/run/run.h"
 #include "tests/card.h"
 #include "tests/counts.h"
+#include "tests/machine_code.h"
 #include "tests/network.h"
 #include "tests/short.h"
 
@@ -35,56 +36,11 @@ static const double SMS = 132, CLOCK = 1.755e9, PEAK = 798e12, MEMORY = 3.0e12, 
 static const double START = 1.2e-6, GAP = 0.5e-6, LIBRARY_START = 1.5e-6, LIBRARY_GAP = 1e-6;
 static const double PRODUCT_CYCLES = 3; /* of an SM's quarter, of 16 x 8 x 16 by mma.sync */
 
-/* ---- the machine code */
-
-enum { KERNELS = 160 };
-
-typedef struct {
-    char name[96];
-    double registers, loop, path, alone, round, products, powers, loads, beside, beside_round;
-} code;
-
-static code codes[KERNELS];
-static int code_count;
-
-static void read_codes(void)
-{
-    char line[400];
-    FILE *f = fopen("tests/data/machine_code", "r");
-    assert_non_null(f);
-    while (fgets(line, sizeof line, f) && code_count < KERNELS) {
-        code c;
-        if (sscanf(line, "%95s %lf %*s %*s %*s %lf %*s %*s %lf %lf %lf %lf %lf %lf %lf %lf", c.name, &c.registers,
-                   &c.loop, &c.path, &c.alone, &c.round, &c.products, &c.powers, &c.loads, &c.beside,
-                   &c.beside_round) == 11)
-            codes[code_count++] = c;
-    }
-    fclose(f);
-    assert_true(code_count > 10);
-}
-
-static const code *code_of(const char *name)
-{
-    for (int i = 0; i < code_count; i++)
-        if (strcmp(codes[i].name, name) == 0)
-            return &codes[i];
-    return NULL;
-}
-
 /* ---- one launch */
 
 static double at_least(double x, double least)
 {
     return x > least ? x : least;
-}
-
-/* Blocks that an SM holds at once */
-static double resident_of(const kernel_counts *c, double registers)
-{
-    double warps = ceil((double)c->threads / 32), each = ceil(registers * 32 / 256) * 256;
-    double by_registers = floor(floor(65536 / each) / warps), by_warps = floor(64 / warps),
-           by_shared = floor(233472 / ((double)c->shared_bytes + 1024));
-    return at_least(fmin(fmin(by_registers, by_warps), fmin(by_shared, 32)), 1);
 }
 
 /* Rounds of a loop by each warp, from what the emulation counted of all and what the loop has of it */
@@ -95,7 +51,7 @@ static double rounds_of(double counted, double in_loop, double warps)
 
 static double kernel_seconds(const kernel_counts *c, double bytes)
 {
-    const code *k = code_of(c->name);
+    const machine_code *k = machine_code_of(c->name);
     double scale = (double)c->blocks / (double)c->executed, blocks = (double)c->blocks,
            block_warps = ceil((double)c->threads / 32), warps = block_warps * (double)c->executed;
     double sms = fmin(SMS, blocks), sectors = (double)(c->read.sectors + c->written.sectors) * scale,
@@ -109,9 +65,10 @@ static double kernel_seconds(const kernel_counts *c, double bytes)
         print_message("           %s is not in tests/data/machine_code\n", c->name);
         return t + START;
     }
-    double rounds = k->products > 0                  ? rounds_of((double)c->met[3], k->products, warps)
-                    : k->powers > 0 && c->met[4] > 0 ? rounds_of((double)c->met[4], k->powers, warps)
-                                                     : rounds_of((double)c->read.requests, k->loads, warps);
+    double rounds = k->products > 0 ? rounds_of((double)c->met[3], k->products, warps)
+                    : k->powers > 0 && c->met[4] > 0
+                        ? rounds_of((double)c->met[4], k->powers, warps)
+                        : rounds_of((double)c->read.requests - k->before * warps, k->loads, warps);
     double instructions = k->path + (rounds - 1) * k->loop, alone = k->alone + (rounds - 1) * k->round;
     if (k->beside > 0) { /* half of the warps do each */
         double others = rounds_of((double)c->met[4], k->powers, warps);
@@ -119,7 +76,7 @@ static double kernel_seconds(const kernel_counts *c, double bytes)
         alone = k->alone + 2 * at_least(rounds * k->round, others * k->beside_round);
     }
     t = at_least(t, block_warps * blocks * instructions / 4 / sms / CLOCK);
-    double waves = at_least(blocks / (SMS * resident_of(c, k->registers)), 1);
+    double waves = at_least(blocks / (SMS * machine_code_resident(k, c->threads, c->shared_bytes)), 1);
     return at_least(t, waves * alone / CLOCK) + START;
 }
 
@@ -279,7 +236,6 @@ static void passes_are_predicted(void **state)
     } passes[] = {{"T", 128, 3.5, true},           {"T", 1, 0.45, true},
                   {"B", 128, 10, false},           {"L2", 128, 23, true},
                   {"L3-512-21K", 128, 270, false}, {"L3-512-21K", 1, 3.5, true}};
-    read_codes();
     counts_sample(3);
     for (size_t i = 0; i < sizeof passes / sizeof *passes; i++) {
         if (test_is_short() && !passes[i].brief)
