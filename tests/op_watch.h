@@ -34,6 +34,14 @@ static mv_status picture(mv_backend *b, mv_tensor out, mv_tensor pixels, mv_vect
           "B%d %dx%d of %s", out.dim[0], out.dim[1], out.dim[2], table.data ? "bytes" : "planes");
 }
 
+static mv_status stem(mv_backend *b, mv_tensor out, mv_tensor pixels, mv_vector table, const mv_conv *w, mv_act act,
+                      mv_error *e)
+{
+    TIMED("stem", out, false, 2 * rows_of(out) * w->out * 9.0 * w->in, bytes_of(pixels) + bytes_of(out),
+          watched.stem(b, out, pixels, table, w, act, e), "B%d %dx%d of %s, O%d", out.dim[0], out.dim[1], out.dim[2],
+          table.data ? "bytes" : "planes", w->out);
+}
+
 static mv_status conv2d(mv_backend *b, mv_tensor out, mv_tensor x, const mv_conv *w, mv_act act, mv_tensor residual,
                         mv_error *e)
 {
@@ -104,6 +112,7 @@ static void watch(mv_backend *b)
 {
     watched = *b;
     b->picture = picture;
+    b->stem = b->stem ? stem : NULL;
     b->conv2d = conv2d;
     b->linear = linear;
     b->layernorm = layernorm;

@@ -146,6 +146,16 @@ static void picture(stage *s, const int *d)
     s->b->picture(s->b, out->t, planes->t, (mv_vector){0}, &s->e);
 }
 
+/* h, w, out */
+static void first_conv(stage *s, const int *d)
+{
+    stage_value *planes = in(s, "planes", MV_F32, DIMS(1, 3, d[0], d[1])),
+                *out = stage_out(s, "out", s->b->act, DIMS(1, (d[0] + 1) / 2, (d[1] + 1) / 2, d[2]));
+    stage_conv(s, 3, d[2], 2, stage_random(s, "bias", (size_t)d[2], MV_F32, 0, 1));
+    begins();
+    s->b->stem(s->b, out->t, planes->t, (mv_vector){0}, &s->conv, MV_ACT_RELU, &s->e);
+}
+
 /* h, w, in, out, stride, activation */
 static void conv2d(stage *s, const int *d)
 {
@@ -221,7 +231,8 @@ static const struct {
     {"merge_T_2", merge, {1, 14, 14, 320, 14}},
     {"mean_pool_T", mean_pool, {1, 7, 7, 640, 1}},
     {"picture_T", picture, {1, 224, 224}},
-    {"stem_1_T", conv2d, {64, 64, 3, 32, 2, MV_ACT_RELU}},
+    {"stem_1_T", first_conv, {224, 224, 32}},
+    {"stem_1_B", first_conv, {224, 224, 64}},
     {"conv2d_T_0", conv2d, {14, 14, 80, 80, 1, MV_ACT_GELU_TANH}},
     {"conv2d_L2_0", conv2d, {14, 14, 196, 16, 1, MV_ACT_GELU_TANH}},
     {"rows_T_2", rows_reduced, {1, 8, 196}},
