@@ -12,7 +12,7 @@
  *                                 VARIANT-PRECISION.f32, 2 x 1000 floats. They must be finite in any case.
  *
  * Without a batch, 1, 8, 32 and 128. The arithmetic floor of a batch is the longer of two times: its multiply-adds at
- * the rate of an 8192-cube product of the same precision, and its weights read once at the rate of a sum in place, both
+ * the rate of a large product of the same precision, and its weights read once at the rate of a sum in place, both
  * measured here; what activations move is not in it.
  * Hooks: "attn" every attention map, "states" every state of the scans, "blocks" every block's output; "card" computes
  * the values, "host" also copies them to the host.
@@ -240,8 +240,8 @@ static void measure(const mv_plugin *plugin, const char *argument, FILE *json)
     check_logits(m, v.name, v.act);
     for (size_t i = 0; i < (v.batch ? 1 : sizeof batches / sizeof *batches); i++)
         measure_batch(m, &v, v.batch ? v.batch : batches[i], card, hooks, json);
-    printf("%-11s %-5s an 8192-cube product: %.0f TFLOP/s; a sum in place: %.2f TB/s\n", v.name,
-           timing_precision(v.act), 2 * card.macs * 1e-12, card.bytes * 1e-12);
+    printf("%-11s %-5s a large product: %.0f TFLOP/s; a sum in place: %.2f TB/s\n", v.name, timing_precision(v.act),
+           2 * card.macs * 1e-12, card.bytes * 1e-12);
     mv_model_free(m);
     b->free(b);
 }

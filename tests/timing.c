@@ -4,9 +4,10 @@
 #include <string.h>
 #include <time.h>
 
+#include "src/base/quantile.h"
 #include "src/device/null.h"
+#include "src/device/yardstick.h"
 #include "src/run/run.h"
-#include "tests/weights.h"
 
 double timing_now(void)
 {
@@ -23,81 +24,28 @@ void timing_die_if(const mv_error *e)
     }
 }
 
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 double timing_median(double *values, size_t n)
 {
-    qsort(values, n, sizeof *values, by_value);
-    return values[n / 2];
-}
-
-/* ---- rates */
-
-/* The least of five times of ten calls */
-static double seconds_each(mv_backend *b, mv_status (*call)(mv_backend *, void *, mv_error *), void *context)
-{
-    mv_error e = {0};
-    double least = 1e9;
-    for (int round = 0; round < 6; round++) {
-        double begin = timing_now();
-        for (int i = 0; i < 10 && !e.code; i++)
-            call(b, context, &e);
-        b->finish(b, &e);
-        double s = (timing_now() - begin) / 10;
-        if (round && s < least) /* the first warms up */
-            least = s;
-    }
-    timing_die_if(&e);
-    return least;
-}
-
-typedef struct {
-    mv_tensor x, out;
-    mv_dense w;
-} work;
-
-static mv_status multiply(mv_backend *b, void *context, mv_error *e)
-{
-    work *k = context;
-    return b->linear(b, k->out, k->x, &k->w, MV_ACT_NONE, (mv_vector){0}, (mv_tensor){0}, e);
-}
-
-static mv_status sum(mv_backend *b, void *context, mv_error *e)
-{
-    work *k = context;
-    return b->add(b, k->out, k->x, (mv_vector){0}, k->out, e);
+    mv_sort(values, n);
+    return mv_quantile(values, n, 0.5);
 }
 
 timing_rates timing_rates_of(mv_backend *b)
 {
     mv_error e = {0};
-    const int cube = getenv("MVSCOPE_TEST_SHORT") ? 64 : 8192; /* short: in emulation, where nothing can be timed */
-    const size_t n = (size_t)cube * (size_t)cube, bytes = n * mv_dtype_size(b->act);
-    work k = {.x = {.type = b->act, .nd = 2, .dim = {cube, cube}},
-              .out = {.type = b->act, .nd = 2, .dim = {cube, cube}}};
-    float *random = malloc(n * sizeof *random);
-    k.x.data = b->alloc(b, bytes);
-    k.out.data = b->alloc(b, bytes);
-    if (!random || !k.x.data || !k.out.data) {
-        fprintf(stderr, "no memory for a product of %d x %d\n", cube, cube);
-        exit(1);
-    }
-    weights_uniform(random, "x", n, 1);
-    b->write(b, mv_view_of(k.x), random, &e);
-    b->write(b, mv_view_of(k.out), random, &e);
-    b->dense_new(b, &k.w, cube, cube, random, NULL, &e);
+    timing_rates most = {0};
+    mv_yardstick *y = mv_yardstick_new(b, &e);
     timing_die_if(&e);
-    timing_rates r = {.macs = (double)n * cube / seconds_each(b, multiply, &k),
-                      .bytes = 3 * (double)bytes / seconds_each(b, sum, &k)};
-    b->dense_free(b, &k.w);
-    b->release(b, k.x.data);
-    b->release(b, k.out.data);
-    free(random);
-    return r;
+    for (int i = 0; i < 5; i++) {
+        timing_rates now = {0};
+        if (!mv_yardstick_product(y, &now.macs, &e))
+            mv_yardstick_sum(y, &now.bytes, &e);
+        timing_die_if(&e);
+        most.macs = now.macs > most.macs ? now.macs : most.macs;
+        most.bytes = now.bytes > most.bytes ? now.bytes : most.bytes;
+    }
+    mv_yardstick_free(y);
+    return most;
 }
 
 void timing_costs(const mv_config *config, mv_dtype act, double *macs, double *bytes)

@@ -17,8 +17,7 @@ void timing_die_if(const mv_error *e);
 /* The middle of n values, which are sorted. */
 double timing_median(double *values, size_t n);
 
-/* Multiply-adds a second of an 8192-cube product in the device's precision, and bytes a second of a sum of two matrices
- * of that size in place: the ceilings that shares are told of. Measured on random values. */
+/* The best of five measurements of src/device/yardstick.h: the ceilings that shares are told of. */
 typedef struct {
     double macs, bytes;
 } timing_rates;
