@@ -29,7 +29,7 @@ namespace mv
 namespace
 {
 
-/* What a block works on; pointers are those of the window. */
+/* What a block works on; pointers are those of its first window. */
 template <class T> struct slice {
     const T *x, *proj;
     T *yz;
@@ -61,17 +61,17 @@ template <class T, int LANES> __device__ void begin_x(T *to, const T *x, const s
 
 /* ---- prepared */
 
-/* Steps that were given, as steps_of emits them */
+/* Steps that were given, as steps_of emits them; dt: that of the tile's first token and the block's first channel */
 template <class T, int LANES, class F>
-__device__ void given_steps(const float *dt, const slice<T> &s, int from, int worker, F emit)
+__device__ void given_steps(const float *dt, const slice<T> &s, int left, int worker, F emit)
 {
     constexpr int PAIRS = layout<T, LANES>::CHANNELS / 2;
 #pragma unroll 1
     for (int i = worker; i < layout<T, LANES>::TOKENS * PAIRS; i += layout<T, LANES>::AHEAD) {
-        int k = from + i / PAIRS, c = s.first + i % PAIRS * 2;
+        int k = i / PAIRS, c = i % PAIRS * 2;
         const float *p = dt + (k * s.channels + c);
-        if (k < s.tokens && c < s.channels)
-            emit(i / PAIRS, i % PAIRS * 2, p[0], c + 1 < s.channels ? p[1] : 0.0f);
+        if (k < left && s.first + c < s.channels)
+            emit(k, c, p[0], s.first + c + 1 < s.channels ? p[1] : 0.0f);
     }
 }
 
@@ -193,14 +193,17 @@ template <class T, int LANES> struct finish {
     }
 };
 
+/* `span`: windows of a block */
 template <class T, int LANES, bool KEEP>
-__global__ void __launch_bounds__(SCANNERS + layout<T, LANES>::AHEAD, 6) scan_kernel(scan_job j, bool wide, bool even)
+__global__ void __launch_bounds__(SCANNERS + layout<T, LANES>::AHEAD, 6)
+    scan_kernel(scan_job j, int span, bool wide, bool even)
 {
     using L = layout<T, LANES>;
     MV_SHARED(unsigned char, memory);
     const L at(j.rank);
-    const int tid = static_cast<int>(threadIdx.x), width = j.rank + 2 * STATES;
-    const size_t token = static_cast<size_t>(blockIdx.y) * static_cast<size_t>(j.tokens),
+    const int tid = static_cast<int>(threadIdx.x), width = j.rank + 2 * STATES,
+              window = static_cast<int>(blockIdx.y) * span;
+    const size_t token = static_cast<size_t>(window) * static_cast<size_t>(j.tokens),
                  value = token * static_cast<size_t>(j.channels);
     const slice<T> s = {static_cast<const T *>(j.x) + value,
                         static_cast<const T *>(j.proj) + token * static_cast<size_t>(width),
@@ -212,11 +215,14 @@ __global__ void __launch_bounds__(SCANNERS + layout<T, LANES>::AHEAD, 6) scan_ke
                         wide};
     put_weights<T, LANES, SCANNERS + L::AHEAD>(memory, j, s.first);
 
-    const int tiles = (s.tokens + L::TOKENS - 1) / L::TOKENS;
+    /* Tiles of all windows of the block in turn; each role counts the tokens that are left of its window. */
+    const int tiles = (s.tokens + L::TOKENS - 1) / L::TOKENS * (j.windows - window < span ? j.windows - window : span);
     auto x_of = [&](int tile) { return reinterpret_cast<T *>(memory + at.x + (tile & 3) * L::X_BYTES); };
     auto y_of = [&](int tile) { return reinterpret_cast<float *>(memory + at.y + (tile & 1) * L::Y_BYTES); };
     auto both_of = [&](int tile) { return reinterpret_cast<float *>(memory + at.both + (tile & 1) * L::BOTH_BYTES); };
     auto step_of = [&](int tile) { return reinterpret_cast<float *>(memory + at.step + (tile & 1) * L::STEP_BYTES); };
+    auto in_tile = [](int left) { return left < L::TOKENS ? left : L::TOKENS; };
+    auto after = [&](int left) { return left > L::TOKENS ? left - L::TOKENS : s.tokens; };
     if (tid < SCANNERS) {
         const int lane = tid % LANES, c = tid / LANES, stride = s.channels * STATES;
         const bool real = s.first + c < s.channels;
@@ -227,54 +233,64 @@ __global__ void __launch_bounds__(SCANNERS + layout<T, LANES>::AHEAD, 6) scan_ke
             m.a[i] = j.A[e * STATES + lane * L::EACH + i] * 1.44269504088896341f; /* exp(x) = exp2(x log2 e) */
         wait_for_inputs();
         float *kept = KEEP ? j.h + (value + static_cast<size_t>(e)) * STATES + lane * L::EACH : nullptr;
+        int left = s.tokens;
         for (int tile = -2; tile <= tiles; tile++) {
             __syncthreads();
             if (tile < 0 || tile == tiles)
                 continue;
-            const int left = s.tokens - tile * L::TOKENS, count = left < L::TOKENS ? left : L::TOKENS;
+            const int count = in_tile(left);
             const float *both = both_of(tile) + lane * 2 * L::EACH, *step = step_of(tile) + c * 2;
             float *y = y_of(tile) + tid;
 #pragma unroll 1
-            for (int k = 0; k < count; k += L::TOGETHER) {
-                scan_tokens<T, LANES, KEEP>(m, step + k * L::STEP_ROW, both + k * 2 * STATES, y + k * L::Y_ROW, kept,
-                                            stride, real ? count - k : 0);
-                if (KEEP)
-                    kept += L::TOGETHER * stride;
-            }
+            for (int k = 0; k < count; k += L::TOGETHER)
+                scan_tokens<T, LANES, KEEP>(m, step + k * L::STEP_ROW, both + k * 2 * STATES, y + k * L::Y_ROW,
+                                            kept + (KEEP ? k * stride : 0), stride, real ? count - k : 0);
+            if (KEEP)
+                kept += count * stride;
+            if (left <= L::TOKENS)
+#pragma unroll
+                for (int i = 0; i < L::EACH; i++)
+                    m.h[i] = 0;
+            left = after(left);
         }
         return;
     }
     const int worker = tid - SCANNERS;
     const finish<T, LANES> end(j.D, s, worker);
     wait_for_inputs();
-    /* Where the next tile to be copied and the next to be stored are; TOKENS rows of proj are whole 16 bytes. */
-    const int skip = skipped(s.proj), row_bytes = width * L::SIZE;
-    const unsigned char *rows = reinterpret_cast<const unsigned char *>(s.proj) - skip;
-    const T *x_next = s.x + s.first;
+    const int row_bytes = width * L::SIZE;
+    const T *proj_next = s.proj, *x_next = s.x + s.first; /* of the next tile to be copied, prepared, stored */
+    const float *dt_next = j.dt ? j.dt + value + s.first : nullptr;
     T *y_next = s.yz + (end.k * 2 * s.channels + s.first + end.c);
+    int left = s.tokens, left_copied = 0, left_scanned = s.tokens, skip = 0;
     auto proj_of = [&](int tile) { return memory + at.proj + (tile & 1) * at.proj_bytes; };
     for (int tile = -2; tile <= tiles; tile++) {
         copy_wait<0>();
         __syncthreads();
-        int left = s.tokens - (tile + 2) * L::TOKENS;
-        if (left > 0) {
-            begin_rows(proj_of(tile), rows, skip + (left < L::TOKENS ? left : L::TOKENS) * row_bytes, worker, L::AHEAD);
+        const int left_here = left_copied, skip_here = skip; /* of tile + 1 */
+        if (tile + 2 < tiles) {
+            const int count = in_tile(left);
+            skip = skipped(proj_next);
+            begin_rows(proj_of(tile), reinterpret_cast<const unsigned char *>(proj_next) - skip,
+                       skip + count * row_bytes, worker, L::AHEAD);
             begin_x<T, LANES>(x_of(tile + 2), x_next, s, left, worker);
             copy_commit();
-            rows += L::TOKENS * row_bytes;
-            x_next += L::TOKENS * s.channels;
+            proj_next += count * width;
+            x_next += count * s.channels;
+            left_copied = left;
+            left = after(left);
         }
         if (tile > 0) {
-            const int rest = left + 3 * L::TOKENS - end.k;
 #pragma unroll
-            for (int n = 0; n < end.ROUNDS; n++, y_next += end.STRIDE * 2 * s.channels)
-                if (n * end.STRIDE < rest)
-                    end.put(y_next, y_of(tile - 1) + n * end.STRIDE * L::Y_ROW,
+            for (int n = 0; n < end.ROUNDS; n++)
+                if (n * end.STRIDE + end.k < left_scanned)
+                    end.put(y_next + n * end.STRIDE * 2 * s.channels, y_of(tile - 1) + n * end.STRIDE * L::Y_ROW,
                             x_of(tile - 1) + n * end.STRIDE * L::CHANNELS, s);
+            y_next += in_tile(left_scanned) * 2 * s.channels;
+            left_scanned = after(left_scanned);
         }
-        left += L::TOKENS;
-        if (tile >= -1 && left > 0) {
-            const T *proj = reinterpret_cast<const T *>(proj_of(tile + 1) + skip), *x = x_of(tile + 1);
+        if (tile >= -1 && tile + 1 < tiles) {
+            const T *proj = reinterpret_cast<const T *>(proj_of(tile + 1) + skip_here), *x = x_of(tile + 1);
             float *step = step_of(tile + 1);
             auto emit = [&](int k, int c, float one, float two) {
                 pack<T, 2> u = load<T, 2>(x + k * L::CHANNELS + c);
@@ -282,10 +298,11 @@ __global__ void __launch_bounds__(SCANNERS + layout<T, LANES>::AHEAD, 6) scan_ke
                                 {{one, one * to_float(u.v[0]), two, two * to_float(u.v[1])}});
             };
             put_both<T, LANES>(both_of(tile + 1), proj + s.rank, width, worker);
-            if (j.dt)
-                given_steps<T, LANES>(j.dt + value, s, (tile + 1) * L::TOKENS, worker, emit);
-            else
-                steps_of<T, LANES>(memory, proj, s.rank, even, left, worker, emit);
+            if (j.dt) {
+                given_steps<T, LANES>(dt_next, s, left_here, worker, emit);
+                dt_next += in_tile(left_here) * s.channels;
+            } else
+                steps_of<T, LANES>(memory, proj, s.rank, even, left_here, worker, emit);
         }
     }
 }
@@ -316,13 +333,19 @@ template <class T> __global__ void plain_scan_kernel(scan_job j)
     }
 }
 
+/* Few tokens do not repay the work that a block begins with: it takes more windows, if enough blocks are left. */
 template <class T, int LANES> void launch_tiles(const scan_job &j, cudaStream_t stream)
 {
     using L = layout<T, LANES>;
-    dim3 grid(blocks_of(j.channels, L::CHANNELS), static_cast<unsigned>(j.windows));
-    mv_launch(j.h ? scan_kernel<T, LANES, true> : scan_kernel<T, LANES, false>, grid, dim3(SCANNERS + L::AHEAD),
-              static_cast<size_t>(L(j.rank).bytes), stream, j,
-              lanes_of<T>(j.channels, {j.x, j.yz}) == static_cast<int>(16 / sizeof(T)), has_even_rows(j));
+    const unsigned across = blocks_of(j.channels, L::CHANNELS);
+    const size_t enough = 600, spare = static_cast<size_t>(across) * static_cast<size_t>(j.windows) / enough;
+    int span = j.tokens < 256 ? 256 / j.tokens : 1;
+    if (static_cast<size_t>(span) > spare)
+        span = spare > 1 ? static_cast<int>(spare) : 1;
+    mv_launch(j.h ? scan_kernel<T, LANES, true> : scan_kernel<T, LANES, false>,
+              dim3(across, blocks_of(j.windows, span)), dim3(SCANNERS + L::AHEAD), static_cast<size_t>(L(j.rank).bytes),
+              stream, j, span, lanes_of<T>(j.channels, {j.x, j.yz}) == static_cast<int>(16 / sizeof(T)),
+              has_even_rows(j));
 }
 
 }  // namespace

@@ -578,6 +578,10 @@ static const op_case table[] = {
     {SCAN, .d = {90, 33, 64, 49}},
     {SCAN, .d = {17, 49, 320, 40}, .flags = KEPT},
     {SCAN, .d = {33, 52, 160, 20}},
+    /* and for blocks of several windows */
+    {SCAN, .d = {1801, 5, 9, 3}},
+    {SCAN, .d = {1300, 1, 5, 2}, .flags = GIVEN | KEPT},
+    {SCAN, .d = {611, 18, 40, 20}, .flags = KEPT},
     {READOUT, .d = {1, 1, 1, 1}},
     {READOUT, .d = {3, 7, 17, 3}},
     {READOUT, .d = {2, 50, 33, 3}},
