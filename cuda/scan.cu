@@ -101,9 +101,10 @@ __device__ void scan_tokens(states<layout<T, LANES>::EACH> &m, const float *step
 {
     using L = layout<T, LANES>;
     constexpr int EACH = L::EACH, WIDTH = EACH < 2 ? 2 : 4;
+    float sum[L::TOGETHER]; /* stored at the end: loads do not overtake a store to shared memory */
 #pragma unroll
     for (int k = 0; k < L::TOGETHER; k++) {
-        float BC[2 * EACH], sum = 0;
+        float BC[2 * EACH];
 #pragma unroll
         for (int i = 0; i < 2 * EACH; i += WIDTH) {
             pack<float, WIDTH> p = load<float, WIDTH>(both + k * 2 * STATES + i);
@@ -115,9 +116,8 @@ __device__ void scan_tokens(states<layout<T, LANES>::EACH> &m, const float *step
 #pragma unroll
         for (int s = 0; s < EACH; s++) {
             m.h[s] = exp2_fast(p.v[0] * m.a[s]) * m.h[s] + p.v[1] * BC[2 * s];
-            sum = s ? sum + BC[2 * s + 1] * m.h[s] : BC[2 * s + 1] * m.h[s];
+            sum[k] = s ? sum[k] + BC[2 * s + 1] * m.h[s] : BC[2 * s + 1] * m.h[s];
         }
-        y[k * L::Y_ROW] = sum;
         if (KEEP && k < count) {
             pack<float, EACH> all;
 #pragma unroll
@@ -126,6 +126,9 @@ __device__ void scan_tokens(states<layout<T, LANES>::EACH> &m, const float *step
             store<float, EACH>(kept + k * stride, all);
         }
     }
+#pragma unroll
+    for (int k = 0; k < L::TOGETHER; k++)
+        y[k * L::Y_ROW] = sum[k];
 }
 
 /* ---- stored */

@@ -58,9 +58,11 @@ function encloses(a, b) {
     return a != b && first[b] >= first[a] && end[b] <= end[a] && (first[b] > first[a] || end[b] < end[a] || b < a)
 }
 
-# The hot loop by what its work is; 0: no loop has such work.
-function hot(work,    a, b, best, inner, most) {
+# The hot loop by what its work is, of those that do not enclose `other`; 0: no loop has such work.
+function hot(work, other,    a, b, best, inner, most) {
     for (a = 1; a <= loops; a++) {
+        if (other && (a == other || encloses(a, other)))
+            continue
         if (!(inner = count(work, first[a], end[a])))
             continue
         for (b = 1; b <= loops; b++)
@@ -89,8 +91,8 @@ function finish(    i, last, best, beside, narrow, alone, all) {
         }
     }
     best = hot("^HMMA")
-    beside = hot("^MUFU.EX2")
-    if (!best || !beside || beside == best || encloses(best, beside) || encloses(beside, best))
+    beside = best ? hot("^MUFU.EX2", best) : 0
+    if (beside && encloses(best, beside))
         beside = 0
     if (!best)
         best = hot("^(FFMA|FMUL|FADD|MUFU)")
