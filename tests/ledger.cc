@@ -1,5 +1,6 @@
 /* cuda/library.h for programs that count kernels (tests/counts.h): work is done at once, and products and convolutions
- * of libraries are written down, but not computed. Every convolution of whole 16-byte rows of channels is such a one.
+ * of libraries are written down, but not computed. Where everything is executed, convolutions whose channels are no
+ * whole 16 bytes are columns.
  */
 #define SIMT_HOME /* the code that switches stacks is compiled here */
 #include "cuda/library.h"
@@ -160,16 +161,23 @@ mv_status library_product(library *, const product &p, mv_error *)
     return MV_OK;
 }
 
+static size_t rows_of(const convolution &c)
+{
+    return static_cast<size_t>(c.pictures) * static_cast<size_t>((c.h + c.stride - 1) / c.stride) *
+           static_cast<size_t>((c.w + c.stride - 1) / c.stride);
+}
+
+/* As cuDNN, whose convolutions include GELU only where one is compiled for it (library_convolutions.cu). */
 bool library_convolves(const library *, const convolution &c)
 {
+    if (c.act == MV_ACT_GELU_TANH && rows_of(c) * static_cast<size_t>(c.n) < size_t(1) << 28)
+        return false;
     return simt::samples() || c.c % 8 == 0;
 }
 
 mv_status library_convolve(library *, const convolution &c, mv_error *)
 {
-    size_t rows = static_cast<size_t>(c.pictures) * static_cast<size_t>((c.h + c.stride - 1) / c.stride) *
-                  static_cast<size_t>((c.w + c.stride - 1) / c.stride),
-           n = static_cast<size_t>(c.n),
+    size_t rows = rows_of(c), n = static_cast<size_t>(c.n),
            values = static_cast<size_t>(c.pictures * c.h) * static_cast<size_t>(c.w * c.c) +
                     n * static_cast<size_t>(9 * c.c) + rows * n * (c.residual ? 2 : 1);
     simt::multiplied("convolution", rows, c.n, 9 * c.c, values * mv_dtype_size(c.type));
