@@ -198,7 +198,7 @@ EMULATED := $(addprefix $(BUILD)/tests/,test_backend test_device_ops test_explan
 CXX := $(if $(findstring clang,$(CC)),clang++,g++)
 SIMT_OBJS := $(patsubst cuda/%.cu,$(BUILD)/simt/%.o,$(sort $(wildcard cuda/*.cu))) \
 	$(patsubst tests/%.cc,$(BUILD)/simt/%.o,$(sort $(wildcard tests/double_*.cc)))
-SIMT_FLAGS := -std=c++17 $(if $(DEBUG)$(SANITIZE),-O1,-O2) -g -Wall -Wextra -Wno-unknown-pragmas $(if $(WERROR),-Werror) -I. -Itests/cuda \
+SIMT_FLAGS := -std=c++17 -DMV_CUDNN $(if $(DEBUG)$(SANITIZE),-O1,-O2) -g -Wall -Wextra -Wno-unknown-pragmas $(if $(WERROR),-Werror) -I. -Itests/cuda \
 	-fPIC -fno-omit-frame-pointer $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=all) -MMD -MP
 $(BUILD)/simt/flags: $(BUILD)/flags FORCE
 	@mkdir -p $(@D); [ "$$(cat $@ 2>/dev/null)" = "$(CXX) $(SIMT_FLAGS)" ] || echo "$(CXX) $(SIMT_FLAGS)" >$@
@@ -284,7 +284,7 @@ mvscope-cuda.so: $(CUDA_OBJS)
 build/cuda/double_%.o: tests/double_%.cc build/cuda/flags
 	@$(call say,$(CXX) $@)
 	$(Q)$(CXX) -std=c++17 -Wall -Wextra $(if $(WERROR),-Werror) -DDOUBLE_AGAINST_NVIDIA -I. -I$(CUDA_HOME)/include -MMD -MP -c -o $@ $<
-cuda: mvscope-cuda.so build/cuda/double_cuda.o build/cuda/double_cublaslt.o
+cuda: mvscope-cuda.so build/cuda/double_cuda.o build/cuda/double_cublaslt.o $(if $(CUDNN),build/cuda/double_cudnn.o)
 
 # --- what is typed -----------------------------------------------------------------------------
 # What was installed is seen by the next make only: these three start one.

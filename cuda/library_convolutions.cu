@@ -14,6 +14,10 @@
 #include "cuda/cudnn_graph.h"
 #include "cuda/launch.h"
 
+#ifndef MV_COMPILE_FROM
+#define MV_COMPILE_FROM (1 << 28) /* values of an output */
+#endif
+
 namespace mv
 {
 
@@ -21,7 +25,7 @@ namespace
 {
 
 enum { CANDIDATES = 8, COMPILED = 2, REPEATS = 3 };
-constexpr size_t WORKSPACE_MOST = size_t(1) << 30, COMPILE_FROM = size_t(1) << 28 /* values of an output */;
+constexpr size_t WORKSPACE_MOST = size_t(1) << 30, COMPILE_FROM = MV_COMPILE_FROM;
 
 /* Type, pictures, h, w, c, n, stride, act, residual, alignment */
 using conv_key = std::tuple<int, int, int, int, int, int, int, int, bool, int64_t>;
