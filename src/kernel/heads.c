@@ -27,20 +27,24 @@ size_t KERNEL(scores)(int tokens)
     return ROWS * (up(tokens) + PIECE);
 }
 
-void KERNEL(pack)(const mv_attention_job *j)
+INLINE void pack_typed(const mv_attention_job *j, mv_dtype type)
 {
     size_t wide = up(j->tokens), deep = up(j->d);
     float *kt = j->packed, *v = kt + (size_t)j->d * wide;
     for (size_t t = 0; t < (size_t)j->tokens; t++) {
         size_t at = t * (size_t)j->stride;
         for (size_t c = 0; c < (size_t)j->d; c++)
-            kt[c * wide + t] = scalar(j->k, at + c, j->type);
-        for (size_t c = 0; c < deep; c++)
-            v[t * deep + c] = c < (size_t)j->d ? scalar(j->v, at + c, j->type) : 0;
+            kt[c * wide + t] = scalar(j->k, at + c, type);
+        widen_to(v + t * deep, j->v, at, j->d, type);
     }
     for (size_t c = 0; c < (size_t)j->d; c++)
         for (size_t t = (size_t)j->tokens; t < wide; t++)
             kt[c * wide + t] = 0;
+}
+
+void KERNEL(pack)(const mv_attention_job *j)
+{
+    TYPED(pack_typed, j->type, j);
 }
 
 /* out[r][c] = sum over i < k of a[r][i] b[i][c], for `rows` rows and the columns of one or two vectors. `rows` and

@@ -49,6 +49,16 @@ INLINE void *row_to(void *p, size_t row, int c, mv_dtype type)
     return (char *)p + row * (size_t)c * (type == MV_F32 ? 4 : 2);
 }
 
+/* n elements as fp32. `to` has room for a multiple of LANES, and gets zeros behind them. */
+INLINE void widen_to(float *to, const void *from, size_t at, int n, mv_dtype type)
+{
+    int i = 0;
+    for (; i + LANES <= n; i += LANES)
+        v_store(to + i, v_get(from, at + (size_t)i, type));
+    if (i < n)
+        v_store(to + i, v_get_part(from, at + (size_t)i, type, n - i));
+}
+
 /* ---- loops */
 
 /* Runs its body for every vector of n elements. The body sees the index `i` of the first element, the number `count` of

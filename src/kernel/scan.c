@@ -40,13 +40,31 @@ void KERNEL(conv1d_silu)(void *x, void *yz, const void *xz, const float *wx, con
     TYPED(conv1d_typed, type, x, yz, xz, wx, wz, tokens, e, from, to);
 }
 
+/* Elements of proj that are widened together, a multiple of LANES: as scalars they cost more than what is done with
+ * them. */
+enum { CHUNK = 64 };
+
+/* sum + W r for n ranks from the `first` on */
+INLINE vf step_sum(vf sum, const float *r, int n, const float *weight, int first, int e, int i, bool whole, int count)
+{
+    for (int k = 0; k < n; k++)
+        sum += r[k] * GET(weight, (size_t)(first + k) * (size_t)e + (size_t)i, MV_F32);
+    return sum;
+}
+
 /* softplus(W r + 2b) of one token, for the channels from i on; its row of proj begins at `row`. */
 INLINE vf step_at(const void *proj, size_t row, const float *weight, const float *bias, int e, int rank, int i,
                   bool whole, int count, mv_dtype type)
 {
     vf sum = GET(bias, (size_t)i, MV_F32);
-    for (int k = 0; k < rank; k++)
-        sum += scalar(proj, row + (size_t)k, type) * GET(weight, (size_t)k * (size_t)e + (size_t)i, MV_F32);
+    if (type == MV_F32)
+        return v_softplus(step_sum(sum, (const float *)proj + row, rank, weight, 0, e, i, whole, count));
+    for (int from = 0; from < rank; from += CHUNK) {
+        float room[CHUNK];
+        int n = rank - from < CHUNK ? rank - from : CHUNK;
+        widen_to(room, proj, row + (size_t)from, n, type);
+        sum = step_sum(sum, room, n, weight, from, e, i, whole, count);
+    }
     return v_softplus(sum);
 }
 
@@ -68,7 +86,7 @@ void KERNEL(step)(float *dt, const void *proj, const float *weight, const float 
 }
 
 /* y = C . h + D x */
-INLINE vf read_states(const vf h[MV_STATES], const float c[MV_STATES], vf d, vf x)
+INLINE vf read_states(const vf h[MV_STATES], const float *c, vf d, vf x)
 {
     vf y = d * x;
     for (int n = 0; n < MV_STATES; n++)
@@ -87,11 +105,8 @@ INLINE void scan_lanes(const mv_scan_job *j, int i, bool whole, int count, mv_dt
             a[n][k] = j->A[(at + (size_t)k) * MV_STATES + (size_t)n] * MV_LOG2E;
     }
     for (size_t t = 0; t < (size_t)j->tokens; t++) {
-        float b[MV_STATES], c[MV_STATES];
-        for (int n = 0; n < MV_STATES; n++) {
-            b[n] = scalar(j->proj, t * width + (size_t)(j->rank + n), type);
-            c[n] = scalar(j->proj, t * width + (size_t)(j->rank + MV_STATES + n), type);
-        }
+        float b[CHUNK], *c = b + MV_STATES;
+        widen_to(b, j->proj, t * width + (size_t)j->rank, 2 * MV_STATES, type);
         vf dt =
             j->dt ? GET(j->dt, t * e + at, MV_F32)
                   : step_at(j->proj, t * width, j->dt_weight, j->dt_bias, j->channels, j->rank, i, whole, count, type);
