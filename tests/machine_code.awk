@@ -92,7 +92,7 @@ function finish(    i, last, best, beside, narrow, alone, all) {
     }
     best = hot("^HMMA")
     beside = best ? hot("^MUFU.EX2", best) : 0
-    if (beside && encloses(best, beside))
+    if (beside && (encloses(best, beside) || count("^HMMA", first[beside], end[beside])))
         beside = 0
     if (!best)
         best = hot("^(FFMA|FMUL|FADD|MUFU)")
