@@ -133,19 +133,23 @@ template <class T, int N> __device__ __forceinline__ void store(T *p, const pack
  * nvcc may store each member. */
 template <class T, int N> __device__ __forceinline__ void store_global(T *p, const pack<T, N> &x)
 {
-#ifdef __CUDACC__
     if constexpr (sizeof x % 16 == 0) {
+        MV_WAITED();
         unsigned w[sizeof x / 4];
         memcpy(w, &x, sizeof x);
 #pragma unroll
-        for (unsigned i = 0; i < sizeof x / 4; i += 4)
-            asm volatile("st.global.v4.u32 [%0], {%1, %2, %3, %4};" ::"l"(reinterpret_cast<unsigned *>(p) + i),
-                         "r"(w[i]), "r"(w[i + 1]), "r"(w[i + 2]), "r"(w[i + 3])
+        for (unsigned i = 0; i < sizeof x / 4; i += 4) {
+            unsigned *to = reinterpret_cast<unsigned *>(p) + i;
+#ifdef __CUDACC__
+            asm volatile("st.global.v4.u32 [%0], {%1, %2, %3, %4};" ::"l"(to), "r"(w[i]), "r"(w[i + 1]), "r"(w[i + 2]),
+                         "r"(w[i + 3])
                          : "memory");
-        return;
-    }
+#else
+            simt::store(to, w + i, 16);
 #endif
-    store<T, N>(p, x);
+        }
+    } else
+        store<T, N>(p, x);
 }
 
 __device__ inline float warp_sum(float x)

@@ -41,9 +41,6 @@ void launch_picture(mv_dtype, void *out, mv_dtype from, const void *pixels, cons
 /* windows: merge false: out (tokens) from x (picture), zeros outside; true: the other way, without the padding */
 void launch_windows(mv_dtype, void *out, const void *x, int pictures, int h, int w, int c, int window, bool merge,
                     cudaStream_t);
-/* A strided value to dense fp32 and back. */
-void launch_gather(float *out, const mv_view &, cudaStream_t);
-void launch_scatter(const mv_view &, const float *in, cudaStream_t);
 /* Rows [first, first + rows) of the matrix whose row is an output pixel (b, y, x) and whose columns are the 9 c values
  * that a 3x3 convolution sees there (ky, kx, c), zero-padded to `width` columns. */
 struct columns_job {
@@ -74,6 +71,12 @@ void launch_stem(const stem_job &, cudaStream_t);
 bool stem_on_tensor_cores(mv_dtype, int n);
 /* Lays the weights w (n 3 3 3) out as launch_stem reads them; returns their number. `to` may be NULL. */
 size_t stem_weights(mv_dtype, int n, float *to, const float *w);
+
+/* ---- views.cu */
+
+/* A strided value to dense fp32 and back. */
+void launch_gather(float *out, const mv_view &, cudaStream_t);
+void launch_scatter(const mv_view &, const float *in, cudaStream_t);
 
 /* ---- conv1d.cu */
 
