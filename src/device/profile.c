@@ -188,6 +188,17 @@ static mv_status picture(mv_backend *b, mv_tensor out, mv_tensor pixels, mv_vect
           "B%d %dx%d of %s", out.dim[0], out.dim[1], out.dim[2], pixels.type == MV_U8 ? "bytes" : "planes");
 }
 
+static mv_status stem(mv_backend *b, mv_tensor out, mv_tensor pixels, mv_vector table, const mv_conv *w, mv_act act,
+                      mv_error *e)
+{
+    TAKE(b);
+    double taps = 9.0 * w->in;
+    TIMED("stem", out, false, 2 * rows_of(out) * w->out * taps,
+          bytes_of(pixels) + bytes_of(out) + taps * w->out * (double)mv_dtype_size(real->act),
+          real->stem(real, out, pixels, table, w, act, e), "B%d %dx%d O%d of %s%s", out.dim[0], out.dim[1], out.dim[2],
+          w->out, pixels.type == MV_U8 ? "bytes" : "planes", name_of(act));
+}
+
 static mv_status conv2d(mv_backend *b, mv_tensor out, mv_tensor x, const mv_conv *w, mv_act act, mv_tensor residual,
                         mv_error *e)
 {
@@ -343,6 +354,7 @@ static mv_backend table_of(const mv_backend *real)
     b.picture = picture, b.conv2d = conv2d, b.linear = linear, b.layernorm = layernorm;
     b.conv1d_silu = conv1d_silu, b.scan = scan, b.attention = attention;
     b.split = split, b.merge = merge, b.mean_pool = mean_pool, b.mark = mark;
+    b.stem = real->stem ? stem : NULL;
     if (real->upload_new)
         b.upload_new = upload_new, b.upload_free = upload_free, b.upload_send = upload_send,
         b.upload_over = upload_over;
