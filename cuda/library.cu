@@ -172,6 +172,7 @@ void library_free(library *l)
 void library_use(library *l)
 {
     cudaSetDevice(l->card);
+    cudaGetLastError(); /* of a call that could not report it, such as a release; the next launch is not to blame */
 }
 
 cudaStream_t library_stream(const library *l)

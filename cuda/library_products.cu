@@ -116,10 +116,18 @@ struct trial {
     owned<void *, cudaFree> memory;
     owned<cudaEvent_t, cudaEventDestroy> from, to;
     size_t cache = 0, out_bytes = 0;
+    cudaStream_t stream = nullptr;
+
+    ~trial()
+    {
+        if (stream) /* a call that failed may have left work behind */
+            cudaStreamSynchronize(stream);
+    }
 
     bool make(library *l, const product &p)
     {
         int bytes = 0;
+        stream = l->stream;
         if (cudaDeviceGetAttribute(&bytes, cudaDevAttrL2CacheSize, l->card) == cudaSuccess)
             cache = static_cast<size_t>(bytes);
         out_bytes = (p.rows * static_cast<size_t>(p.n) * mv_dtype_size(p.out_type) + 255) / 256 * 256;

@@ -421,16 +421,16 @@ cudaError_t cudaStreamDestroy(cudaStream_t s)
     return answered(e);
 }
 
+/* A wait that fails has waited: on a card it is the work that failed. */
 cudaError_t cudaStreamSynchronize(cudaStream_t s)
 {
-    if (simt::fails(__func__))
-        return answered(cudaErrorUnknown);
+    bool bad = simt::fails(__func__);
     if (s->capture) {
         s->spoiled = true;
         return answered(cudaErrorStreamCaptureUnsupported);
     }
     do_until(s, s->issued);
-    return answered(s->failed ? cudaErrorLaunchFailure : cudaSuccess);
+    return answered(bad ? cudaErrorUnknown : s->failed ? cudaErrorLaunchFailure : cudaSuccess);
 }
 
 cudaError_t cudaStreamWaitEvent(cudaStream_t s, cudaEvent_t e, unsigned)
@@ -482,9 +482,9 @@ cudaError_t cudaEventRecord(cudaEvent_t e, cudaStream_t s)
 
 cudaError_t cudaEventSynchronize(cudaEvent_t e)
 {
-    if (simt::fails(__func__))
-        return answered(cudaErrorUnknown);
-    return answered(e->last ? pass(*e->last) : cudaSuccess);
+    bool bad = simt::fails(__func__);
+    cudaError_t error = e->last ? pass(*e->last) : cudaSuccess;
+    return answered(bad ? cudaErrorUnknown : error);
 }
 
 cudaError_t cudaEventElapsedTime(float *ms, cudaEvent_t from, cudaEvent_t to)

@@ -1,0 +1,169 @@
+/* The GPU device while its libraries fail: of all calls of the CUDA runtime, cuBLASLt and cuDNN, and of all launches,
+ * the n-th fails, or all from the n-th on. A device that is opened, gets weights, computes batches with and without
+ * probes operation by operation, recorded and replayed, and is closed then ends with an error or with the right logits;
+ * nothing is left behind, and what runs next is right. In emulation, on the doubles of the libraries.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "src/run/trace.h"
+#include "tests/card.h"
+#include "tests/network.h"
+#include "tests/short.h"
+
+void simt_fail_at(unsigned long first, unsigned long last);
+unsigned long simt_calls(void);
+const char *simt_failed(void);
+long simt_live(void);
+
+enum { SIDE = 32, CLASSES = 3, PASSES = 4, ENDS = 60 };
+#define BOUND 2e-2 /* of fp16: another way to compute a product may have been taken */
+
+static const mv_config config = {.dim = 8,
+                                 .in_dim = 8,
+                                 .depth = {1, 1, 2, 1},
+                                 .heads = {1, 1, 2, 2},
+                                 .window = {8, 8, 2, 1},
+                                 .mlp_ratio = 2,
+                                 .gamma = true,
+                                 .classes = CLASSES,
+                                 .preprocess = {.h = SIDE, .w = SIDE, .crop_pct = 1, .std = {1, 1, 1}}};
+
+/* Passes of a run with probes, then of one without. */
+static void compute(const mv_model *m, const float *x, float *logits, mv_error *e)
+{
+    for (int turn = 0; turn < 2 && !e->code; turn++) {
+        mv_trace *t = turn ? NULL : mv_trace_new("levels.*.blocks.*,**.mixer.h,norm", NULL, NULL, e);
+        mv_run *r = e->code ? NULL : mv_run_new(m, SIDE, SIDE, 1, t ? mv_trace_probe(t) : NULL, e);
+        for (int i = 0; i < PASSES && !e->code; i++) {
+            memset(logits, 0xff, CLASSES * sizeof *logits);
+            mv_run_forward(r, x, 1, logits, e);
+        }
+        mv_run_free(r);
+        mv_trace_free(t);
+    }
+}
+
+static void session(const float *x, float *logits, mv_error *e)
+{
+    weights w;
+    mv_backend *b = mv_plugin_device(card, 0, MV_F16, e);
+    mv_model *m = b ? mv_model_new(&config, b, weights_source(&w, 5), e) : NULL;
+    if (m)
+        compute(m, x, logits, e);
+    mv_model_free(m);
+    if (b)
+        b->free(b);
+}
+
+/* Every call in the long form where that is quick; else some of all kinds: the first and last ones, and a share of
+ * those between, which are no multiples of what a pass repeats. */
+static unsigned long next_call(unsigned long n, unsigned long all)
+{
+    unsigned long step = all / (test_is_short() ? 60 : 600) + 1;
+    return n < ENDS || n + ENDS >= all ? n + (test_is_short() ? 3 : 1) : n + step + n % 7;
+}
+
+static void expect_whole(const mv_error *e, const float *logits, const float *want, unsigned long n, long live)
+{
+    if (simt_live() != live)
+        fail_msg("call %lu, %s: %ld things are not given back", n, simt_failed(), simt_live() - live);
+    if (e->code ? !*e->text : !(relative_l2(logits, want, CLASSES) <= BOUND))
+        fail_msg("call %lu, %s: no error is told, and the logits are off by %g", n, simt_failed(),
+                 relative_l2(logits, want, CLASSES));
+}
+
+static void fail_from(unsigned long most)
+{
+    float *x = network_input(1, SIDE, SIDE, 3), want[CLASSES], logits[CLASSES];
+    mv_error e = {0};
+    session(x, want, &e);
+    long live = simt_live();
+    unsigned long before = simt_calls();
+    session(x, want, &e);
+    expect_ok(&e);
+    assert_int_equal(simt_live(), live);
+    unsigned long all = simt_calls() - before;
+    int errors = 0, tries = 0;
+    for (unsigned long n = 1; n <= all; n = next_call(n, all), tries++) {
+        e = (mv_error){0};
+        simt_fail_at(n, most ? most : n);
+        session(x, logits, &e);
+        if (!*simt_failed())
+            fail_msg("call %lu of %lu did not fail", n, all);
+        expect_whole(&e, logits, want, n, live);
+        errors += e.code != 0;
+        simt_fail_at(0, 0);
+    }
+    e = (mv_error){0};
+    session(x, logits, &e);
+    expect_ok(&e);
+    assert_memory_equal(logits, want, sizeof want);
+    print_message("           %lu calls; of %d that failed, %d were told\n", all, tries, errors);
+    free(x);
+}
+
+static void one_call_fails(void **s)
+{
+    (void)s;
+    fail_from(0);
+}
+
+static void all_further_calls_fail(void **s)
+{
+    (void)s;
+    fail_from(~0ul);
+}
+
+/* A device whose pass failed computes the next one, with what was made by then. */
+static void the_next_run_is_right(void **s)
+{
+    (void)s;
+    float *x = network_input(1, SIDE, SIDE, 3), want[CLASSES], logits[CLASSES];
+    mv_error e = {0};
+    unsigned long calls = simt_calls(), all = 0;
+    for (unsigned long n = 0; n <= all; n = n ? next_call(n, all) : 1) {
+        weights w;
+        e = (mv_error){0};
+        mv_backend *b = card_open(MV_F16);
+        mv_model *m = mv_model_new(&config, b, weights_source(&w, 5), &e);
+        expect_ok(&e);
+        calls = simt_calls();
+        simt_fail_at(n, n);
+        compute(m, x, n ? logits : want, &e);
+        all = n ? all : simt_calls() - calls;
+        simt_fail_at(0, 0);
+        if (e.code && !*e.text)
+            fail_msg("call %lu: an error without a sentence", n);
+        e = (mv_error){0};
+        compute(m, x, logits, &e);
+        if (e.code || !(relative_l2(logits, want, CLASSES) <= BOUND))
+            fail_msg("call %lu: the next run: %s, off by %g", n, e.text, relative_l2(logits, want, CLASSES));
+        mv_model_free(m);
+        b->free(b);
+    }
+    free(x);
+}
+
+int main(void)
+{
+    if (!card_find())
+        return 1;
+    if (!card_emulated) {
+        puts("1..0 # SKIP on the doubles of the libraries only");
+        return 0;
+    }
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(one_call_fails),
+        cmocka_unit_test(all_further_calls_fail),
+        cmocka_unit_test(the_next_run_is_right),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
