@@ -20,7 +20,7 @@
 #   make clean      remove build/ and ./mvscope
 #
 #   CC=clang  DEBUG=1  SANITIZE=address,undefined  COVERAGE=1  WERROR=1  CFLAGS=... LDFLAGS=...
-#   CUDA_ARCHS="80 90"  NVCC=/usr/local/cuda/bin/nvcc  CUDNN=: build without it
+#   CUDA_ARCHS="80 90"  NVCC=/usr/local/cuda/bin/nvcc  CUDNN=FILE: its cudnn.h; empty: build without it
 #   HEIF=: build without libheif, whose headers are used where they are installed: it reads HEIC and AVIF
 #   EMBED_MODEL=FILE.safetensors: another model inside the program; EMBED_MODEL= for none
 #
@@ -262,10 +262,20 @@ faults: $(BUILD)/mvscope-fault $(if $(SANITIZE),,$(BUILD)/fault_malloc.so)
 NVCC       ?= $(or $(shell type -P nvcc),$(wildcard /usr/local/cuda/bin/nvcc))
 CUDA_HOME  := $(patsubst %/bin/nvcc,%,$(realpath $(NVCC)))
 CUDA_ARCHS ?= 80 90
-CUDNN      ?= $(firstword $(wildcard $(addsuffix /cudnn.h,$(CUDA_HOME)/include /usr/include /usr/include/$(shell $(CC) -dumpmachine 2>/dev/null))))
+# cudnn.h: of the toolkit, the system, or the Python package nvidia-cudnn-cu13 of $(PYTHON), which PyTorch brings. The
+# package's library has no name without a version.
+PYTHON     ?= python3
+ifeq ($(origin CUDNN),undefined)
+CUDNN      := $(firstword $(wildcard $(addsuffix /cudnn.h,$(CUDA_HOME)/include /usr/include /usr/include/$(shell $(CC) -dumpmachine 2>/dev/null))))
+ifeq ($(CUDNN),)
+CUDNN      := $(if $(NVCC),$(wildcard $(shell $(PYTHON) -c 'import nvidia.cudnn; print(list(nvidia.cudnn.__path__)[0])' 2>/dev/null)/include/cudnn.h))
+endif
+endif
+CUDNN_LIB  := $(wildcard $(CUDNN:%/include/cudnn.h=%/lib)/libcudnn.so.9)
+CUDNN_LINK := $(if $(CUDNN),$(if $(CUDNN_LIB),-L$(dir $(CUDNN_LIB)) -l:libcudnn.so.9 -Xlinker -rpath$(comma)$(dir $(CUDNN_LIB)),-lcudnn))
 CUDA_FLAGS := -std=c++17 -O3 -lineinfo $(foreach a,$(CUDA_ARCHS),-gencode arch=compute_$(a)$(comma)code=sm_$(a)) \
 	-gencode arch=compute_$(lastword $(CUDA_ARCHS))$(comma)code=compute_$(lastword $(CUDA_ARCHS)) -I. \
-	-Xcompiler -fPIC$(comma)-fvisibility=hidden$(comma)-Wall $(if $(WERROR),-Werror all-warnings) $(if $(CUDNN),-DMV_CUDNN)
+	-Xcompiler -fPIC$(comma)-fvisibility=hidden$(comma)-Wall $(if $(WERROR),-Werror all-warnings) $(if $(CUDNN),-DMV_CUDNN -I$(dir $(CUDNN)))
 CUDA_OBJS  := $(patsubst cuda/%.cu,build/cuda/%.o,$(sort $(wildcard cuda/*.cu))) build/cuda/status.o build/cuda/tensor.o
 
 build/cuda/flags: FORCE
@@ -279,12 +289,14 @@ build/cuda/%.o: src/base/%.c build/cuda/flags
 	$(Q)$(CC) -D_GNU_SOURCE -std=c11 -O2 -g -fPIC -fvisibility=hidden $(WARN) -I. -MMD -MP -c -o $@ $<
 mvscope-cuda.so: $(CUDA_OBJS)
 	@$(call say,link $@)
-	$(Q)$(NVCC) -shared -o $@ $^ -L$(CUDA_HOME)/lib64 -lcublasLt $(if $(CUDNN),-lcudnn) -Xlinker -rpath$(comma)$(CUDA_HOME)/lib64
+	$(Q)$(NVCC) -shared -o $@ $^ -L$(CUDA_HOME)/lib64 -lcublasLt $(CUDNN_LINK) -Xlinker -rpath$(comma)$(CUDA_HOME)/lib64
 # The doubles that the tests put in the place of CUDA's libraries, against the headers of the real ones.
 build/cuda/double_%.o: tests/double_%.cc build/cuda/flags
 	@$(call say,$(CXX) $@)
-	$(Q)$(CXX) -std=c++17 -Wall -Wextra $(if $(WERROR),-Werror) -DDOUBLE_AGAINST_NVIDIA -I. -I$(CUDA_HOME)/include -MMD -MP -c -o $@ $<
+	$(Q)$(CXX) -std=c++17 -Wall -Wextra $(if $(WERROR),-Werror) -DDOUBLE_AGAINST_NVIDIA -I. -I$(CUDA_HOME)/include $(if $(CUDNN),-I$(dir $(CUDNN))) -MMD -MP -c -o $@ $<
 cuda: mvscope-cuda.so build/cuda/double_cuda.o build/cuda/double_cublaslt.o $(if $(CUDNN),build/cuda/double_cudnn.o)
+	@echo "mvscope-cuda.so: $$($(NVCC) --version | sed -n 's/.*release \([0-9.]*\).*/CUDA \1/p'), $(if $(CUDNN),cuDNN $$(sed -nE \
+		's/#define CUDNN_(MAJOR|MINOR|PATCHLEVEL) //p' $(dir $(CUDNN))cudnn_version.h | paste -sd.),without cuDNN: convolutions are slower; CUDNN= names its cudnn.h)"
 
 # --- what is typed -----------------------------------------------------------------------------
 # What was installed is seen by the next make only: these three start one.
@@ -333,7 +345,6 @@ card: $(CARD_TEST) $(SIMT_OBJS) $(LIB)
 
 # Ours, PyTorch's, ours again; all of it in build/bench-cuda.json. By itself some minutes: VARIANTS="T L2:32 B:1:bf16",
 # TORCH_FLAGS="--compile T --seconds 10" and OPS="T:128 L2:128", the operations one by one, ask for more.
-PYTHON ?= python3
 OPS    ?= T:128 T:1
 bench-cuda: export MVSCOPE_BENCH_JSON := build/bench-cuda.jsonl
 bench-cuda: export MVSCOPE_BENCH_LOGITS := build/bench-cuda

@@ -7,6 +7,9 @@
  *                 kernel. Recordings have none.
  */
 #include <cuda.h>
+#ifdef MV_CUDNN
+#include <cudnn.h>
+#endif
 
 #include "cuda/library_state.h"
 
@@ -37,6 +40,19 @@ const char *advice(cudaError_t error)
 }  // namespace
 
 /* ---- cards */
+
+/* The libraries that this process has, which may be others than those of the build. */
+static void versions(char text[64])
+{
+    size_t v = cublasLtGetVersion();
+    int n = snprintf(text, 64, "cuBLASLt %zu.%zu.%zu, ", v / 10000, v / 100 % 100, v % 100);
+#ifdef MV_CUDNN
+    v = cudnnGetVersion();
+    snprintf(text + n, 64 - static_cast<size_t>(n), "cuDNN %zu.%zu.%zu", v / 10000, v / 100 % 100, v % 100);
+#else
+    snprintf(text + n, 64 - static_cast<size_t>(n), "without cuDNN");
+#endif
+}
 
 mv_status library_count(int *n, mv_error *e)
 {
@@ -83,8 +99,10 @@ mv_status library_describe(int i, char text[160], mv_error *e)
     if (p.major < 8)
         return mv_fail(e, MV_EDEVICE, "cuda:%d: %s has compute capability %d.%d, expected 8.0 or later", i, p.name,
                        p.major, p.minor);
-    snprintf(text, 160, "%.80s, compute capability %d.%d, %.1f GiB (%.1f free)", p.name, p.major, p.minor,
-             static_cast<double>(all) / (1 << 30), static_cast<double>(available) / (1 << 30));
+    char libraries[64];
+    versions(libraries);
+    snprintf(text, 160, "%.40s, compute capability %d.%d, %.1f GiB (%.1f free), %s", p.name, p.major, p.minor,
+             static_cast<double>(all) / (1 << 30), static_cast<double>(available) / (1 << 30), libraries);
     return MV_OK;
 }
 

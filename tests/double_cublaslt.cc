@@ -139,7 +139,7 @@ const char *cublasLtGetStatusString(cublasStatus_t s)
 
 size_t cublasLtGetVersion(void)
 {
-    return 0;
+    return 130000;
 }
 
 cublasStatus_t cublasLtCreate(cublasLtHandle_t *h)
