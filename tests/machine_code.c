@@ -42,3 +42,26 @@ double machine_code_resident(const machine_code *m, uint64_t threads, uint64_t s
            blocks = fmin(fmin(by_registers, by_warps), fmin(by_shared, 32));
     return blocks > 1 ? blocks : 1;
 }
+
+/* Rounds of a loop by each warp, from what was counted of all and what the loop has of it */
+static double rounds_of(double counted, double in_loop, double warps)
+{
+    double rounds = in_loop > 0 ? counted / in_loop / warps : 1;
+    return rounds > 1 ? rounds : 1;
+}
+
+machine_warp machine_code_warp(const machine_code *m, const kernel_counts *c)
+{
+    double warps = ceil((double)c->threads / 32) * (double)c->executed, powers = (double)c->met[4];
+    double rounds = m->products > 0 ? rounds_of((double)c->met[3], m->products, warps)
+                    : m->powers > 0 && powers > 0
+                        ? rounds_of(powers, m->powers, warps)
+                        : rounds_of((double)c->read.requests - m->before * warps, m->loads, warps);
+    machine_warp w = {m->path + (rounds - 1) * m->loop, m->alone + (rounds - 1) * m->round};
+    if (m->beside > 0) { /* half of the warps do each */
+        double others = rounds_of(powers, m->powers, warps);
+        w.instructions += (others - 1) * m->beside;
+        w.cycles = m->alone + 2 * fmax(rounds * m->round, others * m->beside_round);
+    }
+    return w;
+}

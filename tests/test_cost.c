@@ -43,17 +43,11 @@ static double at_least(double x, double least)
     return x > least ? x : least;
 }
 
-/* Rounds of a loop by each warp, from what the emulation counted of all and what the loop has of it */
-static double rounds_of(double counted, double in_loop, double warps)
-{
-    return in_loop > 0 ? at_least(counted / in_loop / warps, 1) : 1;
-}
-
 static double kernel_seconds(const kernel_counts *c, double bytes)
 {
     const machine_code *k = machine_code_of(c->name);
     double scale = (double)c->blocks / (double)c->executed, blocks = (double)c->blocks,
-           block_warps = ceil((double)c->threads / 32), warps = block_warps * (double)c->executed;
+           block_warps = ceil((double)c->threads / 32);
     double sms = fmin(SMS, blocks), sectors = (double)(c->read.sectors + c->written.sectors) * scale,
            own = (double)(c->read.footprint + c->written.footprint) * scale;
     double t = (bytes > 0 ? fmin(bytes, own) : own) / (0.88 * MEMORY);
@@ -65,19 +59,10 @@ static double kernel_seconds(const kernel_counts *c, double bytes)
         print_message("           %s is not in tests/data/machine_code\n", c->name);
         return t + START;
     }
-    double rounds = k->products > 0 ? rounds_of((double)c->met[3], k->products, warps)
-                    : k->powers > 0 && c->met[4] > 0
-                        ? rounds_of((double)c->met[4], k->powers, warps)
-                        : rounds_of((double)c->read.requests - k->before * warps, k->loads, warps);
-    double instructions = k->path + (rounds - 1) * k->loop, alone = k->alone + (rounds - 1) * k->round;
-    if (k->beside > 0) { /* half of the warps do each */
-        double others = rounds_of((double)c->met[4], k->powers, warps);
-        instructions += (others - 1) * k->beside;
-        alone = k->alone + 2 * at_least(rounds * k->round, others * k->beside_round);
-    }
-    t = at_least(t, block_warps * blocks * instructions / 4 / sms / CLOCK);
+    const machine_warp warp = machine_code_warp(k, c);
+    t = at_least(t, block_warps * blocks * warp.instructions / 4 / sms / CLOCK);
     double waves = at_least(blocks / (SMS * machine_code_resident(k, c->threads, c->shared_bytes)), 1);
-    return at_least(t, waves * alone / CLOCK) + START;
+    return at_least(t, waves * warp.cycles / CLOCK) + START;
 }
 
 /* cuBLASLt and cuDNN: the share of the peak that they reach at such sizes, less where there are few tiles */

@@ -8,6 +8,7 @@
  *   wavefronts, conflicts    of shared memory; those of them that bank conflicts add
  *   barriers                 __syncthreads, of blocks
  *   shuffles, products       of warps; products of the tensor cores
+ *   per_unit                 instructions of warps (tests/data/machine_code), for each unit (units_of)
  *
  * The emulation is compiled by GCC: a compiler for GPUs may join narrow loads, but not undo conflicts or strides.
  */
@@ -258,16 +259,32 @@ static void counted(void)
 
 /* ---- the table */
 
-enum { COLUMNS = 13, LINES = 96 };
+enum { COLUMNS = 14, LINES = 96 };
 
-static const char *const heads[COLUMNS] = {"blocks",   "threads",  "shared",  "warps",      "KB_in",
-                                           "KB_out",   "sectors",  "least",   "wavefronts", "conflicts",
-                                           "barriers", "shuffles", "products"};
+static const char *const heads[COLUMNS] = {"blocks",   "threads",  "shared",   "warps",      "KB_in",
+                                           "KB_out",   "sectors",  "least",    "wavefronts", "conflicts",
+                                           "barriers", "shuffles", "products", "per_unit"};
 
 typedef struct {
     char label[64], name[96];
     double v[COLUMNS];
 } row;
+
+/* Of a case: 32 values of the scan or of conv1d, a tile of 64 queries and 64 keys, a row of a layer norm; else all. */
+static double units_of(const char *label)
+{
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const int *d = cases[i].d;
+        double tiles = ceil(d[1] / 64.0);
+        if (strcmp(cases[i].label, label) == 0)
+            return cases[i].run == scan        ? (double)d[0] * d[1] * d[2] / 32
+                   : cases[i].run == conv1d    ? (double)d[0] * d[1] * 2 * d[2] / 32
+                   : cases[i].run == attention ? d[0] * d[2] * tiles * tiles
+                   : cases[i].run == layernorm ? d[0]
+                                               : 1;
+    }
+    return 1;
+}
 
 static row row_of(const kernel_counts *c)
 {
@@ -286,7 +303,10 @@ static row row_of(const kernel_counts *c)
                                  (double)(c->shared.wavefronts - c->shared.least),
                                  (double)c->met[0],
                                  (double)c->met[2],
-                                 (double)c->met[3]};
+                                 (double)c->met[3],
+                                 m ? machine_code_warp(m, c).instructions * ceil((double)c->threads / 32) *
+                                         (double)c->blocks / units_of(c->label)
+                                   : 0};
     row r = {0};
     memcpy(r.v, all, sizeof all);
     snprintf(r.label, sizeof r.label, "%s", c->label);
