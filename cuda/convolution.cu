@@ -14,7 +14,7 @@ namespace mv
 namespace
 {
 
-constexpr size_t COLUMN_BYTES = size_t(64) << 20; /* of one convolution */
+constexpr size_t COLUMN_BYTES = size_t(24) << 20; /* at a time: they stay in the cache until they are multiplied */
 
 mv_status device_picture(mv_backend *b, mv_tensor out, mv_tensor pixels, mv_vector table, mv_error *e)
 {
@@ -29,8 +29,9 @@ mv_status convolve_by_columns(device *d, const convolution &c, const conv_weight
 {
     const int width = w->width;
     size_t rows = static_cast<size_t>(c.pictures) * static_cast<size_t>(oh) * static_cast<size_t>(ow),
-           row = static_cast<size_t>(width) * mv_dtype_size(c.type), most = COLUMN_BYTES / row,
-           n = static_cast<size_t>(c.n);
+           row = static_cast<size_t>(width) * mv_dtype_size(c.type),
+           most = COLUMN_BYTES / row < 64 ? 64 : COLUMN_BYTES / row / 64 * 64, /* outputs begin aligned */
+        n = static_cast<size_t>(c.n);
     void *columns = device_scratch(d, row * (rows < most ? rows : most), e);
     if (!columns)
         return MV_ENOMEM;
