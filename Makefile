@@ -171,7 +171,7 @@ TEST_OBJS := $(filter-out $(BUILD)/tests/test_% $(BUILD)/tests/fuzz_% $(BUILD)/t
 	$(call objects,tests/*.c))
 
 # What tests and times a GPU and needs no library: all there is of a BARE build, linked from these sources alone.
-CARD_PROGRAMS := $(addprefix $(BUILD)/tests/,test_device_ops test_runs bench_device bench_ops)
+CARD_PROGRAMS := $(addprefix $(BUILD)/tests/,test_device_ops test_fp8 test_runs bench_device bench_ops)
 CARD_OBJS := $(patsubst %.c,$(BUILD)/%.o,$(wildcard src/base/*.c src/run/*.c) src/device/null.c src/device/plugin.c src/device/profile.c src/device/yardstick.c \
 	src/model/config.c src/model/generated.c src/model/grid.c src/model/weights.c \
 	$(addprefix tests/,card.c network.c op_cases.c op_reference.c op_stage.c timing.c))
@@ -194,7 +194,7 @@ $(DOUBLE): $(BUILD)/tests/double_hub.o
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
 
 # The GPU device's own sources for the CPU: kernels in emulation, doubles of CUDA's libraries below them.
-EMULATED := $(addprefix $(BUILD)/tests/,test_backend test_device_faults test_device_ops test_explanations test_runs)
+EMULATED := $(addprefix $(BUILD)/tests/,test_backend test_device_faults test_device_ops test_explanations test_fp8 test_runs)
 CXX := $(if $(findstring clang,$(CC)),clang++,g++)
 SIMT_OBJS := $(patsubst cuda/%.cu,$(BUILD)/simt/%.o,$(sort $(wildcard cuda/*.cu))) \
 	$(patsubst tests/%.cc,$(BUILD)/simt/%.o,$(sort $(wildcard tests/double_*.cc)))

@@ -63,7 +63,8 @@ mv_backend *device_cpu(const options *o)
     mv_error e = {0};
     mv_dtype act = precision_of(o, MV_F32);
     if (act == MV_F16)
-        die(EXIT_FAILED, "-p fp16: the CPU computes in fp32 or bf16; fp16 is for GPUs");
+        die(EXIT_FAILED, "-p %s: the CPU computes in fp32 or bf16; fp16 and fp8 are for GPUs",
+            has_fp8(o) ? "fp8" : "fp16");
     if (act == MV_BF16 && !mv_cpu_has_bf16())
         warn("this processor has no bf16 instructions: products of bf16 values are computed in fp32, which is right "
              "but not "
@@ -86,7 +87,7 @@ static mv_backend *gpu_of(const options *o, int card, mv_error *e)
         mv_fail(e, MV_EDEVICE, "found %d GPU%s, numbered from 0", n, n == 1 ? "" : "s");
         return NULL;
     }
-    return mv_plugin_device(p, card, precision_of(o, MV_F16), e);
+    return mv_plugin_device(p, card, precision_of(o, MV_F16), has_fp8(o), e);
 }
 
 /* "cuda" or "cuda:N" */

@@ -15,7 +15,7 @@
 
 /* ---- the tables */
 
-static const char *const precision_words[] = {"fp32", "bf16", "fp16", NULL};
+static const char *const precision_words[] = {"fp32", "bf16", "fp16", "fp8", NULL};
 static const char *const weights_words[] = {"ema", "model", NULL};
 static const char *const device_words[] = {"auto", "cpu", "cpu:plain", "cpu:avx2", "cpu:avx512", "cuda", NULL};
 static const char *const crop_words[] = {"center", "squash", "border", NULL};
@@ -332,8 +332,13 @@ int threads_of(const options *o)
 
 mv_dtype precision_of(const options *o, mv_dtype otherwise)
 {
-    static const mv_dtype types[] = {MV_F32, MV_BF16, MV_F16}; /* as precision_words */
+    static const mv_dtype types[] = {MV_F32, MV_BF16, MV_F16, MV_F16}; /* as precision_words */
     return o->precision < 0 ? otherwise : types[o->precision];
+}
+
+bool has_fp8(const options *o)
+{
+    return o->precision == 3;
 }
 
 /* ---- parsing */

@@ -133,6 +133,7 @@ int threads_of(const options *o);
 
 /* The type that --precision asks for; `otherwise` if it was not given. */
 mv_dtype precision_of(const options *o, mv_dtype otherwise);
+bool has_fp8(const options *o); /* -p fp8 */
 
 /* "-k, --top" */
 const char *option_name(const mv_param *p, char text[64]);

@@ -305,7 +305,7 @@ mv_status session_find_class(const session *s, const char *text, const char *pla
 
 const char *session_precision(const session *s)
 {
-    return s->backend->act == MV_F32 ? "fp32" : s->backend->act == MV_BF16 ? "bf16" : "fp16";
+    return s->backend->fp8 ? "fp8" : s->backend->act == MV_F32 ? "fp32" : s->backend->act == MV_BF16 ? "bf16" : "fp16";
 }
 
 const char *session_device(const session *s)

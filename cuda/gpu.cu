@@ -213,7 +213,7 @@ void device_free(mv_backend *b)
     delete d;
 }
 
-mv_backend *device_open(int card, mv_dtype act, mv_error *e)
+mv_backend *device_open(int card, mv_dtype act, bool fp8, mv_error *e)
 {
     if (act != MV_F32 && act != MV_F16 && act != MV_BF16) {
         mv_fail(e, MV_EDEVICE, "cuda: found precision %s, expected fp16, bf16 or fp32", mv_dtype_name(act));
@@ -222,6 +222,11 @@ mv_backend *device_open(int card, mv_dtype act, mv_error *e)
     library *lib = library_new(card, e);
     if (!lib)
         return nullptr;
+    if (fp8 && !library_has_fp8(card)) {
+        mv_fail(e, MV_EDEVICE, "cuda:%d: fp8 needs a card of compute capability 9.0", card);
+        library_free(lib);
+        return nullptr;
+    }
     device *d = new (std::nothrow) device{};
     if (!d) {
         library_free(lib);
@@ -234,6 +239,7 @@ mv_backend *device_open(int card, mv_dtype act, mv_error *e)
     mv_backend &t = d->base;
     t.name = d->name;
     t.act = act;
+    t.fp8 = fp8 && act == MV_F16;
     t.free = device_free;
     t.alloc = device_alloc;
     t.release = device_release;
@@ -266,7 +272,7 @@ mv_backend *device_open(int card, mv_dtype act, mv_error *e)
 
 }  // namespace
 
-extern "C" __attribute__((visibility("default")))
-const mv_plugin mv_plugin_cuda = {MV_PLUGIN_ABI, sizeof(mv_backend), library_count, library_describe, device_open};
+extern "C" __attribute__((visibility("default"))) const mv_plugin mv_plugin_cuda = {
+    MV_PLUGIN_ABI, sizeof(mv_backend), library_count, library_describe, library_has_fp8, device_open};
 
 }  // namespace mv

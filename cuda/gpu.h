@@ -40,6 +40,8 @@ struct dense_weights {
     float *bias_fp32;   /* for fp32 results of a 16-bit product; `bias` itself in fp32 */
     const float *gamma; /* that `folded` was made with */
     void *folded, *folded_bias;
+    /* fp8: w is E4M3, row n of it times scale[n]; and times gamma. NULL: w has the device's type. */
+    float *scale, *folded_scale;
 };
 
 /* The backend as a device; makes its card the current one of this thread. */

@@ -3,7 +3,8 @@
  *   op          16 bits                                            fp32
  *   linear      one product: bias, tanh GELU, gamma folded into    a product, then one kernel for GELU (erf), gamma and
  *               a copy of the weights, residual added in place     residual, so that watching changes no bit
- *   the rest    own kernels, as the tables of rows.cu, move.cu, conv1d.cu, scan.cu, attention_*.cu,
+ *   fp8         linear of large layers: x as E4M3 with a scale a row, by a kernel; then one product as above
+ *   the rest    own kernels, as the tables of rows.cu, narrow.cu, move.cu, conv1d.cu, scan.cu, attention_*.cu,
  *               contributions.cu and reduce.cu say
  *
  * Scratch for reading strided values grows to what the first batch needs. Accumulators, statistics,
@@ -21,20 +22,54 @@ namespace
 
 /* ---- products */
 
-/* The weights with gamma folded in, computed by the first call. */
+/* The weights with gamma folded in, computed by the first call; of fp8 weights the scales alone. */
 mv_status fold(device *d, dense_weights *w, const mv_dense *shape, mv_vector gamma, mv_error *e)
 {
     if (w->gamma == gamma.data)
         return MV_OK;
     size_t values = static_cast<size_t>(shape->in) * static_cast<size_t>(shape->out), each = mv_dtype_size(d->base.act);
-    if (!w->folded && !(w->folded = device_room(d, values * each, e)))
+    void **folded = w->scale ? reinterpret_cast<void **>(&w->folded_scale) : &w->folded;
+    size_t bytes = w->scale ? static_cast<size_t>(shape->out) * sizeof(float) : values * each;
+    if (!*folded && !(*folded = device_room(d, bytes, e)))
         return MV_ENOMEM;
     if (w->bias && !w->folded_bias && !(w->folded_bias = device_room(d, static_cast<size_t>(shape->out) * each, e)))
         return MV_ENOMEM;
-    launch_fold(d->base.act, w->folded, w->w, gamma.data, shape->out, shape->in, d->stream);
+    if (w->scale)
+        launch_fold(MV_F32, *folded, w->scale, gamma.data, shape->out, 1, d->stream);
+    else
+        launch_fold(d->base.act, *folded, w->w, gamma.data, shape->out, shape->in, d->stream);
     if (w->bias)
         launch_fold(d->base.act, w->folded_bias, w->bias, gamma.data, shape->out, 1, d->stream);
     w->gamma = gamma.data;
+    return launched(d, "linear", e);
+}
+
+size_t rounded_up(size_t bytes)
+{
+    return (bytes + 255) / 256 * 256;
+}
+
+/* Memory that a product needs besides its operands, one behind the other in scratch. */
+struct product_room {
+    size_t narrow, scales, out; /* bytes: of x as E4M3, of its scales, of a result that is not the last */
+};
+
+/* Takes the scratch. Converts x for fp8 weights. */
+mv_status prepare(device *d, product *p, const dense_weights *w, product_room room, mv_error *e)
+{
+    size_t bytes = room.narrow + room.scales + room.out;
+    char *scratch = bytes ? static_cast<char *>(device_scratch(d, bytes, e)) : nullptr;
+    if (bytes && !scratch)
+        return MV_ENOMEM;
+    if (room.out)
+        p->out = scratch + room.narrow + room.scales;
+    if (!w->scale)
+        return MV_OK;
+    float *scales = reinterpret_cast<float *>(scratch + room.narrow);
+    launch_narrow(reinterpret_cast<unsigned char *>(scratch), scales, p->x, static_cast<int>(p->rows), p->k, d->stream);
+    p->x = scratch;
+    p->x_scale = scales;
+    p->w_scale = w->scale;
     return launched(d, "linear", e);
 }
 
@@ -49,12 +84,21 @@ mv_status device_linear(mv_backend *b, mv_tensor out, mv_tensor x, const mv_dens
                  nullptr,     out.data, MV_ACT_NONE};
     bool fused = narrow && !wide && (act == MV_ACT_NONE || (act == MV_ACT_GELU && !gamma.data && !residual.nd)) &&
                  (!residual.nd || in_place) && (!gamma.data || residual.nd);
+    product_room room = {};
+    if (own->scale)
+        room = {rounded_up(rows * static_cast<size_t>(w->in)), rounded_up(rows * sizeof(float)), 0};
+    if (residual.nd && !fused) /* the product goes to other memory, because out may be the residual */
+        room.out = rows * static_cast<size_t>(w->out) * sizeof(float);
+    mv_status s = prepare(d, &p, own, room, e);
+    if (s)
+        return s;
     if (fused) {
         if (gamma.data) {
-            mv_status s = guarded(d, e, [&] { return fold(d, own, w, gamma, e); });
+            s = guarded(d, e, [&] { return fold(d, own, w, gamma, e); });
             if (s)
                 return s;
-            p.w = own->folded;
+            p.w = own->scale ? own->w : own->folded;
+            p.w_scale = own->folded_scale;
             p.bias = own->folded_bias;
         }
         p.act = act == MV_ACT_GELU ? MV_ACT_GELU_TANH
@@ -62,13 +106,15 @@ mv_status device_linear(mv_backend *b, mv_tensor out, mv_tensor x, const mv_dens
         p.residual = residual.nd ? out.data : nullptr;
         return library_product(d->lib, p, e);
     }
-    bool after = act != MV_ACT_NONE || gamma.data || residual.nd;
-    if (residual.nd) { /* the product goes to other memory, because out may be the residual */
-        p.out = device_scratch(d, rows * static_cast<size_t>(w->out) * sizeof(float), e);
-        if (!p.out)
-            return MV_ENOMEM;
+    bool after = act != MV_ACT_NONE || gamma.data || residual.nd, apart = own->scale && wide && own->bias;
+    if (apart)
+        p.bias = nullptr; /* the library has no fp32 bias for E4M3 */
+    s = library_product(d->lib, p, e);
+    if (apart && !s) {
+        launch_rows({MV_F32, MV_F32, MV_F32, p.out, p.out, nullptr, nullptr, own->bias_fp32, MV_ACT_NONE, rows, w->out},
+                    d->stream);
+        s = launched(d, "linear", e);
     }
-    mv_status s = library_product(d->lib, p, e);
     if (s || !after)
         return s;
     launch_rows({out.type, out.type, residual.type, out.data, p.out, residual.nd ? residual.data : nullptr, gamma.data,

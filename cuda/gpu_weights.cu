@@ -100,6 +100,34 @@ mv_status device_conv_new(mv_backend *b, mv_conv *out, int n_in, int n_out, int 
     });
 }
 
+/* True for layers whose product gains more by fp8 than the conversion of its input costs: a widening one (qkv, the
+ * first of an MLP), or a large narrowing one. The others, mixers' projections among them, stay as they are. */
+bool gains_by_fp8(const device *d, int in, int out)
+{
+    bool fits = in % 16 == 0 && out % 16 == 0;
+    return d->base.fp8 && fits && ((in >= 256 && out >= 3 * in) || (out >= 1024 && in >= 3 * out));
+}
+
+/* Each row of weights as E4M3 with a scale of its own. */
+mv_status laid_up_narrow(device *d, dense_weights *made, const float *w, size_t n, size_t k, mv_error *e)
+{
+    std::vector<unsigned char> narrow(n * k);
+    std::vector<float> scale(n);
+    for (size_t row = 0; row < n; row++) {
+        float most = 0;
+        for (size_t i = 0; i < k; i++)
+            most = fmaxf(most, fabsf(w[row * k + i]));
+        float by = e4m3_range(most);
+        scale[row] = by > 0 ? inverse_power(by) : 0;
+        for (size_t i = 0; i < k; i++)
+            narrow[row * k + i] = mv_f32_to_e4m3(w[row * k + i] * by);
+    }
+    made->w = device_room(d, narrow.size(), e);
+    if (!made->w || library_up(d->lib, made->w, narrow.data(), narrow.size(), e))
+        return e->code;
+    return laid_up(d, reinterpret_cast<void **>(&made->scale), MV_F32, scale.data(), n, e);
+}
+
 mv_status device_dense_new(mv_backend *b, mv_dense *out, int n_in, int n_out, const float *w, const float *bias,
                            mv_error *e)
 {
@@ -110,7 +138,9 @@ mv_status device_dense_new(mv_backend *b, mv_dense *out, int n_in, int n_out, co
         dense_weights *made = new dense_weights{};
         out->w = made;
         d->weights++;
-        mv_status s = laid_up(d, &made->w, d->base.act, w, n * static_cast<size_t>(n_in), e);
+        mv_status s = gains_by_fp8(d, n_in, n_out)
+                          ? laid_up_narrow(d, made, w, n, static_cast<size_t>(n_in), e)
+                          : laid_up(d, &made->w, d->base.act, w, n * static_cast<size_t>(n_in), e);
         if (!s && bias)
             s = laid_up(d, &made->bias, d->base.act, bias, n, e);
         made->bias_fp32 = static_cast<float *>(made->bias);

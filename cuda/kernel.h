@@ -11,6 +11,7 @@
 
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
+#include <cuda_fp8.h>
 #include <type_traits>
 
 #define MV_SHARED(T, name)                                                                                             \
@@ -199,6 +200,37 @@ __device__ inline float activated(float x, mv_act act)
     default: return x;
     }
 }
+
+/* The power of two by which `most` is in (224, 448], 448 being the largest number of E4M3: a product with it is exact.
+ * 0 for 0, and for an infinity. */
+__host__ __device__ inline float e4m3_range(float most)
+{
+    unsigned u;
+    memcpy(&u, &most, sizeof u);
+    unsigned exponent = u >> 23, at = 262 - exponent - ((u & 0x7fffff) > 0x600000);
+    u = exponent == 0 || exponent == 255 ? 0 : at << 23;
+    float by;
+    memcpy(&by, &u, sizeof by);
+    return by;
+}
+
+/* 1 / x of a power of two, exactly */
+__host__ __device__ inline float inverse_power(float x)
+{
+    unsigned u;
+    memcpy(&u, &x, sizeof u);
+    u = (254u << 23) - u;
+    memcpy(&x, &u, sizeof x);
+    return x;
+}
+
+/* Two neighbours as E4M3, up to +-448: the first one in the low byte. */
+#ifdef __CUDACC__
+__device__ inline unsigned short to_e4m3(float first, float second)
+{
+    return __nv_cvt_float2_to_fp8x2(make_float2(first, second), __NV_SATFINITE, __NV_E4M3);
+}
+#endif
 
 /* Two neighbours as a register for the tensor cores: the first one in the low half. */
 template <class T> __device__ unsigned paired(float first, float second)

@@ -32,6 +32,10 @@ void launch_mean_pool(mv_dtype, void *out, const void *x, const float *scale, co
 
 struct product;
 void launch_product(const product &, cudaStream_t);
+/* ---- narrow.cu */
+
+/* Rows of k values (a multiple of 16) as E4M3: out = x / scale[row] */
+void launch_narrow(unsigned char *out, float *scale, const void *x, int rows, int k, cudaStream_t);
 
 /* ---- move.cu */
 

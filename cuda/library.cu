@@ -106,6 +106,14 @@ mv_status library_describe(int i, char text[160], mv_error *e)
     return MV_OK;
 }
 
+bool library_has_fp8(int i)
+{
+    cudaDeviceProp p;
+    bool known = cudaGetDeviceProperties(&p, i) == cudaSuccess;
+    cudaGetLastError();
+    return known && p.major == 9 && p.minor == 0; /* cuBLASLt offers scales by row and column there alone */
+}
+
 /* ---- life */
 
 /* The word of progress. If the card or driver cannot write it, late failures are not named; everything else works. */

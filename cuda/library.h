@@ -19,6 +19,7 @@ mv_status library_count(int *n, mv_error *e);
 /* "NVIDIA H200, compute capability 9.0, 139.7 GiB (138.2 free), cuBLASLt 13.1.0, cuDNN 9.19.0" of card i; MV_EDEVICE
  * if it cannot be used. */
 mv_status library_describe(int i, char text[160], mv_error *e);
+bool library_has_fp8(int i); /* card i has products with scales */
 
 library *library_new(int card, mv_error *e);
 void library_free(library *);
@@ -52,7 +53,8 @@ mv_status library_transfer_wait(library *, mv_transfer *, mv_error *e);
 
 /* out (rows n) = act(x (rows k) w (n k)^T + bias) + residual. All row-major and dense, x and w of `type`, out and
  * residual of out_type; bias has out_type or is NULL; residual NULL or out itself. act is NONE, RELU or GELU_TANH,
- * without residual where it is not NONE. Sums are fp32; fp32 products are not rounded to tf32. */
+ * without residual where it is not NONE. Sums are fp32; fp32 products are not rounded to tf32.
+ * With scales, x and w are E4M3, and sums are multiplied by x_scale[row] w_scale[n]; k and n are multiples of 16. */
 struct product {
     mv_dtype type, out_type;
     size_t rows;
@@ -60,6 +62,7 @@ struct product {
     const void *x, *w, *bias, *residual;
     void *out;
     mv_act act;
+    const float *x_scale = nullptr, *w_scale = nullptr;
 };
 mv_status library_product(library *, const product &, mv_error *e);
 

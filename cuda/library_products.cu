@@ -4,11 +4,11 @@
  *
  *   FUSED   one call of cuBLASLt, with bias and activation in its epilogue
  *   APART   the call without the activation, then a kernel that applies it in place
- *   PLAIN   product.cu's kernel
+ *   PLAIN   product.cu's kernel; there is none with scales
  *
  * FUSED GELU is held against APART, as some epilogues are a slow second pass. Algorithms are chosen by time among those
  * that the heuristics offer; before each timed call the L2 cache is overwritten, because in a pass the weights of a
- * layer come from memory. Descriptors stay with the plan; only the bias' address is set in each call.
+ * layer come from memory. Descriptors stay with the plan; only the addresses of bias and scales are set in each call.
  */
 #include "cuda/launch.h"
 #include "cuda/library_state.h"
@@ -56,11 +56,20 @@ unsigned alignment_of(const product &p)
     return static_cast<unsigned>(all & -all);
 }
 
+/* Scales of w's rows, as w is A here, and of x's. */
+cublasStatus_t set_scales(cublasLtMatmulDesc_t desc, const product &p)
+{
+    cublasStatus_t s =
+        cublasLtMatmulDescSetAttribute(desc, CUBLASLT_MATMUL_DESC_A_SCALE_POINTER, &p.w_scale, sizeof p.w_scale);
+    return s ? s
+             : cublasLtMatmulDescSetAttribute(desc, CUBLASLT_MATMUL_DESC_B_SCALE_POINTER, &p.x_scale, sizeof p.x_scale);
+}
+
 cublasStatus_t describe(product_plan *u, const product &p, mv_act act)
 {
     cublasOperation_t transposed = CUBLAS_OP_T;
     cublasLtEpilogue_t epilogue = epilogue_of(p.bias, act);
-    cudaDataType_t bias = type_of(p.out_type);
+    cudaDataType_t bias = type_of(p.out_type), operand = p.x_scale ? CUDA_R_8F_E4M3 : type_of(p.type);
     uint64_t n = static_cast<uint64_t>(p.n), k = static_cast<uint64_t>(p.k), rows = p.rows;
     cublasStatus_t s = cublasLtMatmulDescCreate(u->desc.out(), CUBLAS_COMPUTE_32F, CUDA_R_32F); /* no tf32 */
     auto set = [&](cublasLtMatmulDescAttributes_t what, const void *value, size_t bytes) {
@@ -73,10 +82,17 @@ cublasStatus_t describe(product_plan *u, const product &p, mv_act act)
         set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, &p.bias, sizeof p.bias); /* the heuristics look at its alignment */
         set(CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, &bias, sizeof bias);
     }
+    if (p.x_scale) {
+        const int32_t mode = CUBLASLT_MATMUL_MATRIX_SCALE_OUTER_VEC_32F;
+        set(CUBLASLT_MATMUL_DESC_A_SCALE_MODE, &mode, sizeof mode);
+        set(CUBLASLT_MATMUL_DESC_B_SCALE_MODE, &mode, sizeof mode);
+        if (!s)
+            s = set_scales(u->desc, p);
+    }
     if (!s)
-        s = cublasLtMatrixLayoutCreate(u->w.out(), type_of(p.type), k, n, p.k);
+        s = cublasLtMatrixLayoutCreate(u->w.out(), operand, k, n, p.k);
     if (!s)
-        s = cublasLtMatrixLayoutCreate(u->x.out(), type_of(p.type), k, rows, p.k);
+        s = cublasLtMatrixLayoutCreate(u->x.out(), operand, k, rows, p.k);
     return s ? s : cublasLtMatrixLayoutCreate(u->out.out(), type_of(p.out_type), n, rows, p.n);
 }
 
@@ -213,8 +229,12 @@ mv_status plan_new(library *l, const product &p, unsigned align, product_plan *p
             return MV_OK;
         }
     }
-    if (!fused)
-        plan->way = product_plan::PLAIN;
+    if (fused)
+        return MV_OK;
+    if (p.x_scale)
+        return mv_fail(e, MV_EDEVICE, "cuda:%d: product: cuBLASLt has no fp8 product of %zu x %d x %d; use -p fp16",
+                       l->card, p.rows, p.n, p.k);
+    plan->way = product_plan::PLAIN;
     return MV_OK;
 }
 
@@ -226,6 +246,8 @@ mv_status compute(library *l, const product &p, const product_plan &u, mv_error 
     else {
         if (p.bias)
             s = cublasLtMatmulDescSetAttribute(u.desc, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &p.bias, sizeof p.bias);
+        if (!s && p.x_scale)
+            s = set_scales(u.desc, p);
         if (!s)
             s = multiply(l, p, u, p.out);
         if (s)
@@ -241,7 +263,8 @@ mv_status compute(library *l, const product &p, const product_plan &u, mv_error 
 mv_status library_product(library *l, const product &p, mv_error *e)
 {
     unsigned align = alignment_of(p);
-    product_key shape(p.type, p.out_type, p.rows, p.n, p.k, p.act, p.bias != nullptr, p.residual != nullptr, align);
+    product_key shape(p.type, p.out_type, p.rows, p.n, p.k, p.act, p.bias != nullptr, p.residual != nullptr,
+                      p.x_scale != nullptr, align);
     try {
         auto known = l->products.find(shape);
         if (known == l->products.end()) {

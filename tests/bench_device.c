@@ -232,7 +232,7 @@ static void measure(const mv_plugin *plugin, const char *argument, FILE *json)
     if (hooks)
         *plus = 0;
     timing_variant v = timing_variant_of(text, room);
-    mv_backend *b = plugin->open(0, v.act, &e);
+    mv_backend *b = plugin->open(0, v.act, false, &e);
     timing_die_if(&e);
     timing_rates card = timing_rates_of(b);
     mv_model *m = mv_model_new(&v.config, b, weights_source(&source, 0), &e);

@@ -56,7 +56,7 @@ static void measure(const mv_plugin *plugin, const char *text, FILE *json)
     weights source;
     timing_variant v = timing_variant_of(text, room);
     int batch = v.batch ? v.batch : 128;
-    mv_backend *b = plugin->open(0, v.act, &e);
+    mv_backend *b = plugin->open(0, v.act, false, &e);
     timing_die_if(&e);
     if (!b->record) {
         fprintf(stderr, "bench_ops: %s records nothing, so its operations cannot be timed apart\n", b->name);

@@ -22,11 +22,21 @@ bool card_find(void)
     return card && !e.code;
 }
 
-mv_backend *card_open(mv_dtype act)
+static mv_backend *opened(mv_dtype act, bool fp8)
 {
     static mv_error e;
     e = (mv_error){0};
-    mv_backend *b = mv_plugin_device(card, 0, act, &e);
+    mv_backend *b = mv_plugin_device(card, 0, act, fp8, &e);
     expect_ok(&e);
     return b;
+}
+
+mv_backend *card_open(mv_dtype act)
+{
+    return opened(act, false);
+}
+
+mv_backend *card_open_fp8(void)
+{
+    return opened(MV_F16, true);
 }

@@ -10,5 +10,6 @@ extern bool card_emulated;
 /* False, with a message, if there is no plug-in or GPU. */
 bool card_find(void);
 mv_backend *card_open(mv_dtype act); /* fails the test if it cannot be opened */
+mv_backend *card_open_fp8(void);
 
 #endif

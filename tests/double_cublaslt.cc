@@ -23,6 +23,8 @@ struct matmul {
     cublasLtEpilogue_t epilogue;
     const void *bias;
     cudaDataType_t bias_type;
+    const float *scale[2]; /* of A's and B's columns */
+    int32_t mode[2];
 };
 struct preference {
     size_t workspace;
@@ -65,6 +67,18 @@ mv_dtype type_of(cudaDataType_t t)
     return t == CUDA_R_32F ? MV_F32 : t == CUDA_R_16F ? MV_F16 : MV_BF16;
 }
 
+/* The values of an operand as fp32 */
+std::vector<float> values_of(const layout &l, const void *p)
+{
+    size_t n = l.ld * l.columns;
+    if (l.type != CUDA_R_8F_E4M3)
+        return simt::values_of(type_of(l.type), p, n);
+    std::vector<float> v(n);
+    for (size_t i = 0; i < n; i++)
+        v[i] = mv_e4m3_to_f32(static_cast<const uint8_t *>(p)[i]);
+    return v;
+}
+
 bool known(cudaDataType_t t)
 {
     return t == CUDA_R_32F || t == CUDA_R_16F || t == CUDA_R_16BF;
@@ -72,7 +86,7 @@ bool known(cudaDataType_t t)
 
 size_t size_of(cudaDataType_t t)
 {
-    return t == CUDA_R_32F ? 4 : 2;
+    return t == CUDA_R_32F ? 4 : t == CUDA_R_8F_E4M3 ? 1 : 2;
 }
 
 uint32_t alignment(size_t bytes)
@@ -103,8 +117,7 @@ struct job {
     void run() const
     {
         size_t n = d.rows, rows = d.columns, k = a.rows;
-        std::vector<float> w = simt::values_of(type_of(a.type), A, a.ld * a.columns),
-                           x = simt::values_of(type_of(b.type), B, b.ld * b.columns);
+        std::vector<float> w = values_of(a, A), x = values_of(b, B);
         for (size_t r = 0; r < rows; r++)
             for (size_t c = 0; c < n; c++) {
                 float part[8] = {};
@@ -112,6 +125,8 @@ struct job {
                     part[i % 8] += x[r * b.ld + i] * w[c * a.ld + i];
                 float sum = ((part[0] + part[1]) + (part[2] + part[3])) + ((part[4] + part[5]) + (part[6] + part[7]));
                 sum *= alpha;
+                if (a.type == CUDA_R_8F_E4M3)
+                    sum *= m.scale[0][c] * m.scale[1][r];
                 if (beta != 0)
                     sum += beta * simt::value_of(type_of(d.type), C, r * d.ld + c);
                 if (m.epilogue & CUBLASLT_EPILOGUE_BIAS)
@@ -154,7 +169,7 @@ cublasStatus_t cublasLtDestroy(cublasLtHandle_t h)
 
 cublasStatus_t cublasLtMatmulDescCreate(cublasLtMatmulDesc_t *m, cublasComputeType_t, cudaDataType_t scale)
 {
-    return made(__func__, m, matmul{CUBLAS_OP_N, CUBLAS_OP_N, CUBLASLT_EPILOGUE_DEFAULT, nullptr, scale});
+    return made(__func__, m, matmul{CUBLAS_OP_N, CUBLAS_OP_N, CUBLASLT_EPILOGUE_DEFAULT, nullptr, scale, {}, {}});
 }
 
 cublasStatus_t cublasLtMatmulDescDestroy(cublasLtMatmulDesc_t m)
@@ -168,13 +183,19 @@ cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t h, cublasLtMa
     if (simt::fails(__func__))
         return CUBLAS_STATUS_INTERNAL_ERROR;
     matmul &m = *own<matmul>(h);
-    void *to = what == CUBLASLT_MATMUL_DESC_TRANSA           ? static_cast<void *>(&m.a)
-               : what == CUBLASLT_MATMUL_DESC_TRANSB         ? static_cast<void *>(&m.b)
-               : what == CUBLASLT_MATMUL_DESC_EPILOGUE       ? static_cast<void *>(&m.epilogue)
-               : what == CUBLASLT_MATMUL_DESC_BIAS_POINTER   ? static_cast<void *>(&m.bias)
-               : what == CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE ? static_cast<void *>(&m.bias_type)
-                                                             : nullptr;
-    size_t size = what == CUBLASLT_MATMUL_DESC_BIAS_POINTER ? sizeof(void *) : 4;
+    void *to = what == CUBLASLT_MATMUL_DESC_TRANSA            ? static_cast<void *>(&m.a)
+               : what == CUBLASLT_MATMUL_DESC_TRANSB          ? static_cast<void *>(&m.b)
+               : what == CUBLASLT_MATMUL_DESC_EPILOGUE        ? static_cast<void *>(&m.epilogue)
+               : what == CUBLASLT_MATMUL_DESC_BIAS_POINTER    ? static_cast<void *>(&m.bias)
+               : what == CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE  ? static_cast<void *>(&m.bias_type)
+               : what == CUBLASLT_MATMUL_DESC_A_SCALE_POINTER ? static_cast<void *>(&m.scale[0])
+               : what == CUBLASLT_MATMUL_DESC_B_SCALE_POINTER ? static_cast<void *>(&m.scale[1])
+               : what == CUBLASLT_MATMUL_DESC_A_SCALE_MODE    ? static_cast<void *>(&m.mode[0])
+               : what == CUBLASLT_MATMUL_DESC_B_SCALE_MODE    ? static_cast<void *>(&m.mode[1])
+                                                              : nullptr;
+    bool pointer = what == CUBLASLT_MATMUL_DESC_BIAS_POINTER || what == CUBLASLT_MATMUL_DESC_A_SCALE_POINTER ||
+                   what == CUBLASLT_MATMUL_DESC_B_SCALE_POINTER;
+    size_t size = pointer ? sizeof(void *) : 4;
     if (!to || bytes != size)
         return CUBLAS_STATUS_INVALID_VALUE;
     memcpy(to, value, bytes);
@@ -232,7 +253,11 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDe
     const preference &p = *own<preference>(hp);
     if (m.a != CUBLAS_OP_T || m.b != CUBLAS_OP_N || a.rows != b.rows || a.columns != d.rows || b.columns != d.columns)
         return CUBLAS_STATUS_INVALID_VALUE;
-    if (!known(a.type) || a.type != b.type || !known(d.type))
+    bool narrow = a.type == CUDA_R_8F_E4M3, fits = a.rows % 16 == 0 && d.rows % 16 == 0 && m.scale[0] && m.scale[1] &&
+                                                   m.mode[0] == CUBLASLT_MATMUL_MATRIX_SCALE_OUTER_VEC_32F &&
+                                                   m.mode[1] == CUBLASLT_MATMUL_MATRIX_SCALE_OUTER_VEC_32F;
+    if (!(narrow ? fits : known(a.type)) || a.type != b.type || !known(d.type) ||
+        (narrow && m.epilogue & CUBLASLT_EPILOGUE_BIAS && m.bias_type == CUDA_R_32F))
         return CUBLAS_STATUS_NOT_SUPPORTED;
     if (d.rows == 1 || a.rows == 1)
         return CUBLAS_STATUS_INVALID_VALUE;
@@ -278,6 +303,10 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t hm, const v
     simt::expect_on_card("D of a product", D, j.d.ld * j.d.columns * size_of(j.d.type), q.align);
     if (j.beta != 0)
         simt::expect_on_card("C of a product", C, j.d.ld * j.d.columns * size_of(j.d.type), q.align);
+    if (j.a.type == CUDA_R_8F_E4M3) {
+        simt::expect_on_card("scales of A", j.m.scale[0], j.a.columns * 4, 4);
+        simt::expect_on_card("scales of B", j.m.scale[1], j.b.columns * 4, 4);
+    }
     if (j.m.epilogue & CUBLASLT_EPILOGUE_BIAS)
         simt::expect_on_card("bias of a product", j.m.bias, j.d.rows * size_of(j.m.bias_type), 1);
     simt::enqueue(stream, [=] {

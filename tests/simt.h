@@ -394,6 +394,10 @@ template <class T> T __shfl_xor_sync(unsigned, T v, int mask)
 {
     return simt::exchange(v, (simt::now % 32) ^ static_cast<unsigned>(mask));
 }
+inline unsigned short to_e4m3(float first, float second)
+{
+    return static_cast<unsigned short>(mv_f32_to_e4m3(first) | mv_f32_to_e4m3(second) << 8);
+}
 inline float rsqrtf(float x)
 {
     return 1.0f / std::sqrt(x);

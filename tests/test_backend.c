@@ -100,6 +100,15 @@ static void variant_t_fp16(void **s)
     assert_true(variant_within("T", MV_F16));
 }
 
+static void variant_t_fp8(void **s)
+{
+    (void)s;
+    if (card_emulated && (SLOW || test_is_short()))
+        skip();
+    double d = golden_variant("T", card_open_fp8());
+    assert_true(d <= 0.1);
+}
+
 static void every_variant(void **s)
 {
     (void)s;
@@ -539,6 +548,7 @@ int main(void)
         cmocka_unit_test(odd_bf16),
         cmocka_unit_test(shallow_bf16),
         cmocka_unit_test(variant_t_fp16),
+        cmocka_unit_test(variant_t_fp8),
         cmocka_unit_test(every_variant),
         cmocka_unit_test(watched_equals_unwatched),
         cmocka_unit_test(repeats_are_bit_equal),

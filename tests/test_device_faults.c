@@ -54,7 +54,7 @@ static void compute(const mv_model *m, const float *x, float *logits, mv_error *
 static void session(const float *x, float *logits, mv_error *e)
 {
     weights w;
-    mv_backend *b = mv_plugin_device(card, 0, MV_F16, e);
+    mv_backend *b = mv_plugin_device(card, 0, MV_F16, false, e);
     mv_model *m = b ? mv_model_new(&config, b, weights_source(&w, 5), e) : NULL;
     if (m)
         compute(m, x, logits, e);

@@ -85,7 +85,7 @@ static void cards_are_described(void **s)
     assert_int_equal(card->describe(0, text, &e), MV_OK);
     assert_true(strlen(text) > 5);
     print_message("           %s\n", text);
-    assert_null(card->open(0, MV_I32, &e));
+    assert_null(card->open(0, MV_I32, false, &e));
     assert_string_equal(e.text, "cuda: found precision I32, expected fp16, bf16 or fp32");
 }
 

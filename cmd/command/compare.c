@@ -9,7 +9,7 @@
 
 #define AT(member) offsetof(comparison_options, member)
 
-static const char *const precision_words[] = {"fp32", "bf16", "fp16", NULL};
+static const char *const precision_words[] = {"fp32", "bf16", "fp16", "fp8", NULL};
 
 static const mv_param params[] = {
     {.name = "method",

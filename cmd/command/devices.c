@@ -34,7 +34,7 @@ static bool list_cards(json_t *list)
             good = reply_append(list, json_pack("{s:s,s:b,s:s}", "device", name, "available", works,
                                                 works ? "about" : "why", works ? about : failed.text));
         else if (works)
-            printf("%s  %s\n        fp16, bf16, fp32\n", name, about);
+            printf("%s  %s\n        fp16, bf16, fp32%s\n", name, about, p->has_fp8(i) ? ", fp8" : "");
         else
             printf("%s  not available: %s\n", name, failed.text);
     }

@@ -112,6 +112,8 @@ static int run(call *c)
     if (c->operands)
         die(EXIT_MISUSE, "info: found '%s', expected no operand; the model is named by -m (mvscope info --help)",
             c->operand[0]);
+    if (has_fp8(&c->o))
+        die(EXIT_MISUSE, "info: -p fp8: memory is counted for fp32, bf16 and fp16");
     session *s = &c->session;
     mv_error e = {0};
     part parts[MV_PARTS];

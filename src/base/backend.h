@@ -83,6 +83,7 @@ struct mv_backend {
     const char *name;    /* "cpu", "cuda:0", "null" */
     char about[160];     /* one line for `devices` and recipes: processor, instruction set, library */
     mv_dtype act;        /* type of activations: MV_F32, MV_BF16 or MV_F16 */
+    bool fp8;            /* some products of an F16 device are of E4M3: see `linear` */
     bool dry;            /* a device that computes nothing: it has none of the operations, and run/ops.h skips them */
     size_t transfer_max; /* bytes that a staging buffer may have; 0: the memory is the host's, and there are none */
 
@@ -123,7 +124,7 @@ struct mv_backend {
     mv_status (*conv2d)(mv_backend *, mv_tensor out, mv_tensor x, const mv_conv *w, mv_act act, mv_tensor residual,
                         mv_error *);
     /* out (..., O) = residual + gamma * act(x (..., C) W^T + b). gamma and residual may be absent; act is NONE or GELU.
-     */
+     * On a device with fp8, x and W of large layers are rounded to E4M3, each row scaled by a power of two. */
     mv_status (*linear)(mv_backend *, mv_tensor out, mv_tensor x, const mv_dense *w, mv_act act, mv_vector gamma,
                         mv_tensor residual, mv_error *);
     /* out = residual + gamma * x: the second half of `linear`, for when a probe watches x. It computes the same as the
@@ -251,7 +252,9 @@ typedef struct {
     size_t backend_size;                                       /* sizeof(mv_backend) */
     mv_status (*count)(int *n, mv_error *e);                   /* number of devices; on failure the reason */
     mv_status (*describe)(int i, char text[160], mv_error *e); /* one line: name, capability, memory */
-    mv_backend *(*open)(int i, mv_dtype act, mv_error *e);     /* NULL on failure; freed by backend->free */
+    bool (*has_fp8)(int i);                                    /* products of E4M3 with scales by row and column */
+    /* NULL on failure; freed by backend->free. fp8, with act F16: MV_EDEVICE if the device has none of it */
+    mv_backend *(*open)(int i, mv_dtype act, bool fp8, mv_error *e);
 } mv_plugin;
 
 #endif

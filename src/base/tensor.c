@@ -133,6 +133,31 @@ uint16_t mv_f32_to_f16(float f)
     return (uint16_t)(sign | a >> 13);
 }
 
+float mv_e4m3_to_f32(uint8_t b)
+{
+    uint32_t a = b & 0x7f, sign = (uint32_t)(b & 0x80) << 24;
+    if (a == 0x7f)
+        return float_of(sign | 0x7fc00000);
+    if (a < 8)
+        return float_of(bits_of((float)a * 0x1p-9f) | sign);
+    return float_of(((a << 20) + 0x3c000000) | sign);
+}
+
+uint8_t mv_f32_to_e4m3(float f)
+{
+    uint32_t u = bits_of(f), sign = u >> 24 & 0x80, a = u & 0x7fffffff;
+    if (a > 0x7f800000)
+        return (uint8_t)(sign | 0x7f);
+    if (a >= 0x43e00000)
+        return (uint8_t)(sign | 0x7e);
+    if (a < 0x3c800000) { /* subnormal, as above */
+        float r = float_of(a) + 0x1p14f;
+        return (uint8_t)(sign | (bits_of(r) - 0x46800000));
+    }
+    a += 0x7ffff + (a >> 20 & 1);
+    return (uint8_t)(sign | ((a >> 20) - 0x3c0));
+}
+
 float mv_bf16_to_f32(uint16_t h)
 {
     return float_of((uint32_t)h << 16);

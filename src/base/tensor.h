@@ -55,5 +55,8 @@ float mv_f16_to_f32(uint16_t h);
 uint16_t mv_f32_to_f16(float f);
 float mv_bf16_to_f32(uint16_t h);
 uint16_t mv_f32_to_bf16(float f);
+/* E4M3 of the Open Compute Project's 8-bit formats: up to 448, no infinities. What is larger becomes 448. */
+float mv_e4m3_to_f32(uint8_t b);
+uint8_t mv_f32_to_e4m3(float f);
 
 #endif

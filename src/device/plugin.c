@@ -44,9 +44,9 @@ const mv_plugin *mv_plugin_open(const char *path, mv_error *e)
     return p;
 }
 
-mv_backend *mv_plugin_device(const mv_plugin *p, int i, mv_dtype act, mv_error *e)
+mv_backend *mv_plugin_device(const mv_plugin *p, int i, mv_dtype act, bool fp8, mv_error *e)
 {
-    mv_backend *b = p->open(i, act, e);
+    mv_backend *b = p->open(i, act, fp8, e);
     if (b && mv_backend_check(b, e)) {
         b->free(b);
         return NULL;

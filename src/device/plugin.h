@@ -21,6 +21,6 @@ mv_status mv_plugin_driver(mv_error *e);
 const mv_plugin *mv_plugin_open(const char *path, mv_error *e);
 
 /* Device i of the plug-in, checked by mv_backend_check. NULL on failure; freed by backend->free. */
-mv_backend *mv_plugin_device(const mv_plugin *p, int i, mv_dtype act, mv_error *e);
+mv_backend *mv_plugin_device(const mv_plugin *p, int i, mv_dtype act, bool fp8, mv_error *e);
 
 #endif
