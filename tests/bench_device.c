@@ -139,13 +139,13 @@ static void check_logits(const mv_model *m, const char *name, mv_dtype act)
     for (size_t i = 0; i < n; i++)
         if (!isfinite(logits[i])) {
             fprintf(stderr, "bench_device: %s %s: logit %zu is %g, expected finite numbers: nothing is timed\n", name,
-                    timing_precision(act), i, (double)logits[i]);
+                    timing_precision(act, m->backend->fp8), i, (double)logits[i]);
             exit(1);
         }
     const char *folder = getenv("MVSCOPE_BENCH_LOGITS");
     if (folder) {
         char path[512];
-        snprintf(path, sizeof path, "%s/%s-%s.f32", folder, name, timing_precision(act));
+        snprintf(path, sizeof path, "%s/%s-%s.f32", folder, name, timing_precision(act, m->backend->fp8));
         FILE *f = fopen(path, "wb");
         if (!f || fwrite(logits, sizeof *logits, n, f) != n)
             fprintf(stderr, "bench_device: %s cannot be written\n", path);
@@ -192,7 +192,7 @@ static void measure_batch(const mv_model *m, const timing_variant *v, int batch,
 {
     size_t scratch = 0;
     double macs, bytes, s = seconds_of(m, batch, UNWATCHED, NULL, &scratch);
-    const char *precision = timing_precision(v->act);
+    const char *precision = timing_precision(v->act, v->fp8);
     timing_costs(&v->config, v->act, &macs, &bytes);
     if (s < 0) {
         printf("%-11s %-5s %5d  does not fit into the memory\n", v->name, precision, batch);
@@ -232,7 +232,7 @@ static void measure(const mv_plugin *plugin, const char *argument, FILE *json)
     if (hooks)
         *plus = 0;
     timing_variant v = timing_variant_of(text, room);
-    mv_backend *b = plugin->open(0, v.act, false, &e);
+    mv_backend *b = plugin->open(0, v.act, v.fp8, &e);
     timing_die_if(&e);
     timing_rates card = timing_rates_of(b);
     mv_model *m = mv_model_new(&v.config, b, weights_source(&source, 0), &e);
@@ -240,8 +240,8 @@ static void measure(const mv_plugin *plugin, const char *argument, FILE *json)
     check_logits(m, v.name, v.act);
     for (size_t i = 0; i < (v.batch ? 1 : sizeof batches / sizeof *batches); i++)
         measure_batch(m, &v, v.batch ? v.batch : batches[i], card, hooks, json);
-    printf("%-11s %-5s a large product: %.0f TFLOP/s; a sum in place: %.2f TB/s\n", v.name, timing_precision(v.act),
-           2 * card.macs * 1e-12, card.bytes * 1e-12);
+    printf("%-11s %-5s a large product: %.0f TFLOP/s; a sum in place: %.2f TB/s\n", v.name,
+           timing_precision(v.act, v.fp8), 2 * card.macs * 1e-12, card.bytes * 1e-12);
     mv_model_free(m);
     b->free(b);
 }

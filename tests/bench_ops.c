@@ -24,8 +24,8 @@ static void print_rows(mv_profile *p, const timing_variant *v, int batch, timing
     const mv_profile_row *row = mv_profile_rows(p, &rows);
     for (int i = 0; i < rows; i++)
         all += row[i].seconds;
-    printf("\n%s %s, batch %d\n%-12s %-44s %3s %9s %8s %8s %8s %6s %6s\n", v->name, timing_precision(v->act), batch,
-           "operation", "shape", "n", "us", "GB/s", "TFLOP/s", "floor us", "share", "part");
+    printf("\n%s %s, batch %d\n%-12s %-44s %3s %9s %8s %8s %8s %6s %6s\n", v->name, timing_precision(v->act, v->fp8),
+           batch, "operation", "shape", "n", "us", "GB/s", "TFLOP/s", "floor us", "share", "part");
     for (int i = 0; i < rows; i++) {
         const mv_profile_row *m = &row[i];
         double each = m->seconds / m->calls, product = m->flops / 2 / card.macs, memory = m->bytes / card.bytes,
@@ -39,7 +39,7 @@ static void print_rows(mv_profile *p, const timing_variant *v, int batch, timing
             fprintf(json,
                     "{\"op\":\"%s\",\"shape\":\"%s\",\"model\":\"%s\",\"precision\":\"%s\",\"batch\":%d,\"count\":%d,"
                     "\"us\":%.3f,\"gb_s\":%.1f,\"tflop_s\":%.2f,\"floor_us\":%.3f}\n",
-                    m->op, m->shape, v->name, timing_precision(v->act), batch, m->calls, each * 1e6,
+                    m->op, m->shape, v->name, timing_precision(v->act, v->fp8), batch, m->calls, each * 1e6,
                     m->bytes / each * 1e-9, m->flops / each * 1e-12, floor * 1e6);
     }
     if (mv_profile_left_out(p))
@@ -56,7 +56,7 @@ static void measure(const mv_plugin *plugin, const char *text, FILE *json)
     weights source;
     timing_variant v = timing_variant_of(text, room);
     int batch = v.batch ? v.batch : 128;
-    mv_backend *b = plugin->open(0, v.act, false, &e);
+    mv_backend *b = plugin->open(0, v.act, v.fp8, &e);
     timing_die_if(&e);
     if (!b->record) {
         fprintf(stderr, "bench_ops: %s records nothing, so its operations cannot be timed apart\n", b->name);

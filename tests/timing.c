@@ -72,9 +72,9 @@ void timing_costs(const mv_config *config, mv_dtype act, double *macs, double *b
 
 /* ---- arguments and reports */
 
-const char *timing_precision(mv_dtype act)
+const char *timing_precision(mv_dtype act, bool fp8)
 {
-    return act == MV_F32 ? "fp32" : act == MV_F16 ? "fp16" : act == MV_BF16 ? "bf16" : mv_dtype_name(act);
+    return fp8 ? "fp8" : act == MV_F32 ? "fp32" : act == MV_F16 ? "fp16" : act == MV_BF16 ? "bf16" : mv_dtype_name(act);
 }
 
 timing_variant timing_variant_of(const char *text, char room[64])
@@ -86,9 +86,10 @@ timing_variant timing_variant_of(const char *text, char room[64])
     v.name = strsep(&rest, ":");
     const char *batch = strsep(&rest, ":"), *precision = strsep(&rest, ":");
     v.batch = batch ? atoi(batch) : 0;
-    bool known = !precision;
+    v.fp8 = precision && strcmp(precision, "fp8") == 0;
+    bool known = !precision || v.fp8;
     for (size_t i = 0; i < sizeof types / sizeof *types && !known; i++)
-        if ((known = strcmp(precision, timing_precision(types[i])) == 0))
+        if ((known = strcmp(precision, timing_precision(types[i], false)) == 0))
             v.act = types[i];
     if (!known || v.batch < 0 || !mv_config_lookup(v.name, &v.config)) {
         fprintf(stderr, "found '%s', expected VARIANT[:BATCH[:PRECISION]], as T:128:fp16\n", text);

@@ -32,9 +32,10 @@ typedef struct {
     const char *name;
     int batch;
     mv_dtype act;
+    bool fp8;
 } timing_variant;
 timing_variant timing_variant_of(const char *text, char room[64]);
-const char *timing_precision(mv_dtype act);
+const char *timing_precision(mv_dtype act, bool fp8);
 
 /* One line for a report: the card, the libraries as the device tells them, MVSCOPE_COMMIT, and what nvidia-smi says of
  * driver, clocks, temperature and power now. `when` is "before" or "after". */
