@@ -1,4 +1,4 @@
-/* What the two kernels of attention share: where a head lies, and how the grid covers it. */
+/* What the kernels of attention share: where a head lies, and how the grid covers it. */
 #pragma once
 
 #include "cuda/launch.h"
@@ -6,32 +6,43 @@
 namespace mv
 {
 
-enum { ATTENTION_WARPS = 4 }; /* of a block */
-
 constexpr float LOG2E = 1.44269504088896341f;
 
-/* One head of one window: where it lies. */
-template <class T> struct head {
-    const T *q, *k, *v;
-    T *out;
-    float *rows;
-    size_t stride, out_stride;
+/* Columns [from, to) of rows of values */
+struct span {
+    int from, to;
 };
 
-template <class T> __device__ head<T> head_of(const attention_job &j, size_t which)
+/* One head of one window: its first element in q (k and v are C and 2C behind), out and rows, and the block's first
+ * query. Its values are the columns `in` of rows. */
+struct alignas(16) head {
+    size_t q, out, rows;
+    int first;
+    span in;
+};
+
+/* Blocks of a head are neighbours, so that they find its keys and values in the cache. blocks, queries: how many blocks
+ * a head has, and a block queries. ALIGNED: rows begin at 16 bytes, up to 7 values before the head's. */
+template <bool ALIGNED> __device__ head head_of(const attention_job &j, int blocks, int queries)
 {
-    size_t n = which / static_cast<size_t>(j.heads), h = which % static_cast<size_t>(j.heads),
-           d = static_cast<size_t>(j.d), c = static_cast<size_t>(j.heads) * d, t = static_cast<size_t>(j.tokens);
-    const T *q = static_cast<const T *>(j.qkv) + n * t * 3 * c + h * d;
-    return {
-        q,     q + c, q + 2 * c, static_cast<T *>(j.out) + n * t * c + h * d, j.rows ? j.rows + which * t * t : nullptr,
-        3 * c, c};
+    unsigned which = blockIdx.x / static_cast<unsigned>(blocks), heads = static_cast<unsigned>(j.heads),
+             n = which / heads, h = which - n * heads, d = static_cast<unsigned>(j.d), shift = ALIGNED ? h * d % 8 : 0;
+    size_t t = static_cast<size_t>(j.tokens), rows = n * t, in = h * d - shift;
+    return {rows * (3 * heads * d) + in,
+            rows * (heads * d) + in,
+            which * t * t,
+            static_cast<int>(blockIdx.x - which * static_cast<unsigned>(blocks)) * queries,
+            {static_cast<int>(shift), static_cast<int>(shift + d)}};
 }
 
-inline dim3 grid_of(const attention_job &j, int queries)
+inline int blocks_of(const attention_job &j, int queries)
 {
-    return dim3(static_cast<unsigned>(j.windows * j.heads),
-                static_cast<unsigned>(blocks_for(static_cast<size_t>(j.tokens), queries)));
+    return blocks_for(static_cast<size_t>(j.tokens), queries);
+}
+
+inline dim3 grid_of(const attention_job &j, int blocks)
+{
+    return dim3(static_cast<unsigned>(j.windows) * static_cast<unsigned>(j.heads) * static_cast<unsigned>(blocks));
 }
 
 /* attention_mma.cu: 16 bits, heads of at most 64 values. False if the job is none for it. */

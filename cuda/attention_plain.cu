@@ -15,37 +15,42 @@ namespace mv
 namespace
 {
 
-enum { PLAIN_KEYS = 32, PLAIN_QUERIES = 8, WARPS = ATTENTION_WARPS };
+enum { PLAIN_KEYS = 32, PLAIN_QUERIES = 8, WARPS = 4, ATTEND_ROWS = 8 };
 
 /* COLUMNS: dimensions a lane holds, 32 COLUMNS >= d */
-template <class T, int COLUMNS> __global__ void __launch_bounds__(WARPS * 32) plain_kernel(attention_job j)
+template <class T, int COLUMNS>
+__global__ void __launch_bounds__(WARPS * 32, COLUMNS == 2 ? 5 : 3) plain_kernel(attention_job j, int blocks)
 {
     wait_for_inputs();
     MV_SHARED(float, memory);
     int d = j.d, pitch = d | 1; /* odd, so that 32 keys lie in 32 banks */
     float *keys = memory, *values = keys + PLAIN_KEYS * pitch, *queries = values + PLAIN_KEYS * pitch;
-    head<T> h = head_of<T>(j, blockIdx.x);
-    int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32,
-        block = static_cast<int>(blockIdx.y) * WARPS * PLAIN_QUERIES, first = block + warp * PLAIN_QUERIES;
+    const head h = head_of<false>(j, blocks, WARPS * PLAIN_QUERIES);
+    const size_t c = static_cast<size_t>(j.heads) * static_cast<size_t>(d), stride = 3 * c;
+    const T *qs = static_cast<const T *>(j.qkv) + h.q, *ks = qs + c, *vs = ks + c;
+    T *to = static_cast<T *>(j.out) + h.out;
+    float *rows = j.rows ? j.rows + h.rows : nullptr;
+    int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32, block = h.first,
+        first = block + warp * PLAIN_QUERIES;
     float scale = LOG2E * rsqrtf(static_cast<float>(d));
     for (int i = static_cast<int>(threadIdx.x); i < WARPS * PLAIN_QUERIES * d; i += WARPS * 32)
         queries[i] =
             block + i / d < j.tokens
-                ? to_float(h.q[static_cast<size_t>(block + i / d) * h.stride + static_cast<size_t>(i % d)]) * scale
+                ? to_float(qs[static_cast<size_t>(block + i / d) * stride + static_cast<size_t>(i % d)]) * scale
                 : 0.0f;
     const float *q = queries + warp * PLAIN_QUERIES * d;
     float most[PLAIN_QUERIES], sum[PLAIN_QUERIES] = {}, out[PLAIN_QUERIES][COLUMNS] = {}, s[PLAIN_QUERIES];
     for (int r = 0; r < PLAIN_QUERIES; r++)
         most[r] = -INFINITY;
-    for (int pass = 0; pass < (h.rows ? 2 : 1); pass++)
+    for (int pass = 0; pass < (j.rows ? 2 : 1); pass++)
         for (int from = 0; from < j.tokens; from += PLAIN_KEYS) {
             int count = j.tokens - from < PLAIN_KEYS ? j.tokens - from : PLAIN_KEYS;
             __syncthreads();
             for (int i = static_cast<int>(threadIdx.x); i < PLAIN_KEYS * d; i += WARPS * 32) {
                 int key = i / d, x = i % d;
-                size_t at = static_cast<size_t>(from + key) * h.stride + static_cast<size_t>(x);
-                keys[key * pitch + x] = key < count ? to_float(h.k[at]) : 0.0f;
-                values[key * pitch + x] = key < count ? to_float(h.v[at]) : 0.0f;
+                size_t at = static_cast<size_t>(from + key) * stride + static_cast<size_t>(x);
+                keys[key * pitch + x] = key < count ? to_float(ks[at]) : 0.0f;
+                values[key * pitch + x] = key < count ? to_float(vs[at]) : 0.0f;
             }
             __syncthreads();
 #pragma unroll
@@ -63,13 +68,13 @@ template <class T, int COLUMNS> __global__ void __launch_bounds__(WARPS * 32) pl
                     s[r] = -INFINITY;
                 if (pass) {
                     if (first + r < j.tokens && lane < count)
-                        h.rows[static_cast<size_t>(first + r) * static_cast<size_t>(j.tokens) +
-                               static_cast<size_t>(from + lane)] = exp2f(s[r] - most[r]) / sum[r];
+                        rows[static_cast<size_t>(first + r) * static_cast<size_t>(j.tokens) +
+                             static_cast<size_t>(from + lane)] = exp2_fast(s[r] - most[r]) * reciprocal(sum[r]);
                     continue;
                 }
-                float top = fmaxf(most[r], warp_max(s[r])), shrink = exp2f(most[r] - top);
+                float top = fmaxf(most[r], warp_max(s[r])), shrink = exp2_fast(most[r] - top);
                 most[r] = top;
-                s[r] = exp2f(s[r] - top);
+                s[r] = exp2_fast(s[r] - top);
                 sum[r] = sum[r] * shrink + warp_sum(s[r]);
 #pragma unroll
                 for (int k = 0; k < COLUMNS; k++)
@@ -95,31 +100,36 @@ template <class T, int COLUMNS> __global__ void __launch_bounds__(WARPS * 32) pl
 #pragma unroll
         for (int k = 0; k < COLUMNS; k++)
             if (first + r < j.tokens && lane + 32 * k < d)
-                h.out[static_cast<size_t>(first + r) * h.out_stride + static_cast<size_t>(lane + 32 * k)] =
-                    from_float<T>(out[r][k] / sum[r]);
+                to[static_cast<size_t>(first + r) * c + static_cast<size_t>(lane + 32 * k)] =
+                    from_float<T>(out[r][k] * reciprocal(sum[r]));
 }
 
-template <class T> __global__ void attend_kernel(attention_job j)
+template <class T> __global__ void attend_kernel(attention_job j, int blocks)
 {
     wait_for_inputs();
-    head<T> h = head_of<T>(j, blockIdx.x);
-    int lane = static_cast<int>(threadIdx.x), row = static_cast<int>(blockIdx.y * blockDim.y + threadIdx.y);
+    const head h = head_of<false>(j, blocks, ATTEND_ROWS);
+    int lane = static_cast<int>(threadIdx.x), row = h.first + static_cast<int>(threadIdx.y);
     if (row >= j.tokens)
         return;
-    const float *p = h.rows + static_cast<size_t>(row) * static_cast<size_t>(j.tokens);
+    const size_t c = static_cast<size_t>(j.heads) * static_cast<size_t>(j.d), at = static_cast<size_t>(row);
+    const float *p = j.rows + h.rows + at * static_cast<size_t>(j.tokens);
+    const T *values = static_cast<const T *>(j.qkv) + h.q + 2 * c;
+    const unsigned stride = static_cast<unsigned>(3 * j.heads * j.d);
     for (int x = lane; x < j.d; x += 32) {
+        unsigned from = static_cast<unsigned>(x);
         float sum = 0;
-        for (int key = 0; key < j.tokens; key++)
-            sum += p[key] * to_float(h.v[static_cast<size_t>(key) * h.stride + static_cast<size_t>(x)]);
-        h.out[static_cast<size_t>(row) * h.out_stride + static_cast<size_t>(x)] = from_float<T>(sum);
+        for (int key = 0; key < j.tokens; key++, from += stride)
+            sum += p[key] * to_float(values[from]);
+        static_cast<T *>(j.out)[h.out + at * c + static_cast<size_t>(x)] = from_float<T>(sum);
     }
 }
 
 template <class T, int COLUMNS> void launch_plain(const attention_job &j, cudaStream_t stream)
 {
     size_t floats = static_cast<size_t>(2 * PLAIN_KEYS * (j.d | 1) + WARPS * PLAIN_QUERIES * j.d);
-    mv_launch(plain_kernel<T, COLUMNS>, grid_of(j, WARPS * PLAIN_QUERIES), dim3(WARPS * 32), floats * sizeof(float),
-              stream, j);
+    int blocks = blocks_of(j, WARPS * PLAIN_QUERIES);
+    mv_launch(plain_kernel<T, COLUMNS>, grid_of(j, blocks), dim3(WARPS * 32), floats * sizeof(float), stream, j,
+              blocks);
 }
 
 }  // namespace
@@ -139,10 +149,10 @@ void launch_attention(const attention_job &j, cudaStream_t stream)
 
 void launch_attend(const attention_job &j, cudaStream_t stream)
 {
-    const unsigned rows = 8;
+    int blocks = blocks_of(j, ATTEND_ROWS);
     of_type(j.type, [&](auto t) {
         using T = decltype(t);
-        mv_launch(attend_kernel<T>, grid_of(j, static_cast<int>(rows)), dim3(32, rows), 0, stream, j);
+        mv_launch(attend_kernel<T>, grid_of(j, blocks), dim3(32, ATTEND_ROWS), 0, stream, j, blocks);
     });
 }
 

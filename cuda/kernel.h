@@ -284,6 +284,63 @@ __device__ inline void mma(float (&c)[4], const unsigned (&a)[2], const unsigned
 #undef MV_MMA
 #endif
 
+/* A place in shared memory as the instructions below take it. A loop that computes it from a pointer asks for the
+ * start of the block's shared memory each time round; a held one stays in its register. */
+#ifdef __CUDACC__
+template <class T> struct place {
+    unsigned at;
+
+    __device__ place operator+(int n) const
+    {
+        return {at + static_cast<unsigned>(n) * static_cast<unsigned>(sizeof(T))};
+    }
+};
+template <class T> __device__ place<T> place_of(T *p)
+{
+    return {static_cast<unsigned>(__cvta_generic_to_shared(p))};
+}
+template <class T> __device__ place<T> held(place<T> p) /* by whole warps */
+{
+    return {__shfl_sync(~0u, p.at, static_cast<int>(threadIdx.x % 32))};
+}
+#else
+template <class T> using place = T *;
+template <class T> place<T> place_of(T *p)
+{
+    return p;
+}
+template <class T> T *held(T *p)
+{
+    return p;
+}
+#endif
+
+/* threadIdx.x and blockDim.x, read again: a kernel whose loop needs all registers keeps neither them nor what follows
+ * from them. */
+#ifdef __CUDACC__
+__device__ inline int thread_again()
+{
+    int x;
+    asm volatile("mov.u32 %0, %%tid.x;" : "=r"(x));
+    return x;
+}
+__device__ inline int threads_again()
+{
+    int x;
+    asm volatile("mov.u32 %0, %%ntid.x;" : "=r"(x));
+    return x;
+}
+#else
+inline int thread_again()
+{
+    return static_cast<int>(threadIdx.x);
+}
+inline int threads_again()
+{
+    return static_cast<int>(blockDim.x);
+}
+#endif
+
 /* Four matrices of 8 x 8 values of 16 bits from shared memory, by a warp: lane i gives the address of row i % 8 of
  * matrix i / 8, aligned to 16 bytes. r[m] is row g, columns 2t and 2t + 1, of matrix m; if TURNED column g, rows 2t and
  * 2t + 1. */
@@ -291,10 +348,11 @@ __device__ inline void mma(float (&c)[4], const unsigned (&a)[2], const unsigned
 #define MV_LOAD_MATRICES(FORM)                                                                                         \
     asm volatile("ldmatrix.sync.aligned.m8n8.x4" FORM ".shared.b16 {%0,%1,%2,%3}, [%4];"                               \
                  : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])                                                      \
-                 : "r"(static_cast<unsigned>(__cvta_generic_to_shared(row)))                                           \
+                 : "r"(row.at)                                                                                         \
                  : "memory")
-template <bool TURNED> __device__ void load_matrices(unsigned (&r)[4], const void *row)
+template <bool TURNED, class T> __device__ void load_matrices(unsigned (&r)[4], place<T> row)
 {
+    static_assert(sizeof(T) == 2);
     if constexpr (TURNED)
         MV_LOAD_MATRICES(".trans");
     else

@@ -20,6 +20,12 @@ static size_t guard(mv_dtype type)
     return GUARD_BYTES / mv_dtype_size(type);
 }
 
+/* The elements before a value */
+static size_t front(const stage_value *v)
+{
+    return guard(v->t.type) + (size_t)v->skew;
+}
+
 static void *own(stage *s, void *p)
 {
     assert_non_null(p);
@@ -70,12 +76,12 @@ static stage_value *place(stage *s, const char *name, mv_dtype type, const float
 {
     assert_true(s->values < STAGE_VALUES);
     stage_value *v = &s->value[s->values++];
-    *v = (stage_value){.name = name, .t = {.type = type, .nd = nd}, .changes = !values};
+    *v = (stage_value){.name = name, .t = {.type = type, .nd = nd}, .changes = !values, .skew = s->skew};
     memcpy(v->t.dim, dim, (size_t)nd * sizeof *dim);
     v->n = mv_tensor_count(v->t);
-    size_t g = guard(type), n = v->n + 2 * g;
+    size_t n = v->n + 2 * guard(type);
     v->before = own(s, malloc(n * sizeof *v->before));
-    v->host = v->before + g;
+    v->host = v->before + front(v);
     for (size_t i = 0; i < n; i++)
         v->before[i] = values ? NAN : number(i);
     for (size_t i = 0; i < v->n; i++)
@@ -83,7 +89,7 @@ static stage_value *place(stage *s, const char *name, mv_dtype type, const float
     v->memory = s->b->alloc(s->b, n * mv_dtype_size(type));
     assert_non_null(v->memory);
     assert_int_equal((uintptr_t)v->memory % 64, 0);
-    v->t.data = (char *)v->memory + GUARD_BYTES;
+    v->t.data = (char *)v->memory + front(v) * mv_dtype_size(type);
     put(s, v);
     return v;
 }
@@ -211,8 +217,8 @@ static bool same(float a, float b)
 /* Finds the first element that changed although the operation must not write it. */
 static void find_damage(const stage_value *v, const float *now, op_result *r)
 {
-    size_t g = guard(v->t.type);
-    for (size_t i = 0; i < v->n + 2 * g && !*r->damage; i++) {
+    size_t g = front(v), n = v->n + 2 * guard(v->t.type);
+    for (size_t i = 0; i < n && !*r->damage; i++) {
         bool inside = i >= g && i < g + v->n;
         if (same(now[i], v->before[i]) || (inside && v->changes && !kept(v, i - g)))
             continue;
@@ -230,7 +236,7 @@ static void gather(const stage_value *v, const float *now, op_output *o)
     assert_non_null(o->got);
     for (size_t i = 0; i < v->n; i++)
         if (!kept(v, i))
-            o->got[o->n++] = now[guard(v->t.type) + i];
+            o->got[o->n++] = now[front(v) + i];
 }
 
 void stage_close(stage *s, op_result *r)

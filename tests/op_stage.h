@@ -15,6 +15,7 @@ typedef struct {
     size_t n;
     float *host; /* what was written, rounded to the type of the device */
     bool changes;
+    int skew;
     int keep_from, keep_to; /* columns that must not change */
     void *memory;
     float *before; /* host with its guard zones */
@@ -35,6 +36,7 @@ typedef struct {
     uint64_t seed;
     mv_error e; /* passed to every operation */
     int values, vectors, owned, outputs;
+    int skew; /* elements by which the values made from now on begin behind a multiple of 64 bytes */
     stage_value value[STAGE_VALUES];
     mv_vector vector[STAGE_VECTORS];
     void *own[STAGE_OWNED];

@@ -220,7 +220,7 @@ static const struct {
     {"conv1d_L3-512_2", conv1d, {1, 1024, 512}},
     {"attention_T_2", attention, {1, 196, 2, 40}},
     {"attention_T_3", attention, {1, 49, 2, 40}},
-    {"attention_L2_2", attention, {1, 196, 2, 49}},
+    {"attention_L2_2", attention, {1, 196, 8, 49}},
     {"attention_L3-512_2", attention, {1, 1024, 1, 64}},
     {"attention_T_2_rows_stored", attention, {1, 196, 2, 40, 1}},
     {"layer_norm_T_2", layernorm, {196, 320}},
