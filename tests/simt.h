@@ -394,17 +394,15 @@ template <class T> T __shfl_xor_sync(unsigned, T v, int mask)
 {
     return simt::exchange(v, (simt::now % 32) ^ static_cast<unsigned>(mask));
 }
-<<<<<<< HEAD
 inline unsigned short to_e4m3(float first, float second)
 {
     return static_cast<unsigned short>(mv_f32_to_e4m3(first) | mv_f32_to_e4m3(second) << 8);
-=======
+}
 inline int __all_sync(unsigned, int v)
 {
     for (unsigned mask = 1; mask < 32; mask *= 2)
         v = __shfl_xor_sync(~0u, v, static_cast<int>(mask)) && v;
     return v;
->>>>>>> 5f77f9c (cuda: attention reads its matrices as they lie, and the next keys are on their way)
 }
 inline float rsqrtf(float x)
 {
