@@ -49,6 +49,11 @@ mv_status library_describe(int, char text[160], mv_error *)
     return MV_OK;
 }
 
+bool library_has_fp8(int)
+{
+    return true;
+}
+
 library *library_new(int, mv_error *)
 {
     return new library{};
