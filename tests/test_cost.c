@@ -1,16 +1,22 @@
 /* What a pass would take on an H100, predicted: not measured anywhere. The launches are the real ones of a variant and
- * a batch: the network runs on the emulated device, of each grid some blocks are executed and counted (tests/counts.h),
- * and products of libraries are only written down. A launch takes the longest of
+ * a batch: the network runs on the emulated device, some blocks of each grid are executed and counted (tests/counts.h),
+ * and products of libraries are only written down. A launch takes a time to start, and the longest of:
  *
- *   memory      its bytes at 88 % of 3.0 TB/s; each input and output of the operation once
- *   cache       different sectors of 32 bytes of each block, at 5.5 TB/s; all that its warps ask for, 4 a cycle of an
- * SM shared      wavefronts of shared memory, one a cycle of an SM issue       instructions (tests/data/machine_code),
- * 4 a cycle of an SM tensor      products of the tensor cores latency     a block after the other where an SM has no
- * room for more: the cycles that one warp alone would take
+ *   memory    the bytes of the operation, each input and output once, or what its blocks touch if that is less, at
+ *             88 % of 3.0 TB/s
+ *   cache     the different sectors of 32 bytes of each block at 5.5 TB/s; all sectors that warps ask for, 4 a cycle
+ *             of an SM
+ *   shared    wavefronts of shared memory, one a cycle of an SM
+ *   tensor    products of the tensor cores, 3 cycles each of a quarter of an SM
+ *   issue     instructions of warps (tests/data/machine_code), 4 a cycle of an SM
+ *   latency   the cycles that one warp alone would take, for each block that an SM runs after another for want of room
  *
- * and a time to start. Libraries have assumed shares of the arithmetic peak. Left out: clocks below 1755 MHz, what the
- * cache keeps from one kernel to the next (it is faster), contention between the limits above (it is slower), the host.
- * The floor of an operation is the longer of its bytes and its arithmetic at the peak, as if all memory were cold.
+ * Libraries have assumed shares of the arithmetic peak. Left out: clocks below 1755 MHz, what the cache keeps from one
+ * kernel to the next (a card is faster), contention between the limits above (a card is slower), and the host. The
+ * floor of an operation is the longer of its bytes and its arithmetic at the peak, as if all memory were cold.
+ *
+ * `mvscope bench` and tests/bench_device.c measure instead: their floor is one of the whole pass, at rates that
+ * src/device/yardstick.c measures on the device; it shares nothing with this file.
  */
 #include <math.h>
 #include <setjmp.h>
