@@ -120,8 +120,9 @@ bool library_has_fp8(int i)
 static mv_status marks_new(library *l, mv_error *e)
 {
     cudaDriverEntryPointQueryResult found;
-    mv_status s = checked(
-        l, "start", cudaHostAlloc(reinterpret_cast<void **>(&l->passed), sizeof *l->passed, cudaHostAllocMapped), e);
+    mv_status s =
+        checked(l, "start",
+                cudaHostAlloc(reinterpret_cast<void **>(l->passed.out()), sizeof(unsigned), cudaHostAllocMapped), e);
     if (s)
         return s;
     *l->passed = 0;
@@ -147,15 +148,14 @@ library *library_new(int card, mv_error *e)
     l->card = card;
     mv_status s = checked(l, "start", cudaSetDevice(card), e);
     if (!s)
-        s = checked(l, "start", cudaStreamCreateWithFlags(&l->stream, cudaStreamNonBlocking), e);
+        s = checked(l, "start", cudaStreamCreateWithFlags(l->stream.out(), cudaStreamNonBlocking), e);
     for (int i = 0; i < 2 && !s; i++) {
-        s = checked(l, "start", cudaHostAlloc(reinterpret_cast<void **>(&l->bounce[i]), BOUNCE, cudaHostAllocDefault),
-                    e);
+        s = checked(l, "start", cudaHostAlloc(l->bounce[i].out(), BOUNCE, cudaHostAllocDefault), e);
         if (!s)
-            s = checked(l, "start", cudaEventCreateWithFlags(&l->gone[i], cudaEventDisableTiming), e);
+            s = checked(l, "start", cudaEventCreateWithFlags(l->gone[i].out(), cudaEventDisableTiming), e);
     }
     if (!s)
-        s = checked(l, "start", cudaStreamCreateWithFlags(&l->down, cudaStreamNonBlocking), e);
+        s = checked(l, "start", cudaStreamCreateWithFlags(l->down.out(), cudaStreamNonBlocking), e);
     if (!s)
         s = marks_new(l, e);
     if (!s)
@@ -178,21 +178,10 @@ void library_free(library *l)
         cudaStreamSynchronize(l->stream);
     library_uploads_free(l);
     library_convolutions_free(l);
-    library_products_free(l);
-    for (int i = 0; i < 2; i++) {
-        cudaFreeHost(l->bounce[i]);
-        if (l->gone[i])
-            cudaEventDestroy(l->gone[i]);
-    }
     for (void *p : l->retired)
         cudaFree(p);
-    cudaFreeHost(l->passed);
-    if (l->down)
-        cudaStreamDestroy(l->down);
-    if (l->stream)
-        cudaStreamDestroy(l->stream);
-    cudaGetLastError(); /* of work that failed before */
     delete l;
+    cudaGetLastError(); /* of work that failed before */
 }
 
 void library_use(library *l)
@@ -293,7 +282,8 @@ void library_mark(library *l, const char *site, const char *op)
     unsigned number = l->asked.add(site, op);
     if (l->write_value)
         reinterpret_cast<decltype(&cuStreamWriteValue32)>(l->write_value)(
-            l->stream, reinterpret_cast<CUdeviceptr>(l->passed), number, CU_STREAM_WRITE_VALUE_DEFAULT);
+            l->stream, reinterpret_cast<CUdeviceptr>(static_cast<unsigned *>(l->passed)), number,
+            CU_STREAM_WRITE_VALUE_DEFAULT);
     else
         *l->passed = number;
 }
@@ -302,7 +292,7 @@ void library_mark(library *l, const char *site, const char *op)
 
 /* made: everything that was put is in the buffer. landed: it has arrived on the host. */
 struct ticket {
-    cudaEvent_t made, landed;
+    owned_event made, landed;
 };
 
 mv_status library_transfer_new(library *l, mv_transfer *out, size_t bytes, mv_error *e)
@@ -318,9 +308,9 @@ mv_status library_transfer_new(library *l, mv_transfer *out, size_t bytes, mv_er
         s = checked(l, "staging buffer",
                     cudaHostAlloc(reinterpret_cast<void **>(&out->host), bytes, cudaHostAllocDefault), e);
     if (!s)
-        s = checked(l, "staging buffer", cudaEventCreateWithFlags(&t->made, cudaEventDisableTiming), e);
+        s = checked(l, "staging buffer", cudaEventCreateWithFlags(t->made.out(), cudaEventDisableTiming), e);
     if (!s)
-        s = checked(l, "staging buffer", cudaEventCreateWithFlags(&t->landed, cudaEventDisableTiming), e);
+        s = checked(l, "staging buffer", cudaEventCreateWithFlags(t->landed.out(), cudaEventDisableTiming), e);
     if (s) {
         library_transfer_free(l, out);
         cudaGetLastError();
@@ -334,10 +324,6 @@ void library_transfer_free(library *l, mv_transfer *t)
     if (own) {
         cudaStreamSynchronize(l->stream);
         cudaStreamSynchronize(l->down);
-        if (own->made)
-            cudaEventDestroy(own->made);
-        if (own->landed)
-            cudaEventDestroy(own->landed);
         cudaFree(t->device);
         cudaFreeHost(t->host);
         delete own;

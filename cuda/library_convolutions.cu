@@ -96,19 +96,11 @@ bool workspace_grown(library *l, size_t bytes)
 }
 
 struct timer {
-    cudaEvent_t from = nullptr, to = nullptr;
+    owned_event from, to;
     timer()
     {
-        if (cudaEventCreate(&from) != cudaSuccess || cudaEventCreate(&to) != cudaSuccess)
+        if (cudaEventCreate(from.out()) != cudaSuccess || cudaEventCreate(to.out()) != cudaSuccess)
             cudaGetLastError();
-    }
-    timer(const timer &) = delete;
-    timer &operator=(const timer &) = delete;
-    ~timer()
-    {
-        for (cudaEvent_t e : {from, to})
-            if (e)
-                cudaEventDestroy(e);
     }
 
     /* Milliseconds of `work`, after a first call to warm it; INFINITY if it does not work. */

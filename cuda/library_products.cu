@@ -282,19 +282,11 @@ mv_status library_product(library *l, const product &p, mv_error *e)
 
 mv_status library_products_new(library *l, mv_error *e)
 {
-    mv_status s = checked(l, "start", cudaMalloc(&l->workspace, LIBRARY_WORKSPACE), e);
+    mv_status s = checked(l, "start", cudaMalloc(l->workspace.out(), LIBRARY_WORKSPACE), e);
     if (s)
         return s;
-    cublasStatus_t lt = cublasLtCreate(&l->lt);
+    cublasStatus_t lt = cublasLtCreate(l->lt.out());
     return lt ? failed_lt(l, lt, e) : MV_OK;
-}
-
-void library_products_free(library *l)
-{
-    l->products.clear();
-    if (l->lt)
-        cublasLtDestroy(l->lt);
-    cudaFree(l->workspace);
 }
 
 }  // namespace mv

@@ -52,6 +52,11 @@ template <class H, auto FREE> class owned
     }
 };
 
+using owned_stream = owned<cudaStream_t, cudaStreamDestroy>;
+using owned_event = owned<cudaEvent_t, cudaEventDestroy>;
+using owned_memory = owned<void *, cudaFree>;
+using owned_pinned = owned<void *, cudaFreeHost>;
+
 /* How products of one shape are computed; see library_products.cu. */
 struct product_plan {
     owned<cublasLtMatmulDesc_t, cublasLtMatmulDescDestroy> desc;
@@ -68,23 +73,23 @@ struct convolver; /* of library_convolutions.cu */
 
 struct pump; /* library_uploads.cu */
 
+/* Members are given back from the last to the first: the streams after what they work on. */
 struct library {
     int card;
-    cudaStream_t stream;
-    cublasLtHandle_t lt;
-    void *workspace;
-    char *bounce[2]; /* pinned */
-    cudaEvent_t gone[2];
-    cudaStream_t down; /* for staging buffers */
-    pump *up;          /* for uploads; made by the first */
+    owned_stream stream, down; /* down: for staging buffers */
+    owned<cublasLtHandle_t, cublasLtDestroy> lt;
+    owned_memory workspace;
+    owned_pinned bounce[2];
+    owned_event gone[2];
+    pump *up; /* for uploads; made by the first */
     std::map<product_key, product_plan> products;
     bool recording;
     int graphs;                  /* that exist */
     std::vector<void *> retired; /* memory that they may use */
     marks asked;
-    unsigned *passed;            /* pinned: the number of the last mark that the card has passed */
-    void *write_value;           /* cuStreamWriteValue32, or NULL */
-    struct convolver *convolver; /* NULL without cuDNN */
+    owned<unsigned *, cudaFreeHost> passed; /* pinned: the number of the last mark that the card has passed */
+    void *write_value;                      /* cuStreamWriteValue32, or NULL */
+    struct convolver *convolver;            /* NULL without cuDNN */
 };
 
 /* True for an error of earlier work; every later call returns it, too. */
@@ -130,7 +135,6 @@ inline mv_status checked(const library *l, const char *op, cudaError_t error, mv
 
 /* The parts of the other files. */
 mv_status library_products_new(library *l, mv_error *e);
-void library_products_free(library *l);
 mv_status library_convolutions_new(library *l, mv_error *e);
 void library_convolutions_free(library *l);
 void library_uploads_free(library *l);

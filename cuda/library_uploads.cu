@@ -18,56 +18,42 @@ constexpr size_t HALF = size_t(16) << 20;
 
 constexpr char UP[] = "copy to the GPU";
 
-mv_status event_new(library *l, cudaEvent_t *out, mv_error *e)
+mv_status event_new(library *l, owned_event &made, mv_error *e)
 {
-    return checked(l, "start", cudaEventCreateWithFlags(out, cudaEventDisableTiming), e);
-}
-
-void event_free(cudaEvent_t event)
-{
-    if (event)
-        cudaEventDestroy(event);
+    return checked(l, "start", cudaEventCreateWithFlags(made.out(), cudaEventDisableTiming), e);
 }
 
 }  // namespace
 
 struct pump {
-    cudaStream_t stream;
-    char *half[2]; /* pinned */
-    cudaEvent_t gone[2];
+    owned_stream stream;
+    owned_pinned half[2];
+    owned_event gone[2];
+    ~pump()
+    {
+        if (stream)
+            cudaStreamSynchronize(stream); /* the halves may be on their way */
+    }
 };
 
 /* arrived: the copy is complete. read: the work that reads it has ended. */
 struct upload {
-    cudaEvent_t arrived, read;
+    owned_event arrived, read;
 };
-
-static void pump_free(pump *p)
-{
-    if (p->stream)
-        cudaStreamSynchronize(p->stream);
-    for (int i = 0; i < 2; i++) {
-        cudaFreeHost(p->half[i]);
-        event_free(p->gone[i]);
-    }
-    if (p->stream)
-        cudaStreamDestroy(p->stream);
-    delete p;
-}
 
 static mv_status pump_new(library *l, mv_error *e)
 {
     pump *p = new (std::nothrow) pump{};
     if (!p)
         return mv_fail_memory(e, "cuda");
-    mv_status s = checked(l, "start", cudaStreamCreateWithFlags(&p->stream, cudaStreamNonBlocking), e);
+    mv_status s = checked(l, "start", cudaStreamCreateWithFlags(p->stream.out(), cudaStreamNonBlocking), e);
     for (int i = 0; i < 2 && !s; i++) {
-        s = checked(l, "start", cudaHostAlloc(reinterpret_cast<void **>(&p->half[i]), HALF, cudaHostAllocDefault), e);
+        s = checked(l, "start", cudaHostAlloc(p->half[i].out(), HALF, cudaHostAllocDefault), e);
         if (!s)
-            s = event_new(l, &p->gone[i], e);
+            s = event_new(l, p->gone[i], e);
     }
     if (s) {
-        pump_free(p);
+        delete p;
         return s;
     }
     l->up = p;
@@ -76,8 +62,7 @@ static mv_status pump_new(library *l, mv_error *e)
 
 void library_uploads_free(library *l)
 {
-    if (l->up)
-        pump_free(l->up);
+    delete l->up;
     l->up = nullptr;
 }
 
@@ -90,9 +75,9 @@ mv_status library_upload_new(library *l, void **out, mv_error *e)
     upload *u = new (std::nothrow) upload{};
     if (!u)
         return mv_fail_memory(e, "cuda");
-    s = event_new(l, &u->arrived, e);
+    s = event_new(l, u->arrived, e);
     if (!s)
-        s = event_new(l, &u->read, e);
+        s = event_new(l, u->read, e);
     if (s) {
         library_upload_free(l, u);
         return s;
@@ -107,8 +92,6 @@ void library_upload_free(library *l, void *p)
     if (!u)
         return;
     cudaStreamSynchronize(l->up->stream); /* the caller releases the memory that it copies to */
-    event_free(u->arrived);
-    event_free(u->read);
     delete u;
 }
 
