@@ -1,8 +1,10 @@
-/* The 3x3 convolutions of the GPU device: which library or kernel computes one, and how its weights are padded.
+/* The 3x3 convolutions of the GPU device: which library or kernel computes one.
  *
- *   16 bits and fp32   cuDNN with bias and ReLU, residual or, where that is faster, tanh GELU; else columns and a
- *                      product (with tanh GELU in 16 bits). Another activation, or a residual after one, is a kernel of
- *                      its own.
+ *   stem.cu            three input channels and stride 2, without an activation or with ReLU
+ *   cuDNN              any other that it takes, with bias and ReLU, residual or, where that is faster, tanh GELU
+ *   columns, product   the rest, with tanh GELU in 16 bits
+ *
+ * Another activation, or a residual after one, is a kernel of its own.
  *
  * Scratch for columns grows to what the first batch needs.
  */

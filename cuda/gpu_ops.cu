@@ -1,14 +1,14 @@
 /* The operations of the GPU device: backend.h on top of the kernels and the libraries.
  *
- *   op          16 bits                                            fp32
+ *   operation   16 bits                                            fp32
  *   linear      one product: bias, tanh GELU, gamma folded into    a product, then one kernel for GELU (erf), gamma and
  *               a copy of the weights, residual added in place     residual, so that watching changes no bit
- *   fp8         linear of large layers: x as E4M3 with a scale a row, by a kernel; then one product as above
- *   the rest    own kernels, as the tables of rows.cu, narrow.cu, move.cu, conv1d.cu, scan.cu, attention_*.cu,
- *               contributions.cu and reduce.cu say
+ *               with fp8, of large layers: a kernel makes
+ *               E4M3 and a scale a row of x; then the same
+ *   the rest    own kernels: see the tables at the head of rows.cu, move.cu, conv1d.cu, scan.cu, step.cu,
+ *               attention_*.cu, contributions.cu and reduce.cu
  *
- * Scratch for reading strided values grows to what the first batch needs. Accumulators, statistics,
- * softmax, states and steps are fp32.
+ * Scratch grows to what the first batch needs. Sums, statistics, softmax, states and steps are fp32.
  */
 #include <cstring>
 
@@ -101,8 +101,8 @@ mv_status device_linear(mv_backend *b, mv_tensor out, mv_tensor x, const mv_dens
             p.w_scale = own->folded_scale;
             p.bias = own->folded_bias;
         }
-        p.act = act == MV_ACT_GELU ? MV_ACT_GELU_TANH
-                                   : act; /* differs from the erf form by 4.7e-4: less than 16 bits round */
+        /* the tanh form differs from the erf form by 4.7e-4: less than 16 bits round */
+        p.act = act == MV_ACT_GELU ? MV_ACT_GELU_TANH : act;
         p.residual = residual.nd ? out.data : nullptr;
         return library_product(d->lib, p, e);
     }

@@ -17,13 +17,12 @@ size_t rounded_up(size_t n, size_t to)
 
 }  // namespace
 
-/* Memory in the blocks; NULL if there is none. */
 void *device_room(device *d, size_t bytes, mv_error *e)
 {
     bytes = rounded_up(bytes, ALIGN);
     if (d->blocks.empty() || d->blocks.back().size - d->blocks.back().used < bytes) {
-        size_t least =
-            d->blocks.empty() ? FIRST_BYTES : d->blocks.back().size * 4; /* few blocks, and none much too large */
+        /* few blocks, and none much too large */
+        size_t least = d->blocks.empty() ? FIRST_BYTES : d->blocks.back().size * 4;
         least = least < BLOCK_BYTES ? least : BLOCK_BYTES;
         size_t size = bytes > least ? bytes : least;
         char *data = static_cast<char *>(library_alloc(d->lib, size));
@@ -75,11 +74,12 @@ mv_status device_conv_new(mv_backend *b, mv_conv *out, int n_in, int n_out, int 
         const size_t in = static_cast<size_t>(n_in), n = static_cast<size_t>(n_out), taps = MV_TAPS * MV_TAPS;
         const size_t width = taps * in, padded = rounded_up(width, 16 / mv_dtype_size(d->base.act));
         std::vector<float> rows(n * padded), zeros(n);
-        auto turn = [&](size_t row) { /* (o, c, ky, kx) to (o, ky, kx, c) */
-                                      for (size_t o = 0; o < n; o++)
-                                          for (size_t c = 0; c < in; c++)
-                                              for (size_t k = 0; k < taps; k++)
-                                                  rows[o * row + k * in + c] = w[(o * in + c) * taps + k];
+        /* (o, c, ky, kx) to (o, ky, kx, c), rows of `row` values */
+        auto turn = [&](size_t row) {
+            for (size_t o = 0; o < n; o++)
+                for (size_t c = 0; c < in; c++)
+                    for (size_t k = 0; k < taps; k++)
+                        rows[o * row + k * in + c] = w[(o * in + c) * taps + k];
         };
         conv_weights *made = new conv_weights{nullptr, nullptr, nullptr, nullptr, static_cast<int>(padded)};
         out->w = made;

@@ -361,7 +361,7 @@ template <bool TURNED, class T> __device__ void load_matrices(unsigned (&r)[4], 
 #undef MV_LOAD_MATRICES
 #endif
 
-/* 16 bytes on their way from global to shared memory, both aligned to 16, past the registers and the first level of
+/* Starts to copy 16 bytes from global to shared memory, both aligned to 16, past the registers and the first level of
  * the cache: `bytes` of the source, and zeros behind. What a thread began before a commit is a group; copy_wait<N>
  * waits until N of the thread's groups at most are on their way. A barrier then shows the values to the block. */
 #ifdef __CUDACC__

@@ -1,6 +1,6 @@
 /* The kernels of the GPU device, launched on a stream. Values have the type of the device (float, half_t or bf16_t, as
  * `type` says), vectors and sums are fp32; letters and layouts as in backend.h. Launches are not checked here: the
- * device checks after each.
+ * device checks after each. Pointers are memory of the card, and are not kept.
  */
 #pragma once
 
@@ -23,8 +23,10 @@ struct row_job {
     int c;
 };
 void launch_rows(const row_job &, cudaStream_t);
+/* out (rows c) = (x - mean) / sqrt(var + eps) * weight + bias, each row on its own */
 void launch_layernorm(mv_dtype, void *out, const void *x, const float *weight, const float *bias, float eps, int rows,
                       int c, cudaStream_t);
+/* out (pictures c) = mean of x (pictures cells c) over cells, times scale plus shift; both NULL: the mean alone */
 void launch_mean_pool(mv_dtype, void *out, const void *x, const float *scale, const float *shift, int pictures,
                       int cells, int c, cudaStream_t);
 
@@ -32,14 +34,15 @@ void launch_mean_pool(mv_dtype, void *out, const void *x, const float *scale, co
 
 struct product;
 void launch_product(const product &, cudaStream_t);
+
 /* ---- narrow.cu */
 
-/* Rows of k values (a multiple of 16) as E4M3: out = x / scale[row] */
+/* fp16 rows of k values (a multiple of 16) as E4M3: out = x / scale[row] */
 void launch_narrow(unsigned char *out, float *scale, const void *x, int rows, int k, cudaStream_t);
 
 /* ---- move.cu */
 
-/* pixels: fp32 planes, or bytes that the table (3 256) translates */
+/* out (B h w 3) of pixels: fp32 planes (B 3 h w), or bytes (B h w 3) that the table (3 256) translates */
 void launch_picture(mv_dtype, void *out, mv_dtype from, const void *pixels, const float *table, int pictures, int h,
                     int w, cudaStream_t);
 /* windows: merge false: out (tokens) from x (picture), zeros outside; true: the other way, without the padding */
@@ -72,22 +75,22 @@ struct stem_job {
     float least; /* below it nothing is stored: 0 for ReLU, or -INFINITY */
 };
 void launch_stem(const stem_job &, cudaStream_t);
-bool stem_on_tensor_cores(mv_dtype, int n);
+bool stem_on_tensor_cores(mv_dtype, int n); /* n: output channels */
 /* Lays the weights w (n 3 3 3) out as launch_stem reads them; returns their number. `to` may be NULL. */
 size_t stem_weights(mv_dtype, int n, float *to, const float *w);
 
 /* ---- views.cu */
 
-/* A strided value to dense fp32 and back. */
+/* A strided value of any type to dense fp32, row-major, and back. */
 void launch_gather(float *out, const mv_view &, cudaStream_t);
 void launch_scatter(const mv_view &, const float *in, cudaStream_t);
 
-/* ---- conv1d.cu */
+/* ---- conv1d.cu; see backend.h's conv1d_silu */
 
 void launch_conv1d_silu(mv_dtype, void *x, void *yz, const void *xz, const float *wx, const float *wz, int windows,
                         int tokens, int e, cudaStream_t);
 
-/* ---- scan.cu */
+/* ---- scan.cu and step.cu; see backend.h's scan, step, readout, whose layouts these are */
 
 struct scan_job {
     mv_dtype type;
@@ -116,14 +119,14 @@ void launch_spread(const spread_job &, cudaStream_t);
 void launch_weigh(float *out, float *parts, const float *vectors, int windows, int tokens, int channels, int room,
                   int first, int queries, cudaStream_t);
 
-/* ---- attention_mma.cu, attention_plain.cu */
+/* ---- attention_mma.cu, attention_plain.cu; see backend.h's attention, attend */
 
 struct attention_job {
     mv_dtype type;
     void *out;
     const void *qkv;
-    float *rows; /* NULL: not stored; attend reads them */
-    int windows, tokens, heads, d;
+    float *rows;                   /* NULL: not stored; attend reads them */
+    int windows, tokens, heads, d; /* d: values of a head */
 };
 enum { MOST_HEAD = 256 }; /* the widest head that the kernels hold */
 void launch_attention(const attention_job &, cudaStream_t);

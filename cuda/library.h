@@ -1,9 +1,9 @@
 /* The interface between the device and CUDA's libraries: memory, copies, products, convolutions, recordings.
- * library*.cu implement it with cudart, cuBLASLt and, if the build found it, cuDNN; the tests with plain loops on the
- * CPU.
+ * library*.cu implement it with cudart, cuBLASLt and, if the build found it, cuDNN. The tests put doubles of those
+ * below library*.cu (tests/cuda/double.h); tests/ledger.cc is a second implementation, for programs that count.
  *
- * A library belongs to one card and has one stream, which executes everything in order. Every function that can fail
- * writes a sentence with the name of the operation to *e.
+ * A library belongs to one card and has one stream, which executes all work in order but uploads and transfers. Every
+ * function that can fail writes a sentence with the name of the operation to *e.
  */
 #pragma once
 
@@ -21,18 +21,18 @@ mv_status library_count(int *n, mv_error *e);
 mv_status library_describe(int i, char text[160], mv_error *e);
 bool library_has_fp8(int i); /* card i has products with scales */
 
-library *library_new(int card, mv_error *e);
-void library_free(library *);
+library *library_new(int card, mv_error *e); /* NULL on failure */
+void library_free(library *);                /* waits for its work; accepts NULL */
 void library_use(library *); /* makes its card the current one of this thread; required before launches */
 cudaStream_t library_stream(const library *);
 
 void *library_alloc(library *, size_t bytes); /* NULL: out of memory */
-void library_release(library *, void *);
+void library_release(library *, void *);      /* waits for the stream; accepts NULL */
 /* In stream order; `from` may be reused on return. */
 mv_status library_up(library *, void *to, const void *from, size_t bytes, mv_error *e);
 mv_status library_down(library *, void *to, const void *from, size_t bytes, mv_error *e);   /* waits */
 mv_status library_across(library *, void *to, const void *from, size_t bytes, mv_error *e); /* both on the card */
-mv_status library_finish(library *, mv_error *e);
+mv_status library_finish(library *, mv_error *e); /* waits, and reports late failures */
 /* Reports whether the last launch was accepted. */
 mv_status library_launched(library *, const char *op, mv_error *e);
 /* Names the work since the last mark as `op` at `site`, for reports of late failures. */
@@ -75,11 +75,12 @@ struct convolution {
     void *out;
     mv_act act;
 };
-bool library_convolves(const library *,
-                       const convolution &); /* if false, the caller must lay out columns and multiply */
-mv_status library_convolve(library *, const convolution &, mv_error *e);
+/* False: the caller must lay out columns and multiply. It may time plans, and then writes to c.out. */
+bool library_convolves(const library *, const convolution &c);
+mv_status library_convolve(library *, const convolution &, mv_error *e); /* once library_convolves said so */
 
-/* Work between record and recorded is not executed but recorded as a graph, which every replay executes. */
+/* Work between record and recorded is not executed but recorded as a graph, which every replay executes. The graph is
+ * the caller's to forget. */
 mv_status library_record(library *, mv_error *e);
 bool library_records(const library *);
 /* Releases memory that a graph may use: not before the last graph is forgotten. */

@@ -69,9 +69,8 @@ struct product_plan {
 /* types, rows, n, k, act, bias, residual, scales, alignment */
 using product_key = std::tuple<int, int, size_t, int, int, int, bool, bool, bool, unsigned>;
 
-struct convolver; /* of library_convolutions.cu */
-
-struct pump; /* library_uploads.cu */
+struct convolver; /* library_convolutions.cu has it */
+struct pump;      /* library_uploads.cu has it */
 
 /* Members are given back from the last to the first: the streams after what they work on. */
 struct library {

@@ -1,8 +1,8 @@
 /* Uploads of pictures: a stream of their own, so that the pictures of a batch arrive while the one before is computed.
  *
  *   send   waits, on the card, for the work that reads the last copy; then copies through two pinned halves, one of
- * which is filled while the other is sent. Work that is started later waits for the last piece, on the card. over marks
- * the end of the work that reads the copy.
+ *          which is filled while the other is sent. Work that is started later waits, on the card, for the last piece
+ *   over   marks the end of the work that reads the copy
  *
  * Nothing of it is part of a recording.
  */

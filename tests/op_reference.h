@@ -26,8 +26,8 @@ void ref_readout(double *y, const float *x, const float *proj, const double *h, 
                  int rank);
 /* |h_t| (N T) from h (N T E S) */
 void ref_state_norm(double *out, const float *h, size_t tokens, int e);
-/* The mean over channels of |M_e| (N T T), by its definition and not by the recurrence */
-/* channel -1: the mean over channels */
+/* |M_e|, or M_e with_sign, of a channel (N T T), by its definition and not by the recurrence; channel -1: the mean over
+ * channels */
 void ref_hidden(double *out, const float *dt, const float *proj, const float *A, int n, int tokens, int e, int rank,
                 int channel, bool with_sign);
 void ref_half_life(double *out, const float *dt, const float *A, size_t tokens, int e, int channel);

@@ -5,8 +5,8 @@
  *   TIMED(OP, OUT, IN_PLACE, FLOPS, BYTES, CALL, FORMAT...)
  *                what one of them does: it returns the status of CALL, which is the device's own function
  *
- * IN_PLACE: the
- * output is an input, too. FORMAT tells the shape. Bytes: each input and weight read once, the output written once.
+ * IN_PLACE: the output is an input, too. FORMAT tells the shape. BYTES: each input and weight read once, the output
+ * written once.
  */
 #ifndef OP_WATCH_H
 #define OP_WATCH_H

@@ -1,4 +1,4 @@
-/* The counters of the emulation (tests/simt_count.h), for tests/test_counts.c.
+/* The counters of the emulation (tests/simt_count.h), for tests/test_counts.c and tests/test_cost.c.
  *
  * A warp's accesses are put together as a GPU does: the n-th access that each lane makes at one place of the code since
  * the warp last waited is one request. A request to memory costs the sectors of 32 bytes that it touches; one to shared

@@ -15,8 +15,11 @@
  * kernel to the next (a card is faster), contention between the limits above (a card is slower), and the host. The
  * floor of an operation is the longer of its bytes and its arithmetic at the peak, as if all memory were cold.
  *
- * `mvscope bench` and tests/bench_device.c measure instead: their floor is one of the whole pass, at rates that
- * src/device/yardstick.c measures on the device; it shares nothing with this file.
+ * `mvscope bench`, bench_device and bench_ops measure instead; their floors take rates that src/device/yardstick.c
+ * measures on the device.
+ *
+ * One launch is not the real one: the emulation gives attention 32 queries a warp from a smaller number of queries on
+ * than a card does (MANY in cuda/attention_mma.cu), which concerns small batches.
  */
 #include <math.h>
 #include <setjmp.h>

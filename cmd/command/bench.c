@@ -35,7 +35,7 @@ typedef struct {
     int rows, room;
 } own;
 
-static const char *const precision_words[] = {"fp32", "bf16", "fp16", NULL}; /* as those of options.c */
+static const char *const precision_words[] = {"fp32", "bf16", "fp16", NULL}; /* those of options.c but fp8 */
 static const char *const device_words[] = {"auto", "cpu", "cpu:plain", "cpu:avx2", "cpu:avx512", "cuda", NULL};
 
 #define AT(member) offsetof(own, member)

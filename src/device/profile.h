@@ -14,7 +14,7 @@
  * times into one graph, whose replay is timed. So no launch of the host is in the time, and inputs that fit into the
  * device's cache are in it, as they mostly are in a pass; one pass is enough.
  *
- * The operations of a pass that no probe watches are timed; others are executed and not counted.
+ * The device has the operations of a pass that no probe watches, and no others.
  */
 #ifndef MV_PROFILE_H
 #define MV_PROFILE_H
