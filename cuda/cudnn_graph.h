@@ -105,14 +105,17 @@ class descriptor
                        CUDNN_STATUS_SUCCESS;
         return got ? static_cast<size_t>(count) < n ? static_cast<size_t>(count) : n : 0;
     }
-    /* The same for descriptors, which are filled in. */
+    /* The same for descriptors, which are filled in: those before the first that could not be made. */
     size_t get(cudnnBackendAttributeName_t name, std::vector<descriptor> &values) const
     {
         std::vector<cudnnBackendDescriptor_t> all;
-        for (const descriptor &d : values)
+        for (const descriptor &d : values) {
+            if (d.state != CUDNN_STATUS_SUCCESS)
+                break;
             all.push_back(d.own);
+        }
         int64_t count = 0, most = static_cast<int64_t>(all.size());
-        bool got = state == CUDNN_STATUS_SUCCESS &&
+        bool got = state == CUDNN_STATUS_SUCCESS && most > 0 &&
                    cudnnBackendGetAttribute(own, name, CUDNN_TYPE_BACKEND_DESCRIPTOR, most, &count, all.data()) ==
                        CUDNN_STATUS_SUCCESS;
         return got ? static_cast<size_t>(count < most ? count : most) : 0;

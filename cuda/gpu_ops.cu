@@ -40,8 +40,10 @@ mv_status fold(device *d, dense_weights *w, const mv_dense *shape, mv_vector gam
         launch_fold(d->base.act, *folded, w->w, gamma.data, shape->out, shape->in, d->stream);
     if (w->bias)
         launch_fold(d->base.act, w->folded_bias, w->bias, gamma.data, shape->out, 1, d->stream);
-    w->gamma = gamma.data;
-    return launched(d, "linear", e);
+    mv_status s = launched(d, "linear", e);
+    if (!s)
+        w->gamma = gamma.data;
+    return s;
 }
 
 size_t rounded_up(size_t bytes)
