@@ -17,12 +17,18 @@ namespace mv
 namespace
 {
 
-/* 32 queries so often are many: 2 warps for each scheduler of the largest cards. Tests take both ways with fewer. */
+/* 32 queries so often are many: 2 warps for each scheduler of the largest cards. Tests take both ways with fewer; what
+ * predicts the time of a pass launches as a card does. */
+inline size_t many()
+{
 #ifdef __CUDACC__
-enum { MANY = 1024 };
+    return 1024;
+#elif defined(SIMT_COUNT)
+    return simt::samples() ? 1024 : 16;
 #else
-enum { MANY = 16 };
+    return 16;
 #endif
+}
 
 /* Keys from `count` on get no weight. */
 template <int M, int N> __device__ void mask(float (&s)[M][N][4], int count, int lane)
@@ -270,7 +276,7 @@ template <class T, int WIDTH, reach REACH, int M> void launch_as(const attention
 template <class T, int WIDTH, reach REACH> void launch_tensor(const attention_job &j, cudaStream_t stream)
 {
     if (REACH == SINGLE ||
-        static_cast<size_t>(j.windows) * static_cast<size_t>(j.heads) * static_cast<size_t>(blocks_of(j, 32)) < MANY)
+        static_cast<size_t>(j.windows) * static_cast<size_t>(j.heads) * static_cast<size_t>(blocks_of(j, 32)) < many())
         launch_as<T, WIDTH, REACH, 1>(j, stream);
     else
         launch_as<T, WIDTH, REACH, REACH == SINGLE ? 1 : 2>(j, stream);

@@ -293,9 +293,8 @@ static void measure(const loop *l, pool *p, const mv_kernels *const table[TABLES
     double times[TABLES][ROUNDS];
     int calls[TABLES];
     for (int i = 0; i < tables; i++) {
-        double begin = timing_now();
         l->one(table[i], p); /* warms up */
-        begin = timing_now();
+        double begin = timing_now();
         l->one(table[i], p);
         calls[i] = 1 + (int)(1e-3 / (timing_now() - begin + 1e-7));
     }

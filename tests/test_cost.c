@@ -17,9 +17,6 @@
  *
  * `mvscope bench`, bench_device and bench_ops measure instead; their floors take rates that src/device/yardstick.c
  * measures on the device.
- *
- * One launch is not the real one: the emulation gives attention 32 queries a warp from a smaller number of queries on
- * than a card does (MANY in cuda/attention_mma.cu), which concerns small batches.
  */
 #include <math.h>
 #include <setjmp.h>

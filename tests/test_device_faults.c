@@ -128,14 +128,14 @@ static void the_next_run_is_right(void **s)
     (void)s;
     float *x = network_input(1, SIDE, SIDE, 3), want[CLASSES], logits[CLASSES];
     mv_error e = {0};
-    unsigned long calls = simt_calls(), all = 0;
+    unsigned long all = 0;
     for (unsigned long n = 0; n <= all; n = n ? next_call(n, all) : 1) {
         weights w;
         e = (mv_error){0};
         mv_backend *b = card_open(MV_F16);
         mv_model *m = mv_model_new(&config, b, weights_source(&w, 5), &e);
         expect_ok(&e);
-        calls = simt_calls();
+        unsigned long calls = simt_calls();
         simt_fail_at(n, n);
         compute(m, x, n ? logits : want, &e);
         all = n ? all : simt_calls() - calls;

@@ -346,8 +346,9 @@ static void bytes_are_what_their_planes_are(void **s)
         table[i] = (float)(i % 256) / (90 + (float)(i / 256)) - 1.3F;
     for (size_t i = 0; i < (size_t)PICTURES * PIXELS * 3; i++) {
         size_t picture = i / (PIXELS * 3), pixel = i / 3 % PIXELS, channel = i % 3;
-        bytes[i] = (uint8_t)(i * 2654435761U >> 13);
-        planes[(picture * 3 + channel) * PIXELS + pixel] = table[256 * channel + bytes[i]];
+        unsigned value = (unsigned)(i * 2654435761U >> 13) & 255;
+        bytes[i] = (uint8_t)value;
+        planes[(picture * 3 + channel) * PIXELS + pixel] = table[256 * channel + value];
     }
     for (int i = 0; i < (card_emulated ? 2 : 3); i++) {
         network n = network_on(&c, card_open(types[i]), 5);

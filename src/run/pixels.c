@@ -37,10 +37,18 @@ mv_status mv_pixels_begin(mv_run *r, char *memory, mv_error *e)
     return s;
 }
 
+static bool same_table(const float *a, const float *b)
+{
+    for (int i = 0; i < TABLE; i++)
+        if (a[i] != b[i])
+            return false;
+    return true;
+}
+
 /* Written once: all pictures of a run are normalised alike. */
 static void write_table(mv_run *r, const float *table)
 {
-    if (r->table_written && memcmp(r->table_written, table, TABLE * sizeof *table) == 0)
+    if (r->table_written && same_table(r->table_written, table))
         return;
     if (!r->table_written)
         r->table_written = malloc(TABLE * sizeof *table);
