@@ -371,8 +371,10 @@ build/cuda/profile.so: tests/bare/profile.c build/cuda/flags
 	$(Q)$(CC) -D_GNU_SOURCE -std=c11 -O2 -g -fPIC $(WARN) -isystem $(CUDA_HOME)/include -isystem $(CUDA_HOME)/extras/CUPTI/include -shared -o $@ $< \
 		-L$(CUDA_HOME)/lib64 -L$(CUDA_HOME)/extras/CUPTI/lib64 -lcupti -lstdc++ -Wl,-rpath,$(CUDA_HOME)/lib64:$(CUDA_HOME)/extras/CUPTI/lib64
 
-bench: $(filter-out %/bench_device %/bench_ops,$(BENCHES))
-	@for b in $^; do echo "== $${b##*/}"; $$b || exit 1; done
+# The loops, the steps around the network, the network beside its floor; then what they replace, where Python has it.
+bench: $(filter-out %/bench_device %/bench_ops,$(BENCHES)) $(BUILD)/mvscope
+	@for b in $(filter %/bench_kernels %/bench_model %/bench_pictures,$^); do echo "== $${b##*/}"; $$b || exit 1; done
+	@echo "== beside"; ! type $(PYTHON) &>/dev/null || $(PYTHON) tests/bench_beside.py $(BUILD)
 
 # Each picture and the command that its caption names.
 gallery: export PATH := $(CURDIR):$(PATH)

@@ -2,6 +2,7 @@
  * product on the same device, measured in turns in the same run. Ratios can be compared between machines, times cannot.
  *
  *   bench_model [VARIANT [THREADS [SECONDS]]]     a table on stdout, JSON lines with MVSCOPE_BENCH_JSON=FILE
+ *   bench_model --once VARIANT PRECISION BATCH    the CPU time of a pass of one thread, the least of some, as JSON
  */
 #include <oneapi/dnnl/dnnl.h>
 #include <stdio.h>
@@ -150,9 +151,46 @@ static void measure(const mv_config *config, mv_dtype act, int threads, int batc
     free(logits);
 }
 
+/* For bench_beside.py */
+static int once(const mv_config *config, mv_dtype act, int batch)
+{
+    mv_error e = {0};
+    weights source;
+    mv_backend *b = mv_cpu_new(act, 1, NULL, &e);
+    die_if(&e);
+    mv_model *m = mv_model_new(config, b, weights_source(&source, 0), &e);
+    die_if(&e);
+    mv_run *r = mv_run_new(m, config->preprocess.h, config->preprocess.w, batch, NULL, &e);
+    die_if(&e);
+    size_t n = (size_t)batch * 3 * (size_t)mv_run_height(r) * (size_t)mv_run_width(r);
+    float *x = malloc(n * sizeof *x), *logits = malloc((size_t)batch * (size_t)config->classes * sizeof *logits);
+    if (!x || !logits)
+        exit(1);
+    weights_uniform(x, "input", n, 1);
+    double least = 1e9;
+    for (int i = 0; i < (batch > 1 ? 2 : 5); i++) {
+        struct timespec begin, end;
+        clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &begin);
+        mv_run_forward(r, x, batch, logits, &e);
+        clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &end);
+        double t = (double)(end.tv_sec - begin.tv_sec) + (double)(end.tv_nsec - begin.tv_nsec) * 1e-9;
+        least = t < least ? t : least;
+    }
+    die_if(&e);
+    printf("{\"model\":\"%s\",\"batch\":%d,\"cpu_ms\":%.4f}\n", config->name, batch, least * 1e3);
+    mv_run_free(r);
+    mv_model_free(m);
+    b->free(b);
+    free(x);
+    free(logits);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     mv_config config;
+    if (argc == 5 && strcmp(argv[1], "--once") == 0 && mv_config_lookup(argv[2], &config))
+        return once(&config, strcmp(argv[3], "bf16") == 0 ? MV_BF16 : MV_F32, atoi(argv[4]));
     const char *name = argc > 1 ? argv[1] : "T";
     int threads = argc > 2 ? atoi(argv[2]) : 2;
     double seconds = argc > 3 ? atof(argv[3]) : 10;
