@@ -115,9 +115,9 @@ static void set_words(page *p, const bench_row *rows, int n)
     if (!best)
         return;
     mv_text_print(p->title, sizeof p->title, "%s: %.1f images a second", best->model, best->batch / best->seconds);
-    mv_text_print(p->subtitle, sizeof p->subtitle, "%s on %s in batches of %d, %.0f %% of the floor  \xc2\xb7  %s",
-                  bench_precision(best->act), best->device, best->batch, best->floor / best->seconds * 100,
-                  best->about);
+    mv_text_print(
+        p->subtitle, sizeof p->subtitle, "%s on %s in batches of %d, %.0f %% of the rate of its floor  \xc2\xb7  %s",
+        bench_precision(best->act), best->device, best->batch, best->floor / best->seconds * 100, best->about);
     mv_text_print(p->device, sizeof p->device, "%s", best->about);
 }
 

@@ -136,6 +136,7 @@ static void choose_page(call *c)
                    .ending = endings[page_format(&c->o)],
                    .endings = endings,
                    .what = "page",
+                   .suffix = "",
                    .may_be_stdout = true};
     if (!c->wants_page)
         return;
@@ -206,7 +207,7 @@ static bench_row *row_new(own *o)
 }
 
 /* All batch sizes of a model on a device. */
-static mv_status measure_model(call *c, session *s, mv_backend *b, mv_yardstick *y, mv_error *e)
+static mv_status measure_model(call *c, session *s, mv_backend *b, const char *device, mv_yardstick *y, mv_error *e)
 {
     own *o = c->own;
     mv_generated generated;
@@ -220,6 +221,8 @@ static mv_status measure_model(call *c, session *s, mv_backend *b, mv_yardstick 
                  o->batches.v[i]);
         progress_begin(s->loading);
         status = bench_measure(row, m, o->batches.v[i], y, &o->wish, e);
+        if (strncmp(device, "cpu:", 4) == 0) /* all of them call themselves cpu */
+            snprintf(row->device, sizeof row->device, "%s", device);
         progress_end();
         if (!status && !page_is_stdout(c))
             status = bench_print(row, o->rows == 1, c->o.json, e);
@@ -239,7 +242,7 @@ static mv_status measure_device(call *c, const char *device, int precision, mv_e
     mv_yardstick *y = mv_yardstick_new(b, e);
     mv_status s = y ? MV_OK : e->code;
     for (int i = 0; !s && i < o->models; i++)
-        s = measure_model(c, &o->model[i], b, y, e);
+        s = measure_model(c, &o->model[i], b, device, y, e);
     mv_yardstick_free(y);
     b->free(b);
     return s;
