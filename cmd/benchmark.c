@@ -250,7 +250,7 @@ int bench_part_of(const mv_profile_row *op)
     int level;
     if (sscanf(op->site, "levels.%d", &level) == 1 && level >= 0 && level < MV_LEVELS)
         return MV_PART_LEVEL0 + level;
-    bool first = strcmp(op->op, "picture") == 0 || strcmp(op->op, "conv2d") == 0; /* around the levels */
+    bool first = strcmp(op->op, "picture") == 0 || strcmp(op->op, "stem") == 0 || strcmp(op->op, "conv2d") == 0;
     return first ? MV_PART_STEM : MV_PART_HEAD;
 }
 

@@ -17,7 +17,7 @@ void timing_die_if(const mv_error *e);
 /* The middle of n values, which are sorted. */
 double timing_median(double *values, size_t n);
 
-/* The best of five measurements of src/device/yardstick.h: the ceilings that shares are told of. */
+/* The best of five measurements of src/device/yardstick.h: the ceilings of the shares. */
 typedef struct {
     double macs, bytes;
 } timing_rates;

@@ -1,5 +1,5 @@
 /* What a device can do at best, measured: the multiply-adds a second of a large product, and the bytes a second of a
- * sum of large matrices in place, both in the device's precision and on random values. The time of a pass is told as a
+ * sum of large matrices in place, both in the device's precision and on random values. The time of a pass is given as a
  * share of its floor: the longer of its multiply-adds at the one rate and its bytes at the other.
  *
  * The matrices are square. Their side is doubled from 256 on until a product takes a hundredth of a second, up to 8192.
