@@ -13,22 +13,8 @@
 
 #include "src/device/cpu.h"
 #include "src/run/run.h"
+#include "tests/timing.h"
 #include "tests/weights.h"
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
-static void die_if(const mv_error *e)
-{
-    if (e->code) {
-        fprintf(stderr, "bench_model: %s\n", e->text);
-        exit(1);
-    }
-}
 
 static int by_value(const void *a, const void *b)
 {
@@ -65,13 +51,13 @@ static cube cube_of(mv_backend *b, mv_error *e)
 
 static double cube_seconds(cube *c, mv_error *e)
 {
-    double t = now();
+    double t = timing_now();
     c->b->linear(c->b, c->y, c->x, &c->w, MV_ACT_NONE, (mv_vector){0}, (mv_tensor){0}, e);
-    t = now() - t;
+    t = timing_now() - t;
     if (c->sx) {
-        double s = now();
+        double s = timing_now();
         dnnl_sgemm('N', 'N', CUBE, CUBE, CUBE, 1, c->sx, CUBE, c->sw, CUBE, 0, c->sy, CUBE);
-        s = now() - s;
+        s = timing_now() - s;
         t = s < t ? s : t;
     }
     return t;
@@ -92,13 +78,13 @@ static void measure(const mv_config *config, mv_dtype act, int threads, int batc
     mv_error e = {0};
     weights source;
     mv_backend *b = mv_cpu_new(act, threads, NULL, &e);
-    die_if(&e);
+    timing_die_if(&e);
     mv_model *m = mv_model_new(config, b, weights_source(&source, 0), &e);
-    die_if(&e);
+    timing_die_if(&e);
     mv_run *r = mv_run_new(m, config->preprocess.h, config->preprocess.w, batch, NULL, &e);
-    die_if(&e);
+    timing_die_if(&e);
     cube c = cube_of(b, &e);
-    die_if(&e);
+    timing_die_if(&e);
     size_t n = (size_t)batch * 3 * (size_t)mv_run_height(r) * (size_t)mv_run_width(r);
     float *x = malloc(n * sizeof *x), *logits = malloc((size_t)batch * (size_t)config->classes * sizeof *logits);
     if (!x || !logits)
@@ -109,17 +95,17 @@ static void measure(const mv_config *config, mv_dtype act, int threads, int batc
     for (int i = 0; i < 2; i++)
         mv_run_forward(r, x, batch, logits, &e);
     cube_seconds(&c, &e);
-    die_if(&e);
-    for (end = now() + seconds; k < ROUNDS && (k < 5 || now() < end); k++) {
-        if (now() >= due) { /* often, because the clock of a busy machine changes */
+    timing_die_if(&e);
+    for (end = timing_now() + seconds; k < ROUNDS && (k < 5 || timing_now() < end); k++) {
+        if (timing_now() >= due) { /* often, because the clock of a busy machine changes */
             floors[nf++] = cube_seconds(&c, &e);
-            due = now() + 0.5;
+            due = timing_now() + 0.5;
         }
-        double t = now();
+        double t = timing_now();
         mv_run_forward(r, x, batch, logits, &e);
-        times[k] = (now() - t) / batch;
+        times[k] = (timing_now() - t) / batch;
     }
-    die_if(&e);
+    timing_die_if(&e);
     qsort(times, (size_t)k, sizeof *times, by_value);
     qsort(floors, (size_t)nf, sizeof *floors, by_value);
     const mv_costs costs = mv_run_costs(r);
@@ -157,11 +143,11 @@ static int once(const mv_config *config, mv_dtype act, int batch)
     mv_error e = {0};
     weights source;
     mv_backend *b = mv_cpu_new(act, 1, NULL, &e);
-    die_if(&e);
+    timing_die_if(&e);
     mv_model *m = mv_model_new(config, b, weights_source(&source, 0), &e);
-    die_if(&e);
+    timing_die_if(&e);
     mv_run *r = mv_run_new(m, config->preprocess.h, config->preprocess.w, batch, NULL, &e);
-    die_if(&e);
+    timing_die_if(&e);
     size_t n = (size_t)batch * 3 * (size_t)mv_run_height(r) * (size_t)mv_run_width(r);
     float *x = malloc(n * sizeof *x), *logits = malloc((size_t)batch * (size_t)config->classes * sizeof *logits);
     if (!x || !logits)
@@ -176,7 +162,7 @@ static int once(const mv_config *config, mv_dtype act, int batch)
         double t = (double)(end.tv_sec - begin.tv_sec) + (double)(end.tv_nsec - begin.tv_nsec) * 1e-9;
         least = t < least ? t : least;
     }
-    die_if(&e);
+    timing_die_if(&e);
     printf("{\"model\":\"%s\",\"batch\":%d,\"cpu_ms\":%.4f}\n", config->name, batch, least * 1e3);
     mv_run_free(r);
     mv_model_free(m);
