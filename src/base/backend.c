@@ -68,3 +68,20 @@ mv_status mv_backend_check(const mv_backend *b, mv_error *e)
     }
     return b->dry ? MV_OK : check_operations(b, e);
 }
+
+mv_status mv_backend_check_back(const mv_backend *b, mv_error *e)
+{
+    REQUIRE(copy);
+    REQUIRE(dot);
+    REQUIRE(activate);
+    REQUIRE(activate_back);
+    REQUIRE(conv2d_back);
+    REQUIRE(linear_back);
+    REQUIRE(layernorm_back);
+    REQUIRE(conv1d_silu_back);
+    REQUIRE(step_back);
+    REQUIRE(scan_back);
+    REQUIRE(attention_back);
+    REQUIRE(mean_pool_back);
+    return MV_OK;
+}

@@ -188,10 +188,62 @@ struct mv_backend {
     /* x (B H W C) -> out (N s*s C), zero-padded right and below; and back to out (B H W C) without the padding */
     mv_status (*split)(mv_backend *, mv_tensor out, mv_tensor x, int window, mv_error *);
     mv_status (*merge)(mv_backend *, mv_tensor out, mv_tensor x, int window, mv_error *);
-    /* out = x * scale + shift over the last dimension (the final batch norm, for when a probe watches it) */
+    /* out = x * scale + shift over the last dimension (the final batch norm, for when a probe watches it); shift may be
+     * absent */
     mv_status (*affine)(mv_backend *, mv_tensor out, mv_tensor x, mv_vector scale, mv_vector shift, mv_error *);
     /* out (B C) = mean over H W of x (B H W C), times scale plus shift if they are given */
     mv_status (*mean_pool)(mv_backend *, mv_tensor out, mv_tensor x, mv_vector scale, mv_vector shift, mv_error *);
+
+    /* ---- backward. dv is d(target)/dv for a target that is one number of each picture, and has v's shape and type;
+     * there are no gradients of weights. An output is written, not added to: `residual`, of its shape or nd 0, is what
+     * is added, and it may be the output itself. Sums over tokens and channels have a fixed order, so runs repeat bit
+     * for bit. `held`: factors of an operation that depend on its input count as constants, so that it is linear: gates
+     * g(a) of an activation a g(a), the deviation of a layer norm, the rows of attention, and exp(dt A), dt, B and C of
+     * a scan (MambaLRP, arXiv 2406.07592; CP-LRP, arXiv 2202.07304). */
+
+    /* out = x, of the same type */
+    mv_status (*copy)(mv_backend *, mv_tensor out, mv_tensor x, mv_error *);
+    /* out (...) fp32 = sum over the last dimension of x * y. y has the shape of x, or is one row (C) for all. With
+     * `positive`, y counts as 0 where it is negative. */
+    mv_status (*dot)(mv_backend *, mv_tensor out, mv_tensor x, mv_tensor y, bool positive, mv_error *);
+    /* out = act(x), what `linear` and `conv2d` do in one step; bit-equal to it in fp32 */
+    mv_status (*activate)(mv_backend *, mv_tensor out, mv_tensor x, mv_act act, mv_error *);
+    /* dx = dy * act'(x), or dy * g(x) if held; 0 at 0 for RELU, for which x may also be act(x). dx may be dy. */
+    mv_status (*activate_back)(mv_backend *, mv_tensor dx, mv_tensor dy, mv_tensor x, mv_act act, bool held,
+                               mv_error *);
+    /* dx (B H W C) = residual + the transpose of the convolution, without bias and act, of dy (B H' W' O) */
+    mv_status (*conv2d_back)(mv_backend *, mv_tensor dx, mv_tensor dy, const mv_conv *w, mv_tensor residual,
+                             mv_error *);
+    /* dx (..., C) = residual + dy (..., O) W; dy may be fp32 */
+    mv_status (*linear_back)(mv_backend *, mv_tensor dx, mv_tensor dy, const mv_dense *w, mv_tensor residual,
+                             mv_error *);
+    /* With r = 1 / sqrt(var + eps), n = (x - mean) r, e = weight dy and means over the last dimension:
+     * dx = residual + r (e - mean e - n mean(e n)), without the last term if held */
+    mv_status (*layernorm_back)(mv_backend *, mv_tensor dx, mv_tensor dy, mv_tensor x, mv_vector weight, float eps,
+                                bool held, mv_tensor residual, mv_error *);
+    /* dxz (N T 2E) of xz (N T 2E), from dx (N T E) and the right half of dyz (N T 2E) */
+    mv_status (*conv1d_silu_back)(mv_backend *, mv_tensor dxz, mv_tensor dx, mv_tensor dyz, mv_tensor xz, mv_vector wx,
+                                  mv_vector wz, bool held, mv_error *);
+    /* First R columns of dproj (N T R+16) = (ddt (1 - exp(-dt))) W; ddt, dt (N T E) fp32, dt as from `step`. The other
+     * columns are not written. */
+    mv_status (*step_back)(mv_backend *, mv_tensor dproj, mv_tensor ddt, mv_tensor dt, const mv_ssm *w, mv_error *);
+    /* From dy, the left half of dyz (N T 2E), t from T down, a_t = exp(dt_t A):
+     *
+     *     l_t = dy_t C_t + a_{t+1} l_{t+1}        u_t = sum_S l_t B_t        dx_t = dt_t u_t + D dy_t
+     *     ddt_t = x_t u_t + sum_S A a_t h_{t-1} l_t        dB_t = sum_E dt_t x_t l_t        dC_t = sum_E dy_t h_t
+     *
+     * dx (N T E); ddt (N T E) fp32; the last 16 columns of dproj (N T R+16) = [dB | dC], the others are not written.
+     * ddt and dproj of nd 0: the scan is held, and dx is all. dh (N T E S) fp32 receives l, or nd 0: it is not stored;
+     * l is what a shift of h_t does that the recurrence carries on. h (N T E S) as from `scan`. */
+    mv_status (*scan_back)(mv_backend *, mv_tensor dx, mv_tensor dproj, mv_tensor ddt, mv_tensor dh, mv_tensor dyz,
+                           mv_tensor x, mv_tensor proj, mv_tensor dt, mv_tensor h, const mv_ssm *w, mv_error *);
+    /* dqkv (N T 3C) of qkv, from dout (N T C); rows A are computed again. dv = A^T do; dA = do v^T;
+     * dZ = A (dA - rowsum(A dA)); dq = dZ k / sqrt d; dk = dZ^T q / sqrt d; the columns of q and k are 0 if held.
+     * drows (N h T T) fp32 receives dA, or nd 0: it is not stored. work (N h T 3) fp32 is for the device to use. */
+    mv_status (*attention_back)(mv_backend *, mv_tensor dqkv, mv_tensor drows, mv_tensor dout, mv_tensor qkv, int heads,
+                                bool held, mv_tensor work, mv_error *);
+    /* dx (B H W C) = dy (B C), times scale if it is given, / (H W) */
+    mv_status (*mean_pool_back)(mv_backend *, mv_tensor dx, mv_tensor dy, mv_vector scale, mv_error *);
 
     /* ---- reductions of attention rows A (N h T T), so that maps and not tensors are copied to the host. All values
      * are fp32 and dense. */
@@ -240,8 +292,10 @@ struct mv_backend {
     void (*mark)(mv_backend *, const char *site, const char *op);
 };
 
-/* Checks that a device has all functions that it must have: MV_EDEVICE names the first one that is missing. */
+/* Checks that a device has all functions that it must have: MV_EDEVICE names the first one that is missing. The second
+ * checks those of the backward pass. */
 mv_status mv_backend_check(const mv_backend *b, mv_error *e);
+mv_status mv_backend_check_back(const mv_backend *b, mv_error *e);
 
 /* What a device's shared object exports under the name "mv_plugin_cuda". A plug-in whose abi or backend_size differs
  * from the program's is refused. */
