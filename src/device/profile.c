@@ -155,124 +155,15 @@ static int times_for(double seconds)
         return e->code ? e->code : CALL;                                                                               \
     } while (0)
 
-/* ---- the operations of a pass */
-
-static double bytes_of(mv_tensor t)
-{
-    return t.nd ? (double)mv_tensor_bytes(t) : 0;
-}
-
-static double rows_of(mv_tensor t)
-{
-    return (double)mv_tensor_count(t) / t.dim[t.nd - 1];
-}
-
-static const char *name_of(mv_act act)
-{
-    return act == MV_ACT_NONE ? "" : act == MV_ACT_RELU ? " relu" : " gelu";
-}
-
-static bool in_place(mv_tensor out, mv_tensor residual)
-{
-    return residual.nd && residual.data == out.data;
-}
-
 #define TAKE(b)                                                                                                        \
     mv_profile *p = (mv_profile *)(b);                                                                                 \
     mv_backend *real = p->real
 
-static mv_status picture(mv_backend *b, mv_tensor out, mv_tensor pixels, mv_vector table, mv_error *e)
-{
-    TAKE(b);
-    TIMED("picture", out, false, 0, bytes_of(pixels) + bytes_of(out), real->picture(real, out, pixels, table, e),
-          "B%d %dx%d of %s", out.dim[0], out.dim[1], out.dim[2], pixels.type == MV_U8 ? "bytes" : "planes");
-}
+#define WATCHED(b)                                                                                                     \
+    TAKE(b);                                                                                                           \
+    mv_backend *self = real
 
-static mv_status stem(mv_backend *b, mv_tensor out, mv_tensor pixels, mv_vector table, const mv_conv *w, mv_act act,
-                      mv_error *e)
-{
-    TAKE(b);
-    double taps = 9.0 * w->in;
-    TIMED("stem", out, false, 2 * rows_of(out) * w->out * taps,
-          bytes_of(pixels) + bytes_of(out) + taps * w->out * (double)mv_dtype_size(real->act),
-          real->stem(real, out, pixels, table, w, act, e), "B%d %dx%d O%d of %s%s", out.dim[0], out.dim[1], out.dim[2],
-          w->out, pixels.type == MV_U8 ? "bytes" : "planes", name_of(act));
-}
-
-static mv_status conv2d(mv_backend *b, mv_tensor out, mv_tensor x, const mv_conv *w, mv_act act, mv_tensor residual,
-                        mv_error *e)
-{
-    TAKE(b);
-    double taps = 9.0 * w->in;
-    TIMED("conv2d", out, in_place(out, residual), 2 * rows_of(out) * w->out * taps,
-          bytes_of(x) + bytes_of(out) + bytes_of(residual) + taps * w->out * (double)mv_dtype_size(b->act),
-          real->conv2d(real, out, x, w, act, residual, e), "B%d %dx%d C%d O%d s%d%s%s", x.dim[0], x.dim[1], x.dim[2],
-          w->in, w->out, w->stride, name_of(act), residual.nd ? " residual" : "");
-}
-
-static mv_status linear(mv_backend *b, mv_tensor out, mv_tensor x, const mv_dense *w, mv_act act, mv_vector gamma,
-                        mv_tensor residual, mv_error *e)
-{
-    TAKE(b);
-    TIMED("linear", out, in_place(out, residual), 2 * rows_of(x) * w->in * (double)w->out,
-          bytes_of(x) + bytes_of(out) + bytes_of(residual) + (double)w->in * w->out * (double)mv_dtype_size(b->act),
-          real->linear(real, out, x, w, act, gamma, residual, e), "%.0f x %d -> %d%s%s%s", rows_of(x), w->in, w->out,
-          name_of(act), gamma.data ? " gamma" : "", residual.nd ? " residual" : "");
-}
-
-static mv_status layernorm(mv_backend *b, mv_tensor out, mv_tensor x, mv_vector weight, mv_vector bias, float eps,
-                           mv_error *e)
-{
-    TAKE(b);
-    TIMED("layernorm", out, false, 8.0 * (double)mv_tensor_count(x), bytes_of(x) + bytes_of(out),
-          real->layernorm(real, out, x, weight, bias, eps, e), "%.0f x %d", rows_of(x), x.dim[x.nd - 1]);
-}
-
-static mv_status conv1d_silu(mv_backend *b, mv_tensor x, mv_tensor yz, mv_tensor xz, mv_vector wx, mv_vector wz,
-                             mv_error *e)
-{
-    TAKE(b);
-    TIMED("conv1d_silu", x, false, 6.0 * (double)mv_tensor_count(xz), 2 * bytes_of(xz),
-          real->conv1d_silu(real, x, yz, xz, wx, wz, e), "N%d T%d E%d", x.dim[0], x.dim[1], x.dim[2]);
-}
-
-static mv_status scan(mv_backend *b, mv_tensor yz, mv_tensor x, mv_tensor proj, mv_tensor dt, const mv_ssm *w,
-                      mv_tensor h, mv_error *e)
-{
-    TAKE(b);
-    TIMED("scan", yz, false, (double)mv_tensor_count(x) * 2.0 * (w->rank + 2 * MV_STATES + 1),
-          2 * bytes_of(x) + bytes_of(proj), real->scan(real, yz, x, proj, dt, w, h, e), "N%d T%d E%d R%d", x.dim[0],
-          x.dim[1], x.dim[2], w->rank);
-}
-
-static mv_status attention(mv_backend *b, mv_tensor out, mv_tensor qkv, int heads, mv_tensor rows, mv_error *e)
-{
-    TAKE(b);
-    TIMED("attention", out, false, 4.0 * (double)mv_tensor_count(out) * out.dim[1], bytes_of(qkv) + bytes_of(out),
-          real->attention(real, out, qkv, heads, rows, e), "N%d T%d h%d d%d", out.dim[0], out.dim[1], heads,
-          out.dim[2] / heads);
-}
-
-static mv_status split(mv_backend *b, mv_tensor out, mv_tensor x, int window, mv_error *e)
-{
-    TAKE(b);
-    TIMED("split", out, false, 0, bytes_of(x) + bytes_of(out), real->split(real, out, x, window, e),
-          "B%d %dx%d C%d w%d", x.dim[0], x.dim[1], x.dim[2], x.dim[3], window);
-}
-
-static mv_status merge(mv_backend *b, mv_tensor out, mv_tensor x, int window, mv_error *e)
-{
-    TAKE(b);
-    TIMED("merge", out, false, 0, bytes_of(x) + bytes_of(out), real->merge(real, out, x, window, e),
-          "B%d %dx%d C%d w%d", out.dim[0], out.dim[1], out.dim[2], out.dim[3], window);
-}
-
-static mv_status mean_pool(mv_backend *b, mv_tensor out, mv_tensor x, mv_vector scale, mv_vector shift, mv_error *e)
-{
-    TAKE(b);
-    TIMED("mean_pool", out, false, (double)mv_tensor_count(x), bytes_of(x) + bytes_of(out),
-          real->mean_pool(real, out, x, scale, shift, e), "B%d %dx%d C%d", x.dim[0], x.dim[1], x.dim[2], x.dim[3]);
-}
+#include "src/device/pass_ops.h"
 
 /* ---- what is passed on */
 
@@ -351,10 +242,8 @@ static mv_backend table_of(const mv_backend *real)
     mv_backend b = {.name = real->name, .act = real->act, .free = free_nothing};
     memcpy(b.about, real->about, sizeof b.about);
     b.alloc = alloc, b.release = release, b.read = read, b.write = write, b.finish = finish;
-    b.picture = picture, b.conv2d = conv2d, b.linear = linear, b.layernorm = layernorm;
-    b.conv1d_silu = conv1d_silu, b.scan = scan, b.attention = attention;
-    b.split = split, b.merge = merge, b.mean_pool = mean_pool, b.mark = mark;
-    b.stem = real->stem ? stem : NULL;
+    b.mark = mark;
+    pass_ops_offer(&b, real);
     if (real->upload_new)
         b.upload_new = upload_new, b.upload_free = upload_free, b.upload_send = upload_send,
         b.upload_over = upload_over;
