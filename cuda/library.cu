@@ -75,6 +75,8 @@ mv_status library_count(int *n, mv_error *e)
     return mv_fail(e, MV_EDEVICE, "%s", why ? why : cudaGetErrorString(error));
 }
 
+/* It calls nothing that makes a context, which takes time and memory of the card: the free memory would need one, and
+ * since CUDA 12 cudaSetDevice makes it at once. */
 mv_status library_describe(int i, char text[160], mv_error *e)
 {
     int n = 0;
@@ -87,22 +89,13 @@ mv_status library_describe(int i, char text[160], mv_error *e)
     cudaError_t error = cudaGetDeviceProperties(&p, i);
     if (error != cudaSuccess)
         return mv_fail(e, MV_EDEVICE, "cuda:%d: %s", i, cudaGetErrorString(error));
-    size_t available = 0, all = p.totalGlobalMem;
-    int before = 0;
-    cudaGetDevice(&before);
-    error = cudaSetDevice(i);
-    if (error == cudaSuccess)
-        error = cudaMemGetInfo(&available, &all);
-    cudaSetDevice(before);
-    if (error != cudaSuccess)
-        return mv_fail(e, MV_EDEVICE, "cuda:%d: %s: %s", i, p.name, cudaGetErrorString(error));
     if (p.major < 8)
         return mv_fail(e, MV_EDEVICE, "cuda:%d: %s has compute capability %d.%d, expected 8.0 or later", i, p.name,
                        p.major, p.minor);
     char libraries[64];
     versions(libraries);
-    snprintf(text, 160, "%.40s, compute capability %d.%d, %.1f GiB (%.1f free), %s", p.name, p.major, p.minor,
-             static_cast<double>(all) / (1 << 30), static_cast<double>(available) / (1 << 30), libraries);
+    snprintf(text, 160, "%.40s, compute capability %d.%d, %.1f GiB, %s", p.name, p.major, p.minor,
+             static_cast<double>(p.totalGlobalMem) / (1 << 30), libraries);
     return MV_OK;
 }
 

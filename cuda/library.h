@@ -16,8 +16,8 @@ struct library;
 
 /* The number of cards that can be used; MV_EDEVICE and the reason if there is none. */
 mv_status library_count(int *n, mv_error *e);
-/* "NVIDIA H200, compute capability 9.0, 139.7 GiB (138.2 free), cuBLASLt 13.1.0, cuDNN 9.19.0" of card i; MV_EDEVICE
- * if it cannot be used. */
+/* "NVIDIA H200, compute capability 9.0, 139.7 GiB, cuBLASLt 13.1.0, cuDNN 9.19.0" of card i; MV_EDEVICE if it cannot be
+ * used. Makes no context on it. */
 mv_status library_describe(int i, char text[160], mv_error *e);
 bool library_has_fp8(int i); /* card i has products with scales */
 

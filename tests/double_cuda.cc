@@ -53,7 +53,9 @@ unsigned break_at;
 unsigned long calls, fail_from, fail_to;
 const char *failed_call = "";
 
-enum { ROOM_SHIFT = 34, FREE_SHIFT = 33 }; /* what the card seems to have */
+bool context; /* of the card; it stays */
+
+enum { ROOM_SHIFT = 34 }; /* what the card seems to have */
 
 cudaError_t answered(cudaError_t e)
 {
@@ -65,6 +67,7 @@ cudaError_t answered(cudaError_t e)
 /* A call that would wait for all work is not allowed during a capture. */
 cudaError_t unsafe(const char *call)
 {
+    context = true;
     if (simt::fails(call))
         return cudaErrorUnknown;
     for (auto &s : streams)
@@ -212,6 +215,12 @@ extern "C" void simt_settle(void)
         do_until(s.second, s.second->issued);
 }
 
+/* True once a call needed a context of the card. */
+extern "C" bool simt_has_context(void)
+{
+    return context;
+}
+
 extern "C" long simt_live(void)
 {
     return simt::things;
@@ -257,16 +266,9 @@ cudaError_t cudaGetDeviceCount(int *n)
     return cudaSuccess;
 }
 
-cudaError_t cudaGetDevice(int *i)
-{
-    if (simt::fails(__func__))
-        return answered(cudaErrorUnknown);
-    *i = 0;
-    return cudaSuccess;
-}
-
 cudaError_t cudaSetDevice(int i)
 {
+    context = true;
     return answered(simt::fails(__func__) ? cudaErrorUnknown : i ? cudaErrorInvalidDevice : cudaSuccess);
 }
 
@@ -299,15 +301,6 @@ cudaError_t cudaRuntimeGetVersion(int *v)
 {
     *v = CUDART_VERSION;
     return answered(simt::fails(__func__) ? cudaErrorUnknown : cudaSuccess);
-}
-
-cudaError_t cudaMemGetInfo(size_t *available, size_t *all)
-{
-    if (simt::fails(__func__))
-        return answered(cudaErrorUnknown);
-    *all = size_t(1) << ROOM_SHIFT;
-    *available = size_t(1) << FREE_SHIFT;
-    return cudaSuccess;
 }
 
 CUresult cuStreamWriteValue32(CUstream s, CUdeviceptr at, cuuint32_t value, unsigned)
@@ -401,6 +394,7 @@ cudaError_t cudaMemsetAsync(void *p, int value, size_t bytes, cudaStream_t s)
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t *s, unsigned)
 {
     *s = nullptr;
+    context = true;
     if (simt::fails(__func__))
         return answered(cudaErrorUnknown);
     *s = new CUstream_st{++streams_made, 0, 0, {}, nullptr, false, break_at, false};

@@ -17,6 +17,7 @@
 #include "tests/short.h"
 
 void simt_order(unsigned order);
+bool simt_has_context(void);
 
 #if defined(__SANITIZE_ADDRESS__)
 enum { SLOW = 1 };
@@ -74,6 +75,7 @@ static void bf16_is_within_bounds(void **s)
 
 /* ---- the plug-in */
 
+/* Before any of them is opened: to be listed, a card needs no context. */
 static void cards_are_described(void **s)
 {
     (void)s;
@@ -84,9 +86,14 @@ static void cards_are_described(void **s)
     assert_true(n >= 1);
     assert_int_equal(card->describe(0, text, &e), MV_OK);
     assert_true(strlen(text) > 5);
+    card->has_fp8(0);
+    assert_false(simt_has_context());
     print_message("           %s\n", text);
     assert_null(card->open(0, MV_I32, false, &e));
     assert_string_equal(e.text, "cuda: found precision I32, expected fp16, bf16 or fp32");
+    mv_backend *b = card_open(MV_F32);
+    assert_true(simt_has_context() == card_emulated);
+    b->free(b);
 }
 
 static void plugins_that_are_none(void **s)
