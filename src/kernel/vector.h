@@ -9,6 +9,10 @@
 
 #include "src/base/tensor.h"
 
+#if defined(__AVX2__)
+#include <immintrin.h> /* for what the portable notation does not say, or compilers do not recognise */
+#endif
+
 #if defined(__AVX512F__)
 enum { LANES = 16 };
 #elif defined(__AVX2__)
@@ -59,61 +63,118 @@ INLINE vi v_nan(vf x)
     return ((vi)x & 0x7fffffff) > 0x7f800000;
 }
 
+/* To bf16: to nearest, ties to even; rounding must not turn a NaN into infinity. */
+INLINE vh v_halves(vf v)
+{
+    vu u = (vu)v;
+    vu rounded = (u + 0x7fff + (u >> 16 & 1)) >> 16;
+#if defined(__AVX512F__)
+    const __mmask16 nans = _mm512_cmp_ps_mask((__m512)v, (__m512)v, _CMP_UNORD_Q);
+    __m512i h = _mm512_mask_set1_epi32((__m512i)rounded, nans, 0x7fc0);
+    return (vh)_mm512_cvtepi32_epi16(h);
+#else
+    vu nan = (vu)v_nan(v);
+    return __builtin_convertvector((rounded & ~nan) | ((u >> 16 | 0x40) & nan), vh);
+#endif
+}
+
 INLINE void v_put(void *p, size_t i, mv_dtype type, vf v)
 {
     if (type == MV_F32) {
         v_store((float *)p + i, v);
         return;
     }
-    vu u = (vu)v, nan = (vu)v_nan(v); /* to nearest, ties to even; rounding must not turn a NaN into infinity */
-    vu rounded = (u + 0x7fff + (u >> 16 & 1)) >> 16;
-    vh h = __builtin_convertvector((rounded & ~nan) | ((u >> 16 | 0x40) & nan), vh);
+    vh h = v_halves(v);
     memcpy((uint16_t *)p + i, &h, sizeof h);
 }
 
 /* The same for the last n < LANES elements of a row; the lanes past them read as 0. */
 INLINE vf v_get_part(const void *p, size_t i, mv_dtype type, int n)
 {
+#if defined(__AVX512F__)
+    const __mmask16 these = (__mmask16)((1u << n) - 1);
+    if (type == MV_F32)
+        return (vf)_mm512_maskz_loadu_ps(these, (const float *)p + i);
+    return (vf)_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(these, (const uint16_t *)p + i)), 16);
+#else
     vf v = {0};
     for (int k = 0; k < n; k++)
         v[k] =
             type == MV_F32 ? ((const float *)p)[i + (size_t)k] : mv_bf16_to_f32(((const uint16_t *)p)[i + (size_t)k]);
     return v;
+#endif
 }
 
 INLINE void v_put_part(void *p, size_t i, mv_dtype type, int n, vf v)
 {
+#if defined(__AVX512F__)
+    const __mmask16 these = (__mmask16)((1u << n) - 1);
+    if (type == MV_F32)
+        _mm512_mask_storeu_ps((float *)p + i, these, (__m512)v);
+    else
+        _mm256_mask_storeu_epi16((uint16_t *)p + i, these, (__m256i)v_halves(v));
+#else
     for (int k = 0; k < n; k++)
         if (type == MV_F32)
             ((float *)p)[i + (size_t)k] = v[k];
         else
             ((uint16_t *)p)[i + (size_t)k] = mv_f32_to_bf16(v[k]);
+#endif
 }
 
 INLINE float v_sum(vf v)
 {
+#if defined(__AVX512F__)
+    return _mm512_reduce_add_ps((__m512)v); /* pairwise too */
+#else
     for (int half = LANES / 2; half; half /= 2) /* pairwise */
         for (int k = 0; k < half; k++)
             v[k] += v[k + half];
     return v[0];
+#endif
 }
 
 /* b if either is NaN. */
 INLINE vf v_max(vf a, vf b)
 {
+#if defined(__AVX512F__)
+    return (vf)_mm512_max_ps((__m512)a, (__m512)b);
+#elif defined(__AVX2__)
+    return (vf)_mm256_max_ps((__m256)a, (__m256)b);
+#else
     vi m = a > b;
     return (vf)((m & (vi)a) | (~m & (vi)b));
+#endif
 }
 
 INLINE vf v_min(vf a, vf b)
 {
+#if defined(__AVX512F__)
+    return (vf)_mm512_min_ps((__m512)a, (__m512)b);
+#elif defined(__AVX2__)
+    return (vf)_mm256_min_ps((__m256)a, (__m256)b);
+#else
     vi m = a < b;
     return (vf)((m & (vi)a) | (~m & (vi)b));
+#endif
 }
 
 INLINE vf v_abs(vf a)
 {
     return (vf)((vi)a & 0x7fffffff);
+}
+
+/* p 2^n for a whole number n in [-126, 127] and p in [0.5, 2], NaN where `nan` is set. `bits` is n + `magic`: its last
+ * bits are those of n. */
+INLINE vf v_scale(vf p, vf n, vf bits, vf magic, vi nan)
+{
+#if defined(__AVX512F__)
+    (void)bits, (void)magic, (void)nan;
+    return (vf)_mm512_scalef_ps((__m512)p, (__m512)n);
+#else
+    (void)n;
+    return (vf)(((vi)p + (((vi)bits - (vi)magic) << 23)) | nan);
+#endif
 }
 
 /* 2^x for x in [-126, 127]; below, 2^-126; NaN stays NaN. Minimax polynomial of degree 6 on [-0.5, 0.5]: within 1.5
@@ -122,10 +183,8 @@ INLINE vf v_exp2(vf x)
 {
     const vf magic = v_all(12582912.0f); /* 1.5 * 2^23: adding it rounds to a whole number */
     vi nan = v_nan(x);
-    x = v_max(v_min(x, v_all(127.0f)), v_all(-126.0f));
-    vf t = x + magic;
-    vi n = (vi)t - (vi)magic;
-    vf f = x - (t - magic);
+    x = v_max(v_all(-126.0f), v_min(v_all(127.0f), x)); /* in this order NaN stays */
+    vf t = x + magic, n = t - magic, f = x - n;
     vf p = v_all(1.535336188319500e-4f);
     p = p * f + 1.339887440266574e-3f;
     p = p * f + 9.618437357674640e-3f;
@@ -133,7 +192,7 @@ INLINE vf v_exp2(vf x)
     p = p * f + 2.402264791363012e-1f;
     p = p * f + 6.931472028550421e-1f;
     p = p * f + 1.0f;
-    return (vf)(((vi)p + (n << 23)) | nan);
+    return v_scale(p, n, t, magic, nan);
 }
 
 /* e^x. The argument is reduced by ln 2 in two parts, so that large |x| keep their digits. */
@@ -141,7 +200,7 @@ INLINE vf v_exp(vf x)
 {
     const vf magic = v_all(12582912.0f);
     vi nan = v_nan(x);
-    x = v_max(v_min(x, v_all(88.0f)), v_all(-87.0f));
+    x = v_max(v_all(-87.0f), v_min(v_all(88.0f), x));
     vf t = x * MV_LOG2E + magic;
     vf n = t - magic;
     vf f = x - n * 0.693359375f;
@@ -153,7 +212,7 @@ INLINE vf v_exp(vf x)
     p = p * f + 1.6666665459e-1f;
     p = p * f + 5.0000001201e-1f;
     p = p * f * f + f + 1.0f;
-    return (vf)(((vi)p + (((vi)t - (vi)magic) << 23)) | nan);
+    return v_scale(p, n, t, magic, nan);
 }
 
 INLINE vf v_silu(vf x)
