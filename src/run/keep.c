@@ -2,7 +2,8 @@
  *
  * A device whose memory is the host's delivers them at once. On any other, they are copied to the staging buffer of the
  * slot of their batch, which is sent after the batch, and they are delivered while the next batch runs. The dry run has
- * listed them, so the buffers are created with the run. If they would be too large, values are read at once.
+ * listed them, so the buffers are created with the run. If they would be too large, values are read at once; if there
+ * is no memory for them, until there is: later feeds try again.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -158,6 +159,15 @@ void mv_keep_begin(mv_run *r)
             r->deferred = !b->transfer_new(b, &r->slot[i].transfer, r->plan.transfer, &full);
     for (int i = 0; i < MV_SLOTS && !r->deferred && b->transfer_free; i++)
         b->transfer_free(b, &r->slot[i].transfer);
+}
+
+void mv_keep_again(mv_run *r)
+{
+    unsigned feeds = r->feeds++;
+    if (r->deferred || feeds == 0 || (feeds & (feeds - 1)))
+        return;
+    mv_keep_begin(r);
+    r->pictures_last = 0; /* no batch has run with the buffers yet */
 }
 
 void mv_slot_send(mv_run *r, mv_slot *s)

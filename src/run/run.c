@@ -196,6 +196,7 @@ mv_status mv_run_feed_pictures(mv_run *r, mv_pictures p, int pictures, float *lo
     size_t picture = (size_t)3 * (size_t)r->h * (size_t)r->w * (p.table ? 1 : sizeof(float)),
            classes = (size_t)r->model->config.classes;
     r->error = (mv_error){0};
+    mv_keep_again(r);
     for (r->first = 0; r->first < pictures && !r->error.code; r->first += r->pictures) {
         mv_slot *before = r->current;
         r->pictures = pictures - r->first < r->capacity ? pictures - r->first : r->capacity;

@@ -68,8 +68,9 @@ struct mv_run {
     int turn;             /* the one that the last pictures are in */
     float *table_written; /* what the device's table holds; NULL: nothing yet */
 
-    bool deferred; /* kept values go through staging buffers, and are delivered after the batch */
-    int next_kept; /* index into plan.value */
+    bool deferred;  /* kept values go through staging buffers, and are delivered after the batch */
+    unsigned feeds; /* that have begun */
+    int next_kept;  /* index into plan.value */
     bool (*stop_asked)(void);
     mv_slot slot[MV_SLOTS], *current;
     int pictures_last; /* of the last batch that was not a replay; 0 if it failed */
@@ -93,6 +94,8 @@ void mv_pixels_end(mv_run *r);
 
 /* Creates the staging buffers, and decides whether kept values are deferred. */
 void mv_keep_begin(mv_run *r);
+/* Before every feed: tries it again where there was no memory, at the feeds number 2, 3, 5, 9 and so on. */
+void mv_keep_again(mv_run *r);
 void mv_keep_logits(mv_run *r, mv_tensor logits);
 void mv_slot_send(mv_run *r, mv_slot *s);
 void mv_slot_deliver(mv_run *r, mv_slot *s); /* hands on what was sent and has not been delivered yet */
