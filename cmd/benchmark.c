@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "cmd/device.h"
 #include "src/base/pattern.h"
 #include "src/base/quantile.h"
 #include "src/model/generated.h"
@@ -19,11 +20,6 @@ static double clock_now(void)
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
-const char *bench_precision(mv_dtype act)
-{
-    return act == MV_F32 ? "fp32" : act == MV_BF16 ? "bf16" : "fp16";
 }
 
 /* ---- passes */
@@ -137,7 +133,7 @@ static void count_work(bench_row *row, const mv_model *m, const mv_run *counted)
     row->macs = 0;
     for (int i = 0; i < MV_PARTS; i++)
         row->macs += (double)(costs.macs[i] + costs.attention_macs[i]);
-    row->weights = (double)mv_model_parameters(m) * (double)mv_dtype_size(row->act);
+    row->weights = (double)mv_model_parameters(m) * (double)mv_dtype_size(m->backend->act);
 }
 
 /* ---- what capturing adds */
@@ -245,6 +241,21 @@ double bench_floor_of(const bench_row *row, const mv_profile_row *op)
     return (product > memory ? product : memory) * op->calls;
 }
 
+static bool beyond(double floor, double seconds)
+{
+    return floor > 1.005 * seconds;
+}
+
+bool bench_is_beyond(const bench_row *row)
+{
+    int n = 0;
+    const mv_profile_row *op = row->profile ? mv_profile_rows(row->profile, &n) : NULL;
+    bool found = beyond(row->floor, row->seconds);
+    for (int i = 0; i < n; i++)
+        found = found || beyond(bench_floor_of(row, &op[i]), op[i].seconds);
+    return found;
+}
+
 int bench_part_of(const mv_profile_row *op)
 {
     int level;
@@ -297,17 +308,21 @@ static mv_status measure_all(bench_row *row, const mv_model *m, const float *pic
     return s;
 }
 
-mv_status bench_measure(bench_row *row, const mv_model *m, int batch, mv_yardstick *yardstick, const bench_wish *wish,
-                        mv_error *e)
+void bench_row_begin(bench_row *row, const char *model, const mv_config *config, const mv_backend *b, int batch)
 {
-    const mv_backend *b = m->backend;
-    row->act = b->act;
-    row->batch = batch;
-    row->h = m->config.preprocess.h, row->w = m->config.preprocess.w;
-    row->side = mv_yardstick_side(yardstick);
+    *row = (bench_row){.model = model,
+                       .precision = device_precision(b),
+                       .h = config->preprocess.h,
+                       .w = config->preprocess.w,
+                       .batch = batch};
     snprintf(row->device, sizeof row->device, "%s", b->name);
     memcpy(row->about, b->about, sizeof row->about);
-    float *pictures = pictures_of(m, batch);
+}
+
+mv_status bench_measure(bench_row *row, const mv_model *m, mv_yardstick *yardstick, const bench_wish *wish, mv_error *e)
+{
+    row->side = mv_yardstick_side(yardstick);
+    float *pictures = pictures_of(m, row->batch);
     mv_status s = pictures ? measure_all(row, m, pictures, yardstick, wish, e) : MV_OK; /* else it does not fit */
     free(pictures);
     return s;

@@ -17,8 +17,8 @@ typedef struct {
 
 /* One network on one device in one precision, for one batch size. */
 typedef struct {
-    char model[80], device[24], about[160];
-    mv_dtype act;
+    const char *model, *precision; /* the model's name is the caller's */
+    char device[24], about[160];
     int h, w, batch;
     bool fits;                  /* else nothing below was measured */
     int passes;                 /* that were timed */
@@ -40,13 +40,16 @@ typedef struct {
     bool profile;
 } bench_wish;
 
-/* Measures a batch; the row's model name is the caller's to set. `yardstick` is of the model's device. */
-mv_status bench_measure(bench_row *row, const mv_model *m, int batch, mv_yardstick *yardstick, const bench_wish *wish,
+/* A row that says what would be measured: nothing fits yet. The name is borrowed. */
+void bench_row_begin(bench_row *row, const char *model, const mv_config *config, const mv_backend *b, int batch);
+
+/* Measures its batch. `yardstick` is of the model's device. */
+mv_status bench_measure(bench_row *row, const mv_model *m, mv_yardstick *yardstick, const bench_wish *wish,
                         mv_error *e);
 void bench_row_free(bench_row *row);
 
-/* "fp32" */
-const char *bench_precision(mv_dtype act);
+/* True if the row, or an operation of its profile, reached more than 100 % of its floor, as it is printed. */
+bool bench_is_beyond(const bench_row *row);
 
 /* Seconds that an operation takes at least, by the row's rates. */
 double bench_floor_of(const bench_row *row, const mv_profile_row *op);

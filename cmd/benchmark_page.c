@@ -73,7 +73,7 @@ static void set_profile(page *p, bench_row *row)
         to->operations++;
     }
     qsort(s->kind, (size_t)to->kinds, sizeof *s->kind, by_time);
-    mv_text_print(s->title, NAME, "%s, %s on %s, batch %d", row->model, bench_precision(row->act), row->device,
+    mv_text_print(s->title, NAME, "%s, %s on %s, batch %d", row->model, row->precision, row->device,
                   row->batch);
     snprintf(s->note, NAME,
              "All operations: %.3f ms; a pass as a whole: %.3f ms. Floor: the multiply-adds or the bytes of each "
@@ -89,7 +89,7 @@ static void set_rows(page *p, bench_row *rows, int n)
         int at = p->content.rows;
         if (!r->fits)
             continue;
-        mv_text_print(p->name[at], NAME, "%s  %s  %s  batch %d", r->model, bench_precision(r->act), r->device,
+        mv_text_print(p->name[at], NAME, "%s  %s  %s  batch %d", r->model, r->precision, r->device,
                       r->batch);
         p->row[at] = (mv_bar_row){p->name[at], {r->seconds / r->batch * 1e3, r->floor / r->batch * 1e3}};
         p->content.rows++;
@@ -117,7 +117,7 @@ static void set_words(page *p, const bench_row *rows, int n)
     mv_text_print(p->title, sizeof p->title, "%s: %.1f images a second", best->model, best->batch / best->seconds);
     mv_text_print(
         p->subtitle, sizeof p->subtitle, "%s on %s in batches of %d, %.0f %% of the rate of its floor  \xc2\xb7  %s",
-        bench_precision(best->act), best->device, best->batch, best->floor / best->seconds * 100, best->about);
+        best->precision, best->device, best->batch, best->floor / best->seconds * 100, best->about);
     mv_text_print(p->device, sizeof p->device, "%s", best->about);
 }
 

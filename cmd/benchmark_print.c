@@ -1,5 +1,11 @@
+#include <string.h>
+
 #include "cmd/benchmark_out.h"
 #include "cmd/reply.h"
+#include "src/base/text.h"
+
+const char bench_beyond_note[] = "Above 100 % of the floor: what stays in the cache is faster than the large matrices "
+                                 "by which the floor is measured.";
 
 /* ---- text */
 
@@ -32,12 +38,27 @@ static void print_profile(bench_row *row)
     printf("  all operations: %.3f ms, their floors %.3f ms\n\n", all * 1e3, floors * 1e3);
 }
 
-static void print_text(bench_row *row, bool first)
+static int larger(int a, int b)
 {
+    return a > b ? a : b;
+}
+
+void bench_widen(bench_widths *w, const char *model, const char *device)
+{
+    char text[4 * BENCH_NAME + 1];
+    w->model = larger(larger(w->model, 11), mv_text_shorten(text, sizeof text, BENCH_NAME, model));
+    w->device = larger(larger(w->device, 10), (int)strlen(device));
+}
+
+static void print_text(bench_row *row, const bench_widths *w, bool first)
+{
+    char model[4 * BENCH_NAME + 1];
     if (first)
-        printf("%-11s  %-10s  %-9s  %5s  %9s  %10s  %13s  %10s  %8s  %9s\n", "model", "device", "precision", "batch",
-               "images/s", "ms a batch", "quartiles", "floor ms", "of floor", "memory MB");
-    printf("%-11s  %-10s  %-9s  %5d  ", row->model, row->device, bench_precision(row->act), row->batch);
+        printf("%-*s  %-*s  %-9s  %5s  %9s  %10s  %13s  %10s  %8s  %9s\n", w->model, "model", w->device, "device",
+               "precision", "batch", "images/s", "ms a batch", "quartiles", "floor ms", "of floor", "memory MB");
+    int wide = mv_text_shorten(model, sizeof model, BENCH_NAME, row->model);
+    printf("%s%*s  %-*s  %-9s  %5d  ", model, larger(w->model - wide, 0), "", w->device, row->device, row->precision,
+           row->batch);
     if (!row->fits) {
         printf("does not fit into the memory\n");
         return;
@@ -54,6 +75,15 @@ static void print_text(bench_row *row, bool first)
     }
     if (row->profile)
         print_profile(row);
+}
+
+void bench_print_notes(const bench_row *rows, int n)
+{
+    for (int i = 0; i < n; i++)
+        if (bench_is_beyond(&rows[i])) {
+            printf("\n%s\n", bench_beyond_note);
+            return;
+        }
 }
 
 /* ---- JSON */
@@ -92,8 +122,8 @@ static json_t *profile_json(bench_row *row)
 static json_t *row_json(bench_row *row)
 {
     json_t *o = json_pack("{s:s,s:s,s:s,s:s,s:s,s:[i,i],s:i,s:b}", "model", row->model, "device", row->device, "about",
-                          row->about, "precision", bench_precision(row->act), "version", MV_VERSION, "size", row->h,
-                          row->w, "batch", row->batch, "fits", row->fits);
+                          row->about, "precision", row->precision, "version", MV_VERSION, "size", row->h, row->w,
+                          "batch", row->batch, "fits", row->fits);
     if (!row->fits)
         return o;
     json_t *captures = json_array();
@@ -117,11 +147,11 @@ static json_t *row_json(bench_row *row)
     return NULL;
 }
 
-mv_status bench_print(bench_row *row, bool first, bool json, mv_error *e)
+mv_status bench_print(bench_row *row, const bench_widths *w, bool first, bool json, mv_error *e)
 {
     if (json)
         return reply_print(row_json(row), stdout, "bench", e);
-    print_text(row, first);
+    print_text(row, w, first);
     fflush(stdout); /* a row may take a while */
     return MV_OK;
 }

@@ -133,3 +133,8 @@ mv_backend *device_chosen(const options *o, bool *gpu)
     }
     return device_cpu(o);
 }
+
+const char *device_precision(const mv_backend *b)
+{
+    return options_precisions[b->fp8 ? 3 : b->act == MV_F32 ? 0 : b->act == MV_BF16 ? 1 : 2];
+}

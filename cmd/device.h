@@ -16,4 +16,7 @@ mv_backend *device_cpu(const options *o);
  * is silent, unless -v was given. */
 mv_backend *device_chosen(const options *o, bool *gpu);
 
+/* "fp32": a word of options_precisions. */
+const char *device_precision(const mv_backend *b);
+
 #endif

@@ -57,7 +57,7 @@ static void choose_pipeline(mv_config *c, const options *o)
 static void set_name(session *s, const char *name)
 {
     char *safe = must(mv_text_escape(name));
-    snprintf(s->name, sizeof s->name, "%s", safe);
+    mv_text_shorten(s->name, sizeof s->name, sizeof s->name, safe);
     free(safe);
 }
 
@@ -305,7 +305,7 @@ mv_status session_find_class(const session *s, const char *text, const char *pla
 
 const char *session_precision(const session *s)
 {
-    return s->backend->fp8 ? "fp8" : s->backend->act == MV_F32 ? "fp32" : s->backend->act == MV_BF16 ? "bf16" : "fp16";
+    return device_precision(s->backend);
 }
 
 const char *session_device(const session *s)

@@ -145,6 +145,44 @@ static bool may_stay(const uint8_t *p, size_t n)
            !(c >= 0x2066 && c <= 0x2069);
 }
 
+/* However short: valid UTF-8 within its bounds, no part of an escape, and the two ends of the name. */
+static void shortened_in_the_middle(void **state)
+{
+    static const char *const names[] = {"mambavision_tiny_finetuned_a",
+                                        "\xc3\xa4\xc3\xb6\xc3\xbc\xe2\x82\xac\xf0\x9f\x8c\xb2-\xe6\x9c\xa8",
+                                        "\\xff\\xfe\\x00abc\\\\def\\x7f",
+                                        "abc",
+                                        "",
+                                        "\\"};
+    char text[64], exact[64];
+    (void)state;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        for (size_t size = 16; size <= sizeof text; size++)
+            for (int most = 4; most < 40; most++) {
+                int n = mv_text_shorten(text, size, most, names[i]), counted = 0;
+                for (const char *p = text; *p; p++)
+                    counted += ((unsigned char)*p & 0xC0) != 0x80;
+                assert_int_equal(n, counted);
+                assert_true(n <= most && strlen(text) < size);
+                char *dots = strstr(text, "\xe2\x80\xa6");
+                if (!dots) {
+                    assert_string_equal(text, names[i]);
+                    continue;
+                }
+                assert_true(mv_text_is_safe(text));
+                size_t head = (size_t)(dots - text), tail = strlen(dots + 3);
+                assert_memory_equal(text, names[i], head);
+                assert_string_equal(dots + 3, names[i] + strlen(names[i]) - tail);
+                snprintf(exact, sizeof exact, "%s", dots + 3);
+                assert_true(mv_text_is_safe(exact));
+            }
+    assert_int_equal(mv_text_shorten(text, sizeof text, 9, "0123456789"), 9);
+    assert_string_equal(text, "0123\xe2\x80\xa6"
+                              "6789");
+    assert_int_equal(mv_text_shorten(text, sizeof text, 10, "0123456789"), 10);
+    assert_string_equal(text, "0123456789");
+}
+
 static size_t length_said(uint8_t b)
 {
     return b < 0x80 ? 1 : b >> 5 == 6 ? 2 : b >> 4 == 14 ? 3 : b >> 3 == 30 ? 4 : 0;
@@ -179,6 +217,7 @@ int main(void)
         cmocka_unit_test(distances),
         cmocka_unit_test(the_nearest_word),
         cmocka_unit_test(cut_between_characters),
+        cmocka_unit_test(shortened_in_the_middle),
         cmocka_unit_test(bytes_that_are_not_ours_are_escaped),
         cmocka_unit_test(every_character_by_its_code_point),
     };

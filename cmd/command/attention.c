@@ -188,7 +188,7 @@ const command command_attention = {.name = "attention",
                                    .method_params = mv_attention_param,
                                    .params = params,
                                    .size = sizeof(own),
-                                   .takes = TAKES_NETWORK | TAKES_PICTURES | TAKES_PAGES | TAKES_SHEETS |
+                                   .takes = TAKES_NETWORK | TAKES_PICTURES | TAKES_PAGES | TAKES_MAPS | TAKES_SHEETS |
                                             TAKES_OVERLAY | TAKES_JSON,
                                    .results = "maps",
                                    .examples = examples,

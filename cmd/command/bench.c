@@ -10,11 +10,19 @@
 #include "cmd/talk.h"
 #include "cmd/target.h"
 #include "src/base/pattern.h"
+#include "src/base/text.h"
+#include "src/device/null.h"
 #include "src/model/generated.h"
 #include "src/run/sites.h"
 #include "viz/page/bench.h"
 
-enum { MOST_DEVICES = 16, MOST_MODELS = 64 };
+enum { MOST_DEVICES = 16, MOST_MODELS = 64, MOST_PLACES = MOST_DEVICES * 4 };
+
+/* A device in a precision. */
+typedef struct {
+    const char *name; /* as it was given */
+    mv_backend *b;
+} place;
 
 typedef struct {
     mv_param_list batches, precisions;
@@ -27,16 +35,16 @@ typedef struct {
     char *device_list;
     int n_devices;
     const char *device[MOST_DEVICES];
+    int places;
+    place place[MOST_PLACES];
     int models;
     session *model;
+    bench_widths widths;
     bench_wish wish;
     char *page; /* NULL: none */
     bench_row *row;
     int rows, room;
 } own;
-
-static const char *const precision_words[] = {"fp32", "bf16", "fp16", NULL}; /* those of options.c but fp8 */
-static const char *const device_words[] = {"auto", "cpu", "cpu:plain", "cpu:avx2", "cpu:avx512", "cuda", NULL};
 
 #define AT(member) offsetof(own, member)
 
@@ -54,7 +62,7 @@ static const mv_param params[] = {
      .kind = MV_PARAM_LIST,
      .offset = AT(precisions),
      .most = -1,
-     .words = precision_words,
+     .words = options_precisions,
      .argument = "PRECISION,...",
      .help = "number formats, fp32 on the CPU and fp16 on a GPU by default"},
     {.name = "device",
@@ -62,7 +70,7 @@ static const mv_param params[] = {
      .kind = MV_PARAM_TEXT,
      .offset = AT(devices),
      .otherwise = "auto",
-     .words = device_words,
+     .words = options_devices,
      .argument = "DEVICE,...",
      .help = "where to compute: auto, cpu[:plain|avx2|avx512] or cuda[:N]"},
     {.name = "threads",
@@ -95,6 +103,12 @@ static const mv_param params[] = {
 
 /* ---- what is asked */
 
+/* All instruction sets of the CPU call themselves cpu. */
+static const char *device_of(const place *p)
+{
+    return strncmp(p->name, "cpu:", 4) == 0 ? p->name : p->b->name;
+}
+
 static void split_devices(own *o)
 {
     char *rest = o->device_list = must(strdup(o->devices));
@@ -121,8 +135,6 @@ static void check(call *c)
     c->wants_page = c->o.out != NULL;
     if (c->wants_page)
         page_check(c, &mv_page_bench);
-    else
-        options_refuse_page(c, "without -o");
 }
 
 static void choose_page(call *c)
@@ -166,6 +178,19 @@ static void check_captures(const own *o, const session *s)
     mv_sites_free(&sites);
 }
 
+/* The first model's weights are read soon; a fault in another one's must not be told after minutes. */
+static void check_weights(const session *s)
+{
+    mv_error e = {0};
+    mv_backend *null = s->checkpoint ? mv_null_new(MV_F32, &e) : NULL;
+    mv_model *m = null ? mv_model_new(&s->config, null, mv_checkpoint_source(s->checkpoint), &e) : NULL;
+    if (e.code)
+        die_of(&e, false);
+    mv_model_free(m);
+    if (null)
+        null->free(null);
+}
+
 static void open_models(call *c)
 {
     own *o = c->own;
@@ -176,24 +201,56 @@ static void open_models(call *c)
         with.model = c->operands ? c->operand[i] : options_default_model();
         session_open(&o->model[i], &with);
         check_captures(o, &o->model[i]);
+        if (i > 0)
+            check_weights(&o->model[i]);
     }
 }
 
-/* ---- one combination after the other */
-
-/* The options of a combination; false where the device does not have the precision, which is said. */
-static bool options_of(const own *o, const options *all, const char *device, int precision, options *out)
+static bool is_cpu(const char *device)
 {
-    *out = *all;
-    out->device = device;
-    out->precision = precision;
-    out->threads = o->threads;
+    mv_error ignored = {0};
+    return strncmp(device, "cpu", 3) == 0 || (strcmp(device, "auto") == 0 && !device_plugin(&ignored));
+}
+
+/* False where the device does not have the precision, which is said. One that is alone is opened, and fails. */
+static bool has_precision(const own *o, const char *device, int precision)
+{
     bool alone = o->n_devices == 1 && o->precisions.n <= 1;
-    if (alone || precision < 0 || strcmp(precision_words[precision], "fp16") != 0 || strncmp(device, "cpu", 3) != 0)
+    const char *word = precision < 0 ? "" : options_precisions[precision];
+    if (alone || (strcmp(word, "fp16") != 0 && strcmp(word, "fp8") != 0) || !is_cpu(device))
         return true;
-    warn("%s: fp16 is for GPUs: left out", device);
+    warn("%s: %s is for GPUs: left out", device, word);
     return false;
 }
+
+static void open_place(call *c, const char *device, int precision)
+{
+    own *o = c->own;
+    options with = c->o;
+    bool gpu;
+    if (!has_precision(o, device, precision))
+        return;
+    with.device = device;
+    with.precision = precision;
+    with.threads = o->threads;
+    o->place[o->places++] = (place){device, device_chosen(&with, &gpu)};
+}
+
+/* All of them, before anything is timed: a fault in the last one ends the program at once. */
+static void open_places(call *c)
+{
+    own *o = c->own;
+    for (int d = 0; d < o->n_devices; d++)
+        for (int p = 0; p < (o->precisions.n ? o->precisions.n : 1); p++)
+            open_place(c, o->device[d], o->precisions.n ? -1 - o->precisions.v[p] : -1);
+    if (o->places == 0)
+        die(EXIT_FAILED, "-p: no device has any of these precisions, so there is nothing to time");
+    for (int i = 0; i < o->models; i++)
+        for (int k = 0; k < o->places; k++)
+            bench_widen(&o->widths, o->model[i].name, device_of(&o->place[k]));
+}
+
+/* ---- one combination after the other */
 
 static bench_row *row_new(own *o)
 {
@@ -207,54 +264,45 @@ static bench_row *row_new(own *o)
 }
 
 /* All batch sizes of a model on a device. */
-static mv_status measure_model(call *c, session *s, mv_backend *b, const char *device, mv_yardstick *y, mv_error *e)
+static mv_status measure_model(call *c, session *s, const place *on, mv_yardstick *y, mv_error *e)
 {
     own *o = c->own;
+    char name[4 * BENCH_NAME + 1];
     mv_generated generated;
     mv_source *source = s->checkpoint ? mv_checkpoint_source(s->checkpoint) : mv_generated_source(&generated, 0);
-    mv_model *m = mv_model_new(&s->config, b, source, e);
-    mv_status status = m ? MV_OK : e->code;
+    mv_error full = {0};
+    mv_model *m = mv_model_new(&s->config, on->b, source, &full);
+    mv_status status = m || full.code == MV_ENOMEM ? MV_OK : mv_fail(e, full.code, "%s", full.text);
+    mv_text_shorten(name, sizeof name, BENCH_NAME, s->name);
     for (int i = 0; !status && i < o->batches.n; i++) {
         bench_row *row = row_new(o);
-        snprintf(row->model, sizeof row->model, "%s", s->name);
-        snprintf(s->loading, sizeof s->loading, "timing %.48s, %s, batch %d", s->name, bench_precision(b->act),
-                 o->batches.v[i]);
+        bench_row_begin(row, s->name, &s->config, on->b, o->batches.v[i]);
+        snprintf(row->device, sizeof row->device, "%s", device_of(on));
+        mv_text_print(s->loading, sizeof s->loading, "timing %s, %s, batch %d", name, device_precision(on->b),
+                      o->batches.v[i]);
         progress_begin(s->loading);
-        status = bench_measure(row, m, o->batches.v[i], y, &o->wish, e);
-        if (strncmp(device, "cpu:", 4) == 0) /* all of them call themselves cpu */
-            snprintf(row->device, sizeof row->device, "%s", device);
+        status = m ? bench_measure(row, m, y, &o->wish, e) : MV_OK; /* else its weights do not fit */
         progress_end();
         if (!status && !page_is_stdout(c))
-            status = bench_print(row, o->rows == 1, c->o.json, e);
+            status = bench_print(row, &o->widths, o->rows == 1, c->o.json, e);
     }
     mv_model_free(m);
     return status;
-}
-
-static mv_status measure_device(call *c, const char *device, int precision, mv_error *e)
-{
-    own *o = c->own;
-    options with;
-    bool gpu;
-    if (!options_of(o, &c->o, device, precision, &with))
-        return MV_OK;
-    mv_backend *b = device_chosen(&with, &gpu);
-    mv_yardstick *y = mv_yardstick_new(b, e);
-    mv_status s = y ? MV_OK : e->code;
-    for (int i = 0; !s && i < o->models; i++)
-        s = measure_model(c, &o->model[i], b, device, y, e);
-    mv_yardstick_free(y);
-    b->free(b);
-    return s;
 }
 
 static mv_status measure(call *c, mv_error *e)
 {
     own *o = c->own;
     mv_status s = MV_OK;
-    for (int d = 0; !s && d < o->n_devices; d++)
-        for (int p = 0; !s && p < (o->precisions.n ? o->precisions.n : 1); p++)
-            s = measure_device(c, o->device[d], o->precisions.n ? -1 - o->precisions.v[p] : -1, e);
+    for (int k = 0; !s && k < o->places; k++) {
+        mv_yardstick *y = mv_yardstick_new(o->place[k].b, e);
+        s = y ? MV_OK : e->code;
+        for (int i = 0; !s && i < o->models; i++)
+            s = measure_model(c, &o->model[i], &o->place[k], y, e);
+        mv_yardstick_free(y);
+    }
+    if (!s && !c->o.json && !page_is_stdout(c))
+        bench_print_notes(o->row, o->rows);
     return s;
 }
 
@@ -264,11 +312,14 @@ static int run(call *c)
     mv_error e = {0};
     choose_page(c);
     open_models(c);
+    open_places(c);
     mv_status s = measure(c, &e);
     if (!s && o->page)
         s = bench_page(c, o->row, o->rows, o->page, &e);
     for (int i = 0; i < o->rows; i++)
         bench_row_free(&o->row[i]);
+    for (int i = 0; i < o->places; i++)
+        o->place[i].b->free(o->place[i].b);
     for (int i = 0; i < o->models; i++)
         session_close(&o->model[i]);
     free(o->row);
@@ -290,7 +341,8 @@ const command command_bench = {.name = "bench",
                                .summary = "Times networks on this machine, beside what it can do at best",
                                .params = params,
                                .size = sizeof(own),
-                               .takes = TAKES_SIZE | TAKES_PAGES | TAKES_JSON | TAKES_QUIET,
+                               .pages_need = "output",
+                               .takes = TAKES_SIZE | TAKES_PAGE_FILE | TAKES_JSON | TAKES_QUIET,
                                .examples = examples,
                                .check = check,
                                .run = run};

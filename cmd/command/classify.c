@@ -258,8 +258,8 @@ const command command_classify = {.name = "classify",
                                   .summary = "Says what a picture shows, and with --explain why",
                                   .params = params,
                                   .size = sizeof(own),
-                                  .takes = TAKES_NETWORK | TAKES_CLASSES | TAKES_PICTURES | TAKES_PAGES | TAKES_SHEETS |
-                                           TAKES_OVERLAY | TAKES_JSON,
+                                  .takes = TAKES_NETWORK | TAKES_CLASSES | TAKES_PICTURES | TAKES_PAGES | TAKES_MAPS |
+                                           TAKES_SHEETS | TAKES_OVERLAY | TAKES_JSON,
                                   .results = "top",
                                   .pages_need = "explain",
                                   .examples = examples,

@@ -9,8 +9,6 @@
 
 #define AT(member) offsetof(comparison_options, member)
 
-static const char *const precision_words[] = {"fp32", "bf16", "fp16", "fp8", NULL};
-
 static const mv_param params[] = {
     {.name = "method",
      .kind = MV_PARAM_TEXT,
@@ -40,7 +38,7 @@ static const mv_param params[] = {
     {.name = "with-precision",
      .kind = MV_PARAM_WORD,
      .offset = AT(with_precision),
-     .words = precision_words,
+     .words = options_precisions,
      .argument = "PRECISION",
      .help = "number format of the second side"},
     {.name = "site",
@@ -138,7 +136,7 @@ const command command_compare = {.name = "compare",
                                  .summary = "Compares two pictures, models, classes, precisions or a port's values",
                                  .params = params,
                                  .size = sizeof(comparison_options),
-                                 .takes = TAKES_NETWORK | TAKES_DECODING | TAKES_PAGES | TAKES_JSON,
+                                 .takes = TAKES_NETWORK | TAKES_DECODING | TAKES_PAGES | TAKES_MAPS | TAKES_JSON,
                                  .examples = examples,
                                  .check = check,
                                  .run = run};

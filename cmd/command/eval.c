@@ -461,18 +461,18 @@ static const char *const examples[] = {
     "eval --truth truth.txt --faith cam,attention:level=3 --steps 10 --without grid photos/",
     "eval --merge 1.jsonl 2.jsonl", NULL};
 
-const command command_eval = {.name = "eval",
-                              .operands = "DIR",
-                              .summary =
-                                  "Says how often a network is right on labelled pictures, and how true its maps are",
-                              .params = params,
-                              .size = sizeof(own),
-                              .takes = TAKES_NETWORK | TAKES_CLASSES | TAKES_PICTURES | TAKES_PAGES | TAKES_JSON,
-                              .pages_need = "output",
-                              .examples = examples,
-                              .check = check,
-                              .list = list,
-                              .open = open_eval,
-                              .study = study_picture,
-                              .close = close_eval,
-                              .run = run_eval};
+const command command_eval = {
+    .name = "eval",
+    .operands = "DIR",
+    .summary = "Says how often a network is right on labelled pictures, and how true its maps are",
+    .params = params,
+    .size = sizeof(own),
+    .takes = TAKES_NETWORK | TAKES_CLASSES | TAKES_PICTURES | TAKES_PAGE_FILE | TAKES_MAPS | TAKES_JSON,
+    .pages_need = "output",
+    .examples = examples,
+    .check = check,
+    .list = list,
+    .open = open_eval,
+    .study = study_picture,
+    .close = close_eval,
+    .run = run_eval};

@@ -352,17 +352,18 @@ static const char *const examples[] = {"explain photo.jpg",
                                        "explain --raw maps.safetensors photos/",
                                        NULL};
 
-const command command_explain = {
-    .name = "explain",
-    .operands = "IMAGE...",
-    .summary = "Draws what speaks for a class, by any method, and measures whether it is true",
-    .params = params,
-    .size = sizeof(own),
-    .takes = TAKES_NETWORK | TAKES_CLASSES | TAKES_PICTURES | TAKES_PAGES | TAKES_SHEETS | TAKES_OVERLAY | TAKES_JSON,
-    .results = "maps",
-    .examples = examples,
-    .check = check,
-    .open = open_asks,
-    .study = study_picture,
-    .picture = picture,
-    .close = close_all};
+const command command_explain = {.name = "explain",
+                                 .operands = "IMAGE...",
+                                 .summary =
+                                     "Draws what speaks for a class, by any method, and measures whether it is true",
+                                 .params = params,
+                                 .size = sizeof(own),
+                                 .takes = TAKES_NETWORK | TAKES_CLASSES | TAKES_PICTURES | TAKES_PAGES | TAKES_MAPS |
+                                          TAKES_SHEETS | TAKES_OVERLAY | TAKES_JSON,
+                                 .results = "maps",
+                                 .examples = examples,
+                                 .check = check,
+                                 .open = open_asks,
+                                 .study = study_picture,
+                                 .picture = picture,
+                                 .close = close_all};

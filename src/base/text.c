@@ -175,6 +175,41 @@ int mv_text_print(char *to, size_t size, const char *format, ...)
     return (int)(out - to);
 }
 
+/* Bytes of what begins at p and is not to be cut: a character or an escape; *characters receives how many it shows. */
+static size_t piece(const char *p, int *characters)
+{
+    *characters = 1;
+    if (p[0] == '\\' && p[1])
+        return (size_t)(*characters = p[1] == 'x' && p[2] && p[3] ? 4 : 2);
+    size_t n = 1;
+    while (((uint8_t)p[n] & 0xC0) == 0x80)
+        n++;
+    return n;
+}
+
+int mv_text_shorten(char *to, size_t size, int most, const char *text)
+{
+    static const char dots[] = "\xe2\x80\xa6";
+    size_t bytes = strlen(text), head = 0, tail = bytes, n;
+    int characters = 0, shown = 1, more;
+    for (const char *p = text; *p; p += n, characters += more)
+        n = piece(p, &more);
+    if (characters <= most && bytes < size) {
+        memcpy(to, text, bytes + 1);
+        return characters;
+    }
+    size_t room = size < sizeof dots ? 0 : size - sizeof dots, half = room / 2;
+    for (; (n = piece(text + head, &more), head + n <= half && shown - 1 + more <= (most - 1) / 2); head += n)
+        shown += more;
+    int rest = characters - (shown - 1);
+    for (tail = head; bytes - tail > room - head || shown + rest > most; tail += n, rest -= more)
+        n = piece(text + tail, &more);
+    memcpy(to, text, head);
+    memcpy(to + head, dots, sizeof dots - 1);
+    memcpy(to + head + sizeof dots - 1, text + tail, bytes - tail + 1);
+    return shown + rest;
+}
+
 const char *mv_text_capital(char *to, size_t size, const char *text)
 {
     mv_text_print(to, size, "%s", text);

@@ -30,6 +30,11 @@ const char *mv_text_nearest(const char *word, int n, const char *const words[]);
  * Returns the length of what is in `to`. */
 int mv_text_print(char *to, size_t size, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
+/* Copies a name that mv_text_escape has returned: at most `most` characters (4 or more) in size - 1 bytes. Of a longer
+ * name the beginning and the end, where names differ, are joined by an ellipsis; no character and no \xHH is cut.
+ * Returns the number of characters in `to`. */
+int mv_text_shorten(char *to, size_t size, int most, const char *text);
+
 /* Copies `text`, cut to size - 1 bytes as by mv_text_print, with a capital first letter if it is an ASCII one:
  * "Church". Returns `to`. */
 const char *mv_text_capital(char *to, size_t size, const char *text);

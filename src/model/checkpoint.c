@@ -15,9 +15,9 @@ struct mv_checkpoint {
     mv_tensors *file;
     mv_config config;
     mv_labels labels;
-    mv_name_set read;       /* whole names of the tensors that were read */
-    char prefix[MV_PREFIX]; /* of tensor names */
-    char name[80];
+    mv_name_set read;           /* whole names of the tensors that were read */
+    char prefix[MV_PREFIX];     /* of tensor names */
+    char name[256 + MV_PREFIX]; /* a file or folder, and a prefix: nothing is cut */
 };
 
 /* ---- tensors */
