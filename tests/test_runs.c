@@ -338,47 +338,110 @@ static void failed_recordings_are_forgotten(void **s)
     network_free(&n);
 }
 
+enum { ODD_W = 75, PIXELS = H * ODD_W };
+
+/* Pictures as bytes, and what a table makes of them. */
+typedef struct {
+    uint8_t *bytes;
+    float table[3 * 256], *planes;
+} pictures;
+
+static pictures pictures_new(void)
+{
+    pictures p = {malloc((size_t)PICTURES * PIXELS * 3), {0}, malloc(sizeof *p.planes * PICTURES * PIXELS * 3)};
+    assert_true(p.bytes && p.planes);
+    for (int i = 0; i < 3 * 256; i++)
+        p.table[i] = (float)(i % 256) / (90 + (float)(i / 256)) - 1.3F;
+    for (size_t i = 0; i < (size_t)PICTURES * PIXELS * 3; i++) {
+        size_t picture = i / (PIXELS * 3), pixel = i / 3 % PIXELS, channel = i % 3;
+        unsigned value = (unsigned)(i * 2654435761U >> 13) & 255;
+        p.bytes[i] = (uint8_t)value;
+        p.planes[(picture * 3 + channel) * PIXELS + pixel] = p.table[256 * channel + value];
+    }
+    return p;
+}
+
+static void pictures_free(pictures *p)
+{
+    free(p->bytes);
+    free(p->planes);
+}
+
+static void forward_bytes(mv_run *r, const pictures *p, int n, float *logits)
+{
+    mv_error e = {0};
+    mv_run_feed_pictures(r, (mv_pictures){p->bytes, p->table}, n, logits, &e);
+    expect_ok(&e);
+    mv_run_settle(r, &e);
+    expect_ok(&e);
+}
+
 /* Pictures as bytes give the bits that their planes give, whether batches are full, recorded, replayed or short, and
  * whatever form the batches before them had. */
 static void bytes_are_what_their_planes_are(void **s)
 {
     (void)s;
-    enum { ODD_W = 75, PIXELS = H * ODD_W };
     mv_config c = small_config();
-    uint8_t *bytes = malloc((size_t)PICTURES * PIXELS * 3);
-    float table[3 * 256], *planes = malloc(sizeof *planes * PICTURES * PIXELS * 3);
-    assert_true(bytes && planes);
-    for (int i = 0; i < 3 * 256; i++)
-        table[i] = (float)(i % 256) / (90 + (float)(i / 256)) - 1.3F;
-    for (size_t i = 0; i < (size_t)PICTURES * PIXELS * 3; i++) {
-        size_t picture = i / (PIXELS * 3), pixel = i / 3 % PIXELS, channel = i % 3;
-        unsigned value = (unsigned)(i * 2654435761U >> 13) & 255;
-        bytes[i] = (uint8_t)value;
-        planes[(picture * 3 + channel) * PIXELS + pixel] = table[256 * channel + value];
-    }
+    pictures p = pictures_new();
     for (int i = 0; i < (card_emulated ? 2 : 3); i++) {
         network n = network_on(&c, card_open(types[i]), 5);
         mv_run *r = run_of(&n, H, ODD_W, CAPACITY, NULL), *other = run_of(&n, H, ODD_W, CAPACITY, NULL);
         float want[PICTURES * CLASSES], logits[PICTURES * CLASSES];
-        forward(other, planes, PICTURES, want);
+        forward(other, p.planes, PICTURES, want);
         for (int turn = 0; turn < 4; turn++) {
-            mv_error e = {0};
             memset(logits, 0xff, sizeof logits);
             if (turn == 2)
-                mv_run_feed(r, planes, PICTURES, logits, &e);
+                forward(r, p.planes, PICTURES, logits);
             else
-                mv_run_feed_pictures(r, (mv_pictures){bytes, table}, PICTURES, logits, &e);
-            expect_ok(&e);
-            mv_run_settle(r, &e);
-            expect_ok(&e);
+                forward_bytes(r, &p, PICTURES, logits);
             assert_memory_equal(logits, want, sizeof want);
         }
         mv_run_free(r);
         mv_run_free(other);
         network_free(&n);
     }
-    free(bytes);
-    free(planes);
+    pictures_free(&p);
+}
+
+/* A watched input is made as a picture of its own, and convolved by another operation; no bit of the answers differs,
+ * from bytes or planes, on the tensor cores (32 channels) or not (8). What is seen is the planes, rounded. */
+static void watching_the_input_changes_nothing(void **s)
+{
+    (void)s;
+    mv_config c = small_config();
+    pictures p = pictures_new();
+    enum { SEEN = 3 };
+    for (int i = 0; i < (card_emulated ? 4 : 6); i++) {
+        c.in_dim = i % 2 ? 32 : 8;
+        network n = network_on(&c, card_open(types[i / 2]), 5);
+        mv_trace *t = trace_of("input");
+        mv_run *bare = run_of(&n, H, ODD_W, CAPACITY, NULL), *r = run_of(&n, H, ODD_W, CAPACITY, mv_trace_probe(t));
+        for (int form = 0; form < 2; form++) {
+            float want[SEEN * CLASSES], logits[SEEN * CLASSES];
+            mv_tensor seen;
+            mv_trace_clear(t);
+            for (int watched = 0; watched < 2; watched++)
+                if (form == 0)
+                    forward(watched ? r : bare, p.planes, SEEN, watched ? logits : want);
+                else
+                    forward_bytes(watched ? r : bare, &p, SEEN, watched ? logits : want);
+            assert_memory_equal(logits, want, sizeof want);
+            assert_true(mv_trace_lookup(t, "input", &seen));
+            assert_int_equal(mv_tensor_count(seen), SEEN * 3 * PIXELS);
+            for (size_t k = 0; k < mv_tensor_count(seen); k++) {
+                char rounded[sizeof(float)];
+                float plane;
+                mv_from_f32(rounded, types[i / 2], &p.planes[k], 1);
+                mv_to_f32(&plane, rounded, types[i / 2], 1);
+                assert_true(((float *)seen.data)[k] == plane);
+            }
+        }
+        mv_run_free(bare);
+        mv_run_free(r);
+        mv_trace_free(t);
+        network_free(&n);
+    }
+    pictures_free(&p);
 }
 
 static long sends;
@@ -659,6 +722,7 @@ int main(void)
         cmocka_unit_test(replays_after_a_larger_run_see_new_pictures),
         cmocka_unit_test(failed_recordings_are_forgotten),
         cmocka_unit_test(bytes_are_what_their_planes_are),
+        cmocka_unit_test(watching_the_input_changes_nothing),
         cmocka_unit_test(logits_stay_where_nobody_asks),
         cmocka_unit_test(pictures_are_computed_again),
         cmocka_unit_test(edits_are_made_every_time),
