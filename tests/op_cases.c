@@ -1,29 +1,11 @@
-#include "tests/op_cases.h"
-
+/* The cases of a forward pass. */
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 
+#include "tests/op_cases_impl.h"
 #include "tests/op_reference.h"
-#include "tests/op_stage.h"
 
 enum {
-    RESIDUAL = 1,
-    ONTO = 2, /* the residual is the output itself */
-    GAMMA = 4,
-    FP32 = 8, /* the output, for every type of the device */
-    NOBIAS = 16,
-    GIVEN = 32,   /* dt */
-    KEPT = 64,    /* h, rows */
-    SCALED = 128, /* by a scale and a shift */
-    SIGNED = 256,
-    ONE = 512, /* channel, the last */
-    SHARES = 1024,
-    SKEWED = 2048, /* values are aligned to one element only */
-    NANS = 4096    /* in a token of one head, the last but one */
-};
-
-typedef enum {
     PICTURE,
     STEM,
     CONV2D,
@@ -49,14 +31,7 @@ typedef enum {
     ROLL,
     MEAN_HEADS,
     MEASURE
-} kind;
-
-typedef struct {
-    kind op;
-    int d[6]; /* as the op's letters say */
-    mv_act act;
-    unsigned flags;
-} op_case;
+};
 
 /* ---- products */
 
@@ -74,20 +49,19 @@ static void run_picture(stage *s, const op_case *c)
     s->b->picture(s->b, out->t, planes->t, (mv_vector){0}, &s->e);
 }
 
-/* The output of an operation that may add a residual, and the residual: a value of its own, the output itself, or none.
- */
-static stage_value *out_of(stage *s, const op_case *c, mv_dtype type, int nd, const int *dim, stage_value *residual)
+stage_value *op_out_of(stage *s, const op_case *c, const char *name, mv_dtype type, int nd, const int *dim,
+                       stage_value *residual)
 {
     *residual = (stage_value){0};
     if (c->flags & ONTO) {
-        stage_value *out = stage_in(s, "out", type, 0, 1.7f, nd, dim);
+        stage_value *out = stage_in(s, name, type, 0, 1.7f, nd, dim);
         out->changes = true;
         *residual = *out;
         return out;
     }
     if (c->flags & RESIDUAL)
         *residual = *stage_in(s, "residual", s->b->act, 0, 1.7f, nd, dim);
-    return stage_out(s, "out", type, nd, dim);
+    return stage_out(s, name, type, nd, dim);
 }
 
 /* Rounded as devices keep it, since an output of one value may be what a product leaves of it; not for fp32 outputs. */
@@ -102,7 +76,7 @@ static void run_conv2d(stage *s, const op_case *c)
     int b = c->d[0], h = c->d[1], w = c->d[2], in = c->d[3], o = c->d[4], stride = c->d[5];
     stage_value residual, *x = stage_in(s, "x", s->b->act, 0, 1.7f, DIMS(b, h, w, in));
     stage_value *out =
-        out_of(s, c, s->b->act, DIMS(b, (h + stride - 1) / stride, (w + stride - 1) / stride, o), &residual);
+        op_out_of(s, c, "out", s->b->act, DIMS(b, (h + stride - 1) / stride, (w + stride - 1) / stride, o), &residual);
     const float *bias = bias_of(s, c, o), *weight = stage_conv(s, in, o, stride, bias);
     double *want = stage_doubles(out->n);
     ref_conv2d(want, x->host, b, h, w, in, o, stride, weight, bias, c->act, residual.host);
@@ -140,7 +114,7 @@ static void run_linear(stage *s, const op_case *c)
 {
     int n = c->d[0], t = c->d[1], in = c->d[2], o = c->d[3];
     stage_value residual, *x = stage_in(s, "x", s->b->act, 0, 1.7f, DIMS(n, t, in));
-    stage_value *out = out_of(s, c, c->flags & FP32 ? MV_F32 : s->b->act, DIMS(n, t, o), &residual);
+    stage_value *out = op_out_of(s, c, "out", c->flags & FP32 ? MV_F32 : s->b->act, DIMS(n, t, o), &residual);
     stage_vector gamma = {0};
     if (c->flags & GAMMA)
         gamma = stage_vector_of(s, "gamma", (size_t)o, 0.5f, 1);
@@ -154,7 +128,7 @@ static void run_linear(stage *s, const op_case *c)
 static void run_add(stage *s, const op_case *c)
 {
     stage_value residual, *x = stage_in(s, "x", s->b->act, 0, 1.7f, 3, c->d);
-    stage_value *out = out_of(s, c, s->b->act, 3, c->d, &residual);
+    stage_value *out = op_out_of(s, c, "out", s->b->act, 3, c->d, &residual);
     stage_vector gamma = {0};
     if (c->flags & GAMMA)
         gamma = stage_vector_of(s, "gamma", (size_t)c->d[2], 0.5f, 1);
@@ -464,35 +438,32 @@ static void run_measure(stage *s, const op_case *c)
 
 /* ---- the table */
 
-static const struct {
-    const char *name, *letters;
-    void (*run)(stage *, const op_case *);
-} ops[] = {
-    [PICTURE] = {"picture", "BHW", run_picture},
-    [STEM] = {"stem", "BHWO", run_stem},
-    [CONV2D] = {"conv2d", "BHWCOs", run_conv2d},
-    [LINEAR] = {"linear", "NTCO", run_linear},
-    [ADD] = {"add", "NTC", run_add},
-    [LAYERNORM] = {"layernorm", "NTC", run_layernorm},
-    [CONV1D] = {"conv1d_silu", "NTE", run_conv1d},
-    [STEP] = {"step", "NTER", run_step},
-    [SCAN] = {"scan", "NTER", run_scan},
-    [READOUT] = {"readout", "NTER", run_readout},
-    [ATTENTION] = {"attention", "NThd", run_attention},
-    [ATTEND] = {"attend", "NThd", run_attend},
-    [SPLIT] = {"split", "BHWCw", run_windows},
-    [MERGE] = {"merge", "BHWCw", run_windows},
-    [AFFINE] = {"affine", "BHWC", run_affine},
-    [MEAN_POOL] = {"mean_pool", "BHWC", run_mean_pool},
-    [STATE_NORM] = {"state_norm", "NTE", run_state_norm},
-    [HIDDEN] = {"hidden", "NTER", run_hidden},
-    [HALF_LIFE] = {"half_life", "NTE", run_half_life},
-    [SPREAD] = {"spread", "NTERfQ", run_spread},
-    [WEIGH] = {"weigh", "NTCfQ", run_weigh},
-    [FOLLOW] = {"follow", "NhTW", run_follow},
-    [ROLL] = {"roll", "NT", run_roll},
-    [MEAN_HEADS] = {"mean_heads", "NhT", run_mean_heads},
-    [MEASURE] = {"measure", "BhsHW", run_measure},
+const op_kind op_forward_kinds[] = {
+    [PICTURE] = {"picture", "BHW", run_picture, 0},
+    [STEM] = {"stem", "BHWO", run_stem, 0},
+    [CONV2D] = {"conv2d", "BHWCOs", run_conv2d, 0},
+    [LINEAR] = {"linear", "NTCO", run_linear, 0},
+    [ADD] = {"add", "NTC", run_add, 0},
+    [LAYERNORM] = {"layernorm", "NTC", run_layernorm, 0},
+    [CONV1D] = {"conv1d_silu", "NTE", run_conv1d, 0},
+    [STEP] = {"step", "NTER", run_step, 0},
+    [SCAN] = {"scan", "NTER", run_scan, 0},
+    [READOUT] = {"readout", "NTER", run_readout, 0},
+    [ATTENTION] = {"attention", "NThd", run_attention, 0},
+    [ATTEND] = {"attend", "NThd", run_attend, 0},
+    [SPLIT] = {"split", "BHWCw", run_windows, 0},
+    [MERGE] = {"merge", "BHWCw", run_windows, 0},
+    [AFFINE] = {"affine", "BHWC", run_affine, 0},
+    [MEAN_POOL] = {"mean_pool", "BHWC", run_mean_pool, 0},
+    [STATE_NORM] = {"state_norm", "NTE", run_state_norm, 0},
+    [HIDDEN] = {"hidden", "NTER", run_hidden, 0},
+    [HALF_LIFE] = {"half_life", "NTE", run_half_life, 0},
+    [SPREAD] = {"spread", "NTERfQ", run_spread, 0},
+    [WEIGH] = {"weigh", "NTCfQ", run_weigh, 0},
+    [FOLLOW] = {"follow", "NhTW", run_follow, 0},
+    [ROLL] = {"roll", "NT", run_roll, 0},
+    [MEAN_HEADS] = {"mean_heads", "NhT", run_mean_heads, 0},
+    [MEASURE] = {"measure", "BhsHW", run_measure, 0},
 };
 
 /* Tiny, odd (nothing divides by a vector's width), batched, and a few real ones, from the levels of the T variant */
@@ -705,7 +676,7 @@ static const op_case table[] = {
 /* After the table: every way to end a convolution and a product, on odd sizes. */
 enum { TABLE = sizeof table / sizeof *table, CONVS = 2 * 4 * 3, PRODUCTS = 2 * 2 * 3 * 2 };
 
-static op_case case_at(int i)
+op_case op_forward_case_at(int i)
 {
     static const unsigned residuals[] = {0, RESIDUAL, ONTO};
     if (i < TABLE)
@@ -720,63 +691,7 @@ static op_case case_at(int i)
                      residuals[i % 3] | (i / 3 % 2 ? GAMMA : 0) | (i / 6 % 2 ? FP32 : 0)};
 }
 
-int op_cases(void)
+int op_forward_cases(void)
 {
     return TABLE + CONVS + PRODUCTS;
-}
-
-const char *op_case_name(int i)
-{
-    static const char *const acts[] = {"", " relu", " gelu", " gelu_tanh"};
-    static const char *const flags[] = {" residual", " onto",   " gamma", " fp32",   " nobias", " dt",  " kept",
-                                        " scaled",   " signed", " one",   " shares", " skewed", " nans"};
-    static char names[TABLE + CONVS + PRODUCTS][96];
-    op_case c = case_at(i);
-    size_t at = (size_t)snprintf(names[i], sizeof names[i], "%s", ops[c.op].name);
-    for (int k = 0; ops[c.op].letters[k]; k++)
-        at += (size_t)snprintf(names[i] + at, sizeof names[i] - at, " %c%d", ops[c.op].letters[k], c.d[k]);
-    at += (size_t)snprintf(names[i] + at, sizeof names[i] - at, "%s", acts[c.act]);
-    for (unsigned k = 0; k < sizeof flags / sizeof *flags; k++)
-        if (c.flags >> k & 1)
-            at += (size_t)snprintf(names[i] + at, sizeof names[i] - at, "%s", flags[k]);
-    return names[i];
-}
-
-void op_case_run(int i, mv_backend *b, uint64_t seed, op_result *r)
-{
-    op_case c = case_at(i);
-    stage s;
-    stage_open(&s, b, seed + (uint64_t)i * 0x9E3779B97F4A7C15u);
-    ops[c.op].run(&s, &c);
-    stage_close(&s, r);
-}
-
-void op_result_free(op_result *r)
-{
-    for (int i = 0; i < OP_OUTPUTS; i++) {
-        free(r->output[i].got);
-        free(r->output[i].want);
-        r->output[i] = (op_output){0};
-    }
-}
-
-op_distance op_output_distance(const op_output *o, double absolute, double relative)
-{
-    op_distance d = {.excess = -1};
-    double error = 0, power = 0;
-    for (size_t i = 0; i < o->n; i++) {
-        if (isnan(o->got[i]) && isnan(o->want[i]))
-            continue;
-        double by = fabs((double)o->got[i] - o->want[i]), excess = by / (absolute + relative * fabs(o->want[i]));
-        if (isnan(excess)) /* NaN, or no difference with bounds of 0 */
-            excess = by == 0 ? 0 : INFINITY;
-        if (excess > d.excess) {
-            d.excess = excess;
-            d.at = i;
-        }
-        error += by * by;
-        power += o->want[i] * o->want[i];
-    }
-    d.nmse = error == 0 ? 0 : isnan(error) ? INFINITY : error / power;
-    return d;
 }

@@ -10,7 +10,7 @@
 
 #include "src/base/backend.h"
 
-enum { OP_OUTPUTS = 2 };
+enum { OP_OUTPUTS = 4 };
 
 typedef struct {
     const char *name;
@@ -29,7 +29,11 @@ typedef struct {
 } op_result;
 
 int op_cases(void);
-/* "conv2d B1 H5 W7 C3 O17 s2 relu residual"; letters as in backend.h, heads h and d, window w or side s, stride s. */
+/* Prints which operations of the table a device lacks, and returns the number of their cases: op_case_run does nothing
+ * for these. */
+int op_cases_without(const mv_backend *b);
+/* "conv2d B1 H5 W7 C3 O17 s2 relu residual"; letters as in backend.h, heads h and d, window w or side s, stride s.
+ * Valid until the next call. */
 const char *op_case_name(int i);
 void op_case_run(int i, mv_backend *b, uint64_t seed, op_result *r);
 void op_result_free(op_result *r);

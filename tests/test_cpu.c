@@ -69,6 +69,7 @@ static void hold(mv_dtype act)
     int faults = 0;
     for (int t = 0; t < 3; t++)
         b[t] = device(act, t + 1);
+    op_cases_without(b[0]);
     for (int i = 0; i < op_cases(); i++) {
         op_result one, many;
         op_case_run(i, b[0], SEED, &one);
@@ -127,7 +128,10 @@ static void a_fault_is_seen(void **s)
     (void)s;
     mv_backend *b = device(MV_F32, 1);
     op_result r;
-    op_case_run(op_cases() - 1, b, SEED, &r);
+    int i = op_cases() - 1;
+    while (strncmp(op_case_name(i), "linear ", 7) != 0)
+        i--;
+    op_case_run(i, b, SEED, &r);
     op_output *o = &r.output[0];
     size_t last = o->n - 1;
     float right = o->got[last];

@@ -37,6 +37,7 @@ static void hold(mv_dtype act, op_bounds narrow)
     mv_backend *b = card_open(act);
     int faults = 0;
     double worst[2] = {0};
+    op_cases_without(b);
     for (unsigned order = 0; order < (card_emulated && !SLOW && !test_is_short() ? 3 : 1); order++) {
         char who[32];
         snprintf(who, sizeof who, "%s, threads in order %u", b->name, order);

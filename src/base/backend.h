@@ -203,10 +203,10 @@ struct mv_backend {
 
     /* out = x, of the same type */
     mv_status (*copy)(mv_backend *, mv_tensor out, mv_tensor x, mv_error *);
-    /* out (...) fp32 = sum over the last dimension of x * y. y has the shape of x, or is one row (C) for all. With
-     * `positive`, y counts as 0 where it is negative. */
+    /* out (...) fp32 = sum over the last dimension of x * y, both fp32 or both of `act`. y has the shape of x, or is one
+     * row (C) for all. With `positive`, y counts as 0 where it is negative. */
     mv_status (*dot)(mv_backend *, mv_tensor out, mv_tensor x, mv_tensor y, bool positive, mv_error *);
-    /* out = act(x), what `linear` and `conv2d` do in one step; bit-equal to it in fp32 */
+    /* out = act(x), what `linear` (GELU) and `conv2d` (the others) do in one step; bit-equal to it in fp32 */
     mv_status (*activate)(mv_backend *, mv_tensor out, mv_tensor x, mv_act act, mv_error *);
     /* dx = dy * act'(x), or dy * g(x) if held; 0 at 0 for RELU, for which x may also be act(x). dx may be dy. */
     mv_status (*activate_back)(mv_backend *, mv_tensor dx, mv_tensor dy, mv_tensor x, mv_act act, bool held,
@@ -214,7 +214,7 @@ struct mv_backend {
     /* dx (B H W C) = residual + the transpose of the convolution, without bias and act, of dy (B H' W' O) */
     mv_status (*conv2d_back)(mv_backend *, mv_tensor dx, mv_tensor dy, const mv_conv *w, mv_tensor residual,
                              mv_error *);
-    /* dx (..., C) = residual + dy (..., O) W; dy may be fp32 */
+    /* dx (..., C) = residual + dy (..., O) W; dy may be fp32, which the product may round to `act` */
     mv_status (*linear_back)(mv_backend *, mv_tensor dx, mv_tensor dy, const mv_dense *w, mv_tensor residual,
                              mv_error *);
     /* With r = 1 / sqrt(var + eps), n = (x - mean) r, e = weight dy and means over the last dimension:
