@@ -240,6 +240,7 @@ mv_backend *device_open(int card, mv_dtype act, bool fp8, mv_error *e)
     t.name = d->name;
     t.act = act;
     t.fp8 = fp8 && act == MV_F16;
+    t.channel_multiple = 16 / static_cast<int>(mv_dtype_size(act)); /* of 16 bytes */
     t.free = device_free;
     t.alloc = device_alloc;
     t.release = device_release;

@@ -69,7 +69,7 @@ mv_status device_conv_new(mv_backend *b, mv_conv *out, int n_in, int n_out, int 
                           const float *bias, mv_error *e)
 {
     device *d = device_of(b);
-    *out = {n_in, n_out, stride, nullptr};
+    *out = {n_in, n_out, stride, nullptr, 0, 0};
     return guarded(d, e, [&] {
         const size_t in = static_cast<size_t>(n_in), n = static_cast<size_t>(n_out), taps = MV_TAPS * MV_TAPS;
         const size_t width = taps * in, padded = rounded_up(width, 16 / mv_dtype_size(d->base.act));
@@ -132,7 +132,7 @@ mv_status device_dense_new(mv_backend *b, mv_dense *out, int n_in, int n_out, co
                            mv_error *e)
 {
     device *d = device_of(b);
-    *out = {n_in, n_out, nullptr};
+    *out = {n_in, n_out, nullptr, 0};
     return guarded(d, e, [&] {
         const size_t n = static_cast<size_t>(n_out);
         dense_weights *made = new dense_weights{};

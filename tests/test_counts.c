@@ -210,11 +210,11 @@ static const struct {
     void (*run)(stage *, const int *);
     int d[OPERANDS];
 } cases[] = {
-    {"scan_T_2", scan, {1, 196, 160, 20}},
+    {"scan_T_2", scan, {1, 196, 160, 24}},
     {"scan_T_3", scan, {2, 49, 320, 40}},
-    {"scan_L2_2", scan, {1, 196, 392, 49}},
+    {"scan_L2_2", scan, {1, 196, 392, 56}},
     {"scan_L3-512_2", scan, {1, 1024, 128, 64}},
-    {"scan_T_2_h_stored", scan, {1, 196, 160, 20, 1}},
+    {"scan_T_2_h_stored", scan, {1, 196, 160, 24, 1}},
     {"conv1d_T_2", conv1d, {1, 196, 160}},
     {"conv1d_L2_2", conv1d, {1, 196, 392}},
     {"conv1d_L3-512_2", conv1d, {1, 1024, 512}},
@@ -235,7 +235,7 @@ static const struct {
     {"stem_1_T", first_conv, {224, 224, 32}},
     {"stem_1_B", first_conv, {224, 224, 64}},
     {"conv2d_T_0", conv2d, {14, 14, 80, 80, 1, MV_ACT_GELU_TANH}},
-    {"conv2d_L2_0", conv2d, {14, 14, 196, 16, 1, MV_ACT_GELU_TANH}},
+    {"conv2d_by_columns", conv2d, {14, 14, 196, 16, 1, MV_ACT_GELU_TANH}},
     {"rows_T_2", rows_reduced, {1, 8, 196}},
     {"mixer_T_3", inside_mixer, {1, 49, 320, 40}},
 };

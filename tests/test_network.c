@@ -10,9 +10,11 @@
 
 #include <cmocka.h>
 
+#include "src/device/cpu.h"
 #include "src/device/null.h"
 #include "src/run/edit.h"
 #include "src/run/trace.h"
+#include "tests/filled.h"
 #include "tests/network.h"
 
 enum { H = 97, W = 131, B = 3, CLASSES = 10 };
@@ -502,12 +504,28 @@ static void memory_splits_passes(void **s)
     free(x);
 }
 
+static mv_backend *open_cpu(mv_dtype act)
+{
+    mv_error e = {0};
+    mv_backend *b = mv_cpu_new(act, 2, NULL, &e);
+    expect_ok(&e);
+    return b;
+}
+
+/* The CPU asks for no spare channels, but has to compute right with them. */
+static void spare_channels_are_not_seen(void **s)
+{
+    (void)s;
+    filled_equals_bare(open_cpu, MV_F32, 8, 1e-5);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_batch_equals_its_pictures),
         cmocka_unit_test(a_run_repeats_itself),
         cmocka_unit_test(watched_equals_unwatched),
+        cmocka_unit_test(spare_channels_are_not_seen),
         cmocka_unit_test(rows_sum_to_one),
         cmocka_unit_test(states_give_the_output),
         cmocka_unit_test(sites_have_the_shapes_of_values),

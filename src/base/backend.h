@@ -33,14 +33,28 @@ typedef struct mv_backend mv_backend;
 /* A 3x3 convolution with padding 1 and a bias. Batch norms are already folded in. */
 typedef struct {
     int in, out, stride;
-    void *w; /* in the form of the device */
+    void *w;                 /* in the form of the device */
+    int spare_in, spare_out; /* how many of the channels are zeros behind the network's own: see channel_multiple. Set
+                                by whoever calls conv_new */
 } mv_conv;
 
 /* A linear layer y = x W^T + b. */
 typedef struct {
     int in, out;
     void *w;
+    int spare_out; /* as of a convolution */
 } mv_dense;
+
+/* Multiply-adds for each position of the output, without those with spare channels. */
+static inline size_t mv_conv_macs(const mv_conv *w)
+{
+    return (size_t)(w->in - w->spare_in) * (size_t)(w->out - w->spare_out) * MV_TAPS * MV_TAPS;
+}
+
+static inline size_t mv_dense_macs(const mv_dense *w)
+{
+    return (size_t)w->in * (size_t)(w->out - w->spare_out);
+}
 
 /* A vector of fp32 in device memory. data NULL: there is no vector. */
 typedef struct {
@@ -59,6 +73,7 @@ typedef struct {
 /* The weights of a mixer's scan. */
 typedef struct {
     int channels, rank;  /* E, R */
+    int spare_ranks;     /* how many of R are zeros behind the network's own: see channel_multiple */
     mv_vector dt_weight; /* R*E: dt_proj's weight transposed, a row of channels for each rank */
     mv_vector dt_bias;   /* E: TWICE the bias of the checkpoint, because the released code adds it twice */
     mv_vector A;         /* E*S: -exp(A_log) */
@@ -80,12 +95,14 @@ static inline size_t mv_spread_rows(int tokens, int first, int queries)
 }
 
 struct mv_backend {
-    const char *name;    /* "cpu", "cuda:0", "null" */
-    char about[160];     /* one line for `devices` and recipes: processor, instruction set, library */
-    mv_dtype act;        /* type of activations: MV_F32, MV_BF16 or MV_F16 */
-    bool fp8;            /* some products of an F16 device are of E4M3: see `linear` */
-    bool dry;            /* a device that computes nothing: it has none of the operations, and run/ops.h skips them */
-    size_t transfer_max; /* bytes that a staging buffer may have; 0: the memory is the host's, and there are none */
+    const char *name;     /* "cpu", "cuda:0", "null" */
+    char about[160];      /* one line for `devices` and recipes: processor, instruction set, library */
+    mv_dtype act;         /* type of activations: MV_F32, MV_BF16 or MV_F16 */
+    bool fp8;             /* some products of an F16 device are of E4M3: see `linear` */
+    bool dry;             /* a device that computes nothing: it has none of the operations, and run/ops.h skips them */
+    int channel_multiple; /* maps of convolutions and rows of x_proj are stored with a multiple of so many channels: the
+                             model adds zeros; at least 1, or 0 for 1 */
+    size_t transfer_max;  /* bytes that a staging buffer may have; 0: the memory is the host's, and there are none */
 
     void (*free)(mv_backend *);
 
@@ -299,7 +316,7 @@ mv_status mv_backend_check_back(const mv_backend *b, mv_error *e);
 
 /* What a device's shared object exports under the name "mv_plugin_cuda". A plug-in whose abi or backend_size differs
  * from the program's is refused. */
-enum { MV_PLUGIN_ABI = 6 };
+enum { MV_PLUGIN_ABI = 7 };
 
 typedef struct {
     int abi;

@@ -46,7 +46,7 @@ static mv_status stem(mv_backend *b, mv_tensor out, mv_tensor pixels, mv_vector 
 {
     WATCHED(b);
     double taps = 9.0 * w->in;
-    TIMED("stem", out, false, 2 * rows_of(out) * w->out * taps,
+    TIMED("stem", out, false, 2 * rows_of(out) * (double)mv_conv_macs(w),
           bytes_of(pixels) + bytes_of(out) + taps * w->out * (double)mv_dtype_size(b->act),
           real->stem(self, out, pixels, table, w, act, e), "B%d %dx%d O%d of %s%s", out.dim[0], out.dim[1], out.dim[2],
           w->out, pixels.type == MV_U8 ? "bytes" : "planes", name_of(act));
@@ -57,7 +57,7 @@ static mv_status conv2d(mv_backend *b, mv_tensor out, mv_tensor x, const mv_conv
 {
     WATCHED(b);
     double taps = 9.0 * w->in;
-    TIMED("conv2d", out, in_place(out, residual), 2 * rows_of(out) * w->out * taps,
+    TIMED("conv2d", out, in_place(out, residual), 2 * rows_of(out) * (double)mv_conv_macs(w),
           bytes_of(x) + bytes_of(out) + bytes_of(residual) + taps * w->out * (double)mv_dtype_size(b->act),
           real->conv2d(self, out, x, w, act, residual, e), "B%d %dx%d C%d O%d s%d%s%s", x.dim[0], x.dim[1], x.dim[2],
           w->in, w->out, w->stride, name_of(act), residual.nd ? " residual" : "");
@@ -67,7 +67,7 @@ static mv_status linear(mv_backend *b, mv_tensor out, mv_tensor x, const mv_dens
                         mv_tensor residual, mv_error *e)
 {
     WATCHED(b);
-    TIMED("linear", out, in_place(out, residual), 2 * rows_of(x) * w->in * (double)w->out,
+    TIMED("linear", out, in_place(out, residual), 2 * rows_of(x) * (double)mv_dense_macs(w),
           bytes_of(x) + bytes_of(out) + bytes_of(residual) + (double)w->in * w->out * (double)mv_dtype_size(b->act),
           real->linear(self, out, x, w, act, gamma, residual, e), "%.0f x %d -> %d%s%s%s", rows_of(x), w->in, w->out,
           name_of(act), gamma.data ? " gamma" : "", residual.nd ? " residual" : "");
@@ -93,7 +93,7 @@ static mv_status scan(mv_backend *b, mv_tensor yz, mv_tensor x, mv_tensor proj, 
                       mv_tensor h, mv_error *e)
 {
     WATCHED(b);
-    TIMED("scan", yz, false, (double)mv_tensor_count(x) * 2.0 * (w->rank + 2 * MV_STATES + 1),
+    TIMED("scan", yz, false, (double)mv_tensor_count(x) * 2.0 * (w->rank - w->spare_ranks + 2 * MV_STATES + 1),
           2 * bytes_of(x) + bytes_of(proj), real->scan(self, yz, x, proj, dt, w, h, e), "N%d T%d E%d R%d", x.dim[0],
           x.dim[1], x.dim[2], w->rank);
 }

@@ -81,12 +81,54 @@ static void take(walk *w, float *out, bool trainable, const char *leaf, int nd, 
                             w->source->place, name, (double)out[bad], bad);
 }
 
+/* ---- zeros behind channels, see channel_multiple */
+
+/* How many zeros a device that prefers multiples wants behind n values. */
+static int spare_behind(const walk *w, int n)
+{
+    int multiple = w->b->channel_multiple;
+    return multiple > 1 ? (multiple - n % multiple) % multiple : 0;
+}
+
+/* The spare channels of a level's maps. Tokens have none. */
+static int spare_of_level(const walk *w, int level)
+{
+    return level < 2 ? spare_behind(w, w->m->config.dim << level) : 0;
+}
+
+/* A convolution from the maps of one level to those of the same or the next. */
+static mv_conv conv_between(const walk *w, int from, int to)
+{
+    int dim = w->m->config.dim, spare_in = spare_of_level(w, from), spare_out = spare_of_level(w, to);
+    return (mv_conv){.in = (dim << from) + spare_in,
+                     .out = (dim << to) + spare_out,
+                     .stride = from == to ? 1 : 2,
+                     .spare_in = spare_in,
+                     .spare_out = spare_out};
+}
+
+/* Puts n zeros before the last `after` of the values that end at x + at + after. */
+static void insert_zeros(float *x, size_t at, size_t after, size_t n)
+{
+    memmove(x + at + n, x + at, after * sizeof *x);
+    memset(x + at, 0, n * sizeof *x);
+}
+
+/* ---- parameters */
+
+static void take_vector_with(walk *w, mv_vector *v, const char *leaf, int n, int spare)
+{
+    float *x = w->source ? room(w, &w->bias, &w->bias_room, (size_t)(n + spare)) : NULL;
+    take(w, x, true, leaf, 1, &n);
+    if (x)
+        memset(x + n, 0, (size_t)spare * sizeof *x);
+    if (!w->status)
+        w->status = w->b->vector_new(w->b, v, n + spare, x, w->e);
+}
+
 static void take_vector(walk *w, mv_vector *v, const char *leaf, int n)
 {
-    float *x = w->source ? room(w, &w->bias, &w->bias_room, (size_t)n) : NULL;
-    take(w, x, true, leaf, 1, &n);
-    if (!w->status)
-        w->status = w->b->vector_new(w->b, v, n, x, w->e);
+    take_vector_with(w, v, leaf, n, 0);
 }
 
 /* Reads a batch norm as [scale | shift], which is what it does at inference. Returns NULL without a source. */
@@ -115,21 +157,22 @@ static float *take_batch_norm(walk *w, const char *name, int n, double eps)
     return x;
 }
 
-/* Reads a convolution and the batch norm after it (norm may be NULL): w' = w s, b' = b s + t */
-static void take_conv(walk *w, mv_conv *out, const char *name, const char *norm, double eps, int in, int n, int stride,
+/* Reads a convolution and the batch norm after it (norm may be NULL): w' = w s, b' = b s + t. Spare channels have
+ * weights and biases of zero, and so stay zero. */
+static void take_conv(walk *w, mv_conv *out, mv_conv shape, const char *name, const char *norm, double eps,
                       bool has_bias)
 {
     char leaf[64];
-    int dim[4] = {n, in, MV_TAPS, MV_TAPS};
-    size_t per = (size_t)in * MV_TAPS * MV_TAPS;
-    float *weight = w->source ? room(w, &w->weight, &w->weight_room, per * (size_t)n) : NULL;
-    float *bias = w->source ? room(w, &w->bias, &w->bias_room, (size_t)n) : NULL;
+    int in = shape.in - shape.spare_in, n = shape.out - shape.spare_out, dim[4] = {n, in, MV_TAPS, MV_TAPS};
+    size_t per = (size_t)in * MV_TAPS * MV_TAPS, stored = (size_t)shape.in * MV_TAPS * MV_TAPS;
+    float *weight = w->source ? room(w, &w->weight, &w->weight_room, stored * (size_t)shape.out) : NULL;
+    float *bias = w->source ? room(w, &w->bias, &w->bias_room, (size_t)shape.out) : NULL;
     if (w->status)
         return;
     snprintf(leaf, sizeof leaf, "%s.weight", name);
     take(w, weight, true, leaf, 4, dim);
     if (bias)
-        memset(bias, 0, (size_t)n * sizeof *bias);
+        memset(bias, 0, (size_t)shape.out * sizeof *bias);
     snprintf(leaf, sizeof leaf, "%s.bias", name);
     if (has_bias)
         take(w, bias, true, leaf, 1, &n);
@@ -141,7 +184,17 @@ static void take_conv(walk *w, mv_conv *out, const char *name, const char *norm,
             weight[(size_t)i * per + k] *= st[i];
         bias[i] = bias[i] * st[i] + st[n + i];
     }
-    w->status = w->b->conv_new(w->b, out, in, n, stride, weight, has_bias || norm ? bias : NULL, w->e);
+    if (weight) {
+        for (size_t i = (size_t)n; shape.spare_in && i-- > 0;) {
+            memmove(weight + i * stored, weight + i * per, per * sizeof *weight);
+            memset(weight + i * stored + per, 0, (stored - per) * sizeof *weight);
+        }
+        memset(weight + (size_t)n * stored, 0, (size_t)shape.spare_out * stored * sizeof *weight);
+    }
+    w->status =
+        w->b->conv_new(w->b, out, shape.in, shape.out, shape.stride, weight, has_bias || norm ? bias : NULL, w->e);
+    out->spare_in = shape.spare_in;
+    out->spare_out = shape.spare_out;
 }
 
 static void take_dense(walk *w, mv_dense *out, const char *name, int in, int n, bool has_bias)
@@ -170,35 +223,54 @@ static void take_taps(walk *w, mv_vector *v, const char *leaf, int e)
         w->status = w->b->vector_new(w->b, v, e * MV_TAPS, x, w->e);
 }
 
+/* Reads x_proj, whose rows are [r | spare ranks | B | C]. */
+static void take_x_proj(walk *w, mv_dense *out, int e, int rank, int spare)
+{
+    int dim[2] = {rank + 2 * MV_STATES, e};
+    size_t width = (size_t)e;
+    float *weight = w->source ? room(w, &w->weight, &w->weight_room, ((size_t)dim[0] + (size_t)spare) * width) : NULL;
+    if (w->status)
+        return;
+    take(w, weight, true, "mixer.x_proj.weight", 2, dim);
+    if (weight && spare)
+        insert_zeros(weight, (size_t)rank * width, (size_t)2 * MV_STATES * width, (size_t)spare * width);
+    if (!w->status)
+        w->status = w->b->dense_new(w->b, out, e, dim[0] + spare, weight, NULL, w->e);
+    out->spare_out = spare;
+}
+
 /* Reads dt_proj and transposes its weight. The bias is doubled: the released models were trained with
  * softplus(W r + 2 b). */
 static void take_step(walk *w, mv_ssm *s)
 {
-    int e = s->channels, rank = s->rank, dim[2] = {e, rank};
-    size_t n = (size_t)e * (size_t)rank;
-    float *weight = w->source ? room(w, &w->weight, &w->weight_room, 2 * n) : NULL,
+    int e = s->channels, rank = s->rank - s->spare_ranks, dim[2] = {e, rank};
+    size_t n = (size_t)e * (size_t)rank, stored = (size_t)e * (size_t)s->rank;
+    float *weight = w->source ? room(w, &w->weight, &w->weight_room, n + stored) : NULL,
           *across = weight ? weight + n : NULL;
     float *bias = w->source ? room(w, &w->bias, &w->bias_room, (size_t)e) : NULL;
     if (w->status)
         return;
     take(w, weight, true, "mixer.dt_proj.weight", 2, dim);
     take(w, bias, true, "mixer.dt_proj.bias", 1, &e);
+    if (across)
+        memset(across + n, 0, (stored - n) * sizeof *across);
     for (int i = 0; weight && !w->status && i < e; i++) {
         bias[i] *= 2;
         for (int k = 0; k < rank; k++)
             across[(size_t)k * (size_t)e + (size_t)i] = weight[(size_t)i * (size_t)rank + (size_t)k];
     }
     if (!w->status)
-        w->status = w->b->vector_new(w->b, &s->dt_weight, e * rank, across, w->e);
+        w->status = w->b->vector_new(w->b, &s->dt_weight, e * s->rank, across, w->e);
     if (!w->status)
         w->status = w->b->vector_new(w->b, &s->dt_bias, e, bias, w->e);
 }
 
 static void take_mixer(walk *w, mv_mixer *x, int c)
 {
-    int e = c / 2, rank = step_rank(c), a[2] = {e, MV_STATES};
+    int e = c / 2, rank = step_rank(c), spare = spare_behind(w, rank), a[2] = {e, MV_STATES};
     x->ssm.channels = e;
-    x->ssm.rank = rank;
+    x->ssm.rank = rank + spare;
+    x->ssm.spare_ranks = spare;
     float *A = w->source ? room(w, &w->bias, &w->bias_room, (size_t)e * MV_STATES) : NULL;
     take(w, A, true, "mixer.A_log", 2, a);
     for (int i = 0; A && !w->status && i < e * MV_STATES; i++)
@@ -207,7 +279,7 @@ static void take_mixer(walk *w, mv_mixer *x, int c)
         w->status = w->b->vector_new(w->b, &x->ssm.A, e * MV_STATES, A, w->e);
     take_vector(w, &x->ssm.D, "mixer.D", e);
     take_dense(w, &x->in, "mixer.in_proj", c, c, false);
-    take_dense(w, &x->x, "mixer.x_proj", e, rank + 2 * MV_STATES, false);
+    take_x_proj(w, &x->x, e, rank, spare);
     take_step(w, &x->ssm);
     take_dense(w, &x->out, "mixer.out_proj", c, c, false);
     take_taps(w, &x->conv_x, "mixer.conv1d_x.weight", e);
@@ -257,15 +329,15 @@ static void take_level(walk *w, mv_level *l, int i)
     for (int j = 0; j < l->depth && !w->status; j++)
         if (i < 2) {
             enter(w, "levels.%d.blocks.%d", i, j);
-            take_conv(w, &l->conv[j].conv1, "conv1", "norm1", 1e-5, l->channels, l->channels, 1, true);
-            take_conv(w, &l->conv[j].conv2, "conv2", "norm2", 1e-5, l->channels, l->channels, 1, true);
+            take_conv(w, &l->conv[j].conv1, conv_between(w, i, i), "conv1", "norm1", 1e-5, true);
+            take_conv(w, &l->conv[j].conv2, conv_between(w, i, i), "conv2", "norm2", 1e-5, true);
             if (w->m->config.conv_gamma)
-                take_vector(w, &l->conv[j].gamma, "gamma", l->channels);
+                take_vector_with(w, &l->conv[j].gamma, "gamma", l->channels, spare_of_level(w, i));
         } else
             take_token_block(w, &l->token[j], i, j);
     enter(w, "levels.%d", i);
     if (i < MV_LEVELS - 1 && !w->status)
-        take_conv(w, &l->down, "downsample.reduction.0", NULL, 0, l->channels, 2 * l->channels, 2, false);
+        take_conv(w, &l->down, conv_between(w, i, i + 1), "downsample.reduction.0", NULL, 0, false);
 }
 
 static void take_norm(walk *w, int c)
@@ -323,8 +395,10 @@ mv_model *mv_model_new(const mv_config *config, mv_backend *backend, mv_source *
     walk w = {.m = m, .b = backend, .source = source, .e = e};
     w.part = MV_PART_STEM;
     enter(&w, "patch_embed");
-    take_conv(&w, &m->stem[0], "conv_down.0", "conv_down.1", 1e-4, 3, config->in_dim, 2, false);
-    take_conv(&w, &m->stem[1], "conv_down.3", "conv_down.4", 1e-4, config->in_dim, config->dim, 2, false);
+    mv_conv first = {.in = 3, .out = config->in_dim, .stride = 2}, second = conv_between(&w, 0, 0);
+    second.in = config->in_dim, second.spare_in = 0, second.stride = 2;
+    take_conv(&w, &m->stem[0], first, "conv_down.0", "conv_down.1", 1e-4, false);
+    take_conv(&w, &m->stem[1], second, "conv_down.3", "conv_down.4", 1e-4, false);
     for (int i = 0; i < MV_LEVELS && !w.status; i++)
         take_level(&w, &m->level[i], i);
     if (!w.status)

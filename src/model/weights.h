@@ -1,6 +1,10 @@
 /* A network's parameters on a device, read in one walk over the network (arXiv 2407.08083) in the order of the
  * published checkpoints. The walk folds batch norms into the convolutions before them, doubles the bias of dt_proj and
  * computes A = -exp(A_log), so that forward.c reads as the equations.
+ *
+ * A device may prefer multiples of some number of channels (channel_multiple). The maps of levels 0 and 1, and the
+ * ranks of dt, then get spare ones behind the network's own: their weights, biases and gammas are zero, so they stay
+ * zero. No site shows them, and no cost counts them.
  */
 #ifndef MV_MODEL_H
 #define MV_MODEL_H

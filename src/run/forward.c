@@ -17,9 +17,17 @@ static void tap(mv_run *r, const char *leaf, const char *axes, mv_tensor t)
     mv_tap(r, leaf, axes, mv_view_of(t));
 }
 
-static void tap_planes(mv_run *r, const char *leaf, mv_tensor t)
+/* The first `channels` of t; behind them there may be zeros. */
+static void tap_planes(mv_run *r, const char *leaf, mv_tensor t, int channels)
 {
-    mv_tap(r, leaf, "BCHW", mv_view_planes(t));
+    mv_view v = mv_view_planes(t);
+    v.dim[1] = channels;
+    mv_tap(r, leaf, "BCHW", v);
+}
+
+static int channels_of(const mv_conv *w)
+{
+    return w->out - w->spare_out;
 }
 
 /* x + gamma BN(conv(GELU(BN(conv(x))))), batch norms folded; "norm2" is the branch, before gamma if there is one */
@@ -29,12 +37,12 @@ static void conv_block(mv_run *r, const mv_conv_block *b, mv_tensor x)
     mv_tensor y = mv_conv2d(r, x, &b->conv1, MV_ACT_GELU_TANH);
     if (b->gamma.n || mv_wants(r, "norm2")) {
         mv_tensor branch = mv_conv2d(r, y, &b->conv2, MV_ACT_NONE);
-        tap_planes(r, "norm2", branch);
+        tap_planes(r, "norm2", branch, channels_of(&b->conv2));
         mv_add_onto(r, x, branch, b->gamma);
     } else
         mv_conv2d_onto(r, x, y, &b->conv2);
     mv_scratch_rewind(r, mark);
-    tap_planes(r, NULL, x);
+    tap_planes(r, NULL, x, channels_of(&b->conv2));
 }
 
 /* Norms of what each token contributes to the mixer's output, and of the parts of its two branches. */
@@ -148,11 +156,11 @@ static mv_tensor level(mv_run *r, const mv_level *l, int i, mv_tensor x)
     }
     x = l->token ? mv_merge(r, tokens, l->window, h, w) : tokens;
     mv_path_enter(r, MV_PART_LEVEL0 + i, "levels.%d", i);
-    tap_planes(r, NULL, x);
+    tap_planes(r, NULL, x, l->channels);
     if (i == MV_LEVELS - 1)
         return x;
     x = mv_conv2d(r, x, &l->down, MV_ACT_NONE);
-    tap_planes(r, "downsample", x);
+    tap_planes(r, "downsample", x, channels_of(&l->down));
     return x;
 }
 
@@ -166,11 +174,11 @@ mv_tensor mv_forward(mv_run *r)
         x = mv_stem(r, &m->stem[0], MV_ACT_RELU);
     else {
         x = mv_picture(r);
-        tap_planes(r, "input", x);
+        tap_planes(r, "input", x, x.dim[3]);
         x = mv_conv2d(r, x, &m->stem[0], MV_ACT_RELU);
     }
     x = mv_conv2d(r, x, &m->stem[1], MV_ACT_RELU);
-    tap_planes(r, "patch_embed", x);
+    tap_planes(r, "patch_embed", x, channels_of(&m->stem[1]));
     for (int i = 0; i < MV_LEVELS; i++)
         x = level(r, &m->level[i], i, x);
 
@@ -180,7 +188,7 @@ mv_tensor mv_forward(mv_run *r)
         pooled = mv_mean_pool(r, x, no, no);
     else if (mv_wants(r, "norm")) {
         mv_tensor normed = mv_affine(r, x, m->norm_scale, m->norm_shift);
-        tap_planes(r, "norm", normed);
+        tap_planes(r, "norm", normed, normed.dim[3]);
         pooled = mv_mean_pool(r, normed, no, no);
     } else /* the norm is affine, so it may be applied after the mean */
         pooled = mv_mean_pool(r, x, m->norm_scale, m->norm_shift);

@@ -27,7 +27,7 @@ void mv_scan(mv_run *r, mv_tensor yz, mv_tensor x, mv_tensor proj, mv_tensor dt,
         return;
     MV_OP_RUN(r, scan, yz, x, proj, dt, w, h);
     /* the step size's product; h = a h + u, y = C h; D x */
-    r->costs.macs[r->part] += mv_tensor_count(x) * (uint64_t)(w->rank + 2 * MV_STATES + 1);
+    r->costs.macs[r->part] += mv_tensor_count(x) * (uint64_t)(w->rank - w->spare_ranks + 2 * MV_STATES + 1);
 }
 
 void mv_readout(mv_run *r, mv_tensor yz, mv_tensor x, mv_tensor proj, mv_tensor h, const mv_ssm *w)

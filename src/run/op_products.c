@@ -13,7 +13,7 @@ mv_tensor mv_picture(mv_run *r)
 
 static void count_conv(mv_run *r, mv_tensor out, const mv_conv *w)
 {
-    r->costs.macs[r->part] += mv_tensor_count(out) * (uint64_t)w->in * MV_TAPS * MV_TAPS;
+    r->costs.macs[r->part] += mv_op_rows(out) * (uint64_t)mv_conv_macs(w);
 }
 
 mv_tensor mv_conv2d(mv_run *r, mv_tensor x, const mv_conv *w, mv_act act)
@@ -51,7 +51,7 @@ mv_tensor mv_linear(mv_run *r, mv_tensor x, const mv_dense *w, mv_act act, mv_dt
     mv_tensor out = mv_op_columns(r, x, w->out, type);
     if (mv_op_expect(r, x.dim[x.nd - 1] == w->in, "linear", x, out)) {
         MV_OP_RUN(r, linear, out, x, w, act, (mv_vector){0}, none);
-        r->costs.macs[r->part] += mv_op_rows(x) * (uint64_t)w->in * (uint64_t)w->out;
+        r->costs.macs[r->part] += mv_op_rows(x) * (uint64_t)mv_dense_macs(w);
     }
     return out;
 }
@@ -62,7 +62,7 @@ void mv_linear_onto(mv_run *r, mv_tensor x, mv_tensor y, const mv_dense *w, mv_v
                       "linear_onto", x, y))
         return;
     MV_OP_RUN(r, linear, x, y, w, MV_ACT_NONE, gamma, x);
-    r->costs.macs[r->part] += mv_op_rows(y) * (uint64_t)w->in * (uint64_t)w->out;
+    r->costs.macs[r->part] += mv_op_rows(y) * (uint64_t)mv_dense_macs(w);
 }
 
 void mv_add_onto(mv_run *r, mv_tensor x, mv_tensor y, mv_vector gamma)

@@ -41,6 +41,8 @@ static mv_status plan_of(const mv_model *model, int h, int w, int capacity, mv_p
 {
     mv_plan endless = {.scratch = (size_t)1 << 62}; /* never touched */
     mv_backend *null = mv_null_new(model->backend->act, e);
+    if (null)
+        null->channel_multiple = model->backend->channel_multiple;
     mv_model *shape = null ? mv_model_new(&model->config, null, NULL, e) : NULL;
     mv_run *dry = shape ? run_with(shape, h, w, capacity, probes, &endless, e) : NULL;
     mv_status s = MV_ENOMEM;
