@@ -320,6 +320,7 @@ static mv_status prepare_run(batches *b, mv_error *e)
     }
     if (prepare_passes(b, e))
         return e->code;
+    c->session.model->backend->batches = c->pictures / b->size;
     b->run = mv_run_new(c->session.model, b->pixels.h, b->pixels.w, b->size, probes, e);
     if (!b->run)
         return e->code;

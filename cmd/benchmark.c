@@ -58,6 +58,7 @@ static mv_status open_run(passes *p, const mv_model *m, int batch, const float *
     const mv_preprocess *size = &m->config.preprocess;
     mv_error mine = {0};
     *p = (passes){.pictures = pictures, .batch = batch};
+    m->backend->batches = MV_BATCHES_MANY;
     p->r = mv_run_new(m, size->h, size->w, batch, probe, &mine);
     if (p->r && mv_run_capacity(p->r) != batch) {
         mv_run_free(p->r);

@@ -125,7 +125,8 @@ mv_status device_conv2d(mv_backend *b, mv_tensor out, mv_tensor x, const mv_conv
                      own->bias,
                      onto ? out.data : nullptr,
                      out.data,
-                     act};
+                     act,
+                     b->batches};
     bool fused = act == MV_ACT_NONE ? !residual.nd || onto : act == MV_ACT_RELU && !residual.nd;
     if (act == MV_ACT_GELU_TANH && !residual.nd) {
         /* cuDNN may include it, and cuBLASLt does where cuDNN does not compute the convolution at all */

@@ -74,7 +74,24 @@ struct convolution {
     const void *x, *weights, *bias, *residual;
     void *out;
     mv_act act;
+    long batches = 0; /* how often it is expected to be computed */
 };
+
+inline size_t positions_of(const convolution &c)
+{
+    return static_cast<size_t>(c.pictures) * static_cast<size_t>((c.h + c.stride - 1) / c.stride) *
+           static_cast<size_t>((c.w + c.stride - 1) / c.stride);
+}
+
+/* True where a kernel with GELU in it repays the seconds that it takes to compile: without it, another kernel reads and
+ * writes all values of an output, 4 bytes each, in every batch. So many values take two seconds at 2.2 TB/s. */
+constexpr size_t COMPILE_FROM = size_t(1) << 40;
+inline bool repays_compiling(const convolution &c, size_t from = COMPILE_FROM)
+{
+    size_t batches = c.batches > 0 ? static_cast<size_t>(c.batches) : 1;
+    return c.act == MV_ACT_GELU_TANH && positions_of(c) * static_cast<size_t>(c.n) * batches >= from;
+}
+
 /* False: the caller must lay out columns and multiply. It may time plans, and then writes to c.out. */
 bool library_convolves(const library *, const convolution &c);
 mv_status library_convolve(library *, const convolution &, mv_error *e); /* once library_convolves said so */

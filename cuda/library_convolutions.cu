@@ -4,7 +4,8 @@
  *
  *   plan         of the first engines that the heuristics offer, the fastest by time, once per shape and alignment
  *   GELU         no kernel of cuDNN 9 includes it: one is compiled at run time, about a second each. That is done for
- *                large batches only, and its time compared with that of the convolution and a kernel for GELU
+ *                long runs only (repays_compiling), and its time compared with that of the convolution and a kernel for
+ *                GELU
  *   NaN          cuDNN decides what its ReLU makes of it
  */
 #include "cuda/library_state.h"
@@ -15,7 +16,7 @@
 #include "cuda/launch.h"
 
 #ifndef MV_COMPILE_FROM
-#define MV_COMPILE_FROM (1 << 28) /* values of an output */
+#define MV_COMPILE_FROM mv::COMPILE_FROM
 #endif
 
 namespace mv
@@ -25,7 +26,7 @@ namespace
 {
 
 enum { CANDIDATES = 8, COMPILED = 2, REPEATS = 3 };
-constexpr size_t WORKSPACE_MOST = size_t(1) << 30, COMPILE_FROM = MV_COMPILE_FROM;
+constexpr size_t WORKSPACE_MOST = size_t(1) << 30;
 
 /* Type, pictures, h, w, c, n, stride, act, residual, alignment */
 using conv_key = std::tuple<int, int, int, int, int, int, int, int, bool, int64_t>;
@@ -42,12 +43,6 @@ int64_t alignment_of(const convolution &c)
                     reinterpret_cast<uintptr_t>(c.bias) | reinterpret_cast<uintptr_t>(c.residual) |
                     reinterpret_cast<uintptr_t>(c.out) | 16;
     return static_cast<int64_t>(all & (~all + 1));
-}
-
-size_t rows_of(const convolution &c)
-{
-    return static_cast<size_t>(c.pictures) * static_cast<size_t>((c.h + c.stride - 1) / c.stride) *
-           static_cast<size_t>((c.w + c.stride - 1) / c.stride);
 }
 
 }  // namespace
@@ -126,7 +121,7 @@ const conv_plan *plan_of(library *l, const convolution &c);
 void choose(library *l, const convolution &c, std::vector<conv_plan> &plans)
 {
     convolver &v = *l->convolver;
-    const size_t rows = rows_of(c), n = static_cast<size_t>(c.n);
+    const size_t rows = positions_of(c), n = static_cast<size_t>(c.n);
     void *other = nullptr;
     if (c.residual && cudaMalloc(&other, rows * n * mv_dtype_size(c.type)) != cudaSuccess) {
         cudaGetLastError();
@@ -175,11 +170,10 @@ const conv_plan *plan_of(library *l, const convolution &c)
     const conv_key key = key_of(c, align);
     auto known = v.plans.find(key);
     if (known == v.plans.end()) {
-        const bool compile =
-            c.act == MV_ACT_GELU_TANH && !l->recording && rows_of(c) * static_cast<size_t>(c.n) >= COMPILE_FROM;
-        std::vector<conv_plan> plans, fit;
-        if (c.act != MV_ACT_GELU_TANH || compile)
-            plans = conv_plans(c, align, v.card, compile ? COMPILED : CANDIDATES, compile);
+        const bool compile = c.act == MV_ACT_GELU_TANH;
+        if (compile && (l->recording || !repays_compiling(c, MV_COMPILE_FROM)))
+            return nullptr;
+        std::vector<conv_plan> fit, plans = conv_plans(c, align, v.card, compile ? COMPILED : CANDIDATES, compile);
         bool memory = true;
         for (conv_plan &p : plans)
             if (p.workspace <= WORKSPACE_MOST) {

@@ -108,6 +108,7 @@ static double seconds_of(const mv_model *m, int batch, hook how, const char *pat
     mv_trace *t = how == TO_HOST ? mv_trace_new(pattern, drop, NULL, &e) : NULL;
     timing_die_if(&e);
     const mv_preprocess *p = &m->config.preprocess;
+    m->backend->batches = MV_BATCHES_MANY;
     mv_run *r = mv_run_new(m, p->h, p->w, batch, t ? mv_trace_probe(t) : how == ON_CARD ? &idle.probe : NULL, &e);
     if (!e.code && mv_run_capacity(r) == batch) {
         *scratch = mv_run_memory(r);

@@ -62,6 +62,7 @@ static void measure(const mv_plugin *plugin, const char *text, FILE *json)
         fprintf(stderr, "bench_ops: %s records nothing, so its operations cannot be timed apart\n", b->name);
         exit(1);
     }
+    b->batches = MV_BATCHES_MANY;
     timing_rates card = timing_rates_of(b);
     mv_model *m = mv_model_new(&v.config, b, weights_source(&source, 0), &e);
     timing_die_if(&e);

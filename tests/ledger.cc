@@ -166,23 +166,17 @@ mv_status library_product(library *, const product &p, mv_error *)
     return MV_OK;
 }
 
-static size_t rows_of(const convolution &c)
-{
-    return static_cast<size_t>(c.pictures) * static_cast<size_t>((c.h + c.stride - 1) / c.stride) *
-           static_cast<size_t>((c.w + c.stride - 1) / c.stride);
-}
-
 /* As cuDNN, whose convolutions include GELU only where one is compiled for it (library_convolutions.cu). */
 bool library_convolves(const library *, const convolution &c)
 {
-    if (c.act == MV_ACT_GELU_TANH && rows_of(c) * static_cast<size_t>(c.n) < size_t(1) << 28)
+    if (c.act == MV_ACT_GELU_TANH && !repays_compiling(c))
         return false;
     return simt::samples() || c.c % 8 == 0;
 }
 
 mv_status library_convolve(library *, const convolution &c, mv_error *)
 {
-    size_t rows = rows_of(c), n = static_cast<size_t>(c.n),
+    size_t rows = positions_of(c), n = static_cast<size_t>(c.n),
            values = static_cast<size_t>(c.pictures * c.h) * static_cast<size_t>(c.w * c.c) +
                     n * static_cast<size_t>(9 * c.c) + rows * n * (c.residual ? 2 : 1);
     simt::multiplied("convolution", rows, c.n, 9 * c.c, values * mv_dtype_size(c.type));

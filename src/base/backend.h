@@ -94,6 +94,9 @@ static inline size_t mv_spread_rows(int tokens, int first, int queries)
     return n * 5 + n * i + n * (n - (n > 0)) / 2 - (queries > 0 && first + queries == tokens);
 }
 
+/* The batches of a very long run: all of ImageNet-21k, 128 pictures at a time, takes fewer. */
+enum { MV_BATCHES_MANY = 1 << 17 };
+
 struct mv_backend {
     const char *name;     /* "cpu", "cuda:0", "null" */
     char about[160];      /* one line for `devices` and recipes: processor, instruction set, library */
@@ -102,6 +105,8 @@ struct mv_backend {
     bool dry;             /* a device that computes nothing: it has none of the operations, and run/ops.h skips them */
     int channel_multiple; /* maps of convolutions and rows of x_proj are stored with a multiple of so many channels: the
                              model adds zeros; at least 1, or 0 for 1 */
+    long batches;         /* that are expected, as far as the program knows, which may write it: a device spends time on
+                             preparing for many; 0: few */
     size_t transfer_max;  /* bytes that a staging buffer may have; 0: the memory is the host's, and there are none */
 
     void (*free)(mv_backend *);
@@ -220,8 +225,8 @@ struct mv_backend {
 
     /* out = x, of the same type */
     mv_status (*copy)(mv_backend *, mv_tensor out, mv_tensor x, mv_error *);
-    /* out (...) fp32 = sum over the last dimension of x * y, both fp32 or both of `act`. y has the shape of x, or is one
-     * row (C) for all. With `positive`, y counts as 0 where it is negative. */
+    /* out (...) fp32 = sum over the last dimension of x * y, both fp32 or both of `act`. y has the shape of x, or is
+     * one row (C) for all. With `positive`, y counts as 0 where it is negative. */
     mv_status (*dot)(mv_backend *, mv_tensor out, mv_tensor x, mv_tensor y, bool positive, mv_error *);
     /* out = act(x), what `linear` (GELU) and `conv2d` (the others) do in one step; bit-equal to it in fp32 */
     mv_status (*activate)(mv_backend *, mv_tensor out, mv_tensor x, mv_act act, mv_error *);
