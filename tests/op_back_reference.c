@@ -19,7 +19,7 @@ double ref_act_back(double x, mv_act act, bool held)
         slope = 0.5 * (1 - t * t) * a * (1 + 3 * c * x * x);
         break;
     }
-    case MV_ACT_NONE: break;
+    case MV_ACT_NONE: return 1;
     }
     return held ? g : g + x * slope;
 }

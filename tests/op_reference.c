@@ -7,7 +7,7 @@
 double ref_act(double x, mv_act act)
 {
     switch (act) {
-    case MV_ACT_RELU: return x > 0 ? x : 0;
+    case MV_ACT_RELU: return x > 0 || isnan(x) ? x : 0;
     case MV_ACT_GELU: return 0.5 * x * erfc(-x * M_SQRT1_2);
     case MV_ACT_GELU_TANH: return 0.5 * x * (1 + tanh(sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
     case MV_ACT_NONE: break;

@@ -229,6 +229,49 @@ static void linear_is_linear_then_add(void **s)
     each(MV_BF16, shape, 5, sum_in_parts);
 }
 
+/* GELU of a product, and the others of a convolution: fused, and one after the other. */
+static void activation_in_parts(stage *s, const int *d)
+{
+    int side = d[0], in = d[1], o = d[2], stride = d[3];
+    const mv_tensor none = {0};
+    stage_value *x = stage_in(s, "x", MV_F32, 0, 1.7f, DIMS(1, side, side, in)), *y[5];
+    int to[] = {1, (side + stride - 1) / stride, (side + stride - 1) / stride, o};
+    for (int i = 0; i < 5; i++)
+        y[i] = stage_out(s, "y", MV_F32, 4, to);
+    stage_conv(s, in, o, stride, stage_random(s, "bias", (size_t)o, MV_F32, 0, 0.5f));
+    s->b->conv2d(s->b, y[0]->t, x->t, &s->conv, MV_ACT_NONE, none, &s->e);
+    const mv_act acts[] = {MV_ACT_RELU, MV_ACT_GELU_TANH};
+    for (int i = 0; i < 2; i++) {
+        s->b->conv2d(s->b, y[1 + 2 * i]->t, x->t, &s->conv, acts[i], none, &s->e);
+        s->b->activate(s->b, y[2 + 2 * i]->t, y[0]->t, acts[i], &s->e);
+        equal(s, "a fused activation, one after the convolution", y[1 + 2 * i], y[2 + 2 * i], o, 0);
+    }
+}
+
+static void gelu_in_parts(stage *s, const int *d)
+{
+    int rows = d[0], in = d[1], o = d[2];
+    const mv_tensor none = {0};
+    stage_value *x = stage_in(s, "x", MV_F32, 0, 1.7f, DIMS(rows, in)), *y[3];
+    for (int i = 0; i < 3; i++)
+        y[i] = stage_out(s, "y", MV_F32, DIMS(rows, o));
+    stage_dense(s, in, o, stage_random(s, "bias", (size_t)o, MV_F32, 0, 0.5f));
+    s->b->linear(s->b, y[0]->t, x->t, &s->dense, MV_ACT_NONE, (mv_vector){0}, none, &s->e);
+    s->b->linear(s->b, y[1]->t, x->t, &s->dense, MV_ACT_GELU, (mv_vector){0}, none, &s->e);
+    s->b->activate(s->b, y[2]->t, y[0]->t, MV_ACT_GELU, &s->e);
+    equal(s, "a fused GELU, one after the product", y[1], y[2], o, 0);
+}
+
+static void activations_are_equal_to_fused_ones(void **s)
+{
+    (void)s;
+    static const int convs[][4] = {{112, 3, 32, 2}, {56, 80, 80, 1}, {28, 160, 160, 1},
+                                   {7, 17, 33, 1},  {9, 5, 3, 1},    {27, 104, 104, 1}},
+                     products[][4] = {{49, 640, 2560}, {196, 320, 1280}, {3, 17, 33}};
+    each(MV_F32, convs, 6, activation_in_parts);
+    each(MV_F32, products, 3, gelu_in_parts);
+}
+
 static void scan_in_parts(stage *s, const int *d)
 {
     const mv_dtype act = s->b->act;
@@ -493,6 +536,7 @@ int main(void)
         cmocka_unit_test(every_instruction_set_is_within_bounds),
         cmocka_unit_test(a_fault_is_seen),
         cmocka_unit_test(linear_is_linear_then_add),
+        cmocka_unit_test(activations_are_equal_to_fused_ones),
         cmocka_unit_test(scan_is_step_and_readout),
         cmocka_unit_test(attention_is_rows_and_attend),
         cmocka_unit_test(hidden_attention_rebuilds_the_scan),

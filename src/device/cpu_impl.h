@@ -1,6 +1,6 @@
 /* Inside the CPU device: what its files share. cpu.c makes the device, its memory and weights; cpu_products.c computes
  * convolutions and products; cpu_tokens.c the mixer, attention, windows and the head; cpu_mixer.c tells more of
- * the mixer; cpu_reduce.c reduces attention rows; cpu_work.c distributes the work.
+ * the mixer; cpu_reduce.c reduces attention rows; cpu_back.c is the backward pass; cpu_work.c distributes the work.
  *
  * Every operation is cut into pieces for the workers: a convolution into pictures or bands of rows, a product into
  * blocks of rows that stay in cache for the epilogue, the mixer into windows or groups of channels, attention into rows
@@ -41,6 +41,14 @@ void mv_cpu_offer_products(mv_backend *b);   /* picture, conv2d, linear, add */
 void mv_cpu_offer_tokens(mv_backend *b);     /* layernorm and all from conv1d_silu to mean_pool */
 void mv_cpu_offer_mixer(mv_backend *b);      /* half_life, spread, weigh */
 void mv_cpu_offer_reductions(mv_backend *b); /* follow, roll, mean_heads, measure */
+/* copy, dot, activate, activate_back, conv2d_back, linear_back, mean_pool_back */
+void mv_cpu_offer_back(mv_backend *b);
+
+/* `conv2d` and `linear`; x of `linear` may be fp32. */
+mv_status mv_cpu_conv2d(mv_backend *b, mv_tensor out, mv_tensor x, const mv_conv *w, mv_act act, mv_tensor residual,
+                        mv_error *e);
+mv_status mv_cpu_linear(mv_backend *b, mv_tensor out, mv_tensor x, const mv_dense *w, mv_act act, mv_vector gamma,
+                        mv_tensor residual, mv_error *e);
 
 /* Runs pieces 0 to n - 1 of a job, and returns the first failure of a worker. */
 mv_status mv_cpu_run(mv_cpu *c, mv_workers_task *task, void *job, int n, mv_error *e);

@@ -88,8 +88,8 @@ static void conv_piece(void *job, int i, int worker)
         c->k->narrow(mv_at(j->out, put), j->out.type, out, m);
 }
 
-static mv_status cpu_conv2d(mv_backend *b, mv_tensor out, mv_tensor x, const mv_conv *w, mv_act act, mv_tensor residual,
-                            mv_error *e)
+mv_status mv_cpu_conv2d(mv_backend *b, mv_tensor out, mv_tensor x, const mv_conv *w, mv_act act, mv_tensor residual,
+                        mv_error *e)
 {
     picture_job j = {.c = mv_cpu_of(b), .out = out, .x = x, .residual = residual, .w = w, .act = act, .bands = 1};
     if (residual.nd && residual.data != out.data)
@@ -132,12 +132,15 @@ static void linear_piece(void *job, int i, int worker)
                            .to_type = c->widens ? MV_F32 : result};
     const void *x = mv_at(j->x, (size_t)from * k);
     void *out = mv_at(j->out, (size_t)from * n);
-    if (c->widens) {
-        float *wide = mv_cpu_scratch(c, worker, 0, m * k);
-        if (!wide)
+    if (j->x.type != mv_cpu_product_type(c)) {
+        float *other = mv_cpu_scratch(c, worker, 0, m * k);
+        if (!other)
             return;
-        c->k->widen(wide, x, j->x.type, m * k);
-        x = wide;
+        if (c->widens)
+            c->k->widen(other, x, j->x.type, m * k);
+        else
+            c->k->narrow(other, c->base.act, x, m * k);
+        x = other;
     }
     /* GELU alone can rewrite its block in place; a sum with the residual needs the product in other memory */
     bool apart = j->residual.nd || (j->out.type != MV_F32 && (after || c->widens));
@@ -152,8 +155,8 @@ static void linear_piece(void *job, int i, int worker)
         c->k->narrow(out, j->out.type, acc, m * n);
 }
 
-static mv_status cpu_linear(mv_backend *b, mv_tensor out, mv_tensor x, const mv_dense *w, mv_act act, mv_vector gamma,
-                            mv_tensor residual, mv_error *e)
+mv_status mv_cpu_linear(mv_backend *b, mv_tensor out, mv_tensor x, const mv_dense *w, mv_act act, mv_vector gamma,
+                        mv_tensor residual, mv_error *e)
 {
     rows_job j = {.c = mv_cpu_of(b),
                   .out = out,
@@ -196,7 +199,7 @@ static mv_status cpu_add(mv_backend *b, mv_tensor out, mv_tensor x, mv_vector ga
 void mv_cpu_offer_products(mv_backend *b)
 {
     b->picture = cpu_picture;
-    b->conv2d = cpu_conv2d;
-    b->linear = cpu_linear;
+    b->conv2d = mv_cpu_conv2d;
+    b->linear = mv_cpu_linear;
     b->add = cpu_add;
 }

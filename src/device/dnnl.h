@@ -1,4 +1,4 @@
-/* The only file that uses oneDNN, versions 2 and 3: convolutions of channels-last pictures. A product is a 1x1
+/* The only files that use oneDNN, versions 2 and 3: convolutions of channels-last pictures. A product is a 1x1
  * convolution, which is faster on AVX2 than oneDNN's own products (95-100 instead of 67-97 GFLOP/s a core), and equally
  * fast from 49 rows to 784.
  */
@@ -36,9 +36,20 @@ mv_dnnl_weights *mv_dnnl_weights_new(mv_dnnl *d, const mv_dnnl_shape *typical, c
                                      mv_error *e);
 void mv_dnnl_weights_free(mv_dnnl_weights *w); /* accepts NULL */
 
+/* The weights of the transpose without a bias, made by the first call and freed with w: NULL on failure.
+ *
+ * kernel 1              y (O) -> y W (C)
+ * kernel 3, stride 1    a convolution of O channels to C, padded by 1: w'[c,o,u,v] = w[o,c,2-u,2-v]
+ * kernel 3, stride 2    a product (O) -> (3 3 C): what cell i j adds to the cells 2i + u - 1, 2j + v - 1 */
+mv_dnnl_weights *mv_dnnl_weights_back(mv_dnnl *d, mv_dnnl_weights *w, mv_error *e);
+
 /* to = [to +] act(conv(from) + bias), on the calling thread. If a shape is fast only with another layout of the
  * weights, the weights are copied to it once. */
 mv_status mv_dnnl_conv(mv_dnnl *d, int worker, const mv_dnnl_shape *shape, mv_dnnl_weights *w, const void *from,
                        void *to, mv_error *e);
+
+/* out = GELU of x in its tanh form, of MV_DNNL_CHUNK values. out may be x. */
+enum { MV_DNNL_CHUNK = 8192 };
+mv_status mv_dnnl_gelu_tanh(mv_dnnl *d, int worker, const float *x, float *out, mv_error *e);
 
 #endif

@@ -1,4 +1,4 @@
-/* The differences between versions 2 and 3 of oneDNN: descriptors are values in 2, objects in 3. For dnnl.c only. */
+/* The differences between versions 2 and 3 of oneDNN: descriptors are values in 2, objects in 3. For dnnl*.c only. */
 #ifndef MV_CPU_DNNL_API_H
 #define MV_CPU_DNNL_API_H
 
@@ -44,6 +44,13 @@ static inline dnnl_status_t convolution(dnnl_primitive_desc_t *out, dnnl_engine_
     return dnnl_convolution_forward_primitive_desc_create(out, engine, dnnl_forward_inference, dnnl_convolution_direct,
                                                           src, w, bias, dst, stride, dense, before, after, attr);
 }
+
+static inline dnnl_status_t eltwise(dnnl_primitive_desc_t *out, dnnl_engine_t engine, dnnl_alg_kind_t alg,
+                                    borrowed values)
+{
+    return dnnl_eltwise_forward_primitive_desc_create(out, engine, dnnl_forward_inference, alg, values, values, 0, 0,
+                                                      NULL);
+}
 #else
 typedef dnnl_memory_desc_t *descriptor;
 typedef const dnnl_memory_desc_t *borrowed;
@@ -84,6 +91,14 @@ static inline dnnl_status_t convolution(dnnl_primitive_desc_t *out, dnnl_engine_
     dnnl_status_t s = dnnl_convolution_forward_desc_init(&c, dnnl_forward_inference, dnnl_convolution_direct, src, w,
                                                          bias, dst, stride, before, after);
     return s ? s : dnnl_primitive_desc_create(out, &c, attr, engine, NULL);
+}
+
+static inline dnnl_status_t eltwise(dnnl_primitive_desc_t *out, dnnl_engine_t engine, dnnl_alg_kind_t alg,
+                                    borrowed values)
+{
+    dnnl_eltwise_desc_t c;
+    dnnl_status_t s = dnnl_eltwise_forward_desc_init(&c, dnnl_forward_inference, alg, values, 0, 0);
+    return s ? s : dnnl_primitive_desc_create(out, &c, NULL, engine, NULL);
 }
 #endif
 

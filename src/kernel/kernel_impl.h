@@ -18,6 +18,7 @@
     X(hidden_blocks) X(hidden_scratch) X(hidden) X(half_life) X(half_life_scratch)                                     \
     X(spread_scratch) X(spread) X(roll)                                                                                \
     X(packed) X(scores) X(pack) X(attention) X(attend)                                                                 \
+    X(activate) X(activate_back) X(dot) X(gather) X(mean_back)                                                         \
     X(bicubic)
 /* clang-format on */
 

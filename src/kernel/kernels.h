@@ -107,6 +107,18 @@ typedef struct {
     void (*attention)(const mv_attention_job *job); /* after pack */
     void (*attend)(const mv_attention_job *job);    /* after pack: out = rows v, with job->rows as the softmax */
 
+    /* Of the backward pass, as backend.h says. activate: not GELU in its tanh form. */
+    void (*activate)(void *out, const void *x, mv_act act, int n, mv_dtype type);
+    void (*activate_back)(void *dx, const void *dy, const void *x, mv_act act, bool held, int n, mv_dtype type);
+    void (*dot)(float *out, const void *x, const void *y, bool one_row, bool positive, size_t rows, size_t c,
+                mv_dtype type);
+    /* A row of w cells of dx, with c channels, of the transpose of a convolution of stride 2. Rows above and below have
+     * (3 3 C) for each of (w + 1) / 2 cells of dy: what the cell adds to its neighbours. For an even row, above is the
+     * row of dy at it, and below NULL; for an odd one they are its neighbours, below NULL if there is none. */
+    void (*gather)(void *dx, const void *residual, const float *above, const float *below, bool odd, int w, int c,
+                   mv_dtype type);
+    void (*mean_back)(void *dx, const void *dy, const float *scale, size_t cells, int c, mv_dtype type);
+
     /* Sums of bytes, for resampling: sums[l] += sum over t of weight[t] * lines[t * stride + l] for l < n, a multiple
      * of MV_BICUBIC_LANES. A long sum comes in pieces: the first one sets `sums` to the rounding half before it adds;
      * the last one writes out[l] = sums[l] shifted right by MV_BICUBIC_FRACTION and clipped to a byte, and may leave
