@@ -1,3 +1,4 @@
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,19 +8,20 @@
 #include "src/base/text.h"
 #include "viz/page/bench.h"
 
-enum { KINDS = 16, NAME = 160 };
+enum { NAME = 160, SHORT = 4 * BENCH_NAME + 1, PAGE_NAME = 24 };
 
 typedef struct {
-    char title[NAME], note[NAME];
-    mv_bar_row kind[KINDS], part[MV_PARTS];
+    char title[NAME + SHORT], note[256];
+    mv_bar_row kind[MV_BENCH_KINDS], part[MV_PARTS];
     mv_bench_operation operation[MV_BENCH_OPERATIONS];
 } section;
 
 /* What the page shows, and the memory of it. */
 typedef struct {
     mv_bench_content content;
-    char name[MV_BENCH_ROWS][NAME], note[256], title[NAME], subtitle[256], device[200];
-    mv_bar_row row[MV_BENCH_ROWS];
+    char name[MV_BENCH_ROWS][SHORT], detail[MV_BENCH_ROWS][NAME], note[512], title[NAME + SHORT], subtitle[256],
+        device[200];
+    mv_bench_row row[MV_BENCH_ROWS];
     mv_bench_profile profile[MV_BENCH_PROFILES];
     section section[MV_BENCH_PROFILES];
 } page;
@@ -36,16 +38,15 @@ static int by_time(const void *a, const void *b)
     return (x < y) - (x > y);
 }
 
+/* Kinds past the last place share it: no time is lost. */
 static void set_bars(mv_bench_profile *to, section *s, const mv_bench_operation *op, int part)
 {
     int k = 0;
-    while (k < to->kinds && strcmp(s->kind[k].name, op->op) != 0)
+    while (k < to->kinds && k < MV_BENCH_KINDS - 1 && strcmp(s->kind[k].name, op->op) != 0)
         k++;
-    if (k < KINDS) {
-        if (k == to->kinds)
-            s->kind[to->kinds++].name = op->op;
-        add_time(&s->kind[k], op->ms, op->floor);
-    }
+    if (k == to->kinds)
+        s->kind[to->kinds++].name = k < MV_BENCH_KINDS - 1 ? op->op : "others";
+    add_time(&s->kind[k], op->ms, op->floor);
     add_time(&s->part[part], op->ms, op->floor);
 }
 
@@ -73,28 +74,44 @@ static void set_profile(page *p, bench_row *row)
         to->operations++;
     }
     qsort(s->kind, (size_t)to->kinds, sizeof *s->kind, by_time);
-    mv_text_print(s->title, NAME, "%s, %s on %s, batch %d", row->model, row->precision, row->device,
-                  row->batch);
-    snprintf(s->note, NAME,
-             "All operations: %.3f ms; a pass as a whole: %.3f ms. Floor: the multiply-adds or the bytes of each "
+    char name[SHORT];
+    mv_text_shorten(name, sizeof name, BENCH_NAME, row->model);
+    snprintf(s->title, sizeof s->title, "%s, %s on %s, batch %d", name, row->precision, row->device, row->batch);
+    int out = mv_profile_left_out(row->profile);
+    char left[64] = "";
+    if (out)
+        snprintf(left, sizeof left, " %d calls of further shapes are left out.", out);
+    snprintf(s->note, sizeof s->note,
+             "All operations: %.3f ms; a pass as a whole: %.3f ms.%s Floor: the multiply-adds or the bytes of each "
              "operation at the device's best rate.",
-             all * 1e3, row->seconds * 1e3);
+             all * 1e3, row->seconds * 1e3, left);
     *to = (mv_bench_profile){s->title, s->note, to->kinds, MV_PARTS, s->kind, s->part, to->operations, s->operation};
+}
+
+static void set_row(page *p, bench_row *r)
+{
+    int at = p->content.rows++;
+    mv_text_shorten(p->name[at], SHORT, PAGE_NAME, r->model);
+    snprintf(p->detail[at], NAME, "%s  %s  batch %d", r->precision, r->device, r->batch);
+    p->row[at] = (mv_bench_row){p->name[at], p->detail[at], r->fits ? r->seconds / r->batch * 1e3 : NAN,
+                                r->fits ? r->floor / r->batch * 1e3 : NAN};
+    if (!r->profile)
+        return;
+    if (p->content.profiles < MV_BENCH_PROFILES)
+        set_profile(p, r);
+    else
+        p->content.more_profiles++;
 }
 
 static void set_rows(page *p, bench_row *rows, int n)
 {
-    for (int i = 0; i < n && p->content.rows < MV_BENCH_ROWS; i++) {
-        const bench_row *r = &rows[i];
-        int at = p->content.rows;
-        if (!r->fits)
-            continue;
-        mv_text_print(p->name[at], NAME, "%s  %s  %s  batch %d", r->model, r->precision, r->device,
-                      r->batch);
-        p->row[at] = (mv_bar_row){p->name[at], {r->seconds / r->batch * 1e3, r->floor / r->batch * 1e3}};
-        p->content.rows++;
-        if (r->profile && p->content.profiles < MV_BENCH_PROFILES)
-            set_profile(p, &rows[i]);
+    bool beyond = false;
+    for (int i = 0; i < n; i++) {
+        beyond = beyond || bench_is_beyond(&rows[i]);
+        if (i < MV_BENCH_ROWS)
+            set_row(p, &rows[i]);
+        else
+            p->content.more_rows++, p->content.more_profiles += rows[i].profile != NULL;
     }
     p->content.row = p->row;
     p->content.profile = p->profile;
@@ -102,22 +119,25 @@ static void set_rows(page *p, bench_row *rows, int n)
     snprintf(
         p->note, sizeof p->note,
         "Medians. Floor: the longer of the multiply-adds of a pass at the rate of a product of large matrices, and "
-        "its weights at the rate of a sum of them, the best that were measured between the passes.");
+        "its weights at the rate of a sum of them, the best that were measured between the passes.%s%s",
+        beyond ? " " : "", beyond ? bench_beyond_note : "");
 }
 
 /* "T classifies 12.3 images a second": the fastest row, and what it has of its floor */
 static void set_words(page *p, const bench_row *rows, int n)
 {
     const bench_row *best = NULL;
+    char name[SHORT];
     for (int i = 0; i < n; i++)
         if (rows[i].fits && (!best || rows[i].batch / rows[i].seconds > best->batch / best->seconds))
             best = &rows[i];
     if (!best)
         return;
-    mv_text_print(p->title, sizeof p->title, "%s: %.1f images a second", best->model, best->batch / best->seconds);
-    mv_text_print(
-        p->subtitle, sizeof p->subtitle, "%s on %s in batches of %d, %.0f %% of the rate of its floor  \xc2\xb7  %s",
-        best->precision, best->device, best->batch, best->floor / best->seconds * 100, best->about);
+    mv_text_shorten(name, sizeof name, BENCH_NAME, best->model);
+    snprintf(p->title, sizeof p->title, "%s: %.1f images a second", name, best->batch / best->seconds);
+    mv_text_print(p->subtitle, sizeof p->subtitle,
+                  "%s on %s in batches of %d, %.0f %% of the rate of its floor  \xc2\xb7  %s", best->precision,
+                  best->device, best->batch, best->floor / best->seconds * 100, best->about);
     mv_text_print(p->device, sizeof p->device, "%s", best->about);
 }
 
@@ -142,8 +162,8 @@ mv_status bench_page(const call *c, bench_row *rows, int n, const char *path, mv
               .maps = none,
               .page = path,
               .fonts = &fonts};
-    mv_status s = p->content.rows ? page_write(c, &t, &mv_page_bench, &words, &p->content, e)
-                                  : mv_fail(e, MV_ENOMEM, "bench: nothing fits into the memory, so there is no page");
+    mv_status s = *p->title ? page_write(c, &t, &mv_page_bench, &words, &p->content, e)
+                            : mv_fail(e, MV_ENOMEM, "bench: nothing fits into the memory, so there is no page");
     mv_fonts_free(fonts);
     free(p);
     return s;

@@ -4,8 +4,9 @@
 #include "cmd/reply.h"
 #include "src/base/text.h"
 
-const char bench_beyond_note[] = "Above 100 % of the floor: what stays in the cache is faster than the large matrices "
-                                 "by which the floor is measured.";
+const char bench_beyond_note[] =
+    "Above 100 % of the floor: what stays in the cache is faster than the large matrices by which the floor is "
+    "measured, or the machine was busier while those were.";
 
 /* ---- text */
 

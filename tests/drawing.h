@@ -53,5 +53,6 @@ typedef struct {
 
 /* Reads the boxes of all texts and pictures from an SVG, and fails where one overlaps another or leaves the margins. */
 void drawing_check_layout(drawing_layout *l, const drawing_buffer *b);
+void drawing_check_texts(drawing_layout *l, const drawing_buffer *b); /* of a page that need not have a picture */
 
 #endif

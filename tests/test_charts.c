@@ -119,7 +119,11 @@ static mv_panel *all_charts(mv_layout *l, const stock *s, int series, int rows, 
                     .digits = 2,
                     .sign = true,
                     .title = "head"};
-    mv_bars bars = {s->bar, rows, 2, {"scan", "local"}, {.title = "change of the logit"}, 0};
+    mv_bars bars = {.row = s->bar,
+                    .rows = rows,
+                    .series = 2,
+                    .name = {"scan", "local"},
+                    .across = {.title = "change of the logit"}};
     mv_intervals intervals = {s->interval, 6, {.title = "area", .line = true, .at = 0.5}, 2};
     mv_matrix matrix = {s->matrix, TOKENS, TOKENS, heat_colours(1), "from token", "to token"};
     mv_panel *column = mv_panel_column(l),
@@ -219,7 +223,7 @@ static void lines_follow_their_values(void **state)
 static void bars_are_as_long_as_their_values(void **state)
 {
     mv_bar_row row[] = {{"a", {1, -2}}, {"b", {NAN, 4}}};
-    mv_bars chart = {row, 2, 2, {NULL, NULL}, {.lo = -4, .hi = 4}, 20};
+    mv_bars chart = {.row = row, .rows = 2, .series = 2, .across = {.lo = -4, .hi = 4}, .pitch = 20};
     mv_layout *l = mv_layout_new(MV_LIGHT, *state, NULL);
     drawing_buffer b = {.left = -1};
     write_panel(&b, MV_CANVAS_SVG, l, mv_panel_bars(l, &chart), 1000);

@@ -306,6 +306,16 @@ static mv_status measure(call *c, mv_error *e)
     return s;
 }
 
+static void warn_of_page(const call *c)
+{
+    const own *o = c->own;
+    int rows = o->places * o->models * o->batches.n, profiles = o->profile ? rows : 0;
+    if (c->wants_page && rows > MV_BENCH_ROWS)
+        warn("-o: the page shows the first %d of %d rows; the table has all", MV_BENCH_ROWS, rows);
+    if (c->wants_page && profiles > MV_BENCH_PROFILES)
+        warn("-o: the page shows the first %d of %d profiles; the table has all", MV_BENCH_PROFILES, profiles);
+}
+
 static int run(call *c)
 {
     own *o = c->own;
@@ -313,6 +323,7 @@ static int run(call *c)
     choose_page(c);
     open_models(c);
     open_places(c);
+    warn_of_page(c);
     mv_status s = measure(c, &e);
     if (!s && o->page)
         s = bench_page(c, o->row, o->rows, o->page, &e);

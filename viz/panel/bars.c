@@ -3,7 +3,10 @@
 
 #include "viz/panel/chart_impl.h"
 
-enum { LEAST_PITCH = 8, NUMBER_GAP = 12 };
+enum { LEAST_PITCH = 8, NUMBER_GAP = 12, LEAST_NAME = 24 };
+
+/* The widest share of a chart that names and the details after them may take. */
+#define CHART_WORDS 0.6
 
 /* Names every few rows where they would touch. */
 static void draw_name(mv_layout *layout, mv_canvas *c, const char *name, int i, double pitch, double x, double middle,
@@ -51,20 +54,54 @@ static void draw_bar(mv_layout *layout, mv_canvas *c, double x, double y, double
         mv_canvas_rect(c, x + 1.25, y + 1.25, w - 2.5, h - 2.5, 0, mv_layout_theme(layout)->paper);
 }
 
+/* px of the columns of words, without the gaps after and before them. */
+typedef struct {
+    double name, detail, number;
+} columns;
+
+static columns columns_of(mv_layout *layout, const mv_bars *k, double width)
+{
+    columns c = {0};
+    for (int i = 0; i < k->rows; i++) {
+        c.name = fmax(c.name, mv_line_room(layout, k->row[i].name));
+        if (k->words) {
+            c.detail = fmax(c.detail, mv_line_room(layout, k->words[i].detail));
+            c.number = fmax(c.number, mv_line_room(layout, k->words[i].number));
+        }
+    }
+    double most = c.detail > 0 ? fmax(CHART_WORDS * width - c.detail - NUMBER_GAP, LEAST_NAME) : CHART_NAMES * width;
+    c.name = fmin(c.name, most);
+    return c;
+}
+
+static double with_gap(double px)
+{
+    return px > 0 ? px + NUMBER_GAP : 0;
+}
+
+static void draw_words(mv_layout *layout, const mv_panel *p, mv_canvas *c, const mv_bar_words *words, columns room,
+                       double y)
+{
+    const mv_theme *t = mv_layout_theme(layout);
+    if (words->detail && *words->detail)
+        mv_line_draw(layout, c, MV_TYPE_SMALL, t->second, words->detail, p->x + with_gap(room.name), y, room.detail, 0);
+    if (words->number && *words->number)
+        mv_line_draw(layout, c, MV_TYPE_SMALL, t->ink, words->number, p->x + p->w - room.number, y, room.number, 1);
+}
+
 static void bars_draw(mv_layout *layout, mv_panel *p, mv_canvas *c)
 {
     const mv_bars *k = &((bars *)p)->of;
-    double names = 0, pitch = mv_row_pitch(k->pitch, k->rows, LEAST_PITCH),
-           legend = bars_legend(layout, c, k, p->x, p->y, p->w);
-    for (int i = 0; i < k->rows; i++)
-        names = fmax(names, mv_line_room(layout, k->row[i].name));
-    names = fmin(names, CHART_NAMES * p->w);
-    double left = names > 0 ? names + NUMBER_GAP : 0;
-    mv_plot plot = {p->x + left, p->y + legend, fmax(p->w - left, 8), k->rows * pitch, &k->across, NULL};
+    double pitch = mv_row_pitch(k->pitch, k->rows, LEAST_PITCH), legend = bars_legend(layout, c, k, p->x, p->y, p->w);
+    columns room = columns_of(layout, k, p->w);
+    double left = with_gap(room.name) + with_gap(room.detail), right = with_gap(room.number);
+    mv_plot plot = {p->x + left, p->y + legend, fmax(p->w - left - right, 8), k->rows * pitch, &k->across, NULL};
     double thick = floor(fmin(0.72 * pitch / k->series, 9)), zero = plot.x + mv_axis_place(&k->across, 0) * plot.w;
     for (int i = 0; i < k->rows; i++) {
         double middle = plot.y + (i + 0.5) * pitch;
-        draw_name(layout, c, k->row[i].name, i, pitch, p->x, middle, names);
+        draw_name(layout, c, k->row[i].name, i, pitch, p->x, middle, room.name);
+        if (k->words && pitch >= CHART_LINE)
+            draw_words(layout, p, c, &k->words[i], room, middle - CHART_LINE / 2.0);
         for (int s = 0; s < k->series; s++) {
             double value = k->row[i].value[s], y = middle + (s - k->series / 2.0) * thick;
             if (!isfinite(value))

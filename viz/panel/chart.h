@@ -106,13 +106,20 @@ typedef struct {
     double value[2]; /* NaN: no bar */
 } mv_bar_row;
 
+/* What stands beside a row; NULL: nothing. Neither is ever cut: names make room for them. */
+typedef struct {
+    const char *detail; /* after the name: "fp32  cpu  batch 1" */
+    const char *number; /* at the right */
+} mv_bar_words;
+
 typedef struct {
     const mv_bar_row *row;
     int rows;
-    int series;          /* bars in each row: 1 or 2; the second is hollow */
-    const char *name[2]; /* of the series, in the legend; NULL: none */
-    mv_axis across;      /* always includes 0 */
-    double pitch;        /* px from row to row; 0: 22, less for many rows */
+    int series;                /* bars in each row: 1 or 2; the second is hollow */
+    const char *name[2];       /* of the series, in the legend; NULL: none */
+    mv_axis across;            /* always includes 0 */
+    double pitch;              /* px from row to row; 0: 22, less for many rows */
+    const mv_bar_words *words; /* for each row; NULL: none */
 } mv_bars;
 
 mv_panel *mv_panel_bars(mv_layout *layout, const mv_bars *chart);
