@@ -62,7 +62,8 @@ typedef struct {
     float *data;
 } mv_vector;
 
-/* A staging buffer for values on their way to the host: `size` bytes on the device and as many on the host. */
+/* A staging buffer for values on their way to the host: `size` bytes on the device and as many on the host. Operations
+ * may write their outputs there, as `transfer_put` does. */
 typedef struct {
     size_t size;
     void *device;

@@ -11,6 +11,7 @@
 #include "src/run/forward.h"
 
 #include "src/run/ops.h"
+#include "src/run/run_impl.h"
 
 static void tap(mv_run *r, const char *leaf, const char *axes, mv_tensor t)
 {
@@ -195,7 +196,7 @@ mv_tensor mv_forward(mv_run *r)
     tap(r, "avgpool", "BC", pooled);
     if (m->config.classes == 0)
         return (mv_tensor){0};
-    mv_tensor logits = mv_linear(r, pooled, &m->head, MV_ACT_NONE, MV_F32);
+    mv_tensor logits = mv_linear_into(r, mv_keep_logits_room(r), pooled, &m->head);
     tap(r, "head", "BC", logits);
     return logits;
 }

@@ -102,13 +102,15 @@ static float *host_value(mv_run *r, size_t bytes)
     return r->host_value;
 }
 
-/* Copies the next value of the plan to the staging buffer. */
+/* Copies the next value of the plan to the staging buffer, unless it is there already. */
 static void defer(mv_run *r, const mv_probe *p, const char *site, mv_view v)
 {
     const mv_kept_value *k = r->next_kept < r->plan.kept ? &r->plan.value[r->next_kept++] : NULL;
-    if (k && k->probe == p && mv_tensor_same_shape(shape_for(r, k, r->pictures), shape_of(v)))
-        r->b->transfer_put(r->b, &r->current->transfer, k->at, v, &r->error);
-    else
+    mv_transfer *t = &r->current->transfer;
+    if (k && k->probe == p && mv_tensor_same_shape(shape_for(r, k, r->pictures), shape_of(v))) {
+        if (v.data != (char *)t->device + k->at)
+            r->b->transfer_put(r->b, t, k->at, v, &r->error);
+    } else
         mv_run_fail(r, MV_EMISUSE, "%s: found a kept value that differs from the plan, expected %s", site,
                     k ? k->site : "no more");
 }
@@ -131,6 +133,16 @@ void mv_run_keep(mv_run *r, mv_probe *p, const char *site, int part, mv_view v)
         mv_run_fail(r, MV_ENOMEM, "%s: out of memory for %zu captured values", site, mv_view_count(v));
     else if (mv_run_read(r, v, value.data))
         p->kept(p, r, site, part, value);
+}
+
+mv_tensor mv_keep_logits_room(const mv_run *r)
+{
+    const mv_kept_value *last = r->plan.kept ? &r->plan.value[r->plan.kept - 1] : NULL;
+    if (r->planning || !r->deferred || !r->current->logits || !last || last->probe)
+        return (mv_tensor){0};
+    mv_tensor t = shape_for(r, last, r->pictures);
+    t.data = (char *)r->current->transfer.device + last->at;
+    return t;
 }
 
 void mv_keep_logits(mv_run *r, mv_tensor logits)

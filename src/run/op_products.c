@@ -46,14 +46,24 @@ void mv_conv2d_onto(mv_run *r, mv_tensor x, mv_tensor y, const mv_conv *w)
     count_conv(r, x, w);
 }
 
-mv_tensor mv_linear(mv_run *r, mv_tensor x, const mv_dense *w, mv_act act, mv_dtype type)
+static mv_tensor linear(mv_run *r, mv_tensor out, mv_tensor x, const mv_dense *w, mv_act act)
 {
-    mv_tensor out = mv_op_columns(r, x, w->out, type);
-    if (mv_op_expect(r, x.dim[x.nd - 1] == w->in, "linear", x, out)) {
+    if (mv_op_expect(r, x.dim[x.nd - 1] == w->in && out.dim[out.nd - 1] == w->out && mv_op_rows(x) == mv_op_rows(out),
+                     "linear", x, out)) {
         MV_OP_RUN(r, linear, out, x, w, act, (mv_vector){0}, none);
         r->costs.macs[r->part] += mv_op_rows(x) * (uint64_t)mv_dense_macs(w);
     }
     return out;
+}
+
+mv_tensor mv_linear(mv_run *r, mv_tensor x, const mv_dense *w, mv_act act, mv_dtype type)
+{
+    return linear(r, mv_op_columns(r, x, w->out, type), x, w, act);
+}
+
+mv_tensor mv_linear_into(mv_run *r, mv_tensor out, mv_tensor x, const mv_dense *w)
+{
+    return linear(r, out.nd ? out : mv_op_columns(r, x, w->out, MV_F32), x, w, MV_ACT_NONE);
 }
 
 void mv_linear_onto(mv_run *r, mv_tensor x, mv_tensor y, const mv_dense *w, mv_vector gamma)

@@ -34,6 +34,8 @@ mv_tensor mv_conv2d(mv_run *r, mv_tensor x, const mv_conv *w, mv_act act); /* B 
 mv_tensor mv_stem(mv_run *r, const mv_conv *w, mv_act act); /* mv_conv2d of mv_picture, if the device has `stem` */
 void mv_conv2d_onto(mv_run *r, mv_tensor x, mv_tensor y, const mv_conv *w);               /* x += conv(y) */
 mv_tensor mv_linear(mv_run *r, mv_tensor x, const mv_dense *w, mv_act act, mv_dtype out); /* ... O */
+/* Into out, which is the result; or, if that has nd 0, into scratch, as fp32. */
+mv_tensor mv_linear_into(mv_run *r, mv_tensor out, mv_tensor x, const mv_dense *w);
 void mv_linear_onto(mv_run *r, mv_tensor x, mv_tensor y, const mv_dense *w, mv_vector gamma);
 void mv_add_onto(mv_run *r, mv_tensor x, mv_tensor y, mv_vector gamma);
 

@@ -97,6 +97,8 @@ void mv_keep_begin(mv_run *r);
 /* Before every feed: tries it again where there was no memory, at the feeds number 2, 3, 5, 9 and so on. */
 void mv_keep_again(mv_run *r);
 void mv_keep_logits(mv_run *r, mv_tensor logits);
+/* Where the staging buffer of the batch has room for its logits; nd 0 if they do not go there. */
+mv_tensor mv_keep_logits_room(const mv_run *r);
 void mv_slot_send(mv_run *r, mv_slot *s);
 void mv_slot_deliver(mv_run *r, mv_slot *s); /* hands on what was sent and has not been delivered yet */
 void mv_keep_end(mv_run *r);
