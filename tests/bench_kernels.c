@@ -247,6 +247,39 @@ ONE(bicubic)
     k->bicubic((uint8_t *)p->out, (int32_t *)(void *)p->scratch, LINE, p->x, LINE, weight, TAPS, true, true);
 }
 
+/* of the second convolution of T, in fp32 columns */
+enum { WIDE = 112, FEW = 32 };
+
+ONE(activate)
+{
+    k->activate(p->y, p->x, MV_ACT_GELU, N, p->type);
+}
+
+ONE(gelu_back)
+{
+    k->activate_back(p->y, p->z, p->x, MV_ACT_GELU, false, N, p->type);
+}
+
+ONE(gelu_tanh_back)
+{
+    k->activate_back(p->y, p->z, p->x, MV_ACT_GELU_TANH, false, N, p->type);
+}
+
+ONE(dot)
+{
+    k->dot(p->out, p->x, p->y, false, false, T, C, p->type);
+}
+
+ONE(gather)
+{
+    k->gather(p->y, NULL, p->f, p->weight, true, WIDE, FEW, p->type);
+}
+
+ONE(mean_back)
+{
+    k->mean_back(p->y, p->x, p->weight, T, C, p->type);
+}
+
 #define EACH(X)                                                                                                        \
     X(layernorm)                                                                                                       \
     X(epilogue)                                                                                                        \
@@ -258,7 +291,9 @@ ONE(bicubic)
     X(scan)                                                                                                            \
     X(scan_states)                                                                                                     \
     X(readout)                                                                                                         \
-    X(norm) X(hidden) X(half_life) X(spread) X(roll) X(pack) X(attention) X(attention_rows) X(attend) X(bicubic)
+    X(norm)                                                                                                            \
+    X(hidden) X(half_life) X(spread) X(roll) X(pack) X(attention) X(attention_rows) X(attend) X(bicubic) X(activate)   \
+        X(gelu_back) X(gelu_tanh_back) X(dot) X(gather) X(mean_back)
 
 typedef struct {
     const char *name;

@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "src/kernel/kernels.h"
+#include "tests/op_back_reference.h"
 #include "tests/op_reference.h"
 #include "tests/weights.h"
 
@@ -656,6 +657,116 @@ static void nans(void **s)
     every(nan_of);
 }
 
+/* ---- the backward pass */
+
+/* What is far from 0 has a derivative, too: no factor of it may become 0 times infinity. */
+static void slope_of(const mv_kernels *k, mv_dtype type)
+{
+    static const float far[] = {0, -0.0f, 1e-30f, -1e-30f, 13, -13, 40, -40, 1e4f, -1e4f, 1e30f, -1e30f, NAN};
+    enum { FAR = sizeof far / sizeof *far, N = FAR + 35 };
+    for (int i = 0; i < 8; i++, forget()) {
+        mv_act act = (mv_act)(i / 2);
+        float *x = random_of("x", N, type, 0, 6), *dy = random_of("dy", N, type, 0, 2);
+        mv_to_f32(x, typed(far, FAR, type), type, FAR);
+        double *want = room(N), *value = room(N);
+        for (int j = 0; j < N; j++) {
+            double a = (double)x[j],
+                   near = fabs(a) > 100 ? copysign(100, a) : a; /* the same, and its powers are finite */
+            want[j] = (double)dy[j] * ref_act_back(near, act, i % 2);
+            value[j] = ref_act(a, act);
+        }
+        void *dx = answer(N, type), *out = answer(N, type);
+        k->activate_back(dx, typed(dy, N, type), typed(x, N, type), act, i % 2, N, type);
+        check("activate_back", k, dx, want, N, type, 1.5e-6);
+        if (act == MV_ACT_GELU_TANH) /* is not of these loops */
+            continue;
+        k->activate(out, typed(x, N, type), act, N, type);
+        check("activate", k, out, value, N, type, 1.5e-6);
+    }
+}
+
+static void slopes(void **s)
+{
+    (void)s;
+    every(slope_of);
+}
+
+static void dot_of(const mv_kernels *k, mv_dtype type)
+{
+    static const int sizes[][2] = {{1, 1}, {3, 3}, {2, 17}, {1, 64}, {2, 1025}, {1, 5000}};
+    for (int i = 0; i < 6 * 4; i++, forget()) {
+        int rows = sizes[i / 4][0], c = sizes[i / 4][1];
+        bool one_row = i & 1, positive = i & 2;
+        size_t n = (size_t)rows * (size_t)c, m = one_row ? (size_t)c : n;
+        float *x = random_of("x", n, type, 0, 1 / sqrtf((float)c)), *y = random_of("y", m, type, 0, 1);
+        void *out = answer((size_t)rows, MV_F32);
+        double *want = room((size_t)rows);
+        k->dot(out, typed(x, n, type), typed(y, m, type), one_row, positive, (size_t)rows, (size_t)c, type);
+        ref_dot(want, x, y, one_row, positive, (size_t)rows, c);
+        check("dot", k, out, want, (size_t)rows, MV_F32, 1e-6);
+    }
+}
+
+static void sums_of_products(void **s)
+{
+    (void)s;
+    every(dot_of);
+}
+
+/* A picture of one channel out, whose weights tell the taps apart: the columns are dy times a weight. */
+static void gather_of(const mv_kernels *k, mv_dtype type)
+{
+    static const int sizes[][3] = {{1, 1, 1}, {2, 2, 3}, {5, 4, 3}, {4, 7, 17}, {3, 3, 35}};
+    for (size_t i = 0; i < 2 * sizeof sizes / sizeof *sizes; i++, forget()) {
+        const int h = sizes[i / 2][0], w = sizes[i / 2][1], c = sizes[i / 2][2], down = (h + 1) / 2,
+                  across = (w + 1) / 2;
+        const size_t n = (size_t)(h * w * c), row = (size_t)across * 9 * (size_t)c;
+        float *dy = random_of("dy", (size_t)(down * across), MV_F32, 0, 1),
+              *weight = random_of("weight", (size_t)c * 9, MV_F32, 0, 1),
+              *residual = i % 2 ? random_of("residual", n, type, 0, 1) : NULL,
+              *columns = own((size_t)down * row * sizeof *columns);
+        for (size_t j = 0; j < (size_t)down * row; j++)
+            columns[j] = dy[j / (9 * (size_t)c)] * weight[j % (size_t)c * 9 + j / (size_t)c % 9];
+        double *want = room(n);
+        ref_conv2d_back(want, dy, 1, h, w, c, 1, 2, weight, residual);
+        char *dx = answer(n, type), *before = residual ? typed(residual, n, type) : NULL;
+        for (int y = 0; y < h; y++) {
+            const size_t at = (size_t)(y * w * c) * mv_dtype_size(type);
+            const float *here = columns + (size_t)(y / 2) * row;
+            k->gather(dx + at, before ? before + at : NULL, here, y % 2 && y / 2 + 1 < down ? here + row : NULL, y % 2,
+                      w, c, type);
+        }
+        check("gather", k, dx, want, n, type, 1e-6);
+    }
+}
+
+static void convolutions_of_stride_2(void **s)
+{
+    (void)s;
+    every(gather_of);
+}
+
+static void mean_back_of(const mv_kernels *k, mv_dtype type)
+{
+    for (int i = 0; i < 6; i++, forget()) {
+        int c = (const int[]){1, 17, 35}[i / 2], cells = 6;
+        size_t n = (size_t)(cells * c);
+        float *dy = random_of("dy", (size_t)c, type, 0, 6),
+              *scale = i % 2 ? random_of("scale", (size_t)c, MV_F32, 1, 0.5f) : NULL;
+        void *dx = answer(n, type);
+        double *want = room(n);
+        k->mean_back(dx, typed(dy, (size_t)c, type), scale, (size_t)cells, c, type);
+        ref_pool_back(want, dy, 1, (size_t)cells, c, scale);
+        check("mean_back", k, dx, want, n, type, 1e-6);
+    }
+}
+
+static void means_back(void **s)
+{
+    (void)s;
+    every(mean_back_of);
+}
+
 static void the_best_comes_first(void **s)
 {
     (void)s;
@@ -686,6 +797,10 @@ int main(void)
         cmocka_unit_test(norms),
         cmocka_unit_test(attentions),
         cmocka_unit_test(nans),
+        cmocka_unit_test(slopes),
+        cmocka_unit_test(sums_of_products),
+        cmocka_unit_test(convolutions_of_stride_2),
+        cmocka_unit_test(means_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
