@@ -247,32 +247,17 @@ static void measure(const mv_plugin *plugin, const char *argument, FILE *json)
     b->free(b);
 }
 
-int main(int argc, char **argv)
+static void print_columns(void)
 {
-    static const char *const some[] = {"T:128", "T:1", "B:128", "T:32+hooks"};
-    mv_error e = {0};
-    char about[160];
-    if (argc < 2) {
-        fprintf(stderr, "usage: bench_device PLUGIN.so [VARIANT[:BATCH[:PRECISION]][+hooks]...]\n");
-        return 2;
-    }
-    const mv_plugin *plugin = mv_plugin_open(argv[1], &e);
-    timing_die_if(&e);
-    plugin->describe(0, about, &e);
-    timing_die_if(&e);
-    const char *file = getenv("MVSCOPE_BENCH_JSON");
-    FILE *json = file ? fopen(file, "a") : NULL;
-    if (file && !json)
-        fprintf(stderr, "bench_device: %s cannot be written\n", file);
-    timing_head(json, about, "before");
     printf("%-11s %-5s %5s %9s %9s %7s %8s %6s %6s %6s %6s %6s %6s\n", "variant", "", "batch", "images/s", "ms/pass",
            "floor", "scratch", "attn", "to", "states", "to", "blocks", "to");
     printf("%-11s %-5s %5s %9s %9s %7s %8s %6s %6s %6s %6s %6s %6s\n", "", "", "", "", "", "share", "MB", "card",
            "host", "card", "host", "card", "host");
-    for (int i = 0; i < (argc > 2 ? argc - 2 : (int)(sizeof some / sizeof *some)); i++)
-        measure(plugin, argc > 2 ? argv[2 + i] : some[i], json);
-    timing_head(json, about, "after");
-    if (json)
-        fclose(json);
-    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    static const char *const usual[] = {"T:128", "T:1", "B:128", "T:32+hooks", NULL};
+    const timing_bench bench = {"bench_device", "VARIANT[:BATCH[:PRECISION]][+hooks]", usual, print_columns, measure};
+    return timing_main(argc, argv, &bench);
 }

@@ -92,24 +92,7 @@ static void measure(const mv_plugin *plugin, const char *text, FILE *json)
 
 int main(int argc, char **argv)
 {
-    static const char *const some[] = {"T:128", "T:1", "B:128", "L2:128", "L3-512-21K:32"};
-    mv_error e = {0};
-    char about[160];
-    if (argc < 2) {
-        fprintf(stderr, "usage: bench_ops PLUGIN.so [VARIANT[:BATCH[:PRECISION]]...]\n");
-        return 2;
-    }
-    const mv_plugin *plugin = mv_plugin_open(argv[1], &e);
-    timing_die_if(&e);
-    plugin->describe(0, about, &e);
-    timing_die_if(&e);
-    const char *file = getenv("MVSCOPE_BENCH_JSON");
-    FILE *json = file ? fopen(file, "a") : NULL;
-    timing_head(json, about, "before");
-    for (int i = 0; i < (argc > 2 ? argc - 2 : (int)(sizeof some / sizeof *some)); i++)
-        measure(plugin, argc > 2 ? argv[2 + i] : some[i], json);
-    timing_head(json, about, "after");
-    if (json)
-        fclose(json);
-    return 0;
+    static const char *const usual[] = {"T:128", "T:1", "B:128", "L2:128", "L3-512-21K:32", NULL};
+    const timing_bench bench = {"bench_ops", "VARIANT[:BATCH[:PRECISION]]", usual, NULL, measure};
+    return timing_main(argc, argv, &bench);
 }

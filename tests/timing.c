@@ -98,7 +98,8 @@ timing_variant timing_variant_of(const char *text, char room[64])
     return v;
 }
 
-void timing_head(FILE *json, const char *about, const char *when)
+/* Before the table: the card, its libraries and the commit; before and after: the state of the card. */
+static void print_state(FILE *json, const char *about, const char *when)
 {
     char state[200] = "";
     const char *commit = getenv("MVSCOPE_COMMIT");
@@ -121,4 +122,33 @@ void timing_head(FILE *json, const char *about, const char *when)
         if (json)
             fprintf(json, "{\"state_%s\":\"%s\"}\n", when, state);
     }
+}
+
+int timing_main(int argc, char **argv, const timing_bench *bench)
+{
+    mv_error e = {0};
+    char about[160];
+    if (argc < 2) {
+        fprintf(stderr, "usage: %s PLUGIN.so [%s...]\n", bench->name, bench->form);
+        return 2;
+    }
+    const mv_plugin *plugin = mv_plugin_open(argv[1], &e);
+    timing_die_if(&e);
+    plugin->describe(0, about, &e);
+    timing_die_if(&e);
+    const char *file = getenv("MVSCOPE_BENCH_JSON");
+    FILE *json = file ? fopen(file, "a") : NULL;
+    if (file && !json)
+        fprintf(stderr, "%s: %s cannot be written\n", bench->name, file);
+    print_state(json, about, "before");
+    if (bench->columns)
+        bench->columns();
+    for (int i = 2; i < argc; i++)
+        bench->measure(plugin, argv[i], json);
+    for (int i = 0; argc == 2 && bench->usual[i]; i++)
+        bench->measure(plugin, bench->usual[i], json);
+    print_state(json, about, "after");
+    if (json)
+        fclose(json);
+    return 0;
 }

@@ -37,8 +37,17 @@ typedef struct {
 timing_variant timing_variant_of(const char *text, char room[64]);
 const char *timing_precision(mv_dtype act, bool fp8);
 
-/* One line for a report: the card, the libraries as the device tells them, MVSCOPE_COMMIT, and what nvidia-smi says of
- * driver, clocks, temperature and power now. `when` is "before" or "after". */
-void timing_head(FILE *json, const char *about, const char *when);
+/* The main function of a benchmark: opens the plug-in that the first argument names, and calls `measure` with each of
+ * the others, or with `usual`, which ends with NULL, where there are none. `columns`, the head of the table, may be
+ * NULL. json: the file that MVSCOPE_BENCH_JSON names, or NULL. The report begins with the card, the libraries as the
+ * device describes them, and MVSCOPE_COMMIT, and has what nvidia-smi says of driver, clocks, temperature and power
+ * before and after. */
+typedef struct {
+    const char *name, *form; /* "bench_ops", "VARIANT[:BATCH]" */
+    const char *const *usual;
+    void (*columns)(void);
+    void (*measure)(const mv_plugin *plugin, const char *argument, FILE *json);
+} timing_bench;
+int timing_main(int argc, char **argv, const timing_bench *bench);
 
 #endif
