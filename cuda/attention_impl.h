@@ -6,8 +6,6 @@
 namespace mv
 {
 
-constexpr float LOG2E = 1.44269504088896341f;
-
 /* Columns [from, to) of rows of values */
 struct span {
     int from, to;

@@ -20,26 +20,7 @@ namespace
 
 enum { WARPS = 8, CHANNELS = 64, STATES = MV_STATES, MOST = 0x7f800000 /* the bits of infinity */ };
 
-__device__ __host__ inline size_t at(int i)
-{
-    return static_cast<size_t>(i);
-}
-
 /* ---- half-life */
-
-__device__ inline int warp_total(int x)
-{
-    for (int d = 16; d; d /= 2)
-        x += __shfl_xor_sync(~0u, x, d);
-    return x;
-}
-
-__device__ inline float warp_min(float x)
-{
-    for (int d = 16; d; d /= 2)
-        x = fminf(x, __shfl_xor_sync(~0u, x, d));
-    return x;
-}
 
 /* Rates dt |A| are not negative, so their bits are in the order of their values. */
 __device__ inline float rate_of(const float *dt, const float *A, int i)
@@ -53,7 +34,7 @@ __device__ int rates_below(const float *dt, const float *A, int n, float limit)
     int below = 0;
     for (int i = static_cast<int>(threadIdx.x); i < n; i += 32)
         below += rate_of(dt, A, i) < limit;
-    return warp_total(below);
+    return warp_sum(below);
 }
 
 __device__ inline float float_of(int bits)
@@ -77,7 +58,7 @@ __global__ void half_life_kernel(float *out, const float *dt, const float *A, si
         float r = rate_of(own, A, i);
         odd += r != r; /* NaN */
     }
-    odd = warp_total(odd);
+    odd = warp_sum(odd);
     for (int bit = 30; bit >= 0; bit--) { /* the rate of this rank, from the highest bit down */
         int more = low | 1 << bit;
         if (more <= MOST && rates_below(own, A, n, float_of(more)) <= rank)
@@ -90,7 +71,7 @@ __global__ void half_life_kernel(float *out, const float *dt, const float *A, si
         upto += r <= a;
         above = r > a ? fminf(above, r) : above;
     }
-    upto = warp_total(upto);
+    upto = warp_sum(upto);
     above = warp_min(above);
     float b = upto > n / 2 ? a : above;
     if (real && lane == 0)
@@ -139,7 +120,7 @@ template <class T> __global__ void spread_kernel(spread_job p, int groups)
     float a[STATES], w[STATES], m1 = 0, m2 = 0; /* m of the tokens j + 1 and j + 2 */
 #pragma unroll
     for (int s = 0; s < STATES; s++) {
-        a[s] = p.A[c * STATES + s] * 1.44269504088896341f;
+        a[s] = p.A[c * STATES + s] * LOG2E;
         w[s] = to_float(proj[at(i) * width + at(STATES + s)]);
     }
     for (int j = i; j >= -1; j--) {

@@ -27,19 +27,6 @@ struct conv1d_job {
     divider packs, runs; /* of a row; of STEP tokens of a window, the last one shorter if not EVEN */
 };
 
-/* The taps of N channels, three of each. */
-template <int N> __device__ void load_taps(float (&w)[N * MV_TAPS], const float *from)
-{
-    constexpr int WIDE = N % 4 ? 1 : 4;
-#pragma unroll
-    for (int i = 0; i < N * MV_TAPS; i += WIDE) {
-        pack<float, WIDE> p = load_early<float, WIDE>(from + i);
-#pragma unroll
-        for (int k = 0; k < WIDE; k++)
-            w[i + k] = p.v[k];
-    }
-}
-
 template <class T, int N, int STEP, bool EVEN>
 __global__ void __launch_bounds__(BLOCK) conv1d_kernel(T *x, T *yz, const T *xz, conv1d_job j)
 {
@@ -51,7 +38,7 @@ __global__ void __launch_bounds__(BLOCK) conv1d_kernel(T *x, T *yz, const T *xz,
     bool right = c >= j.e;
     int own = right ? c - j.e : c, width = 2 * j.e;
     float w[N * MV_TAPS];
-    load_taps<N>(w, (right ? j.wz : j.wx) + own * MV_TAPS);
+    load_vector<N * MV_TAPS>(w, (right ? j.wz : j.wx) + own * MV_TAPS);
     wait_for_inputs();
     if (!real)
         return;

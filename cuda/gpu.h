@@ -11,6 +11,8 @@
 namespace mv
 {
 
+enum { DEVICE_ALIGN = 256 }; /* bytes to which matrices and vectors are aligned, as cudaMalloc aligns */
+
 struct block {
     char *data;
     size_t size, used;
@@ -69,6 +71,12 @@ template <class F> mv_status guarded(device *d, mv_error *e, F f)
     } catch (const std::bad_alloc &) {
         return mv_fail(e, MV_ENOMEM, "%s: out of memory", d->name);
     }
+}
+
+/* The next multiple of `to` */
+inline size_t rounded_up(size_t n, size_t to)
+{
+    return (n + to - 1) / to * to;
 }
 
 inline size_t rows_in(mv_tensor x)

@@ -46,11 +46,6 @@ mv_status fold(device *d, dense_weights *w, const mv_dense *shape, mv_vector gam
     return s;
 }
 
-size_t rounded_up(size_t bytes)
-{
-    return (bytes + 255) / 256 * 256;
-}
-
 /* Memory that a product needs besides its operands, one behind the other in scratch. */
 struct product_room {
     size_t narrow, scales, out; /* bytes: of x as E4M3, of its scales, of a result that is not the last */
@@ -88,7 +83,8 @@ mv_status device_linear(mv_backend *b, mv_tensor out, mv_tensor x, const mv_dens
                  (!residual.nd || in_place) && (!gamma.data || residual.nd);
     product_room room = {};
     if (own->scale)
-        room = {rounded_up(rows * static_cast<size_t>(w->in)), rounded_up(rows * sizeof(float)), 0};
+        room = {rounded_up(rows * static_cast<size_t>(w->in), DEVICE_ALIGN),
+                rounded_up(rows * sizeof(float), DEVICE_ALIGN), 0};
     if (residual.nd && !fused) /* the product goes to other memory, because out may be the residual */
         room.out = rows * static_cast<size_t>(w->out) * sizeof(float);
     mv_status s = prepare(d, &p, own, room, e);

@@ -7,19 +7,13 @@ namespace mv
 namespace
 {
 
-enum { ALIGN = 256 };
 constexpr size_t FIRST_BYTES = size_t(1) << 20, BLOCK_BYTES = size_t(64) << 20;
-
-size_t rounded_up(size_t n, size_t to)
-{
-    return (n + to - 1) / to * to;
-}
 
 }  // namespace
 
 void *device_room(device *d, size_t bytes, mv_error *e)
 {
-    bytes = rounded_up(bytes, ALIGN);
+    bytes = rounded_up(bytes, DEVICE_ALIGN);
     if (d->blocks.empty() || d->blocks.back().size - d->blocks.back().used < bytes) {
         /* few blocks, and none much too large */
         size_t least = d->blocks.empty() ? FIRST_BYTES : d->blocks.back().size * 4;

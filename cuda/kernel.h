@@ -69,6 +69,14 @@ __device__ inline void wait_for_inputs()
 using half_t = __half;
 using bf16_t = __nv_bfloat16;
 
+constexpr float LOG2E = 1.44269504088896341f; /* log2 e: exp(x) = exp2(x log2 e) */
+
+/* A size or an index, for products of them that int does not hold */
+__host__ __device__ inline size_t at(int i)
+{
+    return static_cast<size_t>(i);
+}
+
 __device__ inline float to_float(float x)
 {
     return x;
@@ -116,6 +124,18 @@ template <class T, int N> __device__ __forceinline__ pack<T, N> load(const T *p)
     MV_WAITED();
     return load_early<T, N>(p);
 }
+/* N values of a vector of weights before wait_for_inputs; aligned to 16 bytes if N is a multiple of 4 */
+template <int N> __device__ void load_vector(float (&to)[N], const float *from)
+{
+    constexpr int WIDE = N % 4 ? 1 : 4;
+#pragma unroll
+    for (int i = 0; i < N; i += WIDE) {
+        pack<float, WIDE> p = load_early<float, WIDE>(from + i);
+#pragma unroll
+        for (int k = 0; k < WIDE; k++)
+            to[i + k] = p.v[k];
+    }
+}
 /* To shared memory before wait_for_inputs */
 template <class T, int N> __device__ __forceinline__ void store_early(T *p, const pack<T, N> &x)
 {
@@ -153,18 +173,26 @@ template <class T, int N> __device__ __forceinline__ void store_global(T *p, con
         store<T, N>(p, x);
 }
 
-__device__ inline float warp_sum(float x)
+/* One value of each of LANES neighbours in a warp, combined in pairs: the same result in all of them. Called by whole
+ * warps. */
+template <int LANES, class T, class F> __device__ T combined(T x, F combine)
 {
-    for (int d = 16; d; d /= 2)
-        x += __shfl_xor_sync(~0u, x, d);
+#pragma unroll
+    for (int d = LANES / 2; d; d /= 2)
+        x = combine(x, __shfl_xor_sync(~0u, x, d));
     return x;
 }
-
+template <int LANES = 32, class T> __device__ T warp_sum(T x)
+{
+    return combined<LANES>(x, [](T a, T b) { return a + b; });
+}
 __device__ inline float warp_max(float x)
 {
-    for (int d = 16; d; d /= 2)
-        x = fmaxf(x, __shfl_xor_sync(~0u, x, d));
-    return x;
+    return combined<32>(x, [](float a, float b) { return fmaxf(a, b); });
+}
+__device__ inline float warp_min(float x)
+{
+    return combined<32>(x, [](float a, float b) { return fminf(a, b); });
 }
 
 #ifdef __CUDACC__
@@ -187,7 +215,7 @@ __device__ inline float reciprocal(float x)
 /* x / (1 + exp(-x)) */
 __device__ inline float silu(float x)
 {
-    return x * reciprocal(1.0f + exp2_fast(-1.44269504088896341f * x));
+    return x * reciprocal(1.0f + exp2_fast(-LOG2E * x));
 }
 
 /* The tanh form of GELU is x / (1 + exp(-2 u)), u the argument of tanh. */
@@ -393,7 +421,7 @@ template <int N> __device__ void copy_wait()
  * within 2e-7 in fp32, so that steps near 0 are as exact as large ones */
 __device__ inline float softplus(float x)
 {
-    float e = exp2_fast(-1.44269504088896341f * fabsf(x)), p = 0x1.56e8d4p-8f;
+    float e = exp2_fast(-LOG2E * fabsf(x)), p = 0x1.56e8d4p-8f;
     p = p * e - 0x1.e36854p-6f;
     p = p * e + 0x1.406af2p-4f;
     p = p * e - 0x1.17d41ep-3f;

@@ -24,11 +24,6 @@ namespace
 
 enum { WARPS = 8, COLUMNS = 256, STATES = MV_STATES };
 
-__host__ __device__ inline size_t at(int i)
-{
-    return static_cast<size_t>(i);
-}
-
 /* Shared memory holds a row of column sums for each warp; a warp processes every 8th row of A. */
 __global__ void follow_kernel(float *to, const float *rows, const float *from, int heads, int windows, int tokens,
                               mv_rows_form form)
@@ -243,7 +238,7 @@ template <class T> __global__ void __launch_bounds__(WARPS * 32) hidden_kernel(h
         out[at(i) * at(p.tokens) + at(j)] = 0;
     for (int base = p.first; base < p.last; base += WARPS * EACH) {
         int mine = base + warp * EACH, own = mine + lane / STATES; /* this lane's factor's channel */
-        float a = own < p.last ? p.A[at(own) * STATES + at(lane % STATES)] * 1.44269504088896341f : 0.0f;
+        float a = own < p.last ? p.A[at(own) * STATES + at(lane % STATES)] * LOG2E : 0.0f;
         float g[EACH][STATES] = {};
         for (int from = first; from < p.tokens; from += TILE) {
             int count = p.tokens - from < TILE ? p.tokens - from : TILE;

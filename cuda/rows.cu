@@ -21,19 +21,6 @@ namespace mv
 namespace
 {
 
-/* The early load of N values of a vector, aligned to 16 bytes if N is not 1 */
-template <int N> __device__ void load_vector(float (&to)[N], const float *from)
-{
-    constexpr int WIDE = N % 4 ? 1 : 4;
-#pragma unroll
-    for (int i = 0; i < N; i += WIDE) {
-        pack<float, WIDE> p = load_early<float, WIDE>(from + i);
-#pragma unroll
-        for (int k = 0; k < WIDE; k++)
-            to[i + k] = p.v[k];
-    }
-}
-
 /* ---- rows */
 
 enum { BLOCK = 256 };
@@ -163,14 +150,6 @@ constexpr int blocks_at_once(int packs, int n)
     return packs * n * 3 <= 96 ? 4 : packs * n * 3 <= 120 ? 3 : 2;
 }
 
-template <int LANES> __device__ float group_sum(float x)
-{
-#pragma unroll
-    for (int d = LANES / 2; d; d /= 2)
-        x += __shfl_xor_sync(~0u, x, d);
-    return x;
-}
-
 /* LANES hold a row, each PACKS of it: LANES PACKS N >= c, equal if WHOLE. */
 template <class T, int LANES, int PACKS, bool WHOLE>
 __global__ void __launch_bounds__(WARPS * 32, blocks_at_once(PACKS, 16 / sizeof(T)))
@@ -206,7 +185,7 @@ __global__ void __launch_bounds__(WARPS * 32, blocks_at_once(PACKS, 16 / sizeof(
             for (int i = 0; i < N; i++)
                 sum += v[k][i] = to_float(p.v[i]);
         }
-        float mean = group_sum<LANES>(sum) * share;
+        float mean = warp_sum<LANES>(sum) * share;
 #pragma unroll
         for (int k = 0; k < PACKS; k++)
             if (WHOLE || (k * LANES + lane) * N < c)
@@ -215,7 +194,7 @@ __global__ void __launch_bounds__(WARPS * 32, blocks_at_once(PACKS, 16 / sizeof(
                     v[k][i] -= mean;
                     square += v[k][i] * v[k][i];
                 }
-        float scale = rsqrtf(group_sum<LANES>(square) * share + eps);
+        float scale = rsqrtf(warp_sum<LANES>(square) * share + eps);
         if (!real)
             continue;
 #pragma unroll
