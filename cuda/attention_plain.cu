@@ -17,7 +17,86 @@ namespace
 
 enum { PLAIN_KEYS = 32, PLAIN_QUERIES = 8, WARPS = 4, ATTEND_ROWS = 8 };
 
-/* COLUMNS: dimensions a lane holds, 32 COLUMNS >= d */
+/* The softmax of a warp's queries so far: scores in s, a lane a key of the tile; maxima, sums and the weighted sums of
+ * values, COLUMNS dimensions a lane: 32 COLUMNS >= d. */
+template <int COLUMNS> struct plain_softmax {
+    float s[PLAIN_QUERIES], most[PLAIN_QUERIES], sum[PLAIN_QUERIES] = {}, out[PLAIN_QUERIES][COLUMNS] = {};
+
+    /* Scores of the tile's keys, as exponents of 2; -INFINITY behind the last key */
+    __device__ void score(const float *q, const float *key, int d, bool there)
+    {
+#pragma unroll
+        for (int r = 0; r < PLAIN_QUERIES; r++)
+            s[r] = 0;
+        for (int x = 0; x < d; x++) {
+            float k = key[x];
+#pragma unroll
+            for (int r = 0; r < PLAIN_QUERIES; r++)
+                s[r] += q[r * d + x] * k;
+        }
+#pragma unroll
+        for (int r = 0; r < PLAIN_QUERIES; r++)
+            if (!there)
+                s[r] = -INFINITY;
+    }
+
+    /* Scores become weights; what was summed before is scaled to the new maximum. */
+    __device__ void weigh()
+    {
+#pragma unroll
+        for (int r = 0; r < PLAIN_QUERIES; r++) {
+            float top = fmaxf(most[r], warp_max(s[r])), shrink = exp2_fast(most[r] - top);
+            most[r] = top;
+            s[r] = exp2_fast(s[r] - top);
+            sum[r] = sum[r] * shrink + warp_sum(s[r]);
+#pragma unroll
+            for (int k = 0; k < COLUMNS; k++)
+                out[r][k] *= shrink;
+        }
+    }
+
+    __device__ void add(const float *values, int pitch, int d, int count, int lane)
+    {
+        for (int key = 0; key < count; key++) {
+            float v[COLUMNS];
+#pragma unroll
+            for (int k = 0; k < COLUMNS; k++)
+                v[k] = lane + 32 * k < d ? values[key * pitch + lane + 32 * k] : 0.0f;
+#pragma unroll
+            for (int r = 0; r < PLAIN_QUERIES; r++) {
+                float p = __shfl_sync(~0u, s[r], key);
+#pragma unroll
+                for (int k = 0; k < COLUMNS; k++)
+                    out[r][k] += p * v[k];
+            }
+        }
+    }
+
+    /* The rows of the softmax, once maxima and sums are those of all keys. to: the first query's, at the lane's key */
+    __device__ void put_rows(float *to, int tokens, int queries) const
+    {
+#pragma unroll
+        for (int r = 0; r < PLAIN_QUERIES; r++)
+            if (r < queries)
+                to[at(r) * at(tokens)] = exp2_fast(s[r] - most[r]) * reciprocal(sum[r]);
+    }
+};
+
+/* PLAIN_KEYS keys and values from `from` on to shared memory, zeros behind the last one, by a whole block */
+template <class T>
+__device__ void load_keys(float *keys, float *values, int pitch, const T *ks, const T *vs, size_t stride, int d,
+                          int from, int count)
+{
+    __syncthreads();
+    for (int i = static_cast<int>(threadIdx.x); i < PLAIN_KEYS * d; i += WARPS * 32) {
+        int key = i / d, x = i % d;
+        size_t at = static_cast<size_t>(from + key) * stride + static_cast<size_t>(x);
+        keys[key * pitch + x] = key < count ? to_float(ks[at]) : 0.0f;
+        values[key * pitch + x] = key < count ? to_float(vs[at]) : 0.0f;
+    }
+    __syncthreads();
+}
+
 template <class T, int COLUMNS>
 __global__ void __launch_bounds__(WARPS * 32, COLUMNS == 2 ? 5 : 3) plain_kernel(attention_job j, int blocks)
 {
@@ -39,69 +118,27 @@ __global__ void __launch_bounds__(WARPS * 32, COLUMNS == 2 ? 5 : 3) plain_kernel
                 ? to_float(qs[static_cast<size_t>(block + i / d) * stride + static_cast<size_t>(i % d)]) * scale
                 : 0.0f;
     const float *q = queries + warp * PLAIN_QUERIES * d;
-    float most[PLAIN_QUERIES], sum[PLAIN_QUERIES] = {}, out[PLAIN_QUERIES][COLUMNS] = {}, s[PLAIN_QUERIES];
+    plain_softmax<COLUMNS> m;
     for (int r = 0; r < PLAIN_QUERIES; r++)
-        most[r] = -INFINITY;
+        m.most[r] = -INFINITY;
     for (int pass = 0; pass < (j.rows ? 2 : 1); pass++)
         for (int from = 0; from < j.tokens; from += PLAIN_KEYS) {
             int count = j.tokens - from < PLAIN_KEYS ? j.tokens - from : PLAIN_KEYS;
-            __syncthreads();
-            for (int i = static_cast<int>(threadIdx.x); i < PLAIN_KEYS * d; i += WARPS * 32) {
-                int key = i / d, x = i % d;
-                size_t at = static_cast<size_t>(from + key) * stride + static_cast<size_t>(x);
-                keys[key * pitch + x] = key < count ? to_float(ks[at]) : 0.0f;
-                values[key * pitch + x] = key < count ? to_float(vs[at]) : 0.0f;
-            }
-            __syncthreads();
-#pragma unroll
-            for (int r = 0; r < PLAIN_QUERIES; r++)
-                s[r] = 0;
-            for (int x = 0; x < d; x++) {
-                float k = keys[lane * pitch + x];
-#pragma unroll
-                for (int r = 0; r < PLAIN_QUERIES; r++)
-                    s[r] += q[r * d + x] * k;
-            }
-#pragma unroll
-            for (int r = 0; r < PLAIN_QUERIES; r++) {
-                if (lane >= count)
-                    s[r] = -INFINITY;
-                if (pass) {
-                    if (first + r < j.tokens && lane < count)
-                        rows[static_cast<size_t>(first + r) * static_cast<size_t>(j.tokens) +
-                             static_cast<size_t>(from + lane)] = exp2_fast(s[r] - most[r]) * reciprocal(sum[r]);
-                    continue;
-                }
-                float top = fmaxf(most[r], warp_max(s[r])), shrink = exp2_fast(most[r] - top);
-                most[r] = top;
-                s[r] = exp2_fast(s[r] - top);
-                sum[r] = sum[r] * shrink + warp_sum(s[r]);
-#pragma unroll
-                for (int k = 0; k < COLUMNS; k++)
-                    out[r][k] *= shrink;
-            }
-            if (pass)
+            load_keys(keys, values, pitch, ks, vs, stride, d, from, count);
+            m.score(q, keys + lane * pitch, d, lane < count);
+            if (pass) {
+                if (lane < count)
+                    m.put_rows(rows + at(first) * at(j.tokens) + at(from + lane), j.tokens, j.tokens - first);
                 continue;
-            for (int key = 0; key < count; key++) {
-                float v[COLUMNS];
-#pragma unroll
-                for (int k = 0; k < COLUMNS; k++)
-                    v[k] = lane + 32 * k < d ? values[key * pitch + lane + 32 * k] : 0.0f;
-#pragma unroll
-                for (int r = 0; r < PLAIN_QUERIES; r++) {
-                    float p = __shfl_sync(~0u, s[r], key);
-#pragma unroll
-                    for (int k = 0; k < COLUMNS; k++)
-                        out[r][k] += p * v[k];
-                }
             }
+            m.weigh();
+            m.add(values, pitch, d, count, lane);
         }
     for (int r = 0; r < PLAIN_QUERIES; r++)
 #pragma unroll
         for (int k = 0; k < COLUMNS; k++)
             if (first + r < j.tokens && lane + 32 * k < d)
-                to[static_cast<size_t>(first + r) * c + static_cast<size_t>(lane + 32 * k)] =
-                    from_float<T>(out[r][k] * reciprocal(sum[r]));
+                to[at(first + r) * c + at(lane + 32 * k)] = from_float<T>(m.out[r][k] * reciprocal(m.sum[r]));
 }
 
 template <class T> __global__ void attend_kernel(attention_job j, int blocks)

@@ -196,6 +196,162 @@ template <class T, int LANES> struct finish {
     }
 };
 
+/* ---- the two roles of threads */
+
+/* Tokens of a tile, if `left` are left of the window before it; those that are left after it: of the next window, if
+ * this one ends. */
+template <class T, int LANES> __device__ int in_tile(int left)
+{
+    return left < layout<T, LANES>::TOKENS ? left : layout<T, LANES>::TOKENS;
+}
+template <class T, int LANES> __device__ int after_tile(int left, const slice<T> &s)
+{
+    return left > layout<T, LANES>::TOKENS ? left - layout<T, LANES>::TOKENS : s.tokens;
+}
+
+/* The block's shared memory: where the things of a tile are */
+template <class T, int LANES> struct tile_memory {
+    using L = layout<T, LANES>;
+    unsigned char *memory;
+    L at;
+
+    __device__ unsigned char *proj(int tile) const
+    {
+        return memory + at.proj + (tile & 1) * at.proj_bytes;
+    }
+    __device__ T *x(int tile) const
+    {
+        return reinterpret_cast<T *>(memory + at.x + (tile & 3) * L::X_BYTES);
+    }
+    __device__ float *y(int tile) const
+    {
+        return reinterpret_cast<float *>(memory + at.y + (tile & 1) * L::Y_BYTES);
+    }
+    __device__ float *both(int tile) const
+    {
+        return reinterpret_cast<float *>(memory + at.both + (tile & 1) * L::BOTH_BYTES);
+    }
+    __device__ float *step(int tile) const
+    {
+        return reinterpret_cast<float *>(memory + at.step + (tile & 1) * L::STEP_BYTES);
+    }
+};
+
+/* The threads that scan. value: the number of the first window's first value in x */
+template <class T, int LANES, bool KEEP>
+__device__ void scan_tiles(const scan_job &j, const slice<T> &s, const tile_memory<T, LANES> &m, size_t value,
+                           int tiles)
+{
+    using L = layout<T, LANES>;
+    const int tid = static_cast<int>(threadIdx.x), lane = tid % LANES, c = tid / LANES, stride = s.channels * STATES;
+    const bool real = s.first + c < s.channels;
+    const int e = real ? s.first + c : s.channels - 1;
+    states<L::EACH> state = {};
+#pragma unroll
+    for (int i = 0; i < L::EACH; i++)
+        state.a[i] = j.A[e * STATES + lane * L::EACH + i] * LOG2E;
+    wait_for_inputs();
+    float *kept = KEEP ? j.h + (value + static_cast<size_t>(e)) * STATES + lane * L::EACH : nullptr;
+    int left = s.tokens;
+    for (int tile = -2; tile <= tiles; tile++) {
+        __syncthreads();
+        if (tile < 0 || tile == tiles)
+            continue;
+        const int count = in_tile<T, LANES>(left);
+        const float *both = m.both(tile) + lane * 2 * L::EACH, *step = m.step(tile) + c * 2;
+        float *y = m.y(tile) + tid;
+#pragma unroll 1
+        for (int k = 0; k < count; k += L::TOGETHER)
+            scan_tokens<T, LANES, KEEP>(state, step + k * L::STEP_ROW, both + k * 2 * STATES, y + k * L::Y_ROW,
+                                        kept + (KEEP ? k * stride : 0), stride, real ? count - k : 0);
+        if (KEEP)
+            kept += count * stride;
+        if (left <= L::TOKENS)
+#pragma unroll
+            for (int i = 0; i < L::EACH; i++)
+                state.h[i] = 0;
+        left = after_tile<T, LANES>(left, s);
+    }
+}
+
+/* Copies one tile after the other; a call begins those of the next. */
+template <class T, int LANES> struct copier {
+    const T *proj, *x;            /* of the next tile */
+    int left;                     /* tokens of its window from there on */
+    int left_begun = 0, skip = 0; /* of the tile whose copies were begun last: the same, and bytes before its proj */
+
+    __device__ void begin(const tile_memory<T, LANES> &m, const slice<T> &s, int tile, int worker)
+    {
+        using L = layout<T, LANES>;
+        const int count = in_tile<T, LANES>(left), width = s.rank + 2 * STATES;
+        skip = skipped(proj);
+        begin_rows(m.proj(tile), reinterpret_cast<const unsigned char *>(proj) - skip, skip + count * width * L::SIZE,
+                   worker, L::AHEAD);
+        begin_x<T, LANES>(m.x(tile), x, s, left, worker);
+        copy_commit();
+        proj += count * width;
+        x += count * s.channels;
+        left_begun = left;
+        left = after_tile<T, LANES>(left, s);
+    }
+};
+
+/* Makes the steps, and [B | C] in fp32, of a tile that has arrived. left: tokens of its window; dt: its first step of
+ * the block's channels, if steps are given */
+template <class T, int LANES>
+__device__ void prepare_tile(const scan_job &j, const tile_memory<T, LANES> &m, const slice<T> &s, int tile, int skip,
+                             int left, const float *dt, bool even, int worker)
+{
+    using L = layout<T, LANES>;
+    const T *proj = reinterpret_cast<const T *>(m.proj(tile) + skip), *x = m.x(tile);
+    float *step = m.step(tile);
+    auto emit = [&](int k, int c, float one, float two) {
+        pack<T, 2> u = load<T, 2>(x + k * L::CHANNELS + c);
+        store<float, 4>(step + k * L::STEP_ROW + c * 2, {{one, one * to_float(u.v[0]), two, two * to_float(u.v[1])}});
+    };
+    put_both<T, LANES>(m.both(tile), proj + s.rank, s.rank + 2 * STATES, worker);
+    if (j.dt)
+        given_steps<T, LANES>(dt, s, left, worker, emit);
+    else
+        steps_of<T, LANES>(m.memory, proj, s.rank, even, left, worker, emit);
+}
+
+/* The threads that copy, prepare and store. */
+template <class T, int LANES>
+__device__ void work_ahead(const scan_job &j, const slice<T> &s, const tile_memory<T, LANES> &m, size_t value,
+                           int tiles, bool even)
+{
+    using L = layout<T, LANES>;
+    const int worker = static_cast<int>(threadIdx.x) - SCANNERS;
+    const finish<T, LANES> end(j.D, s, worker);
+    wait_for_inputs();
+    copier<T, LANES> copies = {s.proj, s.x + s.first, s.tokens};
+    const float *dt = j.dt ? j.dt + value + s.first : nullptr;  /* of the next tile to be prepared */
+    T *out = s.yz + (end.k * 2 * s.channels + s.first + end.c); /* of the next tile to be stored */
+    int left_scanned = s.tokens;
+    for (int tile = -2; tile <= tiles; tile++) {
+        copy_wait<0>();
+        __syncthreads();
+        const int left_here = copies.left_begun, skip_here = copies.skip; /* of tile + 1 */
+        if (tile + 2 < tiles)
+            copies.begin(m, s, tile + 2, worker);
+        if (tile > 0) {
+#pragma unroll
+            for (int n = 0; n < end.ROUNDS; n++)
+                if (n * end.STRIDE + end.k < left_scanned)
+                    end.put(out + n * end.STRIDE * 2 * s.channels, m.y(tile - 1) + n * end.STRIDE * L::Y_ROW,
+                            m.x(tile - 1) + n * end.STRIDE * L::CHANNELS, s);
+            out += in_tile<T, LANES>(left_scanned) * 2 * s.channels;
+            left_scanned = after_tile<T, LANES>(left_scanned, s);
+        }
+        if (tile >= -1 && tile + 1 < tiles) {
+            prepare_tile<T, LANES>(j, m, s, tile + 1, skip_here, left_here, dt, even, worker);
+            if (j.dt)
+                dt += in_tile<T, LANES>(left_here) * s.channels;
+        }
+    }
+}
+
 /* `span`: windows of a block */
 template <class T, int LANES, bool KEEP>
 __global__ void __launch_bounds__(SCANNERS + layout<T, LANES>::AHEAD, 6)
@@ -203,13 +359,12 @@ __global__ void __launch_bounds__(SCANNERS + layout<T, LANES>::AHEAD, 6)
 {
     using L = layout<T, LANES>;
     MV_SHARED(unsigned char, memory);
-    const L at(j.rank);
-    const int tid = static_cast<int>(threadIdx.x), width = j.rank + 2 * STATES,
-              window = static_cast<int>(blockIdx.y) * span;
+    const tile_memory<T, LANES> m = {memory, L(j.rank)};
+    const int window = static_cast<int>(blockIdx.y) * span;
     const size_t token = static_cast<size_t>(window) * static_cast<size_t>(j.tokens),
                  value = token * static_cast<size_t>(j.channels);
     const slice<T> s = {static_cast<const T *>(j.x) + value,
-                        static_cast<const T *>(j.proj) + token * static_cast<size_t>(width),
+                        static_cast<const T *>(j.proj) + token * static_cast<size_t>(j.rank + 2 * STATES),
                         static_cast<T *>(j.yz) + 2 * value,
                         j.tokens,
                         j.channels,
@@ -217,97 +372,13 @@ __global__ void __launch_bounds__(SCANNERS + layout<T, LANES>::AHEAD, 6)
                         j.rank,
                         wide};
     put_weights<T, LANES, SCANNERS + L::AHEAD>(memory, j, s.first);
-
-    /* Tiles of all windows of the block in turn; each role counts the tokens that are left of its window. */
-    const int tiles = (s.tokens + L::TOKENS - 1) / L::TOKENS * (j.windows - window < span ? j.windows - window : span);
-    auto x_of = [&](int tile) { return reinterpret_cast<T *>(memory + at.x + (tile & 3) * L::X_BYTES); };
-    auto y_of = [&](int tile) { return reinterpret_cast<float *>(memory + at.y + (tile & 1) * L::Y_BYTES); };
-    auto both_of = [&](int tile) { return reinterpret_cast<float *>(memory + at.both + (tile & 1) * L::BOTH_BYTES); };
-    auto step_of = [&](int tile) { return reinterpret_cast<float *>(memory + at.step + (tile & 1) * L::STEP_BYTES); };
-    auto in_tile = [](int left) { return left < L::TOKENS ? left : L::TOKENS; };
-    auto after = [&](int left) { return left > L::TOKENS ? left - L::TOKENS : s.tokens; };
-    if (tid < SCANNERS) {
-        const int lane = tid % LANES, c = tid / LANES, stride = s.channels * STATES;
-        const bool real = s.first + c < s.channels;
-        const int e = real ? s.first + c : s.channels - 1;
-        states<L::EACH> m = {};
-#pragma unroll
-        for (int i = 0; i < L::EACH; i++)
-            m.a[i] = j.A[e * STATES + lane * L::EACH + i] * 1.44269504088896341f; /* exp(x) = exp2(x log2 e) */
-        wait_for_inputs();
-        float *kept = KEEP ? j.h + (value + static_cast<size_t>(e)) * STATES + lane * L::EACH : nullptr;
-        int left = s.tokens;
-        for (int tile = -2; tile <= tiles; tile++) {
-            __syncthreads();
-            if (tile < 0 || tile == tiles)
-                continue;
-            const int count = in_tile(left);
-            const float *both = both_of(tile) + lane * 2 * L::EACH, *step = step_of(tile) + c * 2;
-            float *y = y_of(tile) + tid;
-#pragma unroll 1
-            for (int k = 0; k < count; k += L::TOGETHER)
-                scan_tokens<T, LANES, KEEP>(m, step + k * L::STEP_ROW, both + k * 2 * STATES, y + k * L::Y_ROW,
-                                            kept + (KEEP ? k * stride : 0), stride, real ? count - k : 0);
-            if (KEEP)
-                kept += count * stride;
-            if (left <= L::TOKENS)
-#pragma unroll
-                for (int i = 0; i < L::EACH; i++)
-                    m.h[i] = 0;
-            left = after(left);
-        }
-        return;
+    const int tiles = (s.tokens + L::TOKENS - 1) / L::TOKENS *
+                      (j.windows - window < span ? j.windows - window : span); /* of all windows in turn */
+    if (static_cast<int>(threadIdx.x) < SCANNERS) {
+        scan_tiles<T, LANES, KEEP>(j, s, m, value, tiles);
+        return; /* an else instead takes registers that nvcc does not have */
     }
-    const int worker = tid - SCANNERS;
-    const finish<T, LANES> end(j.D, s, worker);
-    wait_for_inputs();
-    const int row_bytes = width * L::SIZE;
-    const T *proj_next = s.proj, *x_next = s.x + s.first; /* of the next tile to be copied, prepared, stored */
-    const float *dt_next = j.dt ? j.dt + value + s.first : nullptr;
-    T *y_next = s.yz + (end.k * 2 * s.channels + s.first + end.c);
-    int left = s.tokens, left_copied = 0, left_scanned = s.tokens, skip = 0;
-    auto proj_of = [&](int tile) { return memory + at.proj + (tile & 1) * at.proj_bytes; };
-    for (int tile = -2; tile <= tiles; tile++) {
-        copy_wait<0>();
-        __syncthreads();
-        const int left_here = left_copied, skip_here = skip; /* of tile + 1 */
-        if (tile + 2 < tiles) {
-            const int count = in_tile(left);
-            skip = skipped(proj_next);
-            begin_rows(proj_of(tile), reinterpret_cast<const unsigned char *>(proj_next) - skip,
-                       skip + count * row_bytes, worker, L::AHEAD);
-            begin_x<T, LANES>(x_of(tile + 2), x_next, s, left, worker);
-            copy_commit();
-            proj_next += count * width;
-            x_next += count * s.channels;
-            left_copied = left;
-            left = after(left);
-        }
-        if (tile > 0) {
-#pragma unroll
-            for (int n = 0; n < end.ROUNDS; n++)
-                if (n * end.STRIDE + end.k < left_scanned)
-                    end.put(y_next + n * end.STRIDE * 2 * s.channels, y_of(tile - 1) + n * end.STRIDE * L::Y_ROW,
-                            x_of(tile - 1) + n * end.STRIDE * L::CHANNELS, s);
-            y_next += in_tile(left_scanned) * 2 * s.channels;
-            left_scanned = after(left_scanned);
-        }
-        if (tile >= -1 && tile + 1 < tiles) {
-            const T *proj = reinterpret_cast<const T *>(proj_of(tile + 1) + skip_here), *x = x_of(tile + 1);
-            float *step = step_of(tile + 1);
-            auto emit = [&](int k, int c, float one, float two) {
-                pack<T, 2> u = load<T, 2>(x + k * L::CHANNELS + c);
-                store<float, 4>(step + k * L::STEP_ROW + c * 2,
-                                {{one, one * to_float(u.v[0]), two, two * to_float(u.v[1])}});
-            };
-            put_both<T, LANES>(both_of(tile + 1), proj + s.rank, width, worker);
-            if (j.dt) {
-                given_steps<T, LANES>(dt_next, s, left_here, worker, emit);
-                dt_next += in_tile(left_here) * s.channels;
-            } else
-                steps_of<T, LANES>(memory, proj, s.rank, even, left_here, worker, emit);
-        }
-    }
+    work_ahead<T, LANES>(j, s, m, value, tiles, even);
 }
 
 /* ---- a rank that no published model has: without shared memory */

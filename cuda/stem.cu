@@ -98,8 +98,47 @@ __device__ inline size_t first_of(const stem_job &j, const tile &at)
            static_cast<size_t>(at.x);
 }
 
-/* N: blocks of 8 output channels. In block k, columns 2t and 2t + 1 of the product are channels
- * 32 (k / 4) + 8t + 2 (k % 4) and the next. */
+/* What a lane has of the weights and biases, as the product's second factor and its first sums. N: blocks of 8 output
+ * channels. In block k, columns 2t and 2t + 1 of the product are channels 32 (k / 4) + 8t + 2 (k % 4) and the next. */
+template <int N> struct filters {
+    unsigned weight[2][N][2];
+    float bias[N][2];
+
+    template <class T> __device__ void load(const T *weights, const T *biases, int g, int t)
+    {
+#pragma unroll
+        for (int k = 0; k < N; k++) {
+            const int block = k / 4 * 32 + k % 4 * 2;
+            const T *from = weights + (block + g / 2 * 8 + g % 2) * DEPTH + 2 * t, *of = biases + block + t * 8;
+#pragma unroll
+            for (int i = 0; i < 4; i++) {
+                pack<T, 2> pair = load_early<T, 2>(from + i * 8);
+                memcpy(&weight[i / 2][k][i % 2], &pair, sizeof pair);
+            }
+            pack<T, 2> pair = load_early<T, 2>(of);
+            bias[k][0] = to_float(pair.v[0]);
+            bias[k][1] = to_float(pair.v[1]);
+        }
+    }
+};
+
+/* Where the pairs of values lie that a lane has of every pixel, and which of them are padding */
+struct lane_taps {
+    int offset[4];
+    unsigned mask[4];
+
+    __device__ explicit lane_taps(int t)
+    {
+#pragma unroll
+        for (int i = 0; i < 4; i++) {
+            int k = i * 8 + 2 * t;
+            offset[i] = k < 3 * ROW ? k / ROW * PITCH + k % ROW : 0;
+            mask[i] = k >= 3 * ROW ? 0u : k % ROW == ROW - 2 ? 0xffffu : ~0u;
+        }
+    }
+};
+
+/* N: blocks of 8 output channels */
 template <class T, source FROM, int R, int N>
 __global__ void __launch_bounds__(WARPS * 32) stem_kernel(T *out, stem_job j)
 {
@@ -107,30 +146,9 @@ __global__ void __launch_bounds__(WARPS * 32) stem_kernel(T *out, stem_job j)
     const unsigned thread = threadIdx.x;
     const int warp = static_cast<int>(thread / 32), lane = static_cast<int>(thread % 32),
               g = static_cast<int>(thread % 32 / 4), t = static_cast<int>(thread % 4);
-    unsigned weight[2][N][2];
-    float bias[N][2];
-#pragma unroll
-    for (int k = 0; k < N; k++) {
-        const int block = k / 4 * 32 + k % 4 * 2;
-        const T *from = static_cast<const T *>(j.weights) + (block + g / 2 * 8 + g % 2) * DEPTH + 2 * t,
-                *of = static_cast<const T *>(j.bias) + block + t * 8;
-#pragma unroll
-        for (int i = 0; i < 4; i++) {
-            pack<T, 2> pair = load_early<T, 2>(from + i * 8);
-            memcpy(&weight[i / 2][k][i % 2], &pair, sizeof pair);
-        }
-        pack<T, 2> pair = load_early<T, 2>(of);
-        bias[k][0] = to_float(pair.v[0]);
-        bias[k][1] = to_float(pair.v[1]);
-    }
-    int offset[4]; /* of the pairs of values that this lane has of every pixel */
-    unsigned mask[4];
-#pragma unroll
-    for (int i = 0; i < 4; i++) {
-        int k = i * 8 + 2 * t;
-        offset[i] = k < 3 * ROW ? k / ROW * PITCH + k % ROW : 0;
-        mask[i] = k >= 3 * ROW ? 0u : k % ROW == ROW - 2 ? 0xffffu : ~0u;
-    }
+    filters<N> w;
+    w.load(static_cast<const T *>(j.weights), static_cast<const T *>(j.bias), g, t);
+    const lane_taps taps(t);
     wait_for_inputs();
     const tile at = tile_of<R>(j);
     load_tile<T, FROM, 2 * R + 1>(rows, j, at.b, 2 * at.y - 1, 2 * at.x - 1, warp, lane);
@@ -147,19 +165,19 @@ __global__ void __launch_bounds__(WARPS * 32) stem_kernel(T *out, stem_job j)
         for (int k = 0; k < N; k++)
 #pragma unroll
             for (int v = 0; v < 4; v++)
-                sum[k][v] = bias[k][v % 2];
+                sum[k][v] = w.bias[k][v % 2];
 #pragma unroll
         for (int s = 0; s < 2; s++) {
             unsigned a[4]; /* rows g and g + 8 by the first and the second half of the depth */
 #pragma unroll
             for (int v = 0; v < 4; v++) {
-                pack<T, 2> pair = load<T, 2>(from + v % 2 * 48 + offset[2 * s + v / 2]);
+                pack<T, 2> pair = load<T, 2>(from + v % 2 * 48 + taps.offset[2 * s + v / 2]);
                 memcpy(&a[v], &pair, sizeof pair);
-                a[v] &= mask[2 * s + v / 2];
+                a[v] &= taps.mask[2 * s + v / 2];
             }
 #pragma unroll
             for (int k = 0; k < N; k++)
-                mma(sum[k], a, weight[s][k], T{});
+                mma(sum[k], a, w.weight[s][k], T{});
         }
         T *to = out + row * j.ow * (N * 8);
 #pragma unroll
