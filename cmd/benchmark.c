@@ -134,7 +134,8 @@ static void count_work(bench_row *row, const mv_model *m, const mv_run *counted)
     row->macs = 0;
     for (int i = 0; i < MV_PARTS; i++)
         row->macs += (double)(costs.macs[i] + costs.attention_macs[i]);
-    row->weights = (double)mv_model_parameters(m) * (double)mv_dtype_size(m->backend->act);
+    /* with fp8 the least that it can be: weights that stay fp16 are not told apart */
+    row->weights = (double)mv_model_parameters(m) * (m->backend->fp8 ? 1 : (double)mv_dtype_size(m->backend->act));
 }
 
 /* ---- what capturing adds */
@@ -255,6 +256,11 @@ bool bench_is_beyond(const bench_row *row)
     for (int i = 0; i < n; i++)
         found = found || beyond(bench_floor_of(row, &op[i]), op[i].seconds);
     return found;
+}
+
+bool bench_is_fp8(const bench_row *row)
+{
+    return strcmp(row->precision, "fp8") == 0;
 }
 
 int bench_part_of(const mv_profile_row *op)

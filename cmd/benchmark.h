@@ -50,6 +50,7 @@ void bench_row_free(bench_row *row);
 
 /* True if the row, or an operation of its profile, reached more than 100 % of its floor, as it is printed. */
 bool bench_is_beyond(const bench_row *row);
+bool bench_is_fp8(const bench_row *row);
 
 /* Seconds that an operation takes at least, by the row's rates. */
 double bench_floor_of(const bench_row *row, const mv_profile_row *op);

@@ -21,7 +21,7 @@ mv_status bench_print(bench_row *row, const bench_widths *w, bool first, bool js
 
 /* What a reader of the rows may ask, below the table: nothing where there is nothing to explain. */
 void bench_print_notes(const bench_row *rows, int n);
-extern const char bench_beyond_note[];
+extern const char bench_beyond_note[], bench_fp8_note[];
 
 /* Draws the page of all rows, or of as many as it shows: it says how many are left out. */
 mv_status bench_page(const call *c, bench_row *rows, int n, const char *path, mv_error *e);

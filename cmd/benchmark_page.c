@@ -19,7 +19,7 @@ typedef struct {
 /* What the page shows, and the memory of it. */
 typedef struct {
     mv_bench_content content;
-    char name[MV_BENCH_ROWS][SHORT], detail[MV_BENCH_ROWS][NAME], note[512], title[NAME + SHORT], subtitle[256],
+    char name[MV_BENCH_ROWS][SHORT], detail[MV_BENCH_ROWS][NAME], note[768], title[NAME + SHORT], subtitle[256],
         device[200];
     mv_bench_row row[MV_BENCH_ROWS];
     mv_bench_profile profile[MV_BENCH_PROFILES];
@@ -105,9 +105,10 @@ static void set_row(page *p, bench_row *r)
 
 static void set_rows(page *p, bench_row *rows, int n)
 {
-    bool beyond = false;
+    bool beyond = false, fp8 = false;
     for (int i = 0; i < n; i++) {
         beyond = beyond || bench_is_beyond(&rows[i]);
+        fp8 = fp8 || bench_is_fp8(&rows[i]);
         if (i < MV_BENCH_ROWS)
             set_row(p, &rows[i]);
         else
@@ -119,8 +120,8 @@ static void set_rows(page *p, bench_row *rows, int n)
     snprintf(
         p->note, sizeof p->note,
         "Medians. Floor: the longer of the multiply-adds of a pass at the rate of a product of large matrices, and "
-        "its weights at the rate of a sum of them, the best that were measured between the passes.%s%s",
-        beyond ? " " : "", beyond ? bench_beyond_note : "");
+        "its weights at the rate of a sum of them, the best that were measured between the passes.%s%s%s%s",
+        beyond ? " " : "", beyond ? bench_beyond_note : "", fp8 ? " " : "", fp8 ? bench_fp8_note : "");
 }
 
 /* "T classifies 12.3 images a second": the fastest row, and what it has of its floor */

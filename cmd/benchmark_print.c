@@ -7,6 +7,9 @@
 const char bench_beyond_note[] =
     "Above 100 % of the floor: what stays in the cache is faster than the large matrices by which the floor is "
     "measured, or the machine was busier while those were.";
+const char bench_fp8_note[] = "The floor of fp8 takes every product as one of fp8 and every weight as a byte: "
+                              "convolutions and small layers, which "
+                              "stay fp16, keep a pass above it.";
 
 /* ---- text */
 
@@ -80,11 +83,15 @@ static void print_text(bench_row *row, const bench_widths *w, bool first)
 
 void bench_print_notes(const bench_row *rows, int n)
 {
-    for (int i = 0; i < n; i++)
-        if (bench_is_beyond(&rows[i])) {
-            printf("\n%s\n", bench_beyond_note);
-            return;
-        }
+    bool beyond = false, fp8 = false;
+    for (int i = 0; i < n; i++) {
+        beyond = beyond || bench_is_beyond(&rows[i]);
+        fp8 = fp8 || bench_is_fp8(&rows[i]);
+    }
+    if (beyond)
+        printf("\n%s\n", bench_beyond_note);
+    if (fp8)
+        printf("\n%s\n", bench_fp8_note);
 }
 
 /* ---- JSON */

@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "src/device/yardstick.h"
 #include "tests/card.h"
 #include "tests/network.h"
 #include "tests/op_reference.h"
@@ -187,6 +188,54 @@ static void rows_that_are_not_finite_stay_alone(void **s)
     free(got);
 }
 
+/* ---- the yardstick */
+
+static mv_dense measured;
+static mv_status (*real_linear)(mv_backend *, mv_tensor, mv_tensor, const mv_dense *, mv_act, mv_vector, mv_tensor,
+                                mv_error *);
+
+static mv_status watched_linear(mv_backend *b, mv_tensor out, mv_tensor x, const mv_dense *w, mv_act act,
+                                mv_vector gamma, mv_tensor residual, mv_error *e)
+{
+    measured = *w;
+    return real_linear(b, out, x, w, act, gamma, residual, e);
+}
+
+/* What the yardstick of a device with fp8 measures is a product of E4M3: there 1.03 is 1, as in no layer of fp16. */
+static void the_yardstick_measures_fp8(void **s)
+{
+    (void)s;
+    mv_backend *b = card_open_fp8();
+    mv_error e = {0};
+    real_linear = b->linear;
+    b->linear = watched_linear;
+    mv_yardstick *y = mv_yardstick_new(b, &e);
+    expect_ok(&e);
+    b->linear = real_linear;
+    mv_yardstick_free(y);
+    int in = measured.in, out = measured.out;
+    size_t n = (size_t)in * (size_t)out;
+    float *w = malloc(n * sizeof *w), *x = calloc((size_t)in, sizeof *x), *got = calloc((size_t)out, sizeof *got);
+    assert_true(w && x && got);
+    for (size_t i = 0; i < n; i++)
+        w[i] = i % 2 ? 1.03f : 1.75f; /* of a row, the largest sets the scale */
+    x[1] = 1;
+    mv_dense dense = {0};
+    b->dense_new(b, &dense, in, out, w, NULL, &e);
+    mv_tensor from = on_device(b, x, MV_F16, 1, in), to = on_device(b, got, MV_F16, 1, out);
+    b->linear(b, to, from, &dense, MV_ACT_NONE, (mv_vector){0}, (mv_tensor){0}, &e);
+    b->read(b, got, mv_view_of(to), &e);
+    expect_ok(&e);
+    assert_true(got[0] == 1.0f && got[out - 1] == 1.0f);
+    b->release(b, from.data);
+    b->release(b, to.data);
+    b->dense_free(b, &dense);
+    b->free(b);
+    free(w);
+    free(x);
+    free(got);
+}
+
 /* ---- networks */
 
 enum { SIDE = 64, CLASSES = 10, PICTURES = 3 };
@@ -244,11 +293,9 @@ int main(void)
     if (!card_find())
         return 1;
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(codes_are_those_of_the_format),
-        cmocka_unit_test(values_become_the_nearest_code),
-        cmocka_unit_test(products_are_those_of_rounded_values),
-        cmocka_unit_test(rows_that_are_not_finite_stay_alone),
-        cmocka_unit_test(answers_move_little),
+        cmocka_unit_test(codes_are_those_of_the_format),        cmocka_unit_test(values_become_the_nearest_code),
+        cmocka_unit_test(products_are_those_of_rounded_values), cmocka_unit_test(rows_that_are_not_finite_stay_alone),
+        cmocka_unit_test(the_yardstick_measures_fp8),           cmocka_unit_test(answers_move_little),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

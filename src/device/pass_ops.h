@@ -24,6 +24,12 @@ static double rows_of(mv_tensor t)
     return (double)mv_tensor_count(t) / t.dim[t.nd - 1];
 }
 
+/* Bytes of a linear layer's weight. A device with fp8 does not tell which layers are of E4M3: the least there. */
+static double bytes_of_weight(const mv_backend *b)
+{
+    return b->fp8 ? 1 : (double)mv_dtype_size(b->act);
+}
+
 static const char *name_of(mv_act act)
 {
     return act == MV_ACT_NONE ? "" : act == MV_ACT_RELU ? " relu" : " gelu";
@@ -68,7 +74,7 @@ static mv_status linear(mv_backend *b, mv_tensor out, mv_tensor x, const mv_dens
 {
     WATCHED(b);
     TIMED("linear", out, in_place(out, residual), 2 * rows_of(x) * (double)mv_dense_macs(w),
-          bytes_of(x) + bytes_of(out) + bytes_of(residual) + (double)w->in * w->out * (double)mv_dtype_size(b->act),
+          bytes_of(x) + bytes_of(out) + bytes_of(residual) + (double)w->in * w->out * bytes_of_weight(b),
           real->linear(self, out, x, w, act, gamma, residual, e), "%.0f x %d -> %d%s%s%s", rows_of(x), w->in, w->out,
           name_of(act), gamma.data ? " gamma" : "", residual.nd ? " residual" : "");
 }

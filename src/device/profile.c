@@ -239,8 +239,11 @@ static void free_nothing(mv_backend *b)
 /* Its own functions, and none that record or deliver later: every operation is called in every pass. */
 static mv_backend table_of(const mv_backend *real)
 {
-    mv_backend b = {
-        .name = real->name, .act = real->act, .channel_multiple = real->channel_multiple, .free = free_nothing};
+    mv_backend b = {.name = real->name,
+                    .act = real->act,
+                    .fp8 = real->fp8,
+                    .channel_multiple = real->channel_multiple,
+                    .free = free_nothing};
     memcpy(b.about, real->about, sizeof b.about);
     b.alloc = alloc, b.release = release, b.read = read, b.write = write, b.finish = finish;
     b.mark = mark;
