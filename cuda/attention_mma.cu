@@ -17,8 +17,8 @@ namespace mv
 namespace
 {
 
-/* 32 queries so often are many: 2 warps for each scheduler of the largest cards. Tests take both ways with fewer; what
- * predicts the time of a pass launches as a card does. */
+/* A warp takes 32 queries where that makes at least so many warps: 2 for each scheduler of the largest cards. Tests use
+ * a smaller number, to reach both kernels with little work; test_cost, which predicts times, uses that of the cards. */
 inline size_t many()
 {
 #ifdef __CUDACC__
@@ -134,7 +134,7 @@ template <class T, reach REACH> __device__ void put(T *to, const T *from, int x,
                 to[k] = p.v[k];
 }
 
-/* A warp's sums, by way of shared memory that nobody reads any more, so that whole accesses are stored */
+/* Stores a warp's sums by way of shared memory, which is no longer read, so that each store is 16 bytes wide */
 template <class T, int WIDTH, reach REACH, int M>
 __device__ void put_out(const attention_job &j, const head h, const softmax<WIDTH, M> &x, T *room)
 {

@@ -22,7 +22,7 @@ namespace
 
 /* ---- products */
 
-/* The weights with gamma folded in, computed by the first call; of fp8 weights the scales alone. */
+/* The weights with gamma folded in, computed by the first call; if the weights are fp8, only their scales. */
 mv_status fold(device *d, dense_weights *w, const mv_dense *shape, mv_vector gamma, mv_error *e)
 {
     if (w->gamma == gamma.data)

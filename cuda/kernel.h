@@ -21,7 +21,7 @@
 
 /* A kernel may start while the one before it still ends: it calls wait_for_inputs before it reads or writes what others
  * use, and its successor may start from there on. Code for cards before compute capability 9.0 cannot wait, so it is
- * launched when its predecessor has ended; ptxVersion tells which code this card runs. */
+ * launched when its predecessor has ended; ptxVersion is that of the code that this card runs. */
 template <class... P, class... A>
 void mv_launch(void (*kernel)(P...), dim3 grid, dim3 block, size_t shared, cudaStream_t stream, A... a)
 {

@@ -104,7 +104,7 @@ bool library_has_fp8(int i)
     cudaDeviceProp p;
     bool known = cudaGetDeviceProperties(&p, i) == cudaSuccess;
     cudaGetLastError();
-    return known && p.major == 9 && p.minor == 0; /* cuBLASLt offers scales by row and column there alone */
+    return known && p.major == 9 && p.minor == 0; /* only there cuBLASLt has scales by row and column */
 }
 
 /* ---- life */
@@ -180,7 +180,7 @@ void library_free(library *l)
 void library_use(library *l)
 {
     cudaSetDevice(l->card);
-    cudaGetLastError(); /* of a call that could not report it, such as a release; the next launch is not to blame */
+    cudaGetLastError(); /* of a call that could not report it, such as a release; or the next launch reports it */
 }
 
 cudaStream_t library_stream(const library *l)

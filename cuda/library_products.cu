@@ -6,9 +6,9 @@
  *   APART   the call without the activation, then a kernel that applies it in place
  *   PLAIN   product.cu's kernel; there is none with scales
  *
- * FUSED GELU is held against APART, as some epilogues are a slow second pass. Algorithms are chosen by time among those
- * that the heuristics offer; before each timed call the L2 cache is overwritten, because in a pass the weights of a
- * layer come from memory. Descriptors stay with the plan; only the addresses of bias and scales are set in each call.
+ * FUSED GELU is timed beside APART, because some epilogues are a slow second pass. Algorithms are chosen by time among
+ * those that the heuristics offer; before each timed call the L2 cache is overwritten, because in a pass the weights of
+ * a layer come from memory. Descriptors stay with the plan; only the addresses of bias and scales are set in each call.
  */
 #include "cuda/launch.h"
 #include "cuda/library_state.h"

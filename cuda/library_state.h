@@ -112,8 +112,8 @@ inline bool is_late(cudaError_t error)
     }
 }
 
-/* The runtime keeps its last error until somebody asks for it; here it is told and done with, so that no later launch
- * is blamed for it. */
+/* Reports an error of the runtime and clears it there: the runtime keeps its last error, and the next launch would
+ * report it as its own. */
 inline mv_status library_failed(const library *l, const char *op, cudaError_t error, mv_error *e)
 {
     cudaGetLastError();

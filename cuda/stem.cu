@@ -229,7 +229,7 @@ template <class T, source FROM> void launch_from(const stem_job &j, cudaStream_t
     };
     if constexpr (sizeof(T) == 2)
         if (stem_on_tensor_cores(j.type, j.n)) {
-            if constexpr (FROM != PICTURE) /* pictures are read when somebody watches them only */
+            if constexpr (FROM != PICTURE) /* a picture exists only if it is watched: not worth kernels of 4 rows */
                 if (blocks(4) >= MANY)
                     return j.n == 32 ? go(stem_kernel<T, FROM, 4, 4>, 4) : go(stem_kernel<T, FROM, 4, 8>, 4);
             return j.n == 32 ? go(stem_kernel<T, FROM, 1, 4>, 1) : go(stem_kernel<T, FROM, 1, 8>, 1);

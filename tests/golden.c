@@ -194,7 +194,8 @@ static bool branch_of(float *out, const mv_safetensors *golden, const char *site
     return true;
 }
 
-/* The oracle's value of a site; what only tells of other sites is made of those. The caller's to free. */
+/* The oracle's value of a site. A site that is computed from other sites, and that the oracle does not have, is
+ * computed from the oracle's values of those. The caller's to free. */
 static float *oracle(const mv_safetensors *golden, const char *site, mv_tensor got, const network *net)
 {
     bool hidden = ends_in(site, ".hidden_attn"), norms = ends_in(site, ".contributions"),

@@ -12,7 +12,7 @@
 #                  stalls that the compiler put between instructions, and what it waits for, by LATENCY
 #   round          the same cycles, of a round of the hot loop
 #   products, powers, loads   of the tensor cores, of 2, and from memory, in the hot loop: with what the emulation counts
-#                  of a warp they tell how many rounds it goes; loads_before are those in front of the loop
+#                  of a warp they give the number of its rounds; loads_before are those in front of the loop
 #   beside         where the powers of 2 have a loop apart from that of the products, because half of the warps do each:
 #                  the instructions of that loop, and the cycles of a round
 #
@@ -221,7 +221,7 @@ kernel != "" && instructions && /^ +\/\* 0x[0-9a-f]+ \*\/$/ { # the second half 
 }
 END { finish() }
 
-# With ptxas=1: what `nvcc -Xptxas -v` prints. The figures that it does not tell are "-".
+# With ptxas=1: what `nvcc -Xptxas -v` prints. The figures that it does not print are "-".
 ptxas && /Compiling entry function/ {
     symbol = $0
     sub(/^[^']*'/, "", symbol)

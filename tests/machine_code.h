@@ -13,7 +13,7 @@ typedef struct {
 const machine_code *machine_code_of(const char *kernel);
 
 /* Instructions that a warp of a launch issues on average, and the cycles that the slowest would take alone: all code
- * once, and further rounds of the hot loop, as many as what was counted tells. */
+ * once, and further rounds of the hot loop, whose number follows from the counts. */
 typedef struct {
     double instructions, cycles;
 } machine_warp;

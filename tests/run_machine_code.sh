@@ -7,8 +7,9 @@
 #   straight   the hot loop does not jump
 #
 # Speaks TAP, after a table. It needs build/cuda, and cuobjdump and nvdisasm: in the PATH, in the CUDA Toolkit, or in the
-# Python packages nvidia-cuda-cuobjdump and nvidia-cuda-nvdisasm of $PYTHON (python3). Without them nvcc alone tells
-# registers and local memory. Another nvcc than that of the table makes other code: then promises alone are compared.
+# Python packages nvidia-cuda-cuobjdump and nvidia-cuda-nvdisasm of $PYTHON (python3). Without them only
+# registers and local memory are compared, which nvcc prints. Another nvcc than that of the table makes other code: then
+# only promises are compared.
 #
 #   tests/run_machine_code.sh [--write]      writes the table anew; promises stay
 set -uo pipefail
@@ -34,15 +35,15 @@ by_cuobjdump() {
     done | c++filt | awk -f tests/machine_code.awk
 }
 
-# Keeps what nvcc tells of a source until it changes; the figures that are missing are "-".
+# Keeps what nvcc prints of a source until the source changes. The figures that are missing are "-".
 by_ptxas() {
-    local source told
+    local source printed
     mkdir -p build/machine_code
     for source in cuda/*.cu; do
-        told=build/machine_code/${source##*/}
-        [ -e "$told" ] && [ -z "$(find "$source" cuda/*.h -newer "$told")" ] ||
-            "$nvcc" -std=c++17 -O3 -I. -arch=sm_90 -Xptxas -v -cubin -o /dev/null "$source" >"$told" 2>&1
-        cat "$told"
+        printed=build/machine_code/${source##*/}
+        [ -e "$printed" ] && [ -z "$(find "$source" cuda/*.h -newer "$printed")" ] ||
+            "$nvcc" -std=c++17 -O3 -I. -arch=sm_90 -Xptxas -v -cubin -o /dev/null "$source" >"$printed" 2>&1
+        cat "$printed"
     done | c++filt | awk -v ptxas=1 -f tests/machine_code.awk
 }
 
@@ -66,11 +67,11 @@ if [ "${1-}" = --write ]; then
 fi
 
 { echo "$head"; echo "$now"; } | column -t | sed 's/^/  | /'
-[ $how = by_cuobjdump ] || echo "ok - instructions and loops # SKIP cuobjdump and nvdisasm are not installed: registers and local memory alone"
+[ $how = by_cuobjdump ] || echo "ok - instructions and loops # SKIP cuobjdump and nvdisasm are not installed: only registers and local memory"
 same=1
 grep -qx "# nvcc $version" $table || {
     same=0
-    echo "ok - figures # SKIP the table is of $(sed -n 's/^# nvcc/nvcc/p' $table), this is $version: promises alone"
+    echo "ok - figures # SKIP the table is of $(sed -n 's/^# nvcc/nvcc/p' $table), this is $version: only promises"
 }
 awk -v same=$same '
     function complain(text) { said = said (said == "" ? "" : "; ") text }

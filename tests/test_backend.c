@@ -443,7 +443,7 @@ static void the_inside_of_mixers_equals_that_of_the_cpu(void **s)
 
 /* ---- memory */
 
-/* MiB free on the card, as the driver tells in the context that the devices share; 0 in emulation. */
+/* MiB free on the card, as the driver reports it in the context that the devices share; 0 in emulation. */
 static double card_free(void)
 {
     size_t available = 0, all = 0;
@@ -454,7 +454,7 @@ static double card_free(void)
     if (driver)
         *(void **)&ask = dlsym(driver, "cuMemGetInfo_v2");
     if (!ask || ask(&available, &all))
-        fail_msg("the driver does not tell the free memory of the card");
+        fail_msg("the driver does not report the free memory of the card");
     dlclose(driver);
     return (double)available / (1 << 20);
 }

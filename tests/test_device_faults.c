@@ -76,7 +76,7 @@ static void expect_whole(const mv_error *e, const float *logits, const float *wa
     if (simt_live() != live)
         fail_msg("call %lu, %s: %ld things are not given back", n, simt_failed(), simt_live() - live);
     if (e->code ? !*e->text : !(relative_l2(logits, want, CLASSES) <= BOUND))
-        fail_msg("call %lu, %s: no error is told, and the logits are off by %g", n, simt_failed(),
+        fail_msg("call %lu, %s: no error is reported, and the logits are off by %g", n, simt_failed(),
                  relative_l2(logits, want, CLASSES));
 }
 
@@ -106,7 +106,7 @@ static void fail_from(unsigned long most)
     session(x, logits, &e);
     expect_ok(&e);
     assert_memory_equal(logits, want, sizeof want);
-    print_message("           %lu calls; of %d that failed, %d were told\n", all, tries, errors);
+    print_message("           %lu calls; of %d that failed, %d were reported\n", all, tries, errors);
     free(x);
 }
 

@@ -1,5 +1,5 @@
 /* Inside the CPU device: what its files share. cpu.c makes the device, its memory and weights; cpu_products.c computes
- * convolutions and products; cpu_tokens.c the mixer, attention, windows and the head; cpu_mixer.c tells more of
+ * convolutions and products; cpu_tokens.c the mixer, attention, windows and the head; cpu_mixer.c what is watched of
  * the mixer; cpu_reduce.c reduces attention rows; cpu_back.c is the backward pass; cpu_work.c distributes the work.
  *
  * Every operation is cut into pieces for the workers: a convolution into pictures or bands of rows, a product into

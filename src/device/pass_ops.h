@@ -7,7 +7,7 @@
  *                what an operation does: it returns the status of CALL, which calls the device's own function
  *
  * IN_PLACE: the output is an input, too. FLOPS, BYTES: of one call; each input and weight is read once, the output
- * written once. FORMAT tells the shape.
+ * written once. FORMAT and what follows print the shape.
  */
 #ifndef MV_PASS_OPS_H
 #define MV_PASS_OPS_H

@@ -10,10 +10,10 @@
 enum { MOST = 256, PASSES = 64, REPLAYS = 5, RECORDED = 200 };
 
 typedef struct {
-    mv_profile_row told;
-    double pass[PASSES]; /* seconds in each pass */
-    double now, each;    /* seconds in this pass; of one call in a recording */
-    int calls;           /* in this pass */
+    mv_profile_row facts; /* what mv_profile_rows returns, but for the seconds */
+    double pass[PASSES];  /* seconds in each pass */
+    double now, each;     /* seconds in this pass; of one call in a recording */
+    int calls;            /* in this pass */
 } row;
 
 struct mv_profile {
@@ -21,8 +21,8 @@ struct mv_profile {
     mv_backend *real; /* that computes */
     int rows, passes, seen, left_out;
     row *row;
-    mv_profile_row *told; /* sorted */
-    row *last;            /* of the call whose place is not known yet */
+    mv_profile_row *sorted; /* of mv_profile_rows */
+    row *last;              /* of the call whose place is not known yet */
 };
 
 static double clock_now(void)
@@ -39,16 +39,16 @@ static row *row_of(mv_profile *p, const char *op, const char *shape, double flop
 {
     *first = false;
     for (int i = 0; i < p->rows; i++)
-        if (strcmp(p->row[i].told.op, op) == 0 && strcmp(p->row[i].told.shape, shape) == 0)
+        if (strcmp(p->row[i].facts.op, op) == 0 && strcmp(p->row[i].facts.shape, shape) == 0)
             return &p->row[i];
     if (p->rows == MOST) {
         p->left_out++;
         return NULL;
     }
     row *r = &p->row[p->rows++];
-    *r = (row){.told = {.flops = flops, .bytes = bytes}};
-    snprintf(r->told.op, sizeof r->told.op, "%s", op);
-    snprintf(r->told.shape, sizeof r->told.shape, "%s", shape);
+    *r = (row){.facts = {.flops = flops, .bytes = bytes}};
+    snprintf(r->facts.op, sizeof r->facts.op, "%s", op);
+    snprintf(r->facts.shape, sizeof r->facts.shape, "%s", shape);
     *first = true;
     return r;
 }
@@ -226,8 +226,8 @@ static void mark(mv_backend *b, const char *site, const char *op)
     TAKE(b);
     if (real->mark)
         real->mark(real, site, op);
-    if (p->last && p->last->told.calls == 0 && p->last->calls == 1 && p->passes == 0)
-        snprintf(p->last->told.site, sizeof p->last->told.site, "%s", site);
+    if (p->last && p->last->facts.calls == 0 && p->last->calls == 1 && p->passes == 0)
+        snprintf(p->last->facts.site, sizeof p->last->facts.site, "%s", site);
     p->last = NULL;
 }
 
@@ -263,8 +263,8 @@ mv_profile *mv_profile_new(mv_backend *device, mv_error *e)
         p->real = device;
         p->b = table_of(device);
         p->row = calloc(MOST, sizeof *p->row);
-        p->told = calloc(MOST, sizeof *p->told);
-        if (p->row && p->told)
+        p->sorted = calloc(MOST, sizeof *p->sorted);
+        if (p->row && p->sorted)
             return p;
     }
     mv_profile_free(p);
@@ -277,7 +277,7 @@ void mv_profile_free(mv_profile *p)
     if (!p)
         return;
     free(p->row);
-    free(p->told);
+    free(p->sorted);
     free(p);
 }
 
@@ -294,7 +294,7 @@ void mv_profile_pass(mv_profile *p)
     for (int i = 0; i < p->rows; i++) {
         row *r = &p->row[i];
         r->pass[at] = r->now;
-        r->told.calls = r->calls;
+        r->facts.calls = r->calls;
         r->now = 0, r->calls = 0;
     }
 }
@@ -311,12 +311,12 @@ const mv_profile_row *mv_profile_rows(mv_profile *p, int *n)
         double sorted[PASSES];
         memcpy(sorted, p->row[i].pass, sizeof sorted);
         mv_sort(sorted, (size_t)p->passes);
-        p->told[i] = p->row[i].told;
-        p->told[i].seconds = p->passes ? mv_quantile(sorted, (size_t)p->passes, 0.5) : 0;
+        p->sorted[i] = p->row[i].facts;
+        p->sorted[i].seconds = p->passes ? mv_quantile(sorted, (size_t)p->passes, 0.5) : 0;
     }
-    qsort(p->told, (size_t)p->rows, sizeof *p->told, by_seconds);
+    qsort(p->sorted, (size_t)p->rows, sizeof *p->sorted, by_seconds);
     *n = p->rows;
-    return p->told;
+    return p->sorted;
 }
 
 int mv_profile_left_out(const mv_profile *p)

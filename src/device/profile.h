@@ -9,7 +9,7 @@
  *         mv_profile_pass(p);
  *     }
  *
- * Where the device records nothing, each call is timed, and a row tells the median of its sums over the passes. Where
+ * Where the device records nothing, each call is timed, and a row has the median of its sums over the passes. Where
  * it records, calls return before they are done: an operation that meets a shape for the first time is recorded many
  * times into one graph, whose replay is timed. So no launch of the host is in the time, and inputs that fit into the
  * device's cache are in it, as they mostly are in a pass; one pass is enough.
