@@ -6,7 +6,6 @@
 #include <time.h>
 
 #include "cmd/device.h"
-#include "src/base/pattern.h"
 #include "src/base/quantile.h"
 #include "src/model/generated.h"
 #include "src/run/run.h"
@@ -140,28 +139,6 @@ static void count_work(bench_row *row, const mv_model *m, const mv_run *counted)
 
 /* ---- what capturing adds */
 
-/* Wants the sites of a pattern and ignores the values: the cost of computing them. */
-typedef struct {
-    mv_probe probe;
-    const char *sites;
-} idle_probe;
-
-static bool idle_wants(mv_probe *p, const char *site)
-{
-    return mv_pattern_match(((idle_probe *)p)->sites, site);
-}
-
-static bool idle_sees(mv_probe *p, mv_run *r, const mv_site_info *site, mv_view value)
-{
-    (void)p, (void)r, (void)site, (void)value;
-    return false;
-}
-
-static void idle_kept(mv_probe *p, mv_run *r, const char *site, int part, mv_tensor value)
-{
-    (void)p, (void)r, (void)site, (void)part, (void)value;
-}
-
 static mv_status drop(void *context, const char *site, mv_tensor value, mv_error *e)
 {
     (void)context, (void)site, (void)value, (void)e;
@@ -204,11 +181,12 @@ static mv_status measure_watched(passes *plain, const mv_model *m, mv_probe *pro
 
 static mv_status measure_capture(bench_capture *c, passes *plain, const mv_model *m, double seconds, mv_error *e)
 {
-    idle_probe idle = {{.wants = idle_wants, .sees = idle_sees, .kept = idle_kept}, c->sites};
+    mv_idle idle;
     mv_trace *trace = mv_trace_new(c->sites, drop, NULL, e);
     if (!trace)
         return e->code;
-    mv_status s = measure_watched(plain, m, &idle.probe, seconds / 2, &c->beside_computed, &c->computed, e);
+    mv_status s =
+        measure_watched(plain, m, mv_idle_probe(&idle, c->sites), seconds / 2, &c->beside_computed, &c->computed, e);
     s = s ? s : measure_watched(plain, m, mv_trace_probe(trace), seconds / 2, &c->beside_delivered, &c->delivered, e);
     mv_trace_free(trace);
     return s;

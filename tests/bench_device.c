@@ -22,7 +22,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "src/base/pattern.h"
 #include "src/run/probe.h"
 #include "src/run/run.h"
 #include "src/run/trace.h"
@@ -30,28 +29,6 @@
 #include "tests/weights.h"
 
 enum { WARM = 12, ROUNDS = 100, LEAST = 10, CHECKED = 2 };
-
-/* Wants the sites of a pattern and ignores the values: measures the cost of computing them. */
-typedef struct {
-    mv_probe probe;
-    const char *pattern;
-} idle_probe;
-
-static bool idle_wants(mv_probe *p, const char *site)
-{
-    return mv_pattern_match(((idle_probe *)p)->pattern, site);
-}
-
-static bool idle_sees(mv_probe *p, mv_run *r, const mv_site_info *site, mv_view value)
-{
-    (void)p, (void)r, (void)site, (void)value;
-    return false;
-}
-
-static void idle_kept(mv_probe *p, mv_run *r, const char *site, int part, mv_tensor value)
-{
-    (void)p, (void)r, (void)site, (void)part, (void)value;
-}
 
 static mv_status drop(void *context, const char *site, mv_tensor value, mv_error *e)
 {
@@ -104,12 +81,16 @@ static double seconds_of(const mv_model *m, int batch, hook how, const char *pat
 {
     mv_error e = {0};
     double s = -1;
-    idle_probe idle = {{.wants = idle_wants, .sees = idle_sees, .kept = idle_kept}, pattern};
+    mv_idle idle;
     mv_trace *t = how == TO_HOST ? mv_trace_new(pattern, drop, NULL, &e) : NULL;
     timing_die_if(&e);
     const mv_preprocess *p = &m->config.preprocess;
     m->backend->batches = MV_BATCHES_MANY;
-    mv_run *r = mv_run_new(m, p->h, p->w, batch, t ? mv_trace_probe(t) : how == ON_CARD ? &idle.probe : NULL, &e);
+    mv_run *r = mv_run_new(m, p->h, p->w, batch,
+                           t                ? mv_trace_probe(t)
+                           : how == ON_CARD ? mv_idle_probe(&idle, pattern)
+                                            : NULL,
+                           &e);
     if (!e.code && mv_run_capacity(r) == batch) {
         *scratch = mv_run_memory(r);
         float *x = pictures_of(m, batch);

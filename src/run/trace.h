@@ -25,4 +25,12 @@ const char *mv_trace_name_at(const mv_trace *t, int i);
 mv_tensor mv_trace_at(const mv_trace *t, int i);
 bool mv_trace_lookup(const mv_trace *t, const char *site, mv_tensor *out);
 
+/* A probe that wants sites and leaves their values on the device: for the time that computing them takes. It lives in
+ * the struct, and the patterns are borrowed. */
+typedef struct {
+    mv_probe probe;
+    const char *patterns;
+} mv_idle;
+mv_probe *mv_idle_probe(mv_idle *idle, const char *patterns);
+
 #endif
