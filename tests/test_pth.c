@@ -232,7 +232,7 @@ static void broken_shards_are_named(void **state)
         char map[200];
         snprintf(map, sizeof map, "{\"x.one\": \"%s\"}", outside[i]);
         put_index(map);
-        refused(in_folder("m"), "expected a file beside the index");
+        refused(in_folder("m"), "expected the name of a file beside it");
     }
     put_index("{\"x.one\": 3}");
     refused(in_folder("m"), "that is no text");

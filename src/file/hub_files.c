@@ -1,6 +1,5 @@
 /* Which files of a repository are wanted, and what is read of them: the index of shards, the licence of the card. */
 #include <dirent.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,8 +9,8 @@
 
 #include "src/base/text.h"
 #include "src/file/hub_impl.h"
-#include "src/file/json.h"
 #include "src/file/mapping.h"
+#include "src/file/tensors_impl.h"
 
 enum { MOST_SHARDS = 1000, MOST_CARD = 64 << 10 };
 
@@ -71,44 +70,26 @@ void mv_hub_free_names(char **names, int n)
     free(names);
 }
 
-static mv_status add_shard(const char *place, const char *shard, char ***names, int *n, mv_error *e)
-{
-    if (!shard || !mv_hub_is_file_name(shard))
-        return mv_fail(e, MV_EINPUT, "%s: found a shard named '%.100s', expected the name of a file beside it", place,
-                       shard ? shard : "");
-    if (index_of((const char *const *)*names, *n, shard) >= 0)
-        return MV_OK;
-    if (*n == MOST_SHARDS)
-        return mv_fail(e, MV_EINPUT, "%s: found more than %d shards", place, MOST_SHARDS);
-    char **next = realloc(*names, ((size_t)*n + 1) * sizeof *next);
-    if (!next)
-        return mv_fail_memory(e, place);
-    *names = next;
-    if (!(next[*n] = strdup(shard)))
-        return mv_fail_memory(e, place);
-    ++*n;
-    return MV_OK;
-}
-
 mv_status mv_hub_read_index(const char *path, const char *place, char ***names, int *n, mv_error *e)
 {
     mv_mapping map;
-    const char *key;
-    json_t *shard;
+    mv_shard_index index;
     *names = NULL;
     *n = 0;
     mv_status s = mv_mapping_open(&map, path, e);
     if (s)
         return s;
-    json_t *root = mv_json_load((const char *)map.bytes, map.size, place, NULL, e);
+    s = mv_shard_index_of(&index, map.bytes, map.size, place, e);
     mv_mapping_close(&map);
-    if (!root)
-        return e->code;
-    json_t *list = json_object_get(root, "weight_map");
-    if (json_object_size(list) == 0)
-        s = mv_fail(e, MV_EINPUT, "%s: found no \"weight_map\", expected the list of the shards", place);
-    json_object_foreach(list, key, shard) if (!s) s = add_shard(place, json_string_value(shard), names, n, e);
-    json_decref(root);
+    if (!s && !(*names = calloc((size_t)index.n, sizeof **names)))
+        s = mv_fail_memory(e, place);
+    for (int i = 0; !s && i < index.n; i++)
+        if (!mv_hub_is_file_name(index.shard[i]))
+            s = mv_fail(e, MV_EINPUT, "%s: found a shard named '%.100s', expected the name of a file beside it", place,
+                        index.shard[i]);
+        else if (!((*names)[(*n)++] = strdup(index.shard[i])))
+            s = mv_fail_memory(e, place);
+    mv_shard_index_free(&index);
     if (s) {
         mv_hub_free_names(*names, *n);
         *names = NULL;

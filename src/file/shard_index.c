@@ -16,9 +16,9 @@ static mv_status check_shard(const char *name, const char *place, mv_error *e)
     if (*name && *name != '.' && !strchr(name, '/') && strlen(name) < 256 && mv_text_is_clean(name))
         return MV_OK;
     char *safe = mv_text_escape(name);
-    mv_status s =
-        safe ? mv_fail(e, MV_EINPUT, "%s: found a shard named '%.100s', expected a file beside the index", place, safe)
-             : mv_fail_memory(e, place);
+    mv_status s = safe ? mv_fail(e, MV_EINPUT,
+                                 "%s: found a shard named '%.100s', expected the name of a file beside it", place, safe)
+                       : mv_fail_memory(e, place);
     free(safe);
     return s;
 }
