@@ -260,7 +260,6 @@ static void run_attention_back(stage *s, const op_case *c)
 {
     int n = c->d[0], t = c->d[1], heads = c->d[2], d = c->d[3];
     bool held = c->flags & HELD;
-    s->skew = c->flags & SKEWED ? 1 : 0;
     stage_value *qkv = in(s, c, "qkv", s->b->act, 0, 2, 0.3, 0, 0, DIMS(n, t, 3 * heads * d)),
                 *dout = in(s, c, "dout", s->b->act, 0, root(1, d), 0.7, 0, 0, DIMS(n, t, heads * d)),
                 *dqkv = stage_out(s, "dqkv", s->b->act, DIMS(n, t, 3 * heads * d)), *drows = NULL;

@@ -191,6 +191,7 @@ static void run_scan(stage *s, const op_case *c)
     stage_ssm m = stage_ssm_of(s, e, rank);
     if (c->flags & GIVEN)
         given = stage_in(s, "dt", MV_F32, 1, 0.99f, 3, c->d);
+    s->skew = 0; /* a channel's states are always aligned */
     if (c->flags & KEPT)
         kept = stage_out(s, "h", MV_F32, DIMS(n, t, e, MV_STATES));
     double *dt = given ? stage_widened(given->host, x->n) : stage_doubles(x->n), *want = stage_doubles(x->n),
@@ -214,9 +215,10 @@ static void run_readout(stage *s, const op_case *c)
     int n = c->d[0], t = c->d[1], e = c->d[2], rank = c->d[3];
     stage_value *x = stage_in(s, "x", s->b->act, 0, 1.7f, 3, c->d);
     stage_value *proj = stage_in(s, "proj", s->b->act, 0, 1.7f, DIMS(n, t, rank + 2 * MV_STATES));
-    stage_value *h = stage_in(s, "h", MV_F32, 0, 2, DIMS(n, t, e, MV_STATES));
     stage_value *yz = stage_out(s, "yz", s->b->act, DIMS(n, t, 2 * e));
     stage_keep(s, yz, e, 2 * e);
+    s->skew = 0; /* a channel's states are always aligned */
+    stage_value *h = stage_in(s, "h", MV_F32, 0, 2, DIMS(n, t, e, MV_STATES));
     stage_ssm m = stage_ssm_of(s, e, rank);
     double *states = stage_widened(h->host, h->n), *want = stage_doubles(x->n);
     ref_readout(want, x->host, proj->host, states, m.D.host, (size_t)n * (size_t)t, e, rank);
@@ -230,7 +232,6 @@ static void run_readout(stage *s, const op_case *c)
 static void run_attention(stage *s, const op_case *c)
 {
     int n = c->d[0], t = c->d[1], heads = c->d[2], d = c->d[3];
-    s->skew = c->flags & SKEWED ? 1 : 0;
     float *values = stage_random(s, "qkv", (size_t)(n * t * 3) * (size_t)(heads * d), s->b->act, 0, 2);
     for (int i = 0; i < 3 * d && c->flags & NANS; i++)
         values[((t / 2 * 3 + i / d) * heads + heads - 2) * d + i % d] = NAN;
@@ -521,6 +522,8 @@ static const op_case table[] = {
     {LAYERNORM, .d = {1, 7, 1568}},
     {LAYERNORM, .d = {1, 3, 2056}},
     {LAYERNORM, .d = {9, 1000, 320}}, /* several rows in turn */
+    {LAYERNORM, .d = {2, 5, 320}, .flags = SKEWED},
+    {LAYERNORM, .d = {1, 3, 2056}, .flags = SKEWED},
     {CONV1D, .d = {1, 1, 1}},
     {CONV1D, .d = {3, 2, 5}},
     {CONV1D, .d = {3, 7, 17}},
@@ -530,6 +533,8 @@ static const op_case table[] = {
     {CONV1D, .d = {34, 49, 320}}, /* many windows: long runs of tokens, whole and not */
     {CONV1D, .d = {33, 50, 320}},
     {CONV1D, .d = {32, 64, 256}},
+    {CONV1D, .d = {3, 20, 64}, .flags = SKEWED},
+    {CONV1D, .d = {34, 49, 64}, .flags = SKEWED},
     {STEP, .d = {1, 1, 1, 1}},
     {STEP, .d = {3, 7, 17, 3}},
     {STEP, .d = {2, 50, 33, 3}},
@@ -537,6 +542,7 @@ static const op_case table[] = {
     {STEP, .d = {2, 33, 98, 49}}, /* an odd rank: rows of proj are not whole words */
     {STEP, .d = {1, 20, 64, 128}},
     {STEP, .d = {1, 3, 9, 300}},
+    {STEP, .d = {2, 20, 64, 20}, .flags = SKEWED},
     {SCAN, .d = {1, 1, 1, 1}},
     {SCAN, .d = {1, 1, 1, 1}, .flags = GIVEN | KEPT},
     {SCAN, .d = {3, 7, 17, 3}},
@@ -561,10 +567,17 @@ static const op_case table[] = {
     {SCAN, .d = {1801, 5, 9, 3}},
     {SCAN, .d = {1300, 1, 5, 2}, .flags = GIVEN | KEPT},
     {SCAN, .d = {611, 18, 40, 20}, .flags = KEPT},
+    /* in each of these forms */
+    {SCAN, .d = {2, 20, 40, 20}, .flags = SKEWED | KEPT},
+    {SCAN, .d = {2, 20, 40, 20}, .flags = SKEWED | GIVEN},
+    {SCAN, .d = {130, 20, 64, 20}, .flags = SKEWED | GIVEN | KEPT},
+    {SCAN, .d = {130, 20, 64, 20}, .flags = SKEWED},
+    {SCAN, .d = {611, 18, 40, 20}, .flags = SKEWED},
     {READOUT, .d = {1, 1, 1, 1}},
     {READOUT, .d = {3, 7, 17, 3}},
     {READOUT, .d = {2, 50, 33, 3}},
     {READOUT, .d = {1, 49, 320, 40}},
+    {READOUT, .d = {2, 20, 64, 20}, .flags = SKEWED},
     {ATTENTION, .d = {1, 1, 1, 1}},
     {ATTENTION, .d = {1, 1, 1, 20}, .flags = KEPT},
     {ATTENTION, .d = {3, 7, 1, 33}},

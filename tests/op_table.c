@@ -74,6 +74,7 @@ void op_case_run(int i, mv_backend *b, uint64_t seed, op_result *r)
     op_case c = case_at(i, &kind);
     stage s;
     stage_open(&s, b, seed + (uint64_t)i * 0x9E3779B97F4A7C15u);
+    s.skew = c.flags & SKEWED ? 1 : 0;
     if (has(b, kind))
         kind->run(&s, &c);
     stage_close(&s, r);

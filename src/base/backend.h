@@ -166,7 +166,8 @@ struct mv_backend {
     mv_status (*step)(mv_backend *, mv_tensor dt, mv_tensor proj, const mv_ssm *w, mv_error *);
     /* h_t = exp(dt_t A) h_{t-1} + dt_t B_t x_t, h before the window 0; left half of yz = C_t . h_t + D x_t.
      * x (N T E); proj (N T R+16) holds [r | B | C]; dt as from `step`, or nd 0: computed inside;
-     * h (N T E S, fp32) receives every state, or nd 0: they are not stored. The right half of yz is not written. */
+     * h (N T E S, fp32, aligned to 16 bytes) receives every state, or nd 0: they are not stored. The right half of yz
+     * is not written. */
     mv_status (*scan)(mv_backend *, mv_tensor yz, mv_tensor x, mv_tensor proj, mv_tensor dt, const mv_ssm *w,
                       mv_tensor h, mv_error *);
     /* left half of yz = C_t . h_t + D x_t from the states in h: after an edit of them */
