@@ -279,7 +279,7 @@ CUDA_FLAGS := -std=c++17 -O3 -lineinfo $(foreach a,$(CUDA_ARCHS),-gencode arch=c
 CUDA_OBJS  := $(patsubst cuda/%.cu,build/cuda/%.o,$(sort $(wildcard cuda/*.cu))) build/cuda/status.o build/cuda/tensor.o
 
 build/cuda/flags: FORCE
-	@[ -n "$(NVCC)" ] || { echo "the GPU plug-in needs the CUDA Toolkit 13: nvcc was not found; NVCC= names it" >&2; exit 1; }
+	@$(if $(CUDNN),,rm -f build/cuda/real_cudnn;) [ -n "$(NVCC)" ] || { echo "the GPU plug-in needs the CUDA Toolkit 13: nvcc was not found; NVCC= names it" >&2; exit 1; }
 	@mkdir -p $(@D); [ "$$(cat $@ 2>/dev/null)" = "$(NVCC) $(CUDA_FLAGS)" ] || echo "$(NVCC) $(CUDA_FLAGS)" >$@
 build/cuda/%.o: cuda/%.cu build/cuda/flags
 	@$(call say,nvcc $@)
@@ -294,7 +294,12 @@ mvscope-cuda.so: $(CUDA_OBJS)
 build/cuda/double_%.o: tests/double_%.cc build/cuda/flags
 	@$(call say,$(CXX) $@)
 	$(Q)$(CXX) -std=c++17 -Wall -Wextra $(if $(WERROR),-Werror) -DDOUBLE_AGAINST_NVIDIA -I. -I$(CUDA_HOME)/include $(if $(CUDNN),-I$(dir $(CUDNN))) -MMD -MP -c -o $@ $<
-cuda: mvscope-cuda.so build/cuda/double_cuda.o build/cuda/double_cublaslt.o $(if $(CUDNN),build/cuda/double_cudnn.o)
+# Our graphs against the real cuDNN, which needs no card for that.
+build/cuda/real_cudnn: tests/real_cudnn.cc build/cuda/tensor.o build/cuda/status.o build/cuda/flags
+	@$(call say,nvcc $@)
+	$(Q)$(NVCC) -x cu $(CUDA_FLAGS) -MMD -MP -MF $@.d -c -o $@.o $<
+	$(Q)$(NVCC) -o $@ $@.o build/cuda/tensor.o build/cuda/status.o $(CUDNN_LINK) -Xlinker -rpath$(comma)$(CUDA_HOME)/lib64
+cuda: mvscope-cuda.so build/cuda/double_cuda.o build/cuda/double_cublaslt.o $(if $(CUDNN),build/cuda/double_cudnn.o build/cuda/real_cudnn)
 	@echo "mvscope-cuda.so: $$($(NVCC) --version | sed -n 's/.*release \([0-9.]*\).*/CUDA \1/p'), $(if $(CUDNN),cuDNN $$(sed -nE \
 		's/#define CUDNN_(MAJOR|MINOR|PATCHLEVEL) //p' $(dir $(CUDNN))cudnn_version.h | paste -sd.),without cuDNN: convolutions are slower; CUDNN= names its cudnn.h)"
 
