@@ -82,6 +82,11 @@ ONE(layernorm)
     k->layernorm(p->y, p->x, p->weight, p->f, 1e-5f, T, C, p->type);
 }
 
+ONE(layernorm_back)
+{
+    k->layernorm_back(p->y, p->z, p->x, p->weight, 1e-5f, false, p->proj, T, C, p->type);
+}
+
 ONE(epilogue)
 {
     k->epilogue(p->y, p->type, p->f, p->weight, p->x, p->type, MV_ACT_NONE, T, C);
@@ -112,6 +117,16 @@ ONE(step)
     k->step(p->out, p->proj, p->weight, p->f, T, E, R, p->type);
 }
 
+ONE(conv1d_silu_back)
+{
+    k->conv1d_silu_back(p->y, p->z, p->proj, p->x, p->weight, p->f, false, T, E, 0, T, p->type);
+}
+
+ONE(step_back)
+{
+    k->step_back(p->y, p->f, p->dt, p->weight, T, E, R, p->type, p->scratch);
+}
+
 static mv_scan_job scan_of(const pool *p, float *h)
 {
     return (mv_scan_job){.tokens = T,
@@ -139,6 +154,45 @@ ONE(scan_states)
 {
     mv_scan_job job = scan_of(p, p->h);
     k->scan(&job);
+}
+
+ONE(scan_given)
+{
+    mv_scan_job job = scan_of(p, NULL);
+    job.dt = p->dt;
+    k->scan(&job);
+}
+
+static void scan_back(const mv_kernels *k, pool *p, bool held)
+{
+    mv_scan_back_job job = {.tokens = T,
+                            .channels = E,
+                            .rank = R,
+                            .type = p->type,
+                            .dyz = p->z,
+                            .x = p->x,
+                            .proj = p->proj,
+                            .dt = p->dt,
+                            .h = p->h,
+                            .A = p->A,
+                            .D = p->f,
+                            .dx = p->y,
+                            .ddt = held ? NULL : p->out,
+                            .sums = p->scratch};
+    for (job.from = 0; job.from < E; job.from = job.to) {
+        job.to = job.from + MV_SCAN_BACK_CHANNELS < E ? job.from + MV_SCAN_BACK_CHANNELS : E;
+        k->scan_back(&job);
+    }
+}
+
+ONE(scan_back)
+{
+    scan_back(k, p, false);
+}
+
+ONE(scan_back_held)
+{
+    scan_back(k, p, true);
 }
 
 ONE(readout)
@@ -241,6 +295,40 @@ ONE(attend)
     k->attend(&job);
 }
 
+static mv_attention_back_job attention_back_of(const pool *p, bool held)
+{
+    const char *qkv = p->x;
+    char *to = p->y;
+    size_t head = D * mv_dtype_size(p->type), part = C * mv_dtype_size(p->type);
+    return (mv_attention_back_job){.tokens = T,
+                                   .d = D,
+                                   .stride = 3 * C,
+                                   .type = p->type,
+                                   .held = held,
+                                   .q = qkv + head,
+                                   .k = qkv + part + head,
+                                   .v = qkv + 2 * part + head,
+                                   .dout = p->z,
+                                   .dout_stride = C,
+                                   .dq = to + head,
+                                   .dk = to + part + head,
+                                   .dv = to + 2 * part + head,
+                                   .scale = 0.158f,
+                                   .scratch = p->scratch};
+}
+
+ONE(attention_back)
+{
+    mv_attention_back_job job = attention_back_of(p, false);
+    k->attention_back(&job);
+}
+
+ONE(attention_back_held)
+{
+    mv_attention_back_job job = attention_back_of(p, true);
+    k->attention_back(&job);
+}
+
 ONE(bicubic)
 {
     static const int32_t weight[TAPS] = {-262144, -524288, 1048576, 2097152, 2097152, 1048576, -524288, -262144};
@@ -280,20 +368,15 @@ ONE(mean_back)
     k->mean_back(p->y, p->x, p->weight, T, C, p->type);
 }
 
+/* clang-format off */
 #define EACH(X)                                                                                                        \
-    X(layernorm)                                                                                                       \
-    X(epilogue)                                                                                                        \
-    X(gelu)                                                                                                            \
-    X(widen)                                                                                                           \
-    X(narrow)                                                                                                          \
-    X(conv1d_silu)                                                                                                     \
-    X(step)                                                                                                            \
-    X(scan)                                                                                                            \
-    X(scan_states)                                                                                                     \
-    X(readout)                                                                                                         \
-    X(norm)                                                                                                            \
-    X(hidden) X(half_life) X(spread) X(roll) X(pack) X(attention) X(attention_rows) X(attend) X(bicubic) X(activate)   \
-        X(gelu_back) X(gelu_tanh_back) X(dot) X(gather) X(mean_back)
+    X(layernorm) X(epilogue) X(gelu) X(widen) X(narrow) X(conv1d_silu) X(step) X(scan) X(scan_given) X(scan_states)    \
+    X(readout) X(norm) X(hidden) X(half_life) X(spread) X(roll) X(pack) X(attention) X(attention_rows) X(attend)       \
+    X(bicubic)                                                                                                         \
+    X(layernorm_back) X(conv1d_silu_back) X(step_back) X(scan_back) X(scan_back_held)                                  \
+    X(attention_back) X(attention_back_held)                                                                           \
+    X(activate) X(gelu_back) X(gelu_tanh_back) X(dot) X(gather) X(mean_back)
+/* clang-format on */
 
 typedef struct {
     const char *name;
@@ -358,7 +441,7 @@ int main(int argc, char **argv)
     }
     while (tables < TABLES && (table[tables] = mv_kernels_at(tables)))
         tables++;
-    printf("%-16s %-5s", "loop", "");
+    printf("%-19s %-5s", "loop", "");
     for (int i = 0; i < tables; i++)
         printf(" %8s us", table[i]->name);
     for (int i = 0; i + 1 < tables; i++)
@@ -369,7 +452,7 @@ int main(int argc, char **argv)
             pool p = pool_of(types[t]);
             double seconds[TABLES];
             measure(&loops[j], &p, table, tables, seconds);
-            printf("%-16s %-5s", loops[j].name, mv_dtype_name(types[t]));
+            printf("%-19s %-5s", loops[j].name, mv_dtype_name(types[t]));
             for (int i = 0; i < tables; i++)
                 printf(" %11.2f", seconds[i] * 1e6);
             for (int i = 0; i + 1 < tables; i++)

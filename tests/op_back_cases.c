@@ -380,7 +380,7 @@ static const op_case table[] = {
     {STEP_BACK, .d = {1, 20, 64, 128}},
     {STEP_BACK, .d = {1, 3, 9, 300}},
     {SCAN_BACK, .d = {1, 1, 1, 1}},
-    {SCAN_BACK, .d = {1, 1, 1, 1}, .flags = HELD},
+    {SCAN_BACK, .d = {5, 1, 1, 1}, .flags = HELD},
     {SCAN_BACK, .d = {3, 7, 17, 3}},
     {SCAN_BACK, .d = {3, 7, 17, 3}, .flags = KEPT | NANS},
     {SCAN_BACK, .d = {3, 7, 17, 3}, .flags = HELD | NANS},

@@ -65,24 +65,26 @@ static int differences(const char *name, int threads, const op_result *one, cons
 
 static void hold(mv_dtype act)
 {
-    mv_backend *b[3];
+    enum { DEVICES = 3 };
+    static const int threads[DEVICES] = {1, 2, 5};
+    mv_backend *b[DEVICES];
     int faults = 0;
-    for (int t = 0; t < 3; t++)
-        b[t] = device(act, t + 1);
+    for (int t = 0; t < DEVICES; t++)
+        b[t] = device(act, threads[t]);
     op_cases_without(b[0]);
     for (int i = 0; i < op_cases(); i++) {
         op_result one, many;
         op_case_run(i, b[0], SEED, &one);
         faults += faults_of(op_case_name(i), 1, &one);
-        for (int t = 1; t < 3; t++) {
+        for (int t = 1; t < DEVICES; t++) {
             op_case_run(i, b[t], SEED, &many);
-            faults += faults_of(op_case_name(i), t + 1, &many);
-            faults += differences(op_case_name(i), t + 1, &one, &many);
+            faults += faults_of(op_case_name(i), threads[t], &many);
+            faults += differences(op_case_name(i), threads[t], &one, &many);
             op_result_free(&many);
         }
         op_result_free(&one);
     }
-    for (int t = 0; t < 3; t++)
+    for (int t = 0; t < DEVICES; t++)
         b[t]->free(b[t]);
     if (faults)
         fail_msg("%d faults in %d cases", faults, op_cases());

@@ -258,7 +258,8 @@ struct mv_backend {
      *
      * dx (N T E); ddt (N T E) fp32; the last 16 columns of dproj (N T R+16) = [dB | dC], the others are not written.
      * ddt and dproj of nd 0: the scan is held, and dx is all. dh (N T E S) fp32 receives l, or nd 0: it is not stored;
-     * l is what a shift of h_t does that the recurrence carries on. h (N T E S) as from `scan`. */
+     * l is what a shift of h_t does that the recurrence carries on. h (N T E S) as from `scan`, which is not read if
+     * held. */
     mv_status (*scan_back)(mv_backend *, mv_tensor dx, mv_tensor dproj, mv_tensor ddt, mv_tensor dh, mv_tensor dyz,
                            mv_tensor x, mv_tensor proj, mv_tensor dt, mv_tensor h, const mv_ssm *w, mv_error *);
     /* dqkv (N T 3C) of qkv, from dout (N T C); rows A are computed again. dv = A^T do; dA = do v^T;

@@ -266,6 +266,7 @@ mv_backend *mv_cpu_new(mv_dtype act, int threads, const char *isa, mv_error *e)
     mv_cpu_offer_products(&c->base);
     mv_cpu_offer_tokens(&c->base);
     mv_cpu_offer_mixer(&c->base);
+    mv_cpu_offer_mixer_back(&c->base);
     mv_cpu_offer_reductions(&c->base);
     mv_cpu_offer_back(&c->base);
     c->threads = threads ? threads : mv_least(cores(), 1024);

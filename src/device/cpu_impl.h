@@ -1,6 +1,7 @@
 /* Inside the CPU device: what its files share. cpu.c makes the device, its memory and weights; cpu_products.c computes
  * convolutions and products; cpu_tokens.c the mixer, attention, windows and the head; cpu_mixer.c what is watched of
- * the mixer; cpu_reduce.c reduces attention rows; cpu_back.c is the backward pass; cpu_work.c distributes the work.
+ * the mixer; cpu_reduce.c reduces attention rows; cpu_back.c is the backward pass of all but norms, mixers and
+ * attention, and cpu_mixer_back.c that of these; cpu_work.c distributes the work.
  *
  * Every operation is cut into pieces for the workers: a convolution into pictures or bands of rows, a product into
  * blocks of rows that stay in cache for the epilogue, the mixer into windows or groups of channels, attention into rows
@@ -43,6 +44,8 @@ void mv_cpu_offer_mixer(mv_backend *b);      /* half_life, spread, weigh */
 void mv_cpu_offer_reductions(mv_backend *b); /* follow, roll, mean_heads, measure */
 /* copy, dot, activate, activate_back, conv2d_back, linear_back, mean_pool_back */
 void mv_cpu_offer_back(mv_backend *b);
+/* layernorm_back and all from conv1d_silu_back to attention_back */
+void mv_cpu_offer_mixer_back(mv_backend *b);
 
 /* `conv2d` and `linear`; x of `linear` may be fp32. */
 mv_status mv_cpu_conv2d(mv_backend *b, mv_tensor out, mv_tensor x, const mv_conv *w, mv_act act, mv_tensor residual,
@@ -65,6 +68,9 @@ static inline mv_dtype mv_cpu_product_type(const mv_cpu *c)
 {
     return c->widens ? MV_F32 : c->base.act;
 }
+
+/* Pieces of one window, `most` at most: 1 if there are enough windows for all workers */
+int mv_cpu_window_pieces(const mv_cpu *c, int windows, int most);
 
 enum { MV_CPU_BLOCK = 112 }; /* rows whose product stays in the cache of a core for the epilogue */
 

@@ -50,17 +50,11 @@ static void conv1d_piece(void *job, int i, int worker)
                              j->wz.data, tokens, e, from, to, j->x.type);
 }
 
-/* Pieces of one window: 1 if there are enough windows for all workers */
-static int pieces_of_window(const mv_cpu *c, int windows, int most)
-{
-    return windows % c->threads == 0 || windows > 8 * c->threads ? 1 : mv_least(c->threads, most);
-}
-
 static mv_status cpu_conv1d_silu(mv_backend *b, mv_tensor x, mv_tensor yz, mv_tensor xz, mv_vector wx, mv_vector wz,
                                  mv_error *e)
 {
     tokens_job j = {.c = mv_cpu_of(b), .x = x, .yz = yz, .xz = xz, .wx = wx, .wz = wz};
-    j.pieces = pieces_of_window(j.c, x.dim[0], x.dim[1]);
+    j.pieces = mv_cpu_window_pieces(j.c, x.dim[0], x.dim[1]);
     return mv_cpu_run(j.c, conv1d_piece, &j, x.dim[0] * j.pieces, e);
 }
 
@@ -112,7 +106,7 @@ static mv_status cpu_scan(mv_backend *b, mv_tensor yz, mv_tensor x, mv_tensor pr
                           mv_tensor h, mv_error *e)
 {
     tokens_job j = {.c = mv_cpu_of(b), .x = x, .yz = yz, .proj = proj, .dt = dt, .h = h, .w = w};
-    j.pieces = pieces_of_window(j.c, x.dim[0], (w->channels + CHANNELS - 1) / CHANNELS);
+    j.pieces = mv_cpu_window_pieces(j.c, x.dim[0], (w->channels + CHANNELS - 1) / CHANNELS);
     return mv_cpu_run(j.c, scan_piece, &j, x.dim[0] * j.pieces, e);
 }
 
@@ -171,7 +165,7 @@ static mv_status cpu_hidden(mv_backend *b, mv_tensor out, mv_tensor dt, mv_tenso
 {
     tokens_job j = {
         .c = mv_cpu_of(b), .out = out, .dt = dt, .proj = proj, .w = w, .channel = channel, .with_sign = with_sign};
-    j.pieces = pieces_of_window(j.c, dt.dim[0], j.c->k->hidden_blocks(dt.dim[1]));
+    j.pieces = mv_cpu_window_pieces(j.c, dt.dim[0], j.c->k->hidden_blocks(dt.dim[1]));
     return mv_cpu_run(j.c, hidden_piece, &j, dt.dim[0] * j.pieces, e);
 }
 
@@ -216,7 +210,7 @@ static void attention_piece(void *job, int i, int worker)
 static mv_status heads_of(mv_cpu *c, mv_tensor out, mv_tensor qkv, int heads, mv_tensor rows, bool given, mv_error *e)
 {
     tokens_job j = {.c = c, .out = out, .xz = qkv, .rows = rows, .heads = heads, .given = given};
-    j.pieces = pieces_of_window(c, out.dim[0] * heads, out.dim[1]);
+    j.pieces = mv_cpu_window_pieces(c, out.dim[0] * heads, out.dim[1]);
     return mv_cpu_run(c, attention_piece, &j, out.dim[0] * heads * j.pieces, e);
 }
 

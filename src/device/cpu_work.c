@@ -35,3 +35,8 @@ int mv_cpu_pieces(const mv_cpu *c, int rows, int block)
     int rounds = (rows + block * c->threads - 1) / (block * c->threads);
     return mv_least(rows, rounds * c->threads);
 }
+
+int mv_cpu_window_pieces(const mv_cpu *c, int windows, int most)
+{
+    return windows % c->threads == 0 || windows > 8 * c->threads ? 1 : mv_least(c->threads, most);
+}

@@ -15,9 +15,11 @@
 #define KERNELS(X)                                                                                                     \
     X(layernorm) X(epilogue) X(widen) X(narrow) X(norm)                                                                \
     X(conv1d_silu) X(step) X(scan) X(readout)                                                                          \
+    X(layernorm_back) X(conv1d_silu_back) X(step_back) X(scan_back)                                                    \
     X(hidden_blocks) X(hidden_scratch) X(hidden) X(half_life) X(half_life_scratch)                                     \
     X(spread_scratch) X(spread) X(roll)                                                                                \
     X(packed) X(scores) X(pack) X(attention) X(attend)                                                                 \
+    X(attention_back_scratch) X(attention_back)                                                                        \
     X(activate) X(activate_back) X(dot) X(gather) X(mean_back)                                                         \
     X(bicubic)
 /* clang-format on */
@@ -58,6 +60,17 @@ INLINE void widen_to(float *to, const void *from, size_t at, int n, mv_dtype typ
         v_store(to + i, v_get(from, at + (size_t)i, type));
     if (i < n)
         v_store(to + i, v_get_part(from, at + (size_t)i, type, n - i));
+}
+
+/* ---- weights */
+
+/* One tap of `count` channels. In memory the three taps of a channel are adjacent (E 1 3). */
+INLINE vf tap_of(const float *w, int channel, int tap, int count)
+{
+    vf v = {0};
+    for (int k = 0; k < count; k++)
+        v[k] = w[(channel + k) * MV_TAPS + tap];
+    return v;
 }
 
 /* ---- loops */

@@ -22,6 +22,26 @@ typedef struct {
     float *h;           /* T E S, or NULL */
 } mv_scan_job;
 
+/* Channels whose gradients of a scan are computed together: a job begins at a multiple of it, and has no more. So the
+ * sums over channels have an order that does not depend on the number of threads. */
+enum { MV_SCAN_BACK_CHANNELS = 32 };
+
+/* backend.h's `scan_back` of one window, for channels [from, to). */
+typedef struct {
+    int tokens, channels, rank, from, to;
+    mv_dtype type;    /* of dyz, x, proj, dx */
+    const void *dyz;  /* T 2E: the left half of each row is dy */
+    const void *x;    /* T E */
+    const void *proj; /* T R+2S: [r | B | C] */
+    const float *dt;  /* T E */
+    const float *h;   /* T E S; not read if held */
+    const float *A, *D;
+    void *dx;    /* T E */
+    float *ddt;  /* T E; NULL: held */
+    float *dh;   /* T E S, or NULL */
+    float *sums; /* T 2S: receives [dB | dC], summed over these channels, unless held */
+} mv_scan_back_job;
+
 /* Rows of a head that are computed together. A job begins at a multiple of it, so that a row's result is the same to
  * the last bit for any number of threads that share the head. */
 enum { MV_ATTENTION_ROWS = 6 };
@@ -38,6 +58,21 @@ typedef struct {
     float *packed; /* mv_kernels.packed(T, d) floats, filled by `pack` */
     float *scores; /* mv_kernels.scores(T) floats that no other call uses */
 } mv_attention_job;
+
+/* backend.h's `attention_back` of one head. */
+typedef struct {
+    int tokens, d,
+        stride; /* stride: elements from one token's q to the next token's; the same for k, v and dq, dk, dv */
+    mv_dtype type;
+    bool held;             /* dq and dk are 0 */
+    const void *q, *k, *v; /* token 0 of this head */
+    const void *dout;      /* the same, `dout_stride` elements from token to token */
+    int dout_stride;
+    void *dq, *dk, *dv;
+    float scale;
+    float *drows;   /* T T, or NULL */
+    float *scratch; /* mv_kernels.attention_back_scratch(T, d) floats that no other call uses */
+} mv_attention_back_job;
 
 /* Hidden attention of one window, the mean over channels [from, to): the columns of blocks first, first + every, ... */
 typedef struct {
@@ -118,6 +153,18 @@ typedef struct {
     void (*gather)(void *dx, const void *residual, const float *above, const float *below, bool odd, int w, int c,
                    mv_dtype type);
     void (*mean_back)(void *dx, const void *dy, const float *scale, size_t cells, int c, mv_dtype type);
+    /* A residual may be NULL, and may be dx itself. */
+    void (*layernorm_back)(void *dx, const void *dy, const void *x, const float *weight, float eps, bool held,
+                           const void *residual, size_t rows, int c, mv_dtype type);
+    /* Tokens [from, to) of one window. */
+    void (*conv1d_silu_back)(void *dxz, const void *dx, const void *dyz, const void *xz, const float *wx,
+                             const float *wz, bool held, int tokens, int e, int from, int to, mv_dtype type);
+    /* Writes the first R columns of dproj's rows. scratch: e floats that no other call uses. */
+    void (*step_back)(void *dproj, const float *ddt, const float *dt, const float *weight, size_t tokens, int e,
+                      int rank, mv_dtype type, float *scratch);
+    void (*scan_back)(const mv_scan_back_job *job);
+    size_t (*attention_back_scratch)(int tokens, int d);
+    void (*attention_back)(const mv_attention_back_job *job);
 
     /* Sums of bytes, for resampling: sums[l] += sum over t of weight[t] * lines[t * stride + l] for l < n, a multiple
      * of MV_BICUBIC_LANES. A long sum comes in pieces: the first one sets `sums` to the rounding half before it adds;

@@ -1,15 +1,6 @@
 /* Kernels of the mixer: the short convolution, the step size, the selective scan (arXiv 2312.00752) and its output. */
 #include "src/kernel/kernel_impl.h"
 
-/* One tap of `count` channels. In memory the three taps of a channel are adjacent (E 1 3). */
-INLINE vf tap_of(const float *w, int channel, int tap, int count)
-{
-    vf v = {0};
-    for (int k = 0; k < count; k++)
-        v[k] = w[(channel + k) * MV_TAPS + tap];
-    return v;
-}
-
 INLINE void conv1d_typed(void *x, void *yz, const void *xz, const float *wx, const float *wz, int tokens, int e,
                          int from, int to, mv_dtype type)
 {

@@ -42,12 +42,6 @@ INLINE size_t place(const spread_group *g, int t, bool right)
     return (size_t)t * 2 * e + (right ? e : 0) + (size_t)g->from;
 }
 
-/* silu(a) = gate(a) a */
-INLINE vf gate_of(vf a)
-{
-    return 1.0f / (1.0f + v_exp(-a));
-}
-
 INLINE vf conv_gate(const spread_group *g, int t, bool right, mv_dtype type)
 {
     const vf *w = right ? g->wz : g->wx;
@@ -56,7 +50,7 @@ INLINE vf conv_gate(const spread_group *g, int t, bool right, mv_dtype type)
         a += w[0] * at_channels(g, g->j->xz, place(g, t - 1, right), type);
     if (t + 1 < g->j->tokens)
         a += w[2] * at_channels(g, g->j->xz, place(g, t + 1, right), type);
-    return gate_of(a);
+    return v_sigmoid(a);
 }
 
 INLINE void spread_prepare(spread_group *g, mv_dtype type)

@@ -195,11 +195,15 @@ INLINE vf v_exp2(vf x)
     return v_scale(p, n, t, magic, nan);
 }
 
-/* e^x. The argument is reduced by ln 2 in two parts, so that large |x| keep their digits. */
-INLINE vf v_exp(vf x)
+/* e^x = 2^n (1 + r): a whole number n, also as v_scale's `bits`, and r = e^f - 1 with |f| <= ln 2 / 2. x is clamped to
+ * [-87, 88], and reduced by ln 2 in two parts, so that large |x| keep their digits. */
+typedef struct {
+    vf n, bits, magic, r;
+} reduced_exp;
+
+INLINE reduced_exp v_exp_reduced(vf x)
 {
     const vf magic = v_all(12582912.0f);
-    vi nan = v_nan(x);
     x = v_max(v_all(-87.0f), v_min(v_all(88.0f), x));
     vf t = x * MV_LOG2E + magic;
     vf n = t - magic;
@@ -211,8 +215,28 @@ INLINE vf v_exp(vf x)
     p = p * f + 4.1665795894e-2f;
     p = p * f + 1.6666665459e-1f;
     p = p * f + 5.0000001201e-1f;
-    p = p * f * f + f + 1.0f;
-    return v_scale(p, n, t, magic, nan);
+    return (reduced_exp){n, t, magic, p * f * f + f};
+}
+
+/* e^x */
+INLINE vf v_exp(vf x)
+{
+    reduced_exp e = v_exp_reduced(x);
+    return v_scale(e.r + 1.0f, e.n, e.bits, e.magic, v_nan(x));
+}
+
+/* e^x - 1, which keeps its digits where x is small; NaN stays NaN, because r is */
+INLINE vf v_expm1(vf x)
+{
+    reduced_exp e = v_exp_reduced(x);
+    vf scale = v_scale(v_all(1), e.n, e.bits, e.magic, (vi){0});
+    return e.r * scale + (scale - 1.0f);
+}
+
+/* The factor g of silu(x) = x g */
+INLINE vf v_sigmoid(vf x)
+{
+    return 1.0f / (1.0f + v_exp(-x));
 }
 
 INLINE vf v_silu(vf x)
