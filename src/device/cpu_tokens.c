@@ -275,7 +275,7 @@ static mv_status cpu_affine(mv_backend *b, mv_tensor out, mv_tensor x, mv_vector
     for (int r = 0; r < rows; r++) {
         c->k->widen(row, mv_at(x, (size_t)r * (size_t)n), x.type, (size_t)n);
         for (int i = 0; i < n; i++)
-            row[i] = row[i] * scale.data[i] + shift.data[i];
+            row[i] = row[i] * scale.data[i] + (shift.data ? shift.data[i] : 0);
         c->k->narrow(mv_at(out, (size_t)r * (size_t)n), out.type, row, (size_t)n);
     }
     return MV_OK;

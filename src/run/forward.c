@@ -7,11 +7,13 @@
  *
  * The blocks of a level update its features x in place; their other memory is freed when a block ends. Operations are
  * fused unless a probe wants a value that fusing would lose: then that value is computed on its own.
+ *
+ * The stem and each block are segments, which a backward pass computes once more (tape_impl.h).
  */
 #include "src/run/forward.h"
 
 #include "src/run/ops.h"
-#include "src/run/run_impl.h"
+#include "src/run/tape_impl.h"
 
 static void tap(mv_run *r, const char *leaf, const char *axes, mv_tensor t)
 {
@@ -32,18 +34,20 @@ static int channels_of(const mv_conv *w)
 }
 
 /* x + gamma BN(conv(GELU(BN(conv(x))))), batch norms folded; "norm2" is the branch, before gamma if there is one */
-static void conv_block(mv_run *r, const mv_conv_block *b, mv_tensor x)
+static mv_tensor conv_block(mv_run *r, const void *weights, mv_tensor x)
 {
+    const mv_conv_block *b = weights;
     size_t mark = mv_scratch_mark(r);
     mv_tensor y = mv_conv2d(r, x, &b->conv1, MV_ACT_GELU_TANH);
     if (b->gamma.n || mv_wants(r, "norm2")) {
         mv_tensor branch = mv_conv2d(r, y, &b->conv2, MV_ACT_NONE);
         tap_planes(r, "norm2", branch, channels_of(&b->conv2));
-        mv_add_onto(r, x, branch, b->gamma);
+        x = mv_add_onto(r, x, branch, b->gamma);
     } else
-        mv_conv2d_onto(r, x, y, &b->conv2);
+        x = mv_conv2d_onto(r, x, y, &b->conv2);
     mv_scratch_rewind(r, mark);
     tap_planes(r, NULL, x, channels_of(&b->conv2));
+    return x;
 }
 
 /* Norms of what each token contributes to the mixer's output, and of the parts of its two branches. */
@@ -69,9 +73,10 @@ static mv_tensor mixer(mv_run *r, const mv_mixer *w, mv_tensor u)
 
     mv_tensor proj = mv_linear(r, x, &w->x, MV_ACT_NONE, u.type); /* [r | B | C] */
     mv_tensor dt = {0}, h = {0};
-    bool hidden = mv_wants(r, "mixer.hidden_attn"), norm = mv_wants(r, "mixer.state_norm");
-    bool parts = mv_wants(r, "mixer.contribution_parts"), whole = parts || mv_wants(r, "mixer.contributions");
-    bool steps = hidden || whole || mv_wants(r, "mixer.dt");
+    bool hidden = mv_wants_value(r, "mixer.hidden_attn"), norm = mv_wants_value(r, "mixer.state_norm");
+    bool parts = mv_wants_value(r, "mixer.contribution_parts"),
+         whole = parts || mv_wants_value(r, "mixer.contributions");
+    bool steps = hidden || whole || mv_tape_on(r) || mv_wants(r, "mixer.dt");
     if (steps)
         dt = mv_step(r, proj, &w->ssm);
     const mv_mixer_values now = {xz, proj, dt, w};
@@ -80,7 +85,7 @@ static mv_tensor mixer(mv_run *r, const mv_mixer *w, mv_tensor u)
         tap(r, "mixer.dt", "NTE", dt);
     mv_tap(r, "mixer.B", "NTS", mv_view_columns(proj, rank, MV_STATES));
     mv_tap(r, "mixer.C", "NTS", mv_view_columns(proj, rank + MV_STATES, MV_STATES));
-    if (norm || mv_wants(r, "mixer.h"))
+    if (norm || mv_tape_on(r) || mv_wants(r, "mixer.h"))
         h = mv_scratch_new(r, MV_F32, 4, n, t, e, MV_STATES);
     mv_scan(r, yz, x, proj, dt, &w->ssm, h);
     if (h.nd && mv_tap(r, "mixer.h", "NTES", mv_view_of(h)))
@@ -112,33 +117,33 @@ static mv_tensor attention(mv_run *r, const mv_attention *w, mv_tensor u)
     return out;
 }
 
-/* x += gamma * (y W^T + b); if a probe watches the product, it is computed on its own */
-static void onto(mv_run *r, mv_tensor x, mv_tensor y, const mv_dense *w, mv_vector gamma, const char *site)
+/* x + gamma * (y W^T + b); if a probe watches the product, it is computed on its own */
+static mv_tensor onto(mv_run *r, mv_tensor x, mv_tensor y, const mv_dense *w, mv_vector gamma, const char *site)
 {
-    if (!mv_wants(r, site)) {
-        mv_linear_onto(r, x, y, w, gamma);
-        return;
-    }
+    if (!mv_wants(r, site))
+        return mv_linear_onto(r, x, y, w, gamma);
     mv_tensor out = mv_linear(r, y, w, MV_ACT_NONE, x.type);
     tap(r, site, "NTC", out);
-    mv_add_onto(r, x, out, gamma);
+    return mv_add_onto(r, x, out, gamma);
 }
 
 /* x += g1 mix(LN(x)); x += g2 MLP(LN(x)); mix is a mixer or self-attention */
-static void token_block(mv_run *r, const mv_token_block *b, mv_tensor x)
+static mv_tensor token_block(mv_run *r, const void *weights, mv_tensor x)
 {
+    const mv_token_block *b = weights;
     size_t mark = mv_scratch_mark(r);
     mv_tensor u = mv_layernorm(r, x, b->norm1);
     tap(r, "norm1", "NTC", u);
     mv_tensor y = b->attends ? attention(r, &b->attention, u) : mixer(r, &b->mixer, u);
-    onto(r, x, y, b->attends ? &b->attention.proj : &b->mixer.out, b->gamma1, "mixer");
+    x = onto(r, x, y, b->attends ? &b->attention.proj : &b->mixer.out, b->gamma1, "mixer");
     mv_scratch_rewind(r, mark);
 
     u = mv_layernorm(r, x, b->norm2);
     tap(r, "norm2", "NTC", u);
-    onto(r, x, mv_linear(r, u, &b->fc1, MV_ACT_GELU, u.type), &b->fc2, b->gamma2, "mlp");
+    x = onto(r, x, mv_linear(r, u, &b->fc1, MV_ACT_GELU, u.type), &b->fc2, b->gamma2, "mlp");
     mv_scratch_rewind(r, mark);
     tap(r, NULL, "NTC", x);
+    return x;
 }
 
 /* Levels 0 and 1 apply their blocks to whole maps, levels 2 and 3 to windows of tokens: the map is zero-padded right
@@ -151,9 +156,9 @@ static mv_tensor level(mv_run *r, const mv_level *l, int i, mv_tensor x)
     for (int j = 0; j < l->depth; j++) {
         mv_path_enter(r, MV_PART_LEVEL0 + i, "levels.%d.blocks.%d", i, j);
         if (l->token)
-            token_block(r, &l->token[j], tokens);
+            tokens = mv_tape_segment(r, token_block, &l->token[j], tokens);
         else
-            conv_block(r, &l->conv[j], tokens);
+            tokens = mv_tape_segment(r, conv_block, &l->conv[j], tokens);
     }
     x = l->token ? mv_merge(r, tokens, l->window, h, w) : tokens;
     mv_path_enter(r, MV_PART_LEVEL0 + i, "levels.%d", i);
@@ -165,20 +170,26 @@ static mv_tensor level(mv_run *r, const mv_level *l, int i, mv_tensor x)
     return x;
 }
 
+/* From the pictures of the run, so x is not read. */
+static mv_tensor stem(mv_run *r, const void *weights, mv_tensor x)
+{
+    const mv_conv *w = weights;
+    if (r->b->stem && !mv_wants(r, "input"))
+        x = mv_stem(r, &w[0], MV_ACT_RELU);
+    else {
+        x = mv_picture(r);
+        tap_planes(r, "input", x, x.dim[3]);
+        x = mv_conv2d(r, x, &w[0], MV_ACT_RELU);
+    }
+    return mv_conv2d(r, x, &w[1], MV_ACT_RELU);
+}
+
 mv_tensor mv_forward(mv_run *r)
 {
     const mv_model *m = r->model;
     const mv_vector no = {0};
     mv_path_enter(r, MV_PART_STEM, "%s", "");
-    mv_tensor x;
-    if (r->b->stem && !mv_wants(r, "input"))
-        x = mv_stem(r, &m->stem[0], MV_ACT_RELU);
-    else {
-        x = mv_picture(r);
-        tap_planes(r, "input", x, x.dim[3]);
-        x = mv_conv2d(r, x, &m->stem[0], MV_ACT_RELU);
-    }
-    x = mv_conv2d(r, x, &m->stem[1], MV_ACT_RELU);
+    mv_tensor x = mv_tape_segment(r, stem, m->stem, (mv_tensor){0});
     tap_planes(r, "patch_embed", x, channels_of(&m->stem[1]));
     for (int i = 0; i < MV_LEVELS; i++)
         x = level(r, &m->level[i], i, x);

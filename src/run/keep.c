@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "src/run/run_impl.h"
+#include "src/run/tape_impl.h"
 
 enum { ALIGN = 256 };
 
@@ -49,8 +50,12 @@ static void plan_value(mv_run *r, mv_probe *p, const char *site, int part, mv_vi
         return;
     }
     plan->value = array;
-    plan->value[plan->kept++] =
-        (mv_kept_value){.probe = p, .site = name, .part = part, .shape = shape_of(v), .at = plan->transfer};
+    plan->value[plan->kept++] = (mv_kept_value){.probe = p,
+                                                .site = name,
+                                                .part = part,
+                                                .shape = shape_of(v),
+                                                .at = plan->transfer,
+                                                .scale = mv_tape_unscale(r)};
     plan->transfer += (mv_view_count(v) * sizeof(float) + ALIGN - 1) / ALIGN * ALIGN;
 }
 
@@ -90,6 +95,12 @@ void mv_plan_free(mv_plan *plan)
 }
 
 /* ---- keeping */
+
+void mv_scale(float *values, size_t n, float scale)
+{
+    for (size_t i = 0; i < n && scale != 1; i++)
+        values[i] *= scale;
+}
 
 /* Memory for a value that is delivered at once. */
 static float *host_value(mv_run *r, size_t bytes)
@@ -211,6 +222,7 @@ void mv_slot_deliver(mv_run *r, mv_slot *s)
         const mv_kept_value *k = &r->plan.value[i];
         mv_tensor value = shape_for(r, k, s->pictures);
         value.data = (char *)s->transfer.host + k->at;
+        mv_scale(value.data, mv_tensor_count(value), k->scale);
         if (k->probe)
             k->probe->kept(k->probe, r, k->site, k->part, value);
         else if (s->logits)

@@ -1,5 +1,16 @@
 /* Self-attention, and reductions of its rows. */
 #include "src/run/op_impl.h"
+#include "src/run/tape_impl.h"
+
+static void attention_back(mv_run *r, const mv_node *n)
+{
+    mv_tensor qkv = n->in[0], drows = {0}, dqkv = mv_grad_sum(r, qkv).out;
+    mv_tensor work = mv_scratch_new(r, MV_F32, 4, qkv.dim[0], n->n, qkv.dim[1], 3);
+    if (n->inner_wanted)
+        drows = mv_grad_sum(r, n->inner).out;
+    if (mv_op_ready(r))
+        MV_OP_RUN(r, attention_back, dqkv, drows, mv_grad_of(r, n->out), qkv, n->n, mv_tape_held(r), work);
+}
 
 void mv_attention_rows(mv_run *r, mv_tensor out, mv_tensor qkv, int heads, mv_tensor rows)
 {
@@ -7,10 +18,14 @@ void mv_attention_rows(mv_run *r, mv_tensor out, mv_tensor qkv, int heads, mv_te
         return;
     MV_OP_RUN(r, attention, out, qkv, heads, rows);
     r->costs.attention_macs[r->part] += 2 * mv_tensor_count(out) * (uint64_t)out.dim[1];
+    mv_node *n = mv_tape_add(r, attention_back, out);
+    if (n)
+        *n = (mv_node){.back = n->back, .in = {qkv}, .inner = rows, .out = out, .n = heads};
 }
 
 void mv_attend(mv_run *r, mv_tensor out, mv_tensor rows, mv_tensor qkv)
 {
+    mv_tape_refuse(r, "attention rows");
     if (mv_op_expect(r, rows.nd == 4 && 3 * out.dim[2] == qkv.dim[2], "attend", rows, qkv))
         MV_OP_RUN(r, attend, out, rows, qkv);
 }

@@ -21,6 +21,9 @@ bool mv_op_expect(mv_run *r, bool holds, const char *op, mv_tensor a, mv_tensor 
 /* A value like x, but with n columns. */
 mv_tensor mv_op_columns(mv_run *r, mv_tensor x, int n, mv_dtype type);
 
+/* Where x + something goes: x, or new memory while operations are on the tape. */
+mv_tensor mv_op_onto(mv_run *r, mv_tensor x);
+
 /* Adds the place to a failure of the device, and marks the work with it, so that a late failure can be named. */
 void mv_op_done(mv_run *r, const char *op, mv_status s);
 

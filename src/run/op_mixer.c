@@ -1,5 +1,14 @@
 /* The mixer: its convolution, its scan, and what can be watched of it. */
 #include "src/run/op_impl.h"
+#include "src/run/tape_impl.h"
+
+static void conv1d_silu_back(mv_run *r, const mv_node *n)
+{
+    mv_tensor xz = n->in[0], dx = mv_grad_of(r, n->out), dyz = mv_grad_of(r, n->in[1]);
+    mv_sum dxz = mv_grad_sum(r, xz);
+    if (mv_op_ready(r))
+        MV_OP_RUN(r, conv1d_silu_back, dxz.out, dx, dyz, xz, n->vector[0], n->vector[1], mv_tape_held(r));
+}
 
 void mv_conv1d_silu(mv_run *r, mv_tensor x, mv_tensor yz, mv_tensor xz, mv_vector wx, mv_vector wz)
 {
@@ -9,6 +18,16 @@ void mv_conv1d_silu(mv_run *r, mv_tensor x, mv_tensor yz, mv_tensor xz, mv_vecto
         return;
     MV_OP_RUN(r, conv1d_silu, x, yz, xz, wx, wz);
     r->costs.macs[r->part] += mv_tensor_count(xz) * MV_TAPS;
+    mv_node *n = mv_tape_add(r, conv1d_silu_back, x);
+    if (n)
+        *n = (mv_node){.back = n->back, .in = {xz, yz}, .out = x, .vector = {wx, wz}};
+}
+
+static void step_back(mv_run *r, const mv_node *n)
+{
+    mv_tensor dproj = mv_grad_of(r, n->in[0]);
+    if (mv_op_expect(r, dproj.nd, "step_back", n->in[0], n->out)) /* the scan has written its other columns */
+        MV_OP_RUN(r, step_back, dproj, mv_grad_of(r, n->out), n->out, n->w);
 }
 
 mv_tensor mv_step(mv_run *r, mv_tensor proj, const mv_ssm *w)
@@ -16,7 +35,25 @@ mv_tensor mv_step(mv_run *r, mv_tensor proj, const mv_ssm *w)
     mv_tensor dt = mv_scratch_new(r, MV_F32, 3, proj.dim[0], proj.dim[1], w->channels);
     if (mv_op_expect(r, proj.dim[2] == w->rank + 2 * MV_STATES, "step", proj, dt))
         MV_OP_RUN(r, step, dt, proj, w);
+    mv_node *n = mv_tape_add(r, step_back, dt);
+    if (n)
+        *n = (mv_node){.back = n->back, .in = {proj}, .out = dt, .w = w};
     return dt;
+}
+
+/* Of the held scan, nothing flows into dt, B and C. */
+static void scan_back(mv_run *r, const mv_node *n)
+{
+    mv_tensor x = n->in[0], proj = n->in[1], dt = n->in[2], none = {0}, dproj = none, ddt = none, dh = none;
+    mv_tensor dx = mv_grad_sum(r, x).out;
+    if (!mv_tape_held(r)) {
+        dproj = mv_grad_sum(r, proj).out;
+        ddt = mv_grad_sum(r, dt).out;
+    }
+    if (n->inner_wanted)
+        dh = mv_grad_sum(r, n->inner).out;
+    if (mv_op_ready(r))
+        MV_OP_RUN(r, scan_back, dx, dproj, ddt, dh, mv_grad_of(r, n->out), x, proj, dt, n->inner, n->w);
 }
 
 void mv_scan(mv_run *r, mv_tensor yz, mv_tensor x, mv_tensor proj, mv_tensor dt, const mv_ssm *w, mv_tensor h)
@@ -28,10 +65,14 @@ void mv_scan(mv_run *r, mv_tensor yz, mv_tensor x, mv_tensor proj, mv_tensor dt,
     MV_OP_RUN(r, scan, yz, x, proj, dt, w, h);
     /* the step size's product; h = a h + u, y = C h; D x */
     r->costs.macs[r->part] += mv_tensor_count(x) * (uint64_t)(w->rank - w->spare_ranks + 2 * MV_STATES + 1);
+    mv_node *n = mv_tape_add(r, scan_back, yz);
+    if (n)
+        *n = (mv_node){.back = n->back, .in = {x, proj, dt}, .inner = h, .out = yz, .w = w};
 }
 
 void mv_readout(mv_run *r, mv_tensor yz, mv_tensor x, mv_tensor proj, mv_tensor h, const mv_ssm *w)
 {
+    mv_tape_refuse(r, "states");
     if (mv_op_expect(r, h.nd == 4 && h.dim[3] == MV_STATES, "readout", x, h))
         MV_OP_RUN(r, readout, yz, x, proj, h, w);
 }

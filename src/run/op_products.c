@@ -1,5 +1,6 @@
 /* Convolutions and linear layers. */
 #include "src/run/op_impl.h"
+#include "src/run/tape_impl.h"
 
 static const mv_tensor none;
 
@@ -11,19 +12,37 @@ mv_tensor mv_picture(mv_run *r)
     return out;
 }
 
+/* ---- convolutions */
+
 static void count_conv(mv_run *r, mv_tensor out, const mv_conv *w)
 {
     r->costs.macs[r->part] += mv_op_rows(out) * (uint64_t)mv_conv_macs(w);
 }
 
+/* dx += conv^T (dy), where dy is read for the last time */
+static void conv2d_back(mv_run *r, const mv_node *n)
+{
+    mv_tensor dy = mv_grad_of(r, n->out);
+    if (n->act == MV_ACT_RELU)
+        MV_OP_RUN(r, activate_back, dy, dy, n->out, n->act, mv_tape_held(r));
+    mv_sum dx = mv_grad_sum(r, n->in[0]);
+    if (mv_op_ready(r))
+        MV_OP_RUN(r, conv2d_back, dx.out, dy, n->w, dx.residual);
+}
+
 mv_tensor mv_conv2d(mv_run *r, mv_tensor x, const mv_conv *w, mv_act act)
 {
     int s = w->stride;
+    if (act == MV_ACT_GELU_TANH && mv_tape_on(r))
+        return mv_activate(r, mv_conv2d(r, x, w, MV_ACT_NONE), act);
     mv_tensor out = mv_scratch_new(r, r->b->act, 4, x.dim[0], (x.dim[1] + s - 1) / s, (x.dim[2] + s - 1) / s, w->out);
     if (mv_op_expect(r, x.nd == 4 && x.dim[3] == w->in, "conv2d", x, out)) {
         MV_OP_RUN(r, conv2d, out, x, w, act, none);
         count_conv(r, out, w);
     }
+    mv_node *n = mv_tape_add(r, conv2d_back, out);
+    if (n)
+        *n = (mv_node){.back = n->back, .in = {x}, .out = out, .w = w, .act = act};
     return out;
 }
 
@@ -37,13 +56,37 @@ mv_tensor mv_stem(mv_run *r, const mv_conv *w, mv_act act)
     return out;
 }
 
-void mv_conv2d_onto(mv_run *r, mv_tensor x, mv_tensor y, const mv_conv *w)
+static void conv2d_onto_back(mv_run *r, const mv_node *n)
 {
+    mv_tensor d = mv_grad_of(r, n->out);
+    mv_sum dy = mv_grad_sum(r, n->in[1]);
+    if (mv_op_ready(r))
+        MV_OP_RUN(r, conv2d_back, dy.out, d, n->w, dy.residual);
+    mv_grad_pass(r, n->in[0], d);
+}
+
+mv_tensor mv_conv2d_onto(mv_run *r, mv_tensor x, mv_tensor y, const mv_conv *w)
+{
+    mv_tensor out = mv_op_onto(r, x);
     if (!mv_op_expect(r, mv_tensor_same_shape(x, y) && y.dim[3] == w->in && w->in == w->out && w->stride == 1,
                       "conv2d_onto", x, y))
-        return;
-    MV_OP_RUN(r, conv2d, x, y, w, MV_ACT_NONE, x);
+        return out;
+    MV_OP_RUN(r, conv2d, out, y, w, MV_ACT_NONE, x);
     count_conv(r, x, w);
+    mv_node *n = mv_tape_add(r, conv2d_onto_back, out);
+    if (n)
+        *n = (mv_node){.back = n->back, .in = {x, y}, .out = out, .w = w};
+    return out;
+}
+
+/* ---- linear layers */
+
+static void linear_back(mv_run *r, const mv_node *n)
+{
+    mv_tensor dy = mv_grad_of(r, n->out);
+    mv_sum dx = mv_grad_sum(r, n->in[0]);
+    if (mv_op_ready(r))
+        MV_OP_RUN(r, linear_back, dx.out, dy, n->w, dx.residual);
 }
 
 static mv_tensor linear(mv_run *r, mv_tensor out, mv_tensor x, const mv_dense *w, mv_act act)
@@ -53,11 +96,16 @@ static mv_tensor linear(mv_run *r, mv_tensor out, mv_tensor x, const mv_dense *w
         MV_OP_RUN(r, linear, out, x, w, act, (mv_vector){0}, none);
         r->costs.macs[r->part] += mv_op_rows(x) * (uint64_t)mv_dense_macs(w);
     }
+    mv_node *n = mv_tape_add(r, linear_back, out);
+    if (n)
+        *n = (mv_node){.back = n->back, .in = {x}, .out = out, .w = w};
     return out;
 }
 
 mv_tensor mv_linear(mv_run *r, mv_tensor x, const mv_dense *w, mv_act act, mv_dtype type)
 {
+    if (act != MV_ACT_NONE && mv_tape_on(r))
+        return mv_activate(r, mv_linear(r, x, w, MV_ACT_NONE, type), act);
     return linear(r, mv_op_columns(r, x, w->out, type), x, w, act);
 }
 
@@ -66,17 +114,74 @@ mv_tensor mv_linear_into(mv_run *r, mv_tensor out, mv_tensor x, const mv_dense *
     return linear(r, out.nd ? out : mv_op_columns(r, x, w->out, MV_F32), x, w, MV_ACT_NONE);
 }
 
-void mv_linear_onto(mv_run *r, mv_tensor x, mv_tensor y, const mv_dense *w, mv_vector gamma)
+/* gamma * d, or d itself where there is no gamma */
+static mv_tensor scaled(mv_run *r, mv_tensor d, mv_vector gamma)
 {
-    if (!mv_op_expect(r, y.dim[y.nd - 1] == w->in && x.dim[x.nd - 1] == w->out && mv_op_rows(x) == mv_op_rows(y),
-                      "linear_onto", x, y))
-        return;
-    MV_OP_RUN(r, linear, x, y, w, MV_ACT_NONE, gamma, x);
-    r->costs.macs[r->part] += mv_op_rows(y) * (uint64_t)mv_dense_macs(w);
+    if (!gamma.n)
+        return d;
+    mv_tensor out = mv_scratch_like(r, d);
+    if (mv_op_ready(r))
+        MV_OP_RUN(r, affine, out, d, gamma, (mv_vector){0});
+    return out;
 }
 
-void mv_add_onto(mv_run *r, mv_tensor x, mv_tensor y, mv_vector gamma)
+static void linear_onto_back(mv_run *r, const mv_node *n)
 {
+    mv_tensor d = mv_grad_of(r, n->out), branch = scaled(r, d, n->vector[0]);
+    mv_sum dy = mv_grad_sum(r, n->in[1]);
+    if (mv_op_ready(r))
+        MV_OP_RUN(r, linear_back, dy.out, branch, n->w, dy.residual);
+    mv_grad_pass(r, n->in[0], d);
+}
+
+mv_tensor mv_linear_onto(mv_run *r, mv_tensor x, mv_tensor y, const mv_dense *w, mv_vector gamma)
+{
+    mv_tensor out = mv_op_onto(r, x);
+    if (!mv_op_expect(r, y.dim[y.nd - 1] == w->in && x.dim[x.nd - 1] == w->out && mv_op_rows(x) == mv_op_rows(y),
+                      "linear_onto", x, y))
+        return out;
+    MV_OP_RUN(r, linear, out, y, w, MV_ACT_NONE, gamma, x);
+    r->costs.macs[r->part] += mv_op_rows(y) * (uint64_t)mv_dense_macs(w);
+    mv_node *n = mv_tape_add(r, linear_onto_back, out);
+    if (n)
+        *n = (mv_node){.back = n->back, .in = {x, y}, .out = out, .w = w, .vector = {gamma}};
+    return out;
+}
+
+static void add_onto_back(mv_run *r, const mv_node *n)
+{
+    mv_tensor d = mv_grad_of(r, n->out);
+    mv_grad_set(r, n->in[1], scaled(r, d, n->vector[0]), !n->vector[0].n);
+    mv_grad_pass(r, n->in[0], d);
+}
+
+mv_tensor mv_add_onto(mv_run *r, mv_tensor x, mv_tensor y, mv_vector gamma)
+{
+    mv_tensor out = mv_op_onto(r, x);
     if (mv_op_expect(r, mv_tensor_same_shape(x, y), "add", x, y))
-        MV_OP_RUN(r, add, x, y, gamma, x);
+        MV_OP_RUN(r, add, out, y, gamma, x);
+    mv_node *n = mv_tape_add(r, add_onto_back, out);
+    if (n)
+        *n = (mv_node){.back = n->back, .in = {x, y}, .out = out, .vector = {gamma}};
+    return out;
+}
+
+/* ---- activations */
+
+static void activate_back(mv_run *r, const mv_node *n)
+{
+    mv_tensor d = mv_grad_of(r, n->out);
+    MV_OP_RUN(r, activate_back, d, d, n->in[0], n->act, mv_tape_held(r));
+    mv_grad_pass(r, n->in[0], d);
+}
+
+mv_tensor mv_activate(mv_run *r, mv_tensor x, mv_act act)
+{
+    mv_tensor out = mv_scratch_like(r, x);
+    if (mv_op_ready(r))
+        MV_OP_RUN(r, activate, out, x, act);
+    mv_node *n = mv_tape_add(r, activate_back, out);
+    if (n)
+        *n = (mv_node){.back = n->back, .in = {x}, .out = out, .act = act};
+    return out;
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "src/run/op_impl.h"
+#include "src/run/tape_impl.h"
 
 /* ---- scratch */
 
@@ -17,7 +18,8 @@ size_t mv_scratch_mark(const mv_run *r)
 
 void mv_scratch_rewind(mv_run *r, size_t mark)
 {
-    r->used = mark;
+    if (!mv_tape_on(r)) /* the way back reads what is on the tape */
+        r->used = mark;
 }
 
 static mv_tensor shape_of(mv_dtype type, int nd, va_list dims)
@@ -43,16 +45,20 @@ static bool take(mv_run *r, mv_tensor t, size_t *end)
     return true;
 }
 
+mv_tensor mv_scratch_like(mv_run *r, mv_tensor t)
+{
+    size_t at = r->used;
+    t.data = take(r, t, &r->used) ? r->memory + at : NULL;
+    return t;
+}
+
 mv_tensor mv_scratch_new(mv_run *r, mv_dtype type, int nd, ...)
 {
     va_list dims;
     va_start(dims, nd);
     mv_tensor t = shape_of(type, nd, dims);
     va_end(dims);
-    size_t at = r->used;
-    if (take(r, t, &r->used))
-        t.data = r->memory + at;
-    return t;
+    return mv_scratch_like(r, t);
 }
 
 mv_tensor mv_scratch_hold(mv_run *r, mv_dtype type, int nd, ...)
@@ -83,10 +89,10 @@ static const char *site_name(const mv_run *r, char text[128], const char *leaf)
     return text;
 }
 
-bool mv_wants(const mv_run *r, const char *leaf)
+bool mv_wants_value(const mv_run *r, const char *leaf)
 {
     char site[128];
-    if (!r->probes || r->error.code)
+    if (!r->probes || r->error.code || mv_tape_again(r))
         return false;
     site_name(r, site, leaf);
     for (mv_probe *p = r->probes; p; p = p->next)
@@ -95,32 +101,45 @@ bool mv_wants(const mv_run *r, const char *leaf)
     return false;
 }
 
-/* Shows a value to the probes that want it. What they allocate is freed when they return. The dry run only calls probes
- * that keep values: see probe.h. */
-static bool show(mv_run *r, const char *leaf, const char *axes, bool diagnostic, mv_view v)
+bool mv_wants(const mv_run *r, const char *leaf)
 {
-    bool changed = false;
-    char name[128];
-    if (!r->probes)
-        return false;
-    mv_site_info site = {.name = site_name(r, name, leaf), .axes = axes, .diagnostic = diagnostic};
+    char site[128];
+    return mv_wants_value(r, leaf) || (!r->error.code && mv_tape_wants(r, site_name(r, site, leaf)));
+}
+
+/* What probes allocate is freed when they return, and their operations are not on the tape. The dry run only calls
+ * those that keep values: see probe.h. They have seen the values of a segment that is computed again; the others may
+ * edit it, and do so again. */
+bool mv_show(mv_run *r, const mv_site_info *site, mv_view v)
+{
+    bool changed = false, on = mv_tape_switch(r, false);
     for (mv_probe *p = r->probes; p && !r->error.code; p = p->next) {
         size_t mark = r->used;
-        if (p->wants(p, name) && (p->kept || !r->planning))
-            changed |= p->sees(p, r, &site, v);
+        if (p->wants(p, site->name) && (p->kept ? !mv_tape_again(r) : !r->planning))
+            changed |= p->sees(p, r, site, v);
         r->used = mark;
     }
+    mv_tape_switch(r, on);
     return changed;
 }
 
 bool mv_tap(mv_run *r, const char *leaf, const char *axes, mv_view v)
 {
-    return show(r, leaf, axes, false, v);
+    char name[128];
+    if (!r->probes || mv_tape_finds(r, site_name(r, name, leaf)))
+        return false;
+    mv_site_info site = {.name = name, .axes = axes};
+    bool changed = mv_show(r, &site, v);
+    mv_tape_show(r, name, axes, v);
+    return changed;
 }
 
 void mv_tap_diagnostic(mv_run *r, const char *leaf, const char *axes, mv_view v)
 {
-    show(r, leaf, axes, true, v);
+    char name[128];
+    mv_site_info site = {.name = site_name(r, name, leaf), .axes = axes, .diagnostic = true};
+    if (r->probes && !mv_tape_finding(r))
+        mv_show(r, &site, v);
 }
 
 mv_view mv_view_planes(mv_tensor x)
@@ -173,6 +192,11 @@ bool mv_op_expect(mv_run *r, bool holds, const char *op, mv_tensor a, mv_tensor 
 mv_tensor mv_op_columns(mv_run *r, mv_tensor x, int n, mv_dtype type)
 {
     return x.nd == 2 ? mv_scratch_new(r, type, 2, x.dim[0], n) : mv_scratch_new(r, type, 3, x.dim[0], x.dim[1], n);
+}
+
+mv_tensor mv_op_onto(mv_run *r, mv_tensor x)
+{
+    return mv_tape_on(r) ? mv_scratch_like(r, x) : x;
 }
 
 void mv_op_done(mv_run *r, const char *op, mv_status s)

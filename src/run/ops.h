@@ -1,7 +1,8 @@
 /* The operations that the network is written in. They check shapes, count multiply-adds and allocate their output in
  * the scratch of the run. After a failure they do nothing, so forward.c reads as equations and checks the error once.
  *
- * Letters as in backend.h. `_onto` adds to its first tensor in place: x += gamma * f(y).
+ * Letters as in backend.h. `_onto` is x + gamma * f(y): in place, and it returns x; or, if a backward pass follows that
+ * needs the old x, in new memory.
  */
 #ifndef MV_OPS_H
 #define MV_OPS_H
@@ -13,14 +14,18 @@
 size_t mv_scratch_mark(const mv_run *r);
 void mv_scratch_rewind(mv_run *r, size_t mark);
 mv_tensor mv_scratch_new(mv_run *r, mv_dtype type, int nd, ...);
+mv_tensor mv_scratch_like(mv_run *r, mv_tensor t); /* of the same type and shape */
 /* From the back of the block: valid until the batch ends, whatever is rewound. */
 mv_tensor mv_scratch_hold(mv_run *r, mv_dtype type, int nd, ...);
 
 /* ---- names: a value is shown to the probes as PATH.leaf, or as PATH if leaf is NULL */
 void mv_path_enter(mv_run *r, int part, const char *format, ...) __attribute__((format(printf, 3, 4)));
-bool mv_wants(const mv_run *r, const char *leaf);
+bool mv_wants(const mv_run *r, const char *leaf); /* the value, or its gradient */
+bool mv_wants_value(const mv_run *r, const char *leaf);
 /* `axes` as in probe.h, one letter for each dimension. True if a probe changed the value. */
 bool mv_tap(mv_run *r, const char *leaf, const char *axes, mv_view v);
+/* Calls the probes that want the site. */
+bool mv_show(mv_run *r, const mv_site_info *site, mv_view v);
 /* A diagnostic value: nothing downstream depends on it. */
 void mv_tap_diagnostic(mv_run *r, const char *leaf, const char *axes, mv_view v);
 
@@ -32,12 +37,14 @@ mv_view mv_view_heads(mv_tensor qkv, int which, int heads); /* N T 3C, packed (3
 mv_tensor mv_picture(mv_run *r);                                           /* B H W 3 */
 mv_tensor mv_conv2d(mv_run *r, mv_tensor x, const mv_conv *w, mv_act act); /* B ceil(H/s) ceil(W/s) O */
 mv_tensor mv_stem(mv_run *r, const mv_conv *w, mv_act act); /* mv_conv2d of mv_picture, if the device has `stem` */
-void mv_conv2d_onto(mv_run *r, mv_tensor x, mv_tensor y, const mv_conv *w);               /* x += conv(y) */
+mv_tensor mv_conv2d_onto(mv_run *r, mv_tensor x, mv_tensor y, const mv_conv *w);          /* x + conv(y) */
 mv_tensor mv_linear(mv_run *r, mv_tensor x, const mv_dense *w, mv_act act, mv_dtype out); /* ... O */
 /* Into out, which is the result; or, if that has nd 0, into scratch, as fp32. */
 mv_tensor mv_linear_into(mv_run *r, mv_tensor out, mv_tensor x, const mv_dense *w);
-void mv_linear_onto(mv_run *r, mv_tensor x, mv_tensor y, const mv_dense *w, mv_vector gamma);
-void mv_add_onto(mv_run *r, mv_tensor x, mv_tensor y, mv_vector gamma);
+mv_tensor mv_linear_onto(mv_run *r, mv_tensor x, mv_tensor y, const mv_dense *w, mv_vector gamma);
+mv_tensor mv_add_onto(mv_run *r, mv_tensor x, mv_tensor y, mv_vector gamma);
+
+mv_tensor mv_activate(mv_run *r, mv_tensor x, mv_act act);
 
 /* ---- tokens (op_tokens.c) */
 mv_tensor mv_layernorm(mv_run *r, mv_tensor x, const mv_vector norm[2]);
@@ -69,7 +76,7 @@ void mv_mixer_enter(mv_run *r, const mv_mixer_values *v); /* for forward.c; borr
  * backend.h. The memory that this takes is bounded: it is done for some of the queries at a time. */
 void mv_contributions(mv_run *r, mv_tensor out, mv_tensor parts, const mv_mixer_values *v);
 
-/* ---- attention (op_attention.c) */
+/* ---- attention (op_attention.c); rows are stored if their nd is not 0 */
 void mv_attention_rows(mv_run *r, mv_tensor out, mv_tensor qkv, int heads, mv_tensor rows);
 void mv_attend(mv_run *r, mv_tensor out, mv_tensor rows, mv_tensor qkv);
 /* N h T, from N h T T and W T; fp32 */
@@ -77,6 +84,9 @@ mv_tensor mv_follow(mv_run *r, mv_tensor rows, mv_tensor from, mv_rows_form form
 void mv_roll(mv_run *r, mv_tensor out, mv_tensor rows, mv_tensor before); /* N T T each; before: or nd 0 */
 void mv_mean_heads(mv_run *r, mv_tensor out, mv_tensor rows);             /* out N T T */
 mv_tensor mv_measure(mv_run *r, mv_tensor rows, int h, int w);            /* N h T 3, for maps of h x w cells */
+
+/* Sums over the last dimension of x * y, fp32; y as x, or one row for all: see backend.h. No gradient passes. */
+mv_tensor mv_dot(mv_run *r, mv_tensor x, mv_tensor y, bool positive);
 
 /* ---- the rest of the network without its blocks (op_rest.c) */
 

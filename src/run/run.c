@@ -8,11 +8,19 @@
 #include "src/device/null.h"
 #include "src/run/forward.h"
 #include "src/run/run_impl.h"
+#include "src/run/tape_impl.h"
 
 /* ---- the run */
 
-/* Takes the plan, also on failure. */
-static mv_run *run_with(const mv_model *model, int h, int w, int capacity, mv_probe *probes, mv_plan *plan, mv_error *e)
+/* What a run is made for. */
+typedef struct {
+    int h, w, capacity;
+    mv_probe *probes;
+    const mv_back *back; /* NULL: no backward passes */
+} purpose;
+
+/* Takes the plan, also on failure. `finding`: see mv_tape_begin. */
+static mv_run *run_with(const mv_model *model, const purpose *p, bool finding, mv_plan *plan, mv_error *e)
 {
     mv_run *r = calloc(1, sizeof *r);
     if (!r) {
@@ -20,43 +28,62 @@ static mv_run *run_with(const mv_model *model, int h, int w, int capacity, mv_pr
         mv_fail_memory(e, "run");
         return NULL;
     }
-    *r = (mv_run){
-        .model = model, .b = model->backend, .probes = probes, .h = h, .w = w, .capacity = capacity, .plan = *plan};
+    *r = (mv_run){.model = model,
+                  .b = model->backend,
+                  .probes = p->probes,
+                  .h = p->h,
+                  .w = p->w,
+                  .capacity = p->capacity,
+                  .plan = *plan};
     r->current = r->slot;
     size_t bytes = mv_run_memory(r);
     r->memory = r->b->alloc(r->b, bytes ? bytes : 1);
     if (!r->memory)
         mv_fail(e, MV_ENOMEM,
                 "%s: out of memory: %.1f MB of scratch for %d pictures of %dx%d; fewer at a time need less", r->b->name,
-                (double)bytes * 1e-6, capacity, h, w);
-    else if (!mv_pixels_begin(r, r->memory + plan->scratch + plan->constant_bytes, e))
+                (double)bytes * 1e-6, p->capacity, p->h, p->w);
+    else if (!mv_pixels_begin(r, r->memory + plan->scratch + plan->constant_bytes, e) &&
+             !(p->back && mv_tape_begin(r, p->back, finding, e)))
         return r;
     mv_run_free(r);
     return NULL;
 }
 
-/* Plans a full batch by a dry run of the same network with the same probes: those that keep values are called, of the
- * others it is only asked what they want. */
-static mv_status plan_of(const mv_model *model, int h, int w, int capacity, mv_probe *probes, mv_plan *out, mv_error *e)
+/* A dry run of the network of `shape`. Takes the plan, and replaces it by what was found. */
+static mv_status dry_run(const mv_model *shape, const purpose *p, bool finding, mv_plan *plan, mv_error *e)
 {
-    mv_plan endless = {.scratch = (size_t)1 << 62}; /* never touched */
+    plan->scratch = (size_t)1 << 62; /* never touched */
+    mv_run *r = run_with(shape, p, finding, plan, e);
+    *plan = (mv_plan){0};
+    if (!r)
+        return e->code;
+    r->planning = true;
+    mv_status s = mv_run_forward(r, NULL, p->capacity, NULL, e);
+    if (!s && finding)
+        *plan = (mv_plan){.wanted = r->plan.wanted, .first_segment = r->plan.first_segment};
+    else if (!s) {
+        *plan = r->plan;
+        plan->scratch = r->peak;
+        r->plan = (mv_plan){0};
+    }
+    mv_run_free(r);
+    return s;
+}
+
+/* Plans a full batch by a dry run of the same network with the same probes: those that keep values are called, of the
+ * others it is only asked what they want. A run with backward passes has one before it, which finds out how far back
+ * they go. */
+static mv_status plan_of(const mv_model *model, const purpose *p, mv_plan *out, mv_error *e)
+{
     mv_backend *null = mv_null_new(model->backend->act, e);
     if (null)
         null->channel_multiple = model->backend->channel_multiple;
     mv_model *shape = null ? mv_model_new(&model->config, null, NULL, e) : NULL;
-    mv_run *dry = shape ? run_with(shape, h, w, capacity, probes, &endless, e) : NULL;
-    mv_status s = MV_ENOMEM;
-    if (dry) {
-        dry->planning = true;
-        s = mv_run_forward(dry, NULL, capacity, NULL, e);
-        *out = dry->plan;
-        out->scratch = dry->peak;
-        dry->plan = (mv_plan){0};
-        if (s)
-            mv_plan_free(out);
-    } else if (e)
-        s = e->code;
-    mv_run_free(dry);
+    mv_status s = shape ? MV_OK : e->code;
+    if (!s && p->back)
+        s = dry_run(shape, p, true, out, e);
+    if (!s)
+        s = dry_run(shape, p, false, out, e);
     mv_model_free(shape);
     if (null)
         null->free(null);
@@ -74,9 +101,11 @@ static mv_status write_constants(mv_run *r, mv_error *e)
     return s;
 }
 
-mv_run *mv_run_new(const mv_model *model, int h, int w, int capacity, mv_probe *probes, mv_error *e)
+mv_run *mv_run_new_back(const mv_model *model, int h, int w, int capacity, mv_probe *probes, const mv_back *back,
+                        mv_error *e)
 {
     mv_error mine = {0};
+    purpose p = {h, w, capacity, probes, back};
     if (!e)
         e = &mine;
     if (h < MV_SIZE_MIN || w < MV_SIZE_MIN || h > MV_SIZE_MAX || w > MV_SIZE_MAX || capacity < 1) {
@@ -84,12 +113,12 @@ mv_run *mv_run_new(const mv_model *model, int h, int w, int capacity, mv_probe *
                 capacity, h, w, MV_SIZE_MIN, MV_SIZE_MAX);
         return NULL;
     }
-    for (;; capacity = (capacity + 1) / 2) {
+    for (;; p.capacity = (p.capacity + 1) / 2) {
         mv_plan plan = {0};
         mv_error full = {0};
-        if (plan_of(model, h, w, capacity, probes, &plan, e))
+        if (plan_of(model, &p, &plan, e))
             return NULL;
-        mv_run *r = run_with(model, h, w, capacity, probes, &plan, &full);
+        mv_run *r = run_with(model, &p, false, &plan, &full);
         if (r) {
             mv_keep_begin(r);
             if (!write_constants(r, e))
@@ -97,11 +126,16 @@ mv_run *mv_run_new(const mv_model *model, int h, int w, int capacity, mv_probe *
             mv_run_free(r);
             return NULL;
         }
-        if (full.code != MV_ENOMEM || capacity == 1) {
+        if (full.code != MV_ENOMEM || p.capacity == 1) {
             mv_fail(e, full.code, "%s", full.text);
             return NULL;
         }
     }
+}
+
+mv_run *mv_run_new(const mv_model *model, int h, int w, int capacity, mv_probe *probes, mv_error *e)
+{
+    return mv_run_new_back(model, h, w, capacity, probes, NULL, e);
 }
 
 void mv_run_free(mv_run *r)
@@ -109,6 +143,7 @@ void mv_run_free(mv_run *r)
     if (!r)
         return;
     mv_keep_end(r);
+    mv_tape_end(r);
     mv_pixels_end(r);
     r->b->release(r->b, r->memory);
     free(r);
@@ -117,10 +152,10 @@ void mv_run_free(mv_run *r)
 /* ---- batches */
 
 /* True if every batch consists of the same operations on the same addresses, so that a recording can be replayed:
- * probes, if there are any, only keep values, and these are delivered later. */
+ * probes, if there are any, only keep values, and these are delivered later. The seeds of backward passes differ. */
 static bool repeats(const mv_run *r)
 {
-    if (!r->b->record || !r->deferred || r->pictures < r->capacity)
+    if (!r->b->record || !r->deferred || r->tape || r->pictures < r->capacity)
         return false;
     for (const mv_probe *p = r->probes; p; p = p->next)
         if (!p->kept)
@@ -159,7 +194,10 @@ static void compute(mv_run *r)
     r->used = r->held = 0;
     r->next_kept = 0;
     r->costs = (mv_costs){0};
-    mv_keep_logits(r, mv_forward(r));
+    mv_tape_rewind(r);
+    mv_tensor logits = mv_forward(r);
+    mv_tape_back(r, logits);
+    mv_keep_logits(r, logits);
     r->pictures_last = r->error.code ? 0 : r->pictures;
     if (records) {
         mv_error ignored = {0}; /* a recording must be ended even if an operation failed */
@@ -271,7 +309,10 @@ mv_costs mv_run_costs(const mv_run *r)
 
 bool mv_run_read(mv_run *r, mv_view v, float *host)
 {
-    return !r->error.code && !r->b->read(r->b, host, v, &r->error);
+    if (r->error.code || r->b->read(r->b, host, v, &r->error))
+        return false;
+    mv_scale(host, mv_view_count(v), mv_tape_unscale(r));
+    return true;
 }
 
 bool mv_run_write(mv_run *r, mv_view v, const float *host)

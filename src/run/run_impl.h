@@ -13,6 +13,7 @@ typedef struct {
     int part;
     mv_tensor shape; /* for a full batch */
     size_t at;       /* byte in the staging buffer */
+    float scale;     /* it is multiplied by this when it is delivered */
 } mv_kept_value;
 
 typedef struct {
@@ -26,6 +27,7 @@ typedef struct {
     size_t constant_bytes; /* behind it */
     size_t transfer;       /* bytes of a staging buffer */
     int constants, kept;
+    int wanted, first_segment; /* gradients; and where the way back ends (tape_impl.h) */
     mv_constant *constant;
     mv_kept_value *value; /* in the order of the calls, the logits last */
 } mv_plan;
@@ -54,6 +56,7 @@ struct mv_run {
     int part;            /* MV_PART_ that costs are added to */
     mv_costs costs;
     const struct mv_mixer_values *mixer; /* while a mixer is computed */
+    struct mv_tape *tape;                /* NULL: there are no backward passes */
 
     char *memory;            /* scratch, then the constants, then what is uploaded */
     size_t used, held, peak; /* bytes of scratch: from the front, until rewound; from the back, until the batch ends */
@@ -103,5 +106,6 @@ void mv_slot_send(mv_run *r, mv_slot *s);
 void mv_slot_deliver(mv_run *r, mv_slot *s); /* hands on what was sent and has not been delivered yet */
 void mv_keep_end(mv_run *r);
 void mv_plan_free(mv_plan *plan);
+void mv_scale(float *values, size_t n, float scale);
 
 #endif

@@ -24,6 +24,8 @@ typedef struct {
 /* Lists all sites of a network for `pictures` of h x w pixels, by a dry run on the null device. The list is the
  * caller's to mv_sites_free; it is empty on failure. */
 mv_status mv_sites_list(mv_sites *out, const mv_config *config, int pictures, int h, int w, mv_error *e);
+/* Appends grad.SITE for each site that is not diagnostic: what a run with backward passes shows (back.h). */
+mv_status mv_sites_add_gradients(mv_sites *s, mv_error *e);
 void mv_sites_free(mv_sites *s); /* the list is empty afterwards */
 
 #endif

@@ -4,10 +4,11 @@
 #include <string.h>
 
 #include "src/base/pattern.h"
-#include "src/run/run.h"
+#include "src/run/back.h"
 
 typedef struct {
     char *name;
+    int pass;
     mv_tensor value; /* owns data */
     size_t room;     /* bytes */
 } kept;
@@ -26,10 +27,10 @@ static bool wants(mv_probe *p, const char *site)
     return mv_pattern_match(((mv_trace *)p)->patterns, site);
 }
 
-static kept *entry(mv_trace *t, const char *site)
+static kept *entry(mv_trace *t, const char *site, int pass)
 {
     for (int i = 0; i < t->n; i++)
-        if (strcmp(t->value[i].name, site) == 0)
+        if (t->value[i].pass == pass && strcmp(t->value[i].name, site) == 0)
             return &t->value[i];
     if (t->n == t->room) {
         int room = t->room ? 2 * t->room : 16;
@@ -40,7 +41,7 @@ static kept *entry(mv_trace *t, const char *site)
         t->room = room;
     }
     kept *k = &t->value[t->n];
-    *k = (kept){.name = strdup(site)};
+    *k = (kept){.name = strdup(site), .pass = pass};
     if (!k->name)
         return NULL;
     t->n++;
@@ -71,13 +72,12 @@ static bool append(kept *k, mv_tensor v)
 
 static bool sees(mv_probe *p, mv_run *r, const mv_site_info *site, mv_view v)
 {
-    mv_run_keep(r, p, site->name, 0, v);
+    mv_run_keep(r, p, site->name, mv_run_pass(r), v);
     return false;
 }
 
-static void hand_on(mv_probe *p, mv_run *r, const char *site, int part, mv_tensor v)
+static void hand_on(mv_probe *p, mv_run *r, const char *site, int pass, mv_tensor v)
 {
-    (void)part;
     mv_trace *t = (mv_trace *)p;
     mv_error e = {0};
     if (t->sink) {
@@ -85,7 +85,7 @@ static void hand_on(mv_probe *p, mv_run *r, const char *site, int part, mv_tenso
             mv_run_fail(r, e.code, "%s", e.text);
         return;
     }
-    kept *k = entry(t, site);
+    kept *k = entry(t, site, pass);
     if (!k || !append(k, v))
         mv_run_fail(r, MV_ENOMEM, "%s: out of memory for %zu captured values", site, mv_tensor_count(v));
 }
@@ -144,14 +144,19 @@ mv_tensor mv_trace_at(const mv_trace *t, int i)
     return t->value[i].value;
 }
 
-bool mv_trace_lookup(const mv_trace *t, const char *site, mv_tensor *out)
+bool mv_trace_lookup_pass(const mv_trace *t, const char *site, int pass, mv_tensor *out)
 {
     for (int i = 0; i < t->n; i++)
-        if (strcmp(t->value[i].name, site) == 0) {
+        if (t->value[i].pass == pass && strcmp(t->value[i].name, site) == 0) {
             *out = t->value[i].value;
             return true;
         }
     return false;
+}
+
+bool mv_trace_lookup(const mv_trace *t, const char *site, mv_tensor *out)
+{
+    return mv_trace_lookup_pass(t, site, 0, out);
 }
 
 /* ---- values that are computed and left alone */

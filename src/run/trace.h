@@ -24,6 +24,7 @@ int mv_trace_count(const mv_trace *t);
 const char *mv_trace_name_at(const mv_trace *t, int i);
 mv_tensor mv_trace_at(const mv_trace *t, int i);
 bool mv_trace_lookup(const mv_trace *t, const char *site, mv_tensor *out);
+bool mv_trace_lookup_pass(const mv_trace *t, const char *site, int pass, mv_tensor *out); /* grad.SITE of a pass */
 
 /* A probe that wants sites and leaves their values on the device: for the time that computing them takes. It lives in
  * the struct, and the patterns are borrowed. */

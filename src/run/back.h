@@ -1,0 +1,46 @@
+/* Backward passes of a run: after each batch, d(target)/d(value) at any site, shown to the probes under the site's name
+ * with "grad." before it. The target is one number of each picture, a function of its logits.
+ *
+ *     mv_back back = {.passes = 1, .seed = mv_seed_top};
+ *     mv_run *r = mv_run_new_back(model, h, w, capacity, probes, &back, &e);
+ *     mv_run_forward(r, planes, pictures, logits, &e);      probes receive SITE and grad.SITE
+ *
+ * A pass keeps the input of each block, and computes the block once more before it goes backwards through it (Chen et
+ * al. 2016, arXiv 1604.06174). It ends when the last site that a probe wants is reached, and keeps nothing before it.
+ */
+#ifndef MV_BACK_H
+#define MV_BACK_H
+
+#include "src/run/run.h"
+
+/* What counts as a constant on the way back: nothing; or the factors that `held` names in backend.h, so that the
+ * network is an affine map of the picture. */
+typedef enum { MV_RULES_GRADIENT, MV_RULES_HELD } mv_rules;
+
+/* Writes d(target)/d(logits) (pictures, classes) of a pass, for the pictures from number `first` of the forward on. A
+ * failure stops the run. */
+typedef mv_status mv_seed(void *context, int pass, int first, int pictures, int classes, const float *logits,
+                          float *seed, mv_error *e);
+
+enum { MV_BACK_PASSES = 16 };
+
+typedef struct {
+    int passes;            /* for each batch: 1 to MV_BACK_PASSES */
+    const mv_rules *rules; /* of each pass; NULL: gradients */
+    mv_seed *seed;
+    void *context;
+    bool keep; /* every value is kept, and no block is computed again: more memory, less time, the same bits */
+} mv_back;
+
+/* As mv_run_new; `back` is copied, what it points to is borrowed; NULL: no backward passes. MV_EDEVICE if the device
+ * has no backward operations, MV_EMISUSE if the network has no head. Batches are never replayed from a recording. */
+mv_run *mv_run_new_back(const mv_model *model, int h, int w, int capacity, mv_probe *probes, const mv_back *back,
+                        mv_error *e);
+
+/* ---- for probes, in `sees` of grad.SITE */
+
+int mv_run_pass(const mv_run *r);       /* number of the backward pass; 0 during the forward pass */
+mv_view mv_run_value(const mv_run *r);  /* the value whose gradient is shown: same shape */
+mv_rules mv_run_rules(const mv_run *r); /* of the pass */
+
+#endif

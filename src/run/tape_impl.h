@@ -1,0 +1,80 @@
+/* The tape of a run: what was computed, in order, so that the backward pass can walk it in reverse. Operations append
+ * themselves, each with a function that adds its share to the gradients of what it read (op_*.c). Values on the tape
+ * are identified by their address.
+ *
+ * A segment is a part of the network whose inner values are not kept: it is on the tape as one entry, which holds a
+ * copy of its input. On the way back it is computed once more with its operations on the tape, walked, and forgotten.
+ */
+#ifndef MV_TAPE_IMPL_H
+#define MV_TAPE_IMPL_H
+
+#include "src/run/back.h"
+#include "src/run/run_impl.h"
+
+typedef struct mv_node mv_node;
+typedef void mv_node_back(mv_run *r, const mv_node *n);
+typedef mv_tensor mv_segment(mv_run *r, const void *weights, mv_tensor x);
+
+/* An operation: `back` reads the gradient of `out` and adds to those of `in`. A segment: `again` is set, and in[0] is
+ * the copy of its input. A place where a value is shown: neither is set. */
+struct mv_node {
+    mv_node_back *back;
+    mv_segment *again;
+    mv_tensor in[3], out;
+    mv_tensor inner; /* a value between them, which may be shown; nd 0: none */
+    bool inner_wanted;
+    const void *w;
+    mv_vector vector[2];
+    mv_act act;
+    int n;
+    mv_view view;
+    const char *axes;
+    int part;
+    char site[96]; /* where a value is shown: its name; a segment: its path */
+};
+
+/* Appends an operation if operations are appended now, and returns it with `back` and `out` set; else NULL. */
+mv_node *mv_tape_add(mv_run *r, mv_node_back *back, mv_tensor out);
+bool mv_tape_on(const mv_run *r);
+bool mv_tape_again(const mv_run *r);     /* a segment is computed once more: values were shown before */
+bool mv_tape_switch(mv_run *r, bool on); /* whether operations append themselves from now on; returns what was */
+bool mv_tape_held(const mv_run *r);      /* the rules of the pass hold factors constant */
+
+/* The gradient of a value; nd 0 if nothing has flowed into it. */
+mv_tensor mv_grad_of(mv_run *r, mv_tensor value);
+/* Where the gradient of a value is written, and what has been there before: nd 0, or `out` itself. */
+typedef struct {
+    mv_tensor out, residual;
+} mv_sum;
+mv_sum mv_grad_sum(mv_run *r, mv_tensor value);
+/* The gradient of `value` begins as `grad`. `borrowed`: others read it afterwards, so nothing is added in place. */
+void mv_grad_set(mv_run *r, mv_tensor value, mv_tensor grad, bool borrowed);
+/* `grad`, which nobody else reads afterwards, is added to the gradient of `value`. */
+void mv_grad_pass(mv_run *r, mv_tensor value, mv_tensor grad);
+
+/* x goes through a segment: at once, and again on the way back. */
+mv_tensor mv_tape_segment(mv_run *r, mv_segment *segment, const void *weights, mv_tensor x);
+/* Fails the run if there are backward passes: these values were edited after the operation that made them. */
+void mv_tape_refuse(mv_run *r, const char *values);
+
+/* ---- for ops.c: places where values are shown */
+
+/* True in the dry run that shows nothing, but finds out which gradients are wanted: it notes this site. */
+bool mv_tape_finding(const mv_run *r);
+bool mv_tape_finds(mv_run *r, const char *site);
+/* The gradient of this value will be shown if it is wanted. */
+void mv_tape_show(mv_run *r, const char *site, const char *axes, mv_view v);
+bool mv_tape_wants(const mv_run *r, const char *site);
+
+/* ---- for run.c and keep.c */
+
+/* `finding`: a dry run that only finds out which gradients are wanted, and writes it to the plan. */
+mv_status mv_tape_begin(mv_run *r, const mv_back *back, bool finding, mv_error *e);
+void mv_tape_rewind(mv_run *r); /* before a batch */
+/* All backward passes of a batch. */
+void mv_tape_back(mv_run *r, mv_tensor logits);
+void mv_tape_end(mv_run *r);
+/* What a value that is shown now is multiplied by when it is delivered. */
+float mv_tape_unscale(const mv_run *r);
+
+#endif
