@@ -38,7 +38,8 @@ mv_status another_open(another *x, const session *s, const mv_model *model, cons
     if (n)
         memcpy(x->ask, asks, (size_t)n * sizeof *asks);
     mv_status status = n ? open_explainer(x, h, w, batch, e) : MV_OK;
-    if (!status && !(x->run = mv_run_new(model, h, w, 1, chain_of(x, probes), e)))
+    if (!status && !(x->run = mv_run_new_back(model, h, w, 1, chain_of(x, probes),
+                                              x->explainer ? mv_explainer_back(x->explainer) : NULL, e)))
         status = e->code;
     if (status)
         another_close(x);

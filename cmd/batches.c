@@ -321,7 +321,11 @@ static mv_status prepare_run(batches *b, mv_error *e)
     if (prepare_passes(b, e))
         return e->code;
     c->session.model->backend->batches = c->pictures / b->size;
-    b->run = mv_run_new(c->session.model, b->pixels.h, b->pixels.w, b->size, probes, e);
+    b->run = mv_run_new_back(c->session.model, b->pixels.h, b->pixels.w, b->size, probes,
+                             c->back        ? c->back
+                             : b->explainer ? mv_explainer_back(b->explainer)
+                                            : NULL,
+                             e);
     if (!b->run)
         return e->code;
     mv_run_stop_when(b->run, stop_asked);

@@ -27,6 +27,7 @@
 #include "cmd/session.h"
 #include "src/base/image.h"
 #include "src/explain/methods.h"
+#include "src/run/back.h"
 
 struct operands;
 
@@ -125,6 +126,7 @@ struct call {
     struct index_file *index;  /* of this run; NULL: none */
     bool stores_only;          /* study makes no forward passes */
     mv_probe *probes;          /* besides those of the asks; NULL: none */
+    const mv_back *back;       /* backward passes of each batch; NULL: none */
     /* True for a picture that an earlier run has answered (--resume). NULL: files that exist say so. */
     bool (*answered)(call *c, const char *name);
 

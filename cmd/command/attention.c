@@ -137,7 +137,8 @@ static void check(call *c)
 static mv_status open_ask(call *c, mv_error *e)
 {
     own *o = c->own;
-    c->ask[c->asks++] = (mv_ask){mv_method_lookup("attention"), &o->method, MV_MAP_NONE, MV_MAP_NONE};
+    c->ask[c->asks++] = (mv_ask){
+        .method = mv_method_lookup("attention"), .params = &o->method, .class_ = MV_MAP_NONE, .against = MV_MAP_NONE};
     if (!c->joined)
         return MV_OK;
     int maps = asks_count_maps(c, e);

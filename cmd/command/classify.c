@@ -175,7 +175,8 @@ static void add_ask(call *c, int class_, int against, bool overlaid)
     snprintf(a->name[a->n++], ASKS_NAME, "cam%s%s%s", class_word(one, class_), both ? ".over" : "",
              both ? class_word(two, against) : "");
     c->overlay_asks |= (unsigned)overlaid << c->asks;
-    c->ask[c->asks++] = (mv_ask){mv_method_lookup("cam"), NULL, class_, against};
+    c->ask[c->asks++] =
+        (mv_ask){.method = mv_method_lookup("cam"), .params = NULL, .class_ = class_, .against = against};
 }
 
 /* Each class that --class names, and with --against that class and the difference. Without both: top and second, and

@@ -94,9 +94,11 @@ static mv_status open_asks(call *c, mv_error *e)
 {
     (void)e;
     own *o = c->own;
-    c->ask[c->asks++] = (mv_ask){&mv_method_inside, &o->view, MV_MAP_NONE, MV_MAP_NONE};
+    c->ask[c->asks++] =
+        (mv_ask){.method = &mv_method_inside, .params = &o->view, .class_ = MV_MAP_NONE, .against = MV_MAP_NONE};
     if (o->audit)
-        c->ask[c->asks++] = (mv_ask){mv_method_lookup("cam"), NULL, MV_CLASS_TOP, MV_MAP_NONE};
+        c->ask[c->asks++] =
+            (mv_ask){.method = mv_method_lookup("cam"), .params = NULL, .class_ = MV_CLASS_TOP, .against = MV_MAP_NONE};
     return MV_OK;
 }
 

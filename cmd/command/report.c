@@ -110,7 +110,7 @@ static int add_ask(call *c, const char *method, const void *params_, int class_,
     const mv_method *m = mv_method_lookup(method);
     if (!m)
         return -1;
-    c->ask[c->asks] = (mv_ask){m, params_, class_, against};
+    c->ask[c->asks] = (mv_ask){.method = m, .params = params_, .class_ = class_, .against = against};
     return c->asks++;
 }
 
@@ -141,7 +141,7 @@ static void ask_inside(call *c, own *o, int level)
     p->channel = MV_CHANNEL_MEAN;
     p->wants = MV_MIXER_STATES | MV_MIXER_MATRICES;
     p->matrices = matrix <= MATRIX_BYTES ? MV_MIXER_BIT(MV_MIXER_HIDDEN) : 0;
-    c->ask[c->asks] = (mv_ask){&mv_method_inside, p, MV_MAP_NONE, MV_MAP_NONE};
+    c->ask[c->asks] = (mv_ask){.method = &mv_method_inside, .params = p, .class_ = MV_MAP_NONE, .against = MV_MAP_NONE};
     o->asks.inside[level] = c->asks++;
 }
 

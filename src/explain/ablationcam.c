@@ -99,7 +99,7 @@ static mv_status run_passes(work *k, mv_error *e)
     state *own = k->own;
     mv_subject through = *k->s;
     if (!own->passes)
-        own->passes = mv_passes_through(k->s->passes, &own->eraser.probe, e);
+        own->passes = mv_passes_through(k->s->passes, &own->eraser.probe, NULL, e);
     if (!own->passes)
         return e->code;
     through.passes = own->passes;

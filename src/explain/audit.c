@@ -48,8 +48,10 @@ mv_auditor *mv_auditor_new(const mv_inside_params *view, const mv_model *model, 
     *a = (mv_auditor){.model = model, .h = h, .w = w, .view = *view};
     a->view.wants = MV_MIXER_STATES;
     a->view.matrices = 0;
-    a->ask[0] = (mv_ask){&mv_method_inside, &a->view, MV_MAP_NONE, MV_MAP_NONE};
-    a->ask[1] = (mv_ask){mv_method_lookup("cam"), NULL, MV_CLASS_TOP, MV_MAP_NONE};
+    a->ask[0] =
+        (mv_ask){.method = &mv_method_inside, .params = &a->view, .class_ = MV_MAP_NONE, .against = MV_MAP_NONE};
+    a->ask[1] =
+        (mv_ask){.method = mv_method_lookup("cam"), .params = NULL, .class_ = MV_CLASS_TOP, .against = MV_MAP_NONE};
     a->explainer = mv_explainer_new(a->ask, 2, &model->config, h, w, e);
     a->passes = a->explainer ? mv_passes_new(model, h, w, 1, mv_explainer_probe(a->explainer), e) : NULL;
     if (!a->passes) {

@@ -6,7 +6,7 @@
 
 #include "src/base/pattern.h"
 #include "src/explain/kept.h"
-#include "src/run/run.h"
+#include "src/run/back.h"
 #include "src/run/sites.h"
 
 struct mv_cells {
@@ -18,6 +18,8 @@ struct mv_cells {
     int cell;         /* px a side */
     mv_grid grid;     /* of the windows */
     mv_kept kept;     /* as the run delivers it */
+    bool gradient;
+    mv_kept grad[MV_BACK_PASSES];
 };
 
 /* ---- the probe */
@@ -27,22 +29,27 @@ static size_t values_of_picture(const mv_cells *c)
     return mv_cells_rows(c) * (size_t)c->channels;
 }
 
+static bool is_gradient(const char *site)
+{
+    return strncmp(site, "grad.", 5) == 0;
+}
+
 static bool wants(mv_probe *p, const char *site)
 {
-    return strcmp(((const mv_cells *)p)->site, site) == 0;
+    const mv_cells *c = (const mv_cells *)p;
+    return strcmp(c->site, site) == 0 || (c->gradient && is_gradient(site) && strcmp(c->site, site + 5) == 0);
 }
 
 static bool sees(mv_probe *p, mv_run *r, const mv_site_info *site, mv_view value)
 {
-    mv_run_keep(r, p, site->name, 0, value);
+    mv_run_keep(r, p, site->name, mv_run_pass(r), value);
     return false;
 }
 
-static void kept(mv_probe *p, mv_run *r, const char *site, int part, mv_tensor value)
+static void kept(mv_probe *p, mv_run *r, const char *site, int pass, mv_tensor value)
 {
-    (void)part;
     mv_cells *c = (mv_cells *)p;
-    mv_kept_take(&c->kept, r, site, value, values_of_picture(c));
+    mv_kept_take(is_gradient(site) ? &c->grad[pass] : &c->kept, r, site, value, values_of_picture(c));
 }
 
 /* ---- the object */
@@ -130,6 +137,8 @@ void mv_cells_free(mv_cells *c)
     if (!c)
         return;
     free(c->kept.value);
+    for (int i = 0; i < MV_BACK_PASSES; i++)
+        free(c->grad[i].value);
     free(c->site);
     free(c);
 }
@@ -137,6 +146,11 @@ void mv_cells_free(mv_cells *c)
 mv_probe *mv_cells_probe(mv_cells *c)
 {
     return &c->probe;
+}
+
+void mv_cells_differentiate(mv_cells *c)
+{
+    c->gradient = true;
 }
 
 const char *mv_cells_site(const mv_cells *c)
@@ -187,10 +201,15 @@ mv_status mv_cells_map(mv_map *out, const mv_cells *c, const char *method, mv_er
 
 /* ---- features */
 
-float *mv_cells_read(const mv_cells *c, int picture, mv_error *e)
+const float *mv_cells_whole(const mv_cells *c, int picture, int pass)
+{
+    return mv_kept_at(pass < 0 ? &c->kept : &c->grad[pass], picture, values_of_picture(c));
+}
+
+static float *read_features(const mv_cells *c, int picture, int pass, mv_error *e)
 {
     size_t n = (size_t)c->h * (size_t)c->w, channels = (size_t)c->channels;
-    const float *from = mv_kept_at(&c->kept, picture, values_of_picture(c));
+    const float *from = mv_cells_whole(c, picture, pass);
     if (!from) {
         mv_fail(e, MV_EMISUSE, "%s: found picture %d, expected one of the %d that were seen", c->site, picture,
                 c->kept.pictures);
@@ -212,4 +231,14 @@ float *mv_cells_read(const mv_cells *c, int picture, mv_error *e)
                 out[p * channels + k] = from[k * n + p];
     }
     return out;
+}
+
+float *mv_cells_read(const mv_cells *c, int picture, mv_error *e)
+{
+    return read_features(c, picture, -1, e);
+}
+
+float *mv_cells_read_gradient(const mv_cells *c, int picture, int pass, mv_error *e)
+{
+    return read_features(c, picture, pass, e);
 }

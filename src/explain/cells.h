@@ -17,6 +17,9 @@ void mv_cells_free(mv_cells *c); /* accepts NULL; call it after the run that use
 
 mv_probe *mv_cells_probe(mv_cells *c); /* borrowed */
 
+/* Keeps the gradient of each backward pass too. Before the run is made. */
+void mv_cells_differentiate(mv_cells *c);
+
 /* ---- known before a run; all borrowed */
 
 const char *mv_cells_site(const mv_cells *c);
@@ -36,5 +39,12 @@ mv_status mv_cells_map(mv_map *out, const mv_cells *c, const char *method, mv_er
 /* The features (cells, channels) of a picture; the caller's to free. NULL on failure: MV_EMISUSE for a picture that was
  * not seen. */
 float *mv_cells_read(const mv_cells *c, int picture, mv_error *e);
+
+/* The gradient of a backward pass, of the same shape. */
+float *mv_cells_read_gradient(const mv_cells *c, int picture, int pass, mv_error *e);
+
+/* Both with padding: all values of the site, (rows, channels) in the order of the run for tokens; NULL if it was not
+ * seen. Borrowed until the next forward. pass -1: the value. */
+const float *mv_cells_whole(const mv_cells *c, int picture, int pass);
 
 #endif

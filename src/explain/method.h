@@ -15,17 +15,20 @@
 #include "src/base/map.h"
 #include "src/base/param.h"
 #include "src/explain/passes.h"
+#include "src/explain/target.h"
 #include "src/model/weights.h"
+#include "src/run/back.h"
 #include "src/run/probe.h"
 #include "src/run/trace.h"
 
 /* What a method takes besides the picture. */
 enum {
-    MV_TAKES_CLASS = 1,    /* a class; its maps differ from class to class */
-    MV_TAKES_AGAINST = 2,  /* a second class, whose map is subtracted */
-    MV_TAKES_CELL = 4,     /* a query cell, as a parameter */
-    MV_TAKES_PASSES = 8,   /* further forward passes of changed pictures */
-    MV_MAY_TAKE_CLASS = 16 /* a class if one is asked for; without one, the map is of no class */
+    MV_TAKES_CLASS = 1,     /* a class; its maps differ from class to class */
+    MV_TAKES_AGAINST = 2,   /* a second class, whose map is subtracted */
+    MV_TAKES_CELL = 4,      /* a query cell, as a parameter */
+    MV_TAKES_PASSES = 8,    /* further forward passes of changed pictures */
+    MV_MAY_TAKE_CLASS = 16, /* a class if one is asked for; without one, the map is of no class */
+    MV_TAKES_GRADIENT = 32  /* a backward pass of the class: gradients of the sites of its probe (cells.h) */
 };
 
 /* What a method is given: one picture of the last batch, and one class. Everything is borrowed for the call. */
@@ -38,8 +41,14 @@ typedef struct {
     const float *logits; /* of the picture: model->config.classes values */
     int class_, against; /* class numbers, or MV_MAP_NONE */
     const char *class_name, *against_name; /* never NULL; "" without a class */
-    const mv_trace *kept;                  /* the values of the method's sites */
-    void *own;                             /* what `open` made, or NULL */
+    /* With MV_TAKES_GRADIENT: */
+    int pass;          /* the backward pass of this class (back.h) */
+    mv_target target;  /* what is differentiated */
+    const float *seed; /* d(target)/d(logits) of the picture: classes values */
+    double value;      /* of the target */
+    mv_rules rules;
+    const mv_trace *kept; /* the values of the method's sites */
+    void *own;            /* what `open` made, or NULL */
 } mv_subject;
 
 /* The value of `site` for the whole batch. MV_EMISUSE if the method did not ask for it. */
@@ -49,16 +58,17 @@ mv_status mv_subject_value(const mv_subject *s, const char *site, mv_tensor *out
 void mv_subject_title(const mv_subject *s, mv_map *map);
 
 typedef struct {
-    const char *name;       /* "cam": the word on the command line */
-    const char *title;      /* "Exact class activation map" */
-    const char *summary;    /* one line: what the map shows */
-    const char *source;     /* "Zhou et al. 2016, arXiv 1512.04150" */
-    const char *cost;       /* in words: "one forward pass" */
-    const char *measured;   /* whether its maps are true, by `mvscope eval --faith`; NULL: not measured */
-    unsigned takes;         /* MV_TAKES_ bits */
-    const char *keeps;      /* patterns of the sites whose values are kept; NULL: none */
-    const mv_param *params; /* its parameters; NULL: none */
-    size_t size;            /* bytes of the struct that params point into */
+    const char *name;     /* "cam": the word on the command line */
+    const char *title;    /* "Exact class activation map" */
+    const char *summary;  /* one line: what the map shows */
+    const char *source;   /* "Zhou et al. 2016, arXiv 1512.04150" */
+    const char *cost;     /* in words: "one forward pass" */
+    const char *measured; /* whether its maps are true, by `mvscope eval --faith`; NULL: not measured */
+    unsigned takes;       /* MV_TAKES_ bits */
+    const char *keeps;    /* patterns of the sites whose values are kept; NULL: none */
+    mv_rules (*rules)(const void *params); /* of its backward pass; NULL: gradients */
+    const mv_param *params;                /* its parameters; NULL: none */
+    size_t size;                           /* bytes of the struct that params point into */
     /* The method's own state for inputs of h x w pixels, and a probe in it (NULL: none); all three NULL for a method
      * without. MV_EINPUT where the parameters do not fit the network (a level without attention, a cell outside the
      * grid). */

@@ -14,7 +14,9 @@
     X(eigencam)                                                                                                        \
     X(pca)                                                                                                             \
     X(similarity)                                                                                                      \
-    X(occlusion) X(rise) X(scorecam) X(ablationcam) X(lens) X(rollout) X(hybrid) X(mixer) X(mixer_attribution)
+    X(gradcam)                                                                                                         \
+    X(gradcam_pp) X(hirescam) X(layercam) X(xgradcam) X(occlusion) X(rise) X(scorecam) X(ablationcam) X(lens)          \
+        X(rollout) X(hybrid) X(mixer) X(mixer_attribution)
 
 #define DECLARE(name) extern const mv_method mv_method_##name;
 METHODS(DECLARE)
@@ -103,6 +105,7 @@ typedef struct {
     void *defaults; /* the parameters, where the ask gave none */
     void *own;
     bool shared; /* own belongs to an earlier ask */
+    int pass;    /* its backward pass */
 } opened;
 
 struct mv_explainer {
@@ -111,6 +114,10 @@ struct mv_explainer {
     mv_trace *trace; /* of the sites that methods keep; NULL: none */
     mv_probe *probe;
     mv_passes *passes; /* borrowed; NULL: none */
+    mv_target *target; /* of each backward pass; asks of one target under the same rules share it */
+    mv_rules *rules;
+    mv_back back;
+    float *seed; /* of the picture that is explained */
 };
 
 static mv_status choose_params(opened *o, mv_error *e)
@@ -148,6 +155,63 @@ static mv_status open_ask(mv_explainer *x, int i, const mv_config *config, mv_er
     }
     return s;
 }
+
+/* ---- backward passes */
+
+static mv_status seed_batch(void *context, int pass, int first, int pictures, int classes, const float *logits,
+                            float *seed, mv_error *e)
+{
+    (void)first, (void)e;
+    const mv_explainer *x = context;
+    for (int i = 0; i < pictures; i++) {
+        size_t at = (size_t)i * (size_t)classes;
+        mv_target_seed(&x->target[pass], logits + at, classes, seed + at);
+    }
+    return MV_OK;
+}
+
+/* Finds the pass of an ask, or adds one. */
+static void choose_pass(mv_explainer *x, opened *o)
+{
+    const mv_ask *ask = o->ask;
+    const mv_method *m = ask->method;
+    mv_rules rules = m->rules ? m->rules(o->params) : MV_RULES_GRADIENT;
+    mv_target t = {.class_ = ask->class_, .probability = ask->probability};
+    if (ask->against != MV_MAP_NONE)
+        t.against[t.n++] = ask->against;
+    int i = 0;
+    while (i < x->back.passes && !(x->rules[i] == rules && memcmp(&x->target[i], &t, sizeof t) == 0))
+        i++;
+    x->target[i] = t;
+    x->rules[i] = rules;
+    x->back.passes += i == x->back.passes;
+    o->pass = i;
+}
+
+static mv_status choose_passes(mv_explainer *x, const mv_config *config, mv_error *e)
+{
+    x->target = calloc((size_t)x->n + 1, sizeof *x->target);
+    x->rules = calloc((size_t)x->n + 1, sizeof *x->rules);
+    x->seed = calloc((size_t)config->classes + 1, sizeof *x->seed);
+    if (!x->target || !x->rules || !x->seed)
+        return mv_fail_memory(e, "methods");
+    x->back = (mv_back){.rules = x->rules, .seed = seed_batch, .context = x};
+    for (int i = 0; i < x->n; i++)
+        if (x->ask[i].ask->method->takes & MV_TAKES_GRADIENT)
+            choose_pass(x, &x->ask[i]);
+    if (x->back.passes > MV_BACK_PASSES)
+        return mv_fail(e, MV_EINPUT,
+                       "methods: found %d backward passes (classes, targets and rules), expected at most %d",
+                       x->back.passes, MV_BACK_PASSES);
+    return MV_OK;
+}
+
+const mv_back *mv_explainer_back(const mv_explainer *x)
+{
+    return x->back.passes ? &x->back : NULL;
+}
+
+/* ---- values that are kept */
 
 /* The sites that the methods keep, each list once, as one pattern; NULL: none. */
 static mv_status join_sites(const mv_explainer *x, char **out, mv_error *e)
@@ -211,7 +275,7 @@ mv_explainer *mv_explainer_new(const mv_ask *asks, int n, const mv_config *confi
             return NULL;
         }
     }
-    if (keep_sites(x, e)) {
+    if (keep_sites(x, e) || choose_passes(x, config, e)) {
         mv_explainer_free(x);
         return NULL;
     }
@@ -229,6 +293,9 @@ void mv_explainer_free(mv_explainer *x)
         free(o->defaults);
     }
     mv_trace_free(x->trace);
+    free(x->target);
+    free(x->rules);
+    free(x->seed);
     free(x->ask);
     free(x);
 }
@@ -297,6 +364,13 @@ mv_status mv_explainer_explain(mv_explainer *x, int ask, const mv_model *model, 
         return MV_OK;
     if ((o->ask->method->takes & MV_TAKES_PASSES) && (!planes || !x->passes))
         return mv_fail(e, MV_EMISUSE, "%s: found no input or no passes, expected both", o->ask->method->name);
+    if (o->ask->method->takes & MV_TAKES_GRADIENT) {
+        s.pass = o->pass;
+        s.target = x->target[o->pass];
+        s.rules = x->rules[o->pass];
+        s.seed = x->seed;
+        s.value = mv_target_seed(&s.target, logits, classes, x->seed);
+    }
     s.class_name = s.class_ >= 0 ? name(names, s.class_, text[0]) : "";
     s.against_name = s.against >= 0 ? name(names, s.against, text[1]) : "";
     return o->ask->method->explain(&s, o->params, out, e);

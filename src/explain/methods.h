@@ -2,7 +2,7 @@
  *
  *     mv_ask asks[] = {{.method = mv_method_lookup("cam"), .class_ = MV_CLASS_TOP}};
  *     mv_explainer *x = mv_explainer_new(asks, 1, &config, h, w, &e);
- *     mv_run *r = mv_run_new(model, h, w, batch, mv_explainer_probe(x), &e);
+ *     mv_run *r = mv_run_new_back(model, h, w, batch, mv_explainer_probe(x), mv_explainer_back(x), &e);
  *     mv_explainer_clear(x);
  *     mv_run_forward(r, planes, pictures, logits, &e);
  *     for (int p = 0; p < pictures; p++)
@@ -24,6 +24,7 @@ typedef struct {
     const mv_method *method;
     const void *params;  /* a struct of method->size bytes, borrowed; NULL: the defaults of its table */
     int class_, against; /* a class number, MV_CLASS_RANK(k), or MV_MAP_NONE */
+    bool probability;    /* a backward pass is one of the probability, not of the logit */
 } mv_ask;
 
 /* Parses "rise" or "rise:n=4000,seed=7" into out->method and out->params; the classes become MV_MAP_NONE. *memory holds
@@ -44,6 +45,10 @@ mv_explainer *mv_explainer_new(const mv_ask *asks, int n, const mv_config *confi
 void mv_explainer_free(mv_explainer *x);
 
 mv_probe *mv_explainer_probe(mv_explainer *x); /* the head of its chain; NULL: it needs none. Borrowed */
+
+/* The backward passes that the asks need, for mv_run_new_back and mv_passes_new_back: one for each class, target and
+ * rules. NULL: none. Borrowed. */
+const mv_back *mv_explainer_back(const mv_explainer *x);
 
 /* What the method's `open` made for ask number `ask`; a method that is meant to be looked into says in its header what
  * it is. Borrowed; NULL: nothing. */

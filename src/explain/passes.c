@@ -8,6 +8,7 @@ struct mv_passes {
     const mv_model *model;
     int h, w, batch;
     mv_probe *probe;
+    mv_back back; /* passes 0: none */
     bool (*asked)(void);
     void (*passed)(void *context, int done, int of);
     void *watcher;
@@ -16,7 +17,8 @@ struct mv_passes {
     long count;
 };
 
-mv_passes *mv_passes_new(const mv_model *model, int h, int w, int batch, mv_probe *probe, mv_error *e)
+mv_passes *mv_passes_new_back(const mv_model *model, int h, int w, int batch, mv_probe *probe, const mv_back *back,
+                              mv_error *e)
 {
     mv_passes *p = calloc(1, sizeof *p);
     if (!p) {
@@ -24,12 +26,19 @@ mv_passes *mv_passes_new(const mv_model *model, int h, int w, int batch, mv_prob
         return NULL;
     }
     *p = (mv_passes){.model = model, .h = h, .w = w, .batch = batch < 1 ? 1 : batch, .probe = probe};
+    if (back)
+        p->back = *back;
     return p;
 }
 
-mv_passes *mv_passes_through(const mv_passes *p, mv_probe *probe, mv_error *e)
+mv_passes *mv_passes_new(const mv_model *model, int h, int w, int batch, mv_probe *probe, mv_error *e)
 {
-    mv_passes *q = mv_passes_new(p->model, p->h, p->w, p->batch, probe, e);
+    return mv_passes_new_back(model, h, w, batch, probe, NULL, e);
+}
+
+mv_passes *mv_passes_through(const mv_passes *p, mv_probe *probe, const mv_back *back, mv_error *e)
+{
+    mv_passes *q = mv_passes_new_back(p->model, p->h, p->w, p->batch, probe, back, e);
     if (q) {
         mv_passes_stop_when(q, p->asked);
         mv_passes_watch(q, p->passed, p->watcher);
@@ -74,7 +83,7 @@ static mv_status prepare(mv_passes *p, mv_error *e)
         return mv_fail_memory(e, "passes");
     if (p->run)
         return MV_OK;
-    p->run = mv_run_new(p->model, p->h, p->w, p->batch, p->probe, e);
+    p->run = mv_run_new_back(p->model, p->h, p->w, p->batch, p->probe, p->back.passes ? &p->back : NULL, e);
     if (!p->run)
         return e->code;
     if (p->asked)

@@ -12,7 +12,7 @@
 #define MV_PASSES_H
 
 #include "src/model/weights.h"
-#include "src/run/probe.h"
+#include "src/run/back.h"
 
 typedef struct mv_passes mv_passes;
 
@@ -21,8 +21,14 @@ typedef struct mv_passes mv_passes;
 mv_passes *mv_passes_new(const mv_model *model, int h, int w, int batch, mv_probe *probe, mv_error *e);
 void mv_passes_free(mv_passes *p); /* accepts NULL */
 
-/* The same as `p`, also when it stops and who watches it, through another chain of probes. NULL without memory. */
-mv_passes *mv_passes_through(const mv_passes *p, mv_probe *probe, mv_error *e);
+/* The same with backward passes after each batch (back.h); NULL: none. `back` is copied, what it points to is borrowed.
+ */
+mv_passes *mv_passes_new_back(const mv_model *model, int h, int w, int batch, mv_probe *probe, const mv_back *back,
+                              mv_error *e);
+
+/* The same as `p`, also when it stops and who watches it, through another chain of probes and with these backward
+ * passes (NULL: none). NULL without memory. */
+mv_passes *mv_passes_through(const mv_passes *p, mv_probe *probe, const mv_back *back, mv_error *e);
 
 /* Ends the passes early: `asked` is called before every operation, and if it is true they fail with MV_EIO. */
 void mv_passes_stop_when(mv_passes *p, bool (*asked)(void));

@@ -1,0 +1,82 @@
+#include "src/explain/gradient.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+const char *const mv_rules_words[] = {"gradient", "held", NULL};
+
+mv_status mv_gradient_open(void **own, const void *params, const mv_config *config, int h, int w, mv_error *e)
+{
+    mv_cells *c = mv_cells_new("site", ((const mv_gradient_params *)params)->site, config, h, w, e);
+    *own = c;
+    if (!c)
+        return e->code;
+    mv_cells_differentiate(c);
+    return MV_OK;
+}
+
+mv_probe *mv_gradient_probe(void *own)
+{
+    return mv_cells_probe(own);
+}
+
+void mv_gradient_close(void *own)
+{
+    mv_cells_free(own);
+}
+
+mv_rules mv_gradient_rules(const void *params)
+{
+    return ((const mv_gradient_params *)params)->rules == 1 ? MV_RULES_HELD : MV_RULES_GRADIENT;
+}
+
+mv_status mv_flow_read(mv_flow *out, const mv_subject *s, mv_error *e)
+{
+    const mv_cells *c = s->own;
+    *out = (mv_flow){.value = mv_cells_read(c, s->picture, e),
+                     .cells = (size_t)mv_cells_height(c) * (size_t)mv_cells_width(c),
+                     .channels = (size_t)mv_cells_channels(c)};
+    if (out->value)
+        out->grad = mv_cells_read_gradient(c, s->picture, s->pass, e);
+    if (out->grad)
+        return MV_OK;
+    mv_flow_free(out);
+    return e->code;
+}
+
+void mv_flow_free(mv_flow *f)
+{
+    free(f->value);
+    free(f->grad);
+    *f = (mv_flow){0};
+}
+
+mv_status mv_gradient_map(mv_map *out, const mv_subject *s, const char *method, mv_error *e)
+{
+    if (mv_cells_map(out, s->own, method, e))
+        return e->code;
+    mv_subject_title(s, out);
+    out->diverging = true;
+    snprintf(out->unit, sizeof out->unit, "%s per cell", s->target.probability ? "probability" : "logit");
+    return MV_OK;
+}
+
+void mv_gradient_sums(mv_map *map, const mv_subject *s, double sum, double expected)
+{
+    mv_map_figure(map, "sum", "sum", "", 3, sum);
+    if (isfinite(expected))
+        mv_map_figure(map, "expected", "expected", "", 3, expected);
+    mv_map_figure(map,
+                  s->target.probability ? "probability"
+                  : s->target.n         ? "logit difference"
+                                        : "logit",
+                  "target", "", 3, s->value);
+}
+
+bool mv_gradient_is_cam(const mv_cells *c)
+{
+    const char *site = mv_cells_site(c);
+    return strcmp(site, "norm") == 0 || strcmp(site, "levels.3") == 0;
+}

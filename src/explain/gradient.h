@@ -1,0 +1,55 @@
+/* What methods with a backward pass share: a site whose values and gradients are read as cells, and the words of their
+ * maps. A gradient map states what was differentiated, its sum, and what the sum should be if that is known.
+ */
+#ifndef MV_EXPLAIN_GRADIENT_H
+#define MV_EXPLAIN_GRADIENT_H
+
+#include "src/explain/cells.h"
+#include "src/explain/method.h"
+
+/* The parameters of such a method, and the rows of its table; `site` is the default. */
+typedef struct {
+    const char *site;
+    int rules; /* an index into mv_rules_words */
+} mv_gradient_params;
+
+extern const char *const mv_rules_words[]; /* "gradient", "held" */
+
+#define MV_SHARED_RULES(at)                                                                                            \
+    {                                                                                                                  \
+        .name = "rules", .kind = MV_PARAM_WORD, .offset = at, .words = mv_rules_words, .otherwise = "gradient",        \
+        .argument = "RULES", .help = "what counts as a constant: nothing, or every operator at its value"              \
+    }
+
+#define MV_GRADIENT_SITE(standard)                                                                                     \
+    {                                                                                                                  \
+        .name = "site", .kind = MV_PARAM_TEXT, .offset = offsetof(mv_gradient_params, site), .otherwise = standard,    \
+        .argument = "SITE", .completes = MV_COMPLETE_SITE, .help = "the values and gradients to use"                   \
+    }
+
+/* open, probe, close and rules of a method with mv_gradient_params; `own` is an mv_cells. */
+mv_status mv_gradient_open(void **own, const void *params, const mv_config *config, int h, int w, mv_error *e);
+mv_probe *mv_gradient_probe(void *own);
+void mv_gradient_close(void *own);
+mv_rules mv_gradient_rules(const void *params);
+
+/* Values and gradients of the picture's cells, (cells, channels) each; NULL on failure. The caller frees both. */
+typedef struct {
+    float *value, *grad;
+    size_t cells, channels;
+} mv_flow;
+mv_status mv_flow_read(mv_flow *out, const mv_subject *s, mv_error *e);
+void mv_flow_free(mv_flow *f);
+
+/* Makes an empty signed map of the site's grid with the words of its method, class, target and rules. */
+mv_status mv_gradient_map(mv_map *out, const mv_subject *s, const char *method, mv_error *e);
+
+/* The sum of the map and the target as figures, when the values are there. expected: what the sum should be; NaN: no
+ * equation says. */
+void mv_gradient_sums(mv_map *map, const mv_subject *s, double sum, double expected);
+
+/* True at sites from which on the logit is an affine function of the value: the last block's output, norm. There,
+ * cells x (value x gradient) + bias is the exact CAM. */
+bool mv_gradient_is_cam(const mv_cells *c);
+
+#endif

@@ -1,0 +1,45 @@
+#include "src/explain/target.h"
+
+#include <math.h>
+#include <string.h>
+
+static void seed_against(const mv_target *t, const float *logits, int classes, float *seed)
+{
+    double most = -INFINITY, sum = 0;
+    int found[MV_TARGET_AGAINST];
+    for (int k = 0; k < t->n; k++) {
+        found[k] = mv_class_of(t->against[k], logits, classes);
+        if (found[k] >= 0)
+            most = fmax(most, (double)logits[found[k]]);
+    }
+    for (int k = 0; k < t->n; k++)
+        sum += found[k] >= 0 ? exp((double)logits[found[k]] - most) : 0;
+    for (int k = 0; k < t->n; k++)
+        if (found[k] >= 0)
+            seed[found[k]] -= (float)(exp((double)logits[found[k]] - most) / sum);
+}
+
+double mv_target_seed(const mv_target *t, const float *logits, int classes, float *seed)
+{
+    int c = mv_class_of(t->class_, logits, classes);
+    memset(seed, 0, (size_t)classes * sizeof *seed);
+    if (c < 0)
+        return 0;
+    if (!t->probability) {
+        seed[c] = 1;
+        seed_against(t, logits, classes, seed);
+        return mv_target_of(seed, logits, classes);
+    }
+    double p = mv_probability(logits, classes, c);
+    for (int k = 0; k < classes; k++)
+        seed[k] = (float)(p * ((k == c) - (classes == 1 ? p : mv_probability(logits, classes, k))));
+    return p;
+}
+
+double mv_target_of(const float *seed, const float *logits, int classes)
+{
+    double sum = 0;
+    for (int k = 0; k < classes; k++)
+        sum += (double)seed[k] * (double)logits[k];
+    return sum;
+}
