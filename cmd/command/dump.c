@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cmd/gradients.h"
 #include "cmd/reply.h"
 #include "cmd/talk.h"
 #include "cmd/value_file.h"
@@ -11,6 +12,8 @@
 
 typedef struct {
     mv_param_texts site;
+    bool gradient;
+    gradients gradients;
     /* ---- state */
     char *patterns;
     mv_sites sites;
@@ -26,12 +29,22 @@ static const mv_param params[] = {
      .argument = "PATTERN",
      .completes = MV_COMPLETE_SITE,
      .help = "pattern of the sites to write, repeatable; levels.*,avgpool,head by default"},
+    {.name = "gradient",
+     .kind = MV_PARAM_FLAG,
+     .offset = offsetof(own, gradient),
+     .help = "write the gradient of each site too, as grad.SITE"},
+    OPTIONS_GRADIENT(offsetof(own, gradients)),
     {0}};
 
 static void check(call *c)
 {
+    const own *o = c->own;
     mv_store_kind kind;
     mv_error e = {0};
+    const char *named = gradients_given(&o->gradients);
+    if (named && !o->gradient)
+        die(EXIT_MISUSE, "%s: has no effect without --gradient", named);
+    gradients_check(&o->gradients);
     if (c->operands && !c->o.out)
         die(EXIT_MISUSE,
             "dump: found no -o, expected where to write: FILE.safetensors, FILE.npz, FILE.npy or a folder, FOLDER/");
@@ -64,16 +77,50 @@ static void free_all(own *o)
     free(o->patterns);
 }
 
-static mv_status open_dump(call *c, mv_error *e)
+/* The patterns "A,B" with their gradients, "A,grad.A,B,grad.B". One that begins with "grad." is of gradients alone. */
+static char *with_gradients(const char *patterns)
 {
-    own *o = c->own;
-    bool written;
+    char *text = NULL;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+    for (const char *p = patterns; out && *p;) {
+        int n = (int)strcspn(p, ",");
+        fprintf(out, "%s%.*s", p == patterns ? "" : ",", n, p);
+        if (strncmp(p, "grad.", 5) != 0)
+            fprintf(out, ",grad.%.*s", n, p);
+        p += n + (p[n] == ',');
+    }
+    if (!out || ferror(out) | fclose(out)) {
+        free(text);
+        return NULL;
+    }
+    return text;
+}
+
+/* What is written: the patterns of --site, which must fit sites of the network. */
+static mv_status choose_sites(own *o, call *c, mv_error *e)
+{
     o->patterns = o->site.n ? mv_param_join(&o->site) : strdup("levels.*,avgpool,head");
     mv_status s = o->patterns ? MV_OK : mv_fail_memory(e, "--site");
     if (!s)
         s = mv_sites_list(&o->sites, &c->session.config, c->pictures, c->height, c->width, e);
+    if (!s && o->gradient)
+        s = mv_sites_add_gradients(&o->sites, e);
     if (!s)
         s = mv_pattern_check(o->patterns, o->sites.n, o->sites.name, "--site", e);
+    if (s || !o->gradient)
+        return s;
+    char *both = with_gradients(o->patterns);
+    free(o->patterns);
+    o->patterns = both;
+    return both ? gradients_open(&o->gradients, c, e) : mv_fail_memory(e, "--site");
+}
+
+static mv_status open_dump(call *c, mv_error *e)
+{
+    own *o = c->own;
+    bool written;
+    mv_status s = choose_sites(o, c, e);
     if (!s && !(o->file = value_file_open(c, o->patterns, &o->sites, e)))
         s = e->code;
     if (!s && !(o->trace = mv_trace_new(o->patterns, keep, value_file_store(o->file), e))) {
@@ -133,7 +180,8 @@ static mv_status close_dump(call *c, mv_error *e)
 
 static const char *const examples[] = {"dump -o features.safetensors photo.jpg",
                                        "dump --site 'levels.3.**.attn' --site head -o dump/ photos/",
-                                       "dump --site '**' -o all.npz input.safetensors", NULL};
+                                       "dump --site '**' -o all.npz input.safetensors",
+                                       "dump --gradient --class church --site levels.2 -o grad.npz photo.jpg", NULL};
 
 const command command_dump = {.name = "dump",
                               .operands = "IMAGE...",

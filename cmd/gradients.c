@@ -1,0 +1,107 @@
+#include "cmd/gradients.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cmd/talk.h"
+
+const char *const gradients_kinds[] = {"logit", "probability", NULL};
+const char *const gradients_rules[] = {"gradient", "held", NULL};
+
+const char *gradients_given(const gradients *g)
+{
+    return g->class_       ? "--class"
+           : g->against.n  ? "--against"
+           : g->kind >= 0  ? "--target"
+           : g->rules >= 0 ? "--rules"
+                           : NULL;
+}
+
+void gradients_check(const gradients *g)
+{
+    if (g->kind == 1 && g->against.n)
+        die(EXIT_MISUSE,
+            "--target probability: found --against too, expected one of them: a probability is of one class");
+}
+
+/* The seed of every picture of a batch. */
+static mv_status seed(void *context, int pass, int first, int pictures, int classes, const float *logits, float *out,
+                      mv_error *e)
+{
+    (void)pass, (void)first, (void)e;
+    gradients *g = context;
+    for (int i = 0; i < pictures; i++) {
+        size_t at = (size_t)i * (size_t)classes;
+        double value = mv_target_seed(&g->target, logits + at, classes, out + at);
+        if (g->target.probability && value > MV_TARGET_SURE && !g->warned) {
+            g->warned = true;
+            warn("--target probability: a probability is above %g, where gradients are mostly rounding; --target logit "
+                 "has no such limit",
+                 MV_TARGET_SURE);
+        }
+    }
+    return MV_OK;
+}
+
+/* One class, or several that are joined by commas: names may have commas of their own. */
+static mv_status add_against(mv_target *t, const call *c, const char *text, mv_error *e)
+{
+    mv_error whole = {0};
+    int found;
+    mv_status s = session_find_class(&c->session, text, "--against", &found, &whole);
+    if (s && strchr(text, ',')) {
+        char *copy = strdup(text), *rest = NULL;
+        if (!copy)
+            return mv_fail_memory(e, "--against");
+        s = MV_OK;
+        for (char *one = strtok_r(copy, ",", &rest); one && !s; one = strtok_r(NULL, ",", &rest))
+            s = add_against(t, c, one + strspn(one, " "), e);
+        free(copy);
+        return s;
+    }
+    if (s)
+        return mv_fail(e, whole.code, "%s", whole.text);
+    if (t->n == MV_TARGET_AGAINST)
+        return mv_fail(e, MV_EINPUT, "--against: found more than %d classes", MV_TARGET_AGAINST);
+    for (int i = 0; i < t->n; i++)
+        if (t->against[i] == found)
+            return mv_fail(e, MV_EINPUT, "--against: found '%s' twice, expected different classes", text);
+    if (found == t->class_)
+        return mv_fail(e, MV_EINPUT, "--against: found the class itself, '%s', expected another one", text);
+    t->against[t->n++] = found;
+    return MV_OK;
+}
+
+/* "logit of church - golf ball" */
+static void describe(gradients *g, const call *c)
+{
+    char name[24];
+    const mv_target *t = &g->target;
+    const char *of = t->class_ == MV_CLASS_TOP      ? "the answer"
+                     : t->class_ == MV_CLASS_SECOND ? "the second answer"
+                                                    : session_class(&c->session, t->class_, name);
+    int n = snprintf(g->text, sizeof g->text, "%s of %.60s", t->probability ? "probability" : "logit", of);
+    for (int i = 0; i < t->n && n < (int)sizeof g->text; i++) {
+        const char *against = t->against[i] == MV_CLASS_SECOND ? "the second answer"
+                              : t->against[i] == MV_CLASS_TOP  ? "the answer"
+                                                               : session_class(&c->session, t->against[i], name);
+        n += snprintf(g->text + n, sizeof g->text - (size_t)n, "%s%.60s", i ? ", " : " - ", against);
+    }
+}
+
+mv_status gradients_open(gradients *g, call *c, mv_error *e)
+{
+    session_need_head(&c->session, c->command->name);
+    g->target = (mv_target){.class_ = MV_CLASS_TOP, .probability = g->kind == 1};
+    if (g->class_ && session_find_class(&c->session, g->class_, "--class", &g->target.class_, e))
+        return e->code;
+    for (int i = 0; i < g->against.n; i++)
+        if (add_against(&g->target, c, g->against.v[i], e))
+            return e->code;
+    describe(g, c);
+    g->pass_rules = g->rules == 1 ? MV_RULES_HELD : MV_RULES_GRADIENT;
+    g->back = (mv_back){.passes = 1, .rules = &g->pass_rules, .seed = seed, .context = g};
+    c->back = &g->back;
+    return MV_OK;
+}
