@@ -103,7 +103,7 @@ static void start(stage *s)
     mv_error e = {0};
     s->x = mv_explainer_new(&s->ask, 1, &s->net.model->config, H, W, &e);
     expect_ok(&e);
-    s->run = mv_run_new(s->net.model, H, W, PICTURES, mv_explainer_probe(s->x), &e);
+    s->run = mv_run_new_back(s->net.model, H, W, PICTURES, mv_explainer_probe(s->x), mv_explainer_back(s->x), &e);
     expect_ok(&e);
     mv_explainer_use(s->x, s->passes);
     for (int times = 0; times < 2; times++) {
@@ -303,9 +303,9 @@ static void classes_share_passes(void **state)
     for (int i = 0; i < 2; i++) {
         mv_error e = {0};
         stage s = stage_of(cpu(), methods[i], 3, MV_MAP_NONE, 4);
-        const mv_ask asks[] = {{s.ask.method, s.params, 3, MV_MAP_NONE},
-                               {s.ask.method, s.params, 5, MV_MAP_NONE},
-                               {s.ask.method, s.params, 3, 5}};
+        const mv_ask asks[] = {{s.ask.method, s.params, 3, MV_MAP_NONE, false},
+                               {s.ask.method, s.params, 5, MV_MAP_NONE, false},
+                               {s.ask.method, s.params, 3, 5, false}};
         mv_maps maps = {0};
         start(&s);
         mv_explainer *x = mv_explainer_new(asks, 3, &s.net.model->config, H, W, &e);

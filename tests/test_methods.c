@@ -41,7 +41,7 @@ static stage run_with(const mv_ask *asks, int n)
     stage s = {.net = network_of(&c, MV_F32, 1, 11)};
     s.x = mv_explainer_new(asks, n, &c, SIDE_H, SIDE_W, &e);
     expect_ok(&e);
-    s.run = mv_run_new(s.net.model, SIDE_H, SIDE_W, PICTURES, mv_explainer_probe(s.x), &e);
+    s.run = mv_run_new_back(s.net.model, SIDE_H, SIDE_W, PICTURES, mv_explainer_probe(s.x), mv_explainer_back(s.x), &e);
     expect_ok(&e);
     s.passes = mv_passes_new(s.net.model, SIDE_H, SIDE_W, 2, NULL, &e);
     expect_ok(&e);
@@ -169,10 +169,10 @@ static void the_mean_of_the_cam_is_the_logit(void **state)
 {
     (void)state;
     const mv_method *cam = mv_method_lookup("cam");
-    const mv_ask asks[] = {{cam, NULL, MV_CLASS_TOP, MV_MAP_NONE},
-                           {cam, NULL, MV_CLASS_SECOND, MV_MAP_NONE},
-                           {cam, NULL, MV_CLASS_TOP, MV_CLASS_SECOND},
-                           {cam, NULL, 1, MV_MAP_NONE}};
+    const mv_ask asks[] = {{cam, NULL, MV_CLASS_TOP, MV_MAP_NONE, false},
+                           {cam, NULL, MV_CLASS_SECOND, MV_MAP_NONE, false},
+                           {cam, NULL, MV_CLASS_TOP, MV_CLASS_SECOND, false},
+                           {cam, NULL, 1, MV_MAP_NONE, false}};
     stage s = run_with(asks, 4);
     int classes = s.net.model->config.classes;
     for (int p = 0; p < PICTURES; p++) {
@@ -218,7 +218,7 @@ static void the_relative_cam_is_less_the_mean_of_all(void **state)
     expect_ok(&e);
     asks[n].class_ = 1;
     for (int k = 0; k < n; k++)
-        asks[k] = (mv_ask){mv_method_lookup("cam"), NULL, k, MV_MAP_NONE};
+        asks[k] = (mv_ask){mv_method_lookup("cam"), NULL, k, MV_MAP_NONE, false};
     stage s = run_with(asks, n + 1);
     mv_maps relative = explain(&s, n, 0), of[MOST];
     assert_int_equal(relative.map->class_, 1);
@@ -250,9 +250,9 @@ static void shares_of_attention_sum_to_one(void **state)
     (void)state;
     mv_attention_params each = {.head = {1, {-2}}, .query = "pooled"}, rollout = {.query = "pooled", .rollout = true};
     const mv_method *attention = mv_method_lookup("attention");
-    const mv_ask asks[] = {{attention, &each, MV_MAP_NONE, MV_MAP_NONE},
-                           {attention, &rollout, MV_MAP_NONE, MV_MAP_NONE},
-                           {attention, &each, MV_MAP_NONE, MV_MAP_NONE}}; /* shares what the first one opened */
+    const mv_ask asks[] = {{attention, &each, MV_MAP_NONE, MV_MAP_NONE, false},
+                           {attention, &rollout, MV_MAP_NONE, MV_MAP_NONE, false},
+                           {attention, &each, MV_MAP_NONE, MV_MAP_NONE, false}}; /* shares what the first one opened */
     stage s = run_with(asks, 3);
     for (int a = 0; a < 3; a++) {
         mv_maps maps = explain(&s, a, 1);
@@ -283,7 +283,7 @@ static void parameters_that_do_not_fit_are_refused(void **state)
     mv_config c = small_config();
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         mv_error e = {0};
-        mv_ask ask = {mv_method_lookup("attention"), &cases[i].p, MV_MAP_NONE, MV_MAP_NONE};
+        mv_ask ask = {mv_method_lookup("attention"), &cases[i].p, MV_MAP_NONE, MV_MAP_NONE, false};
         assert_null(mv_explainer_new(&ask, 1, &c, SIDE_H, SIDE_W, &e));
         assert_int_equal(e.code, MV_EINPUT);
         if (!strstr(e.text, cases[i].text))
@@ -298,7 +298,8 @@ static void a_runner_up_where_there_is_one_class_gives_no_map(void **state)
     c.classes = 1;
     mv_error e = {0};
     const mv_method *cam = mv_method_lookup("cam");
-    mv_ask asks[] = {{cam, NULL, MV_CLASS_SECOND, MV_MAP_NONE}, {cam, NULL, MV_CLASS_TOP, MV_CLASS_SECOND}};
+    mv_ask asks[] = {{cam, NULL, MV_CLASS_SECOND, MV_MAP_NONE, false},
+                     {cam, NULL, MV_CLASS_TOP, MV_CLASS_SECOND, false}};
     network net = network_of(&c, MV_F32, 1, 3);
     mv_explainer *x = mv_explainer_new(asks, 2, &c, SIDE_H, SIDE_W, &e);
     mv_maps maps = {0};

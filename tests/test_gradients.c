@@ -1,0 +1,429 @@
+/* Backward passes against the float64 oracle: the gradient of every site, under both rules, in fp32 within 1e-5
+ * relative L2 on random weights and 2e-4 on the embedded network; and identities that need no oracle.
+ */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "assets/assets.h"
+#include "src/device/cpu.h"
+#include "src/explain/target.h"
+#include "src/model/checkpoint.h"
+#include "src/run/back.h"
+#include "src/run/trace.h"
+#include "tests/golden.h"
+#include "tests/short.h"
+
+/* ---- the oracle's networks and pictures */
+
+typedef struct {
+    mv_safetensors *file;
+    mv_checkpoint *checkpoint; /* of the embedded network; else NULL */
+    network net;
+    int h, w, class_, against[2], againsts;
+    float *planes;
+} oracle;
+
+static int number(const mv_safetensors *f, const char *key)
+{
+    const char *text = mv_safetensors_metadata(f, key);
+    return text ? atoi(text) : 0;
+}
+
+/* The oracle's make_input: smooth plus noise. */
+static float *picture_of(int h, int w, uint64_t seed)
+{
+    size_t n = (size_t)3 * (size_t)h * (size_t)w;
+    float *x = malloc(n * sizeof *x);
+    assert_non_null(x);
+    weights_uniform(x, "input", n, seed);
+    for (size_t i = 0; i < n; i++) {
+        double column = (double)(i % (size_t)w), row = (double)(i / (size_t)w % (size_t)h);
+        double c = (double)(i / (size_t)w / (size_t)h);
+        x[i] = (float)(0.5 * (double)x[i] + sin(column * (0.05 + 0.01 * c)) * cos(row * (0.04 + 0.015 * c) - c));
+    }
+    return x;
+}
+
+static oracle oracle_open(const char *name, mv_backend *b)
+{
+    char path[128];
+    mv_error e = {0};
+    snprintf(path, sizeof path, "tests/data/gradients/%s.safetensors", name);
+    oracle o = {.file = mv_safetensors_open(path, &e)};
+    expect_ok(&e);
+    if (strcmp(name, "nano") == 0) {
+        mv_asset model = MV_ASSET(model);
+        o.checkpoint = mv_checkpoint_of(model.bytes, model.size, "nano", &e);
+        expect_ok(&e);
+        o.net.backend = b;
+        o.net.model = mv_model_new(mv_checkpoint_config(o.checkpoint), b, mv_checkpoint_source(o.checkpoint), &e);
+        expect_ok(&e);
+    } else {
+        mv_config config = golden_config(o.file);
+        o.net = network_on(&config, b, (uint64_t)number(o.file, "weights_seed"));
+    }
+    assert_int_equal(sscanf(mv_safetensors_metadata(o.file, "size"), "[%d, %d]", &o.h, &o.w), 2);
+    o.againsts = sscanf(mv_safetensors_metadata(o.file, "against"), "[%d, %d]", &o.against[0], &o.against[1]);
+    o.class_ = number(o.file, "c");
+    o.planes = picture_of(o.h, o.w, (uint64_t)number(o.file, "input_seed"));
+    return o;
+}
+
+static void oracle_close(oracle *o)
+{
+    network_free(&o->net);
+    mv_checkpoint_close(o->checkpoint);
+    mv_safetensors_close(o->file);
+    free(o->planes);
+}
+
+/* ---- passes */
+
+/* d(target)/d(logits) of each pass, the same for every picture. */
+typedef struct {
+    mv_target target;
+    double alpha; /* how much of --against counts: the oracle's files have 0.8 */
+} aim;
+
+static mv_status seed_of(void *context, int pass, int first, int pictures, int classes, const float *logits,
+                         float *seed, mv_error *e)
+{
+    (void)first, (void)e;
+    const aim *a = (const aim *)context + pass;
+    for (int i = 0; i < pictures; i++) {
+        float *out = seed + (size_t)i * (size_t)classes;
+        const float *z = logits + (size_t)i * (size_t)classes;
+        mv_target plain = a->target;
+        float alone[1000];
+        plain.n = 0;
+        mv_target_seed(&plain, z, classes, alone);
+        mv_target_seed(&a->target, z, classes, out);
+        for (int k = 0; k < classes && a->alpha > 0; k++)
+            out[k] = (float)(a->alpha * (double)out[k] + (1 - a->alpha) * (double)alone[k]);
+    }
+    return MV_OK;
+}
+
+typedef struct {
+    mv_trace *trace;
+    mv_run *run;
+    mv_error e;
+} passes;
+
+static passes run_back(const network *n, int h, int w, const float *planes, int pictures, int capacity,
+                       const char *sites, const mv_back *back, float *logits)
+{
+    passes p = {0};
+    p.trace = mv_trace_new(sites, NULL, NULL, &p.e);
+    expect_ok(&p.e);
+    p.run = mv_run_new_back(n->model, h, w, capacity, mv_trace_probe(p.trace), back, &p.e);
+    expect_ok(&p.e);
+    mv_run_forward(p.run, planes, pictures, logits, &p.e);
+    return p;
+}
+
+static void passes_free(passes *p)
+{
+    mv_run_free(p->run);
+    mv_trace_free(p->trace);
+}
+
+/* Compares each tensor PREFIX/SITE of the file with grad.SITE of a pass; returns how many there were. */
+static int compare_sites(const oracle *o, const passes *p, const char *prefix, int pass, double bound)
+{
+    int compared = 0;
+    double worst = 0;
+    char at[128] = "";
+    for (int i = 0; i < mv_safetensors_count(o->file); i++) {
+        const char *name = mv_safetensors_name_at(o->file, i), *site = name + strlen(prefix) + 1;
+        char grad[128];
+        mv_tensor want, got;
+        if (strncmp(name, prefix, strlen(prefix)) != 0 || name[strlen(prefix)] != '/')
+            continue;
+        snprintf(grad, sizeof grad, "grad.%s", site);
+        if (!mv_trace_lookup_pass(p->trace, grad, pass, &got))
+            continue; /* a figure or a map */
+        assert_true(mv_safetensors_lookup(o->file, name, &want));
+        assert_true(mv_tensor_same_shape(got, want));
+        float *w = malloc(mv_tensor_bytes(want));
+        assert_non_null(w);
+        mv_safetensors_read(w, want);
+        double d = relative_l2(got.data, w, mv_tensor_count(got));
+        free(w);
+        if (!(d <= bound))
+            fail_msg("%s: %s differs by %.3g relative L2, expected at most %.3g", name, grad, d, bound);
+        if (d >= worst) {
+            worst = d;
+            snprintf(at, sizeof at, "%s", site);
+        }
+        compared++;
+    }
+    print_message("           %-8s worst of %d sites %.2g, %s\n", prefix, compared, worst, at);
+    return compared;
+}
+
+static mv_backend *cpu(mv_dtype act, int threads)
+{
+    mv_error e = {0};
+    mv_backend *b = mv_cpu_new(act, threads, NULL, &e);
+    expect_ok(&e);
+    return b;
+}
+
+static void every_gradient(const char *name, double bound)
+{
+    enum { GRADIENT, HELD, AGAINST, PROBABILITY, PASSES };
+    oracle o = oracle_open(name, cpu(MV_F32, 2));
+    mv_rules rules[PASSES] = {MV_RULES_GRADIENT, MV_RULES_HELD, MV_RULES_GRADIENT, MV_RULES_GRADIENT};
+    aim aims[PASSES];
+    for (int i = 0; i < PASSES; i++)
+        aims[i] = (aim){.target = {.class_ = o.class_}, .alpha = 0.8};
+    aims[AGAINST].target.n = o.againsts;
+    memcpy(aims[AGAINST].target.against, o.against, sizeof o.against);
+    aims[PROBABILITY].target.probability = true;
+    aims[PROBABILITY].alpha = 0;
+    mv_back back = {.passes = PASSES, .rules = rules, .seed = seed_of, .context = aims};
+    passes p = run_back(&o.net, o.h, o.w, o.planes, 1, 1, "grad.**", &back, NULL);
+    expect_ok(&p.e);
+    assert_true(compare_sites(&o, &p, "gradient", GRADIENT, bound) > 20);
+    assert_true(compare_sites(&o, &p, "cp", HELD, bound) > 10);
+    assert_true(compare_sites(&o, &p, "against", AGAINST, bound) > 0);
+    assert_true(compare_sites(&o, &p, "prob", PROBABILITY, bound) > 1);
+    passes_free(&p);
+    oracle_close(&o);
+}
+
+static void padded(void **s)
+{
+    (void)s;
+    every_gradient("padded", 1e-5);
+}
+static void odd(void **s)
+{
+    (void)s;
+    every_gradient("odd", 1e-5);
+}
+static void windows(void **s)
+{
+    (void)s;
+    every_gradient("windows", 1e-5);
+}
+static void nano(void **s)
+{
+    (void)s;
+    every_gradient("nano", 2e-4);
+}
+
+/* ---- identities */
+
+static const aim top = {.target = {.class_ = MV_CLASS_TOP}};
+
+static mv_back one_pass(const mv_rules *rules, bool keep)
+{
+    return (mv_back){.passes = 1, .rules = rules, .seed = seed_of, .context = (void *)&top, .keep = keep};
+}
+
+/* Both traces hold the same sites with the same bits; `of` pictures of the first are those from `from` on. */
+static void expect_same(const mv_trace *a, const mv_trace *b, int from)
+{
+    assert_true(mv_trace_count(b) > 0);
+    for (int i = 0; i < mv_trace_count(b); i++) {
+        mv_tensor x, y = mv_trace_at(b, i);
+        assert_true(mv_trace_lookup(a, mv_trace_name_at(b, i), &x));
+        const char *at = (const char *)x.data + mv_tensor_bytes(y) * (size_t)from;
+        if (memcmp(at, y.data, mv_tensor_bytes(y)) != 0)
+            fail_msg("%s: bits differ, expected the same", mv_trace_name_at(b, i));
+    }
+}
+
+/* A block that is computed again gives the bits of one whose values were kept; what is watched changes nothing; and a
+ * picture's gradient is its own, in any batch. */
+static void the_way_does_not_matter(void **state)
+{
+    (void)state;
+    enum { H = 72, W = 96, PICTURES = 3 };
+    mv_config config = small_config();
+    float *planes = network_input(PICTURES, H, W, 5);
+    for (int held = 0; held < 2; held++) {
+        network n = network_on(&config, cpu(MV_F32, 2), 3);
+        mv_rules rules = held ? MV_RULES_HELD : MV_RULES_GRADIENT;
+        mv_back again = one_pass(&rules, false), keep = one_pass(&rules, true);
+        passes all = run_back(&n, H, W, planes, PICTURES, PICTURES, "grad.**", &again, NULL);
+        passes kept = run_back(&n, H, W, planes, PICTURES, PICTURES, "grad.**", &keep, NULL);
+        passes few = run_back(&n, H, W, planes, PICTURES, 2, "grad.input,grad.levels.2", &again, NULL);
+        expect_ok(&all.e);
+        expect_ok(&kept.e);
+        expect_ok(&few.e);
+        expect_same(all.trace, kept.trace, 0);
+        expect_same(all.trace, few.trace, 0);
+        for (int i = 0; i < PICTURES; i++) {
+            passes one = run_back(&n, H, W, planes + (size_t)i * 3 * H * W, 1, 1, "grad.**", &again, NULL);
+            expect_ok(&one.e);
+            expect_same(all.trace, one.trace, i);
+            passes_free(&one);
+        }
+        passes_free(&all);
+        passes_free(&kept);
+        passes_free(&few);
+        network_free(&n);
+    }
+    free(planes);
+}
+
+/* A forward pass beside a backward one gives the values and logits that it gives alone. */
+static void values_are_those_of_a_forward_pass(void **state)
+{
+    (void)state;
+    enum { H = 72, W = 96 };
+    mv_config config = small_config();
+    network n = network_on(&config, cpu(MV_F32, 2), 3);
+    float *planes = network_input(2, H, W, 5), with[20], alone[20];
+    mv_error e = {0};
+    mv_back back = one_pass(NULL, false);
+    passes both = run_back(&n, H, W, planes, 2, 2, "**", &back, with);
+    expect_ok(&both.e);
+    mv_trace *t = mv_trace_new("**", NULL, NULL, &e);
+    mv_run *r = mv_run_new(n.model, H, W, 2, mv_trace_probe(t), &e);
+    expect_ok(&e);
+    mv_run_forward(r, planes, 2, alone, &e);
+    expect_ok(&e);
+    expect_same(both.trace, t, 0);
+    assert_memory_equal(with, alone, sizeof(float) * 2 * (size_t)config.classes);
+    mv_run_free(r);
+    mv_trace_free(t);
+    passes_free(&both);
+    network_free(&n);
+    free(planes);
+}
+
+static mv_tensor value_at(const passes *p, const char *site)
+{
+    mv_tensor t;
+    if (!mv_trace_lookup(p->trace, site, &t))
+        fail_msg("%s was not kept", site);
+    return t;
+}
+
+static double dot_of(mv_tensor a, mv_tensor b)
+{
+    double sum = 0;
+    assert_true(mv_tensor_same_shape(a, b));
+    for (size_t i = 0; i < mv_tensor_count(a); i++)
+        sum += (double)((float *)a.data)[i] * (double)((float *)b.data)[i];
+    return sum;
+}
+
+/* sum dA.A = sum v dv for each head, because both are o do. */
+static void rows_and_values_of_attention_agree(void **state)
+{
+    (void)state;
+    enum { H = 72, W = 96 };
+    mv_config config = small_config();
+    network n = network_on(&config, cpu(MV_F32, 2), 3);
+    float *planes = network_input(1, H, W, 5);
+    mv_back back = one_pass(NULL, false);
+    passes p = run_back(&n, H, W, planes, 1, 1, "**.attn,**.v", &back, NULL);
+    expect_ok(&p.e);
+    int blocks = 0;
+    for (int i = 0; i < mv_trace_count(p.trace); i++) {
+        const char *site = mv_trace_name_at(p.trace, i);
+        size_t length = strlen(site);
+        char grad[128], v[128], dv[128];
+        if (strncmp(site, "grad.", 5) == 0 || strcmp(site + length - 5, ".attn") != 0)
+            continue;
+        snprintf(grad, sizeof grad, "grad.%s", site);
+        snprintf(v, sizeof v, "%.*sv", (int)length - 4, site);
+        snprintf(dv, sizeof dv, "grad.%s", v);
+        double rows = dot_of(value_at(&p, site), value_at(&p, grad)),
+               values = dot_of(value_at(&p, v), value_at(&p, dv));
+        assert_true(fabs(rows - values) <= 1e-4 * fabs(values) + 1e-6);
+        blocks++;
+    }
+    assert_true(blocks > 1);
+    passes_free(&p);
+    network_free(&n);
+    free(planes);
+}
+
+/* A pass that is asked for late sites goes no further back, and needs less memory. */
+static void a_late_site_ends_the_pass_early(void **state)
+{
+    (void)state;
+    enum { H = 128, W = 128 };
+    mv_config config = small_config();
+    network n = network_on(&config, cpu(MV_F32, 1), 3);
+    float *planes = network_input(1, H, W, 5);
+    mv_back back = one_pass(NULL, false);
+    passes late = run_back(&n, H, W, planes, 1, 1, "grad.levels.3,grad.norm", &back, NULL);
+    passes all = run_back(&n, H, W, planes, 1, 1, "grad.input,grad.levels.3,grad.norm", &back, NULL);
+    mv_error e = {0};
+    mv_run *forward = mv_run_new(n.model, H, W, 1, NULL, &e);
+    expect_ok(&late.e);
+    expect_ok(&all.e);
+    expect_ok(&e);
+    expect_same(all.trace, late.trace, 0);
+    assert_true(mv_run_memory(late.run) < mv_run_memory(all.run));
+    assert_true(mv_run_memory(late.run) < mv_run_memory(forward) + 64 * 1024);
+    mv_run_free(forward);
+    passes_free(&late);
+    passes_free(&all);
+    network_free(&n);
+    free(planes);
+}
+
+static mv_status no_seed(void *context, int pass, int first, int pictures, int classes, const float *logits,
+                         float *seed, mv_error *e)
+{
+    (void)context, (void)pass, (void)first, (void)pictures, (void)classes, (void)logits, (void)seed;
+    return mv_fail(e, MV_EINPUT, "no target");
+}
+
+static void failures_are_told_and_the_next_run_is_right(void **state)
+{
+    (void)state;
+    mv_config config = small_config();
+    network n = network_on(&config, cpu(MV_F32, 1), 3);
+    float *planes = network_input(1, 64, 64, 5);
+    mv_back bad = {.passes = 1, .seed = no_seed};
+    passes p = run_back(&n, 64, 64, planes, 1, 1, "grad.input", &bad, NULL);
+    assert_int_equal(p.e.code, MV_EINPUT);
+    assert_string_equal(p.e.text, "no target");
+    passes_free(&p);
+    mv_back good = one_pass(NULL, false);
+    p = run_back(&n, 64, 64, planes, 1, 1, "grad.input", &good, NULL);
+    expect_ok(&p.e);
+    passes_free(&p);
+    network_free(&n);
+
+    mv_error e = {0};
+    config.classes = 0;
+    n = network_on(&config, cpu(MV_F32, 1), 3);
+    assert_null(mv_run_new_back(n.model, 64, 64, 1, NULL, &good, &e));
+    assert_non_null(strstr(e.text, "head"));
+    network_free(&n);
+    free(planes);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(padded),
+        cmocka_unit_test(odd),
+        cmocka_unit_test(windows),
+        cmocka_unit_test(nano),
+        cmocka_unit_test(the_way_does_not_matter),
+        cmocka_unit_test(values_are_those_of_a_forward_pass),
+        cmocka_unit_test(rows_and_values_of_attention_agree),
+        cmocka_unit_test(a_late_site_ends_the_pass_early),
+        cmocka_unit_test(failures_are_told_and_the_next_run_is_right),
+    };
+    return cmocka_run_group_tests_name("gradients", tests, NULL, NULL);
+}
