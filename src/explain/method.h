@@ -28,6 +28,7 @@ enum {
     MV_TAKES_CELL = 4,      /* a query cell, as a parameter */
     MV_TAKES_PASSES = 8,    /* further forward passes of changed pictures */
     MV_MAY_TAKE_CLASS = 16, /* a class if one is asked for; without one, the map is of no class */
+    MV_TAKES_BIASES = 64,   /* what biases hold, too: bias.MODULE (back.h) */
     MV_TAKES_GRADIENT = 32  /* a backward pass of the class: gradients of the sites of its probe (cells.h) */
 };
 

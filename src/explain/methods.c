@@ -8,15 +8,13 @@
 #include "src/base/text.h"
 
 /* A method is one struct in a file of its own, and one name in this list. */
+/* clang-format off */
 #define METHODS(X)                                                                                                     \
-    X(cam)                                                                                                             \
-    X(attention)                                                                                                       \
-    X(eigencam)                                                                                                        \
-    X(pca)                                                                                                             \
-    X(similarity)                                                                                                      \
-    X(gradcam)                                                                                                         \
-    X(gradcam_pp) X(hirescam) X(layercam) X(xgradcam) X(occlusion) X(rise) X(scorecam) X(ablationcam) X(lens)          \
-        X(rollout) X(hybrid) X(mixer) X(mixer_attribution)
+    X(held) X(held_full)                                                                                               \
+    X(gradcam) X(gradcam_pp) X(hirescam) X(layercam) X(xgradcam)                                                       \
+    X(cam) X(attention) X(eigencam) X(pca) X(similarity) X(occlusion) X(rise) X(scorecam) X(ablationcam) X(lens)       \
+    X(rollout) X(hybrid) X(mixer) X(mixer_attribution)
+/* clang-format on */
 
 #define DECLARE(name) extern const mv_method mv_method_##name;
 METHODS(DECLARE)
@@ -199,6 +197,8 @@ static mv_status choose_passes(mv_explainer *x, const mv_config *config, mv_erro
     for (int i = 0; i < x->n; i++)
         if (x->ask[i].ask->method->takes & MV_TAKES_GRADIENT)
             choose_pass(x, &x->ask[i]);
+    for (int i = 0; i < x->n; i++)
+        x->back.biases |= (x->ask[i].ask->method->takes & MV_TAKES_BIASES) != 0;
     if (x->back.passes > MV_BACK_PASSES)
         return mv_fail(e, MV_EINPUT,
                        "methods: found %d backward passes (classes, targets and rules), expected at most %d",

@@ -100,27 +100,35 @@ void KERNEL(dot)(float *out, const void *x, const void *y, bool one_row, bool po
 
 /* ---- a convolution of stride 2, and the mean */
 
-/* The cells of dy at an odd column are its neighbours. To an even column of dx, in one row of dy, a cell adds tap 1; to
- * an odd one, the left cell tap 2 and the right one, if there is any, tap 0. */
-INLINE vf from_row(const float *row, int u, int column, bool right, int c, int i, bool whole, int count)
+/* What dy's cells left and right of a column, or the one at it, add to a cell of c channels. */
+typedef struct {
+    const float *add[4];
+    int n;
+} taps;
+
+static void note_row(taps *t, const float *row, int u, int column, int across, size_t c)
 {
-    const float *here = row + ((column / 2) * 9 + u * 3) * c + i;
-    vf v = GET(here, (size_t)((column % 2 ? 2 : 1) * c), MV_F32);
-    return right ? v + GET(here, (size_t)(9 * c), MV_F32) : v;
+    if (!row)
+        return;
+    const float *here = row + ((size_t)(column / 2) * 9 + (size_t)u * 3) * c;
+    t->add[t->n++] = here + (column % 2 ? 2 : 1) * c;
+    if (column % 2 && column / 2 + 1 < across)
+        t->add[t->n++] = here + 9 * c;
 }
 
 INLINE void gather_typed(void *dx, const void *residual, const float *above, const float *below, bool odd, int w, int c,
                          mv_dtype type)
 {
+    const int across = (w + 1) / 2;
     for (int column = 0; column < w; column++) {
-        const bool right = column % 2 && column + 1 < w;
+        taps t = {.n = 0};
+        note_row(&t, above, odd ? 2 : 1, column, across, (size_t)c);
+        note_row(&t, below, 0, column, across, (size_t)c);
         const size_t at = (size_t)column * (size_t)c;
         OVER(c, {
-            vf v = from_row(above, odd ? 2 : 1, column, right, c, i, whole, count);
-            if (below)
-                v += from_row(below, 0, column, right, c, i, whole, count);
-            if (residual)
-                v += GET(residual, at + (size_t)i, type);
+            vf v = residual ? GET(residual, at + (size_t)i, type) : v_all(0);
+            for (int k = 0; k < t.n; k++)
+                v += GET(t.add[k], (size_t)i, MV_F32);
             PUT(dx, at + (size_t)i, type, v);
         });
     }
@@ -129,10 +137,7 @@ INLINE void gather_typed(void *dx, const void *residual, const float *above, con
 void KERNEL(gather)(void *dx, const void *residual, const float *above, const float *below, bool odd, int w, int c,
                     mv_dtype type)
 {
-    if (c == 3) /* a picture: a constant makes it twice as fast */
-        TYPED(gather_typed, type, dx, residual, above, below, odd, w, 3);
-    else
-        TYPED(gather_typed, type, dx, residual, above, below, odd, w, c);
+    TYPED(gather_typed, type, dx, residual, above, below, odd, w, c);
 }
 
 INLINE void mean_back_typed(void *dx, const void *dy, const float *scale, size_t cells, int c, mv_dtype type)

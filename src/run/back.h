@@ -5,6 +5,12 @@
  *     mv_run *r = mv_run_new_back(model, h, w, capacity, probes, &back, &e);
  *     mv_run_forward(r, planes, pictures, logits, &e);      probes receive SITE and grad.SITE
  *
+ * Under MV_RULES_HELD the network is an affine map of the value at any site that all paths cross (input, patch_embed,
+ * the levels, their downsamples and blocks, norm, avgpool, head): the target is the sum of value times gradient there,
+ * plus what the biases behind it hold. With `biases`, a pass shows what each holds as a diagnostic site bias.MODULE, by
+ * cells: the sum over channels of bias times gradient, fp32, "BHW", "NT" or "B". So does a pass of gradients, for which
+ * the sum is not the target.
+ *
  * A pass keeps the input of each block, and computes the block once more before it goes backwards through it (Chen et
  * al. 2016, arXiv 1604.06174). It ends when the last site that a probe wants is reached, and keeps nothing before it.
  */
@@ -29,7 +35,8 @@ typedef struct {
     const mv_rules *rules; /* of each pass; NULL: gradients */
     mv_seed *seed;
     void *context;
-    bool keep; /* every value is kept, and no block is computed again: more memory, less time, the same bits */
+    bool biases; /* what the biases hold is shown too: see below */
+    bool keep;   /* every value is kept, and no block is computed again: more memory, less time, the same bits */
 } mv_back;
 
 /* As mv_run_new; `back` is copied, what it points to is borrowed; NULL: no backward passes. MV_EDEVICE if the device

@@ -19,12 +19,24 @@ static void count_conv(mv_run *r, mv_tensor out, const mv_conv *w)
     r->costs.macs[r->part] += mv_op_rows(out) * (uint64_t)mv_conv_macs(w);
 }
 
+/* Shows what the bias of a convolution holds. */
+static void conv2d_bias(mv_run *r, const mv_conv *w, mv_tensor dy)
+{
+    if (!mv_tape_wants_bias(r, w))
+        return;
+    mv_tensor zero = mv_tape_zeros(r, 4, w->in), bias = mv_scratch_new(r, r->b->act, 4, 1, 1, 1, w->out);
+    if (mv_op_ready(r))
+        MV_OP_RUN(r, conv2d, bias, zero, w, MV_ACT_NONE, none);
+    mv_tape_bias(r, w, dy, bias);
+}
+
 /* dx += conv^T (dy), where dy is read for the last time */
 static void conv2d_back(mv_run *r, const mv_node *n)
 {
     mv_tensor dy = mv_grad_of(r, n->out);
     if (n->act == MV_ACT_RELU)
         MV_OP_RUN(r, activate_back, dy, dy, n->out, n->act, mv_tape_held(r));
+    conv2d_bias(r, n->w, dy);
     mv_sum dx = mv_grad_sum(r, n->in[0]);
     if (mv_op_ready(r))
         MV_OP_RUN(r, conv2d_back, dx.out, dy, n->w, dx.residual);
@@ -59,6 +71,7 @@ mv_tensor mv_stem(mv_run *r, const mv_conv *w, mv_act act)
 static void conv2d_onto_back(mv_run *r, const mv_node *n)
 {
     mv_tensor d = mv_grad_of(r, n->out);
+    conv2d_bias(r, n->w, d);
     mv_sum dy = mv_grad_sum(r, n->in[1]);
     if (mv_op_ready(r))
         MV_OP_RUN(r, conv2d_back, dy.out, d, n->w, dy.residual);
@@ -81,9 +94,21 @@ mv_tensor mv_conv2d_onto(mv_run *r, mv_tensor x, mv_tensor y, const mv_conv *w)
 
 /* ---- linear layers */
 
+/* Shows what the bias of a linear layer holds. */
+static void linear_bias(mv_run *r, const mv_dense *w, mv_tensor dy)
+{
+    if (!mv_tape_wants_bias(r, w))
+        return;
+    mv_tensor zero = mv_tape_zeros(r, 2, w->in), bias = mv_scratch_new(r, dy.type, 2, 1, w->out);
+    if (mv_op_ready(r))
+        MV_OP_RUN(r, linear, bias, zero, w, MV_ACT_NONE, (mv_vector){0}, none);
+    mv_tape_bias(r, w, dy, bias);
+}
+
 static void linear_back(mv_run *r, const mv_node *n)
 {
     mv_tensor dy = mv_grad_of(r, n->out);
+    linear_bias(r, n->w, dy);
     mv_sum dx = mv_grad_sum(r, n->in[0]);
     if (mv_op_ready(r))
         MV_OP_RUN(r, linear_back, dx.out, dy, n->w, dx.residual);
@@ -128,6 +153,7 @@ static mv_tensor scaled(mv_run *r, mv_tensor d, mv_vector gamma)
 static void linear_onto_back(mv_run *r, const mv_node *n)
 {
     mv_tensor d = mv_grad_of(r, n->out), branch = scaled(r, d, n->vector[0]);
+    linear_bias(r, n->w, branch);
     mv_sum dy = mv_grad_sum(r, n->in[1]);
     if (mv_op_ready(r))
         MV_OP_RUN(r, linear_back, dy.out, branch, n->w, dy.residual);

@@ -6,10 +6,17 @@ static const float norm_eps = 1e-5f;
 
 static void layernorm_back(mv_run *r, const mv_node *n)
 {
+    const mv_vector *norm = n->w;
     mv_tensor dy = mv_grad_of(r, n->out);
+    if (mv_tape_wants_bias(r, norm)) {
+        mv_tensor zero = mv_tape_zeros(r, 2, norm->n), bias = mv_scratch_like(r, zero);
+        if (mv_op_ready(r))
+            MV_OP_RUN(r, layernorm, bias, zero, norm[0], norm[1], norm_eps);
+        mv_tape_bias(r, norm, dy, bias);
+    }
     mv_sum dx = mv_grad_sum(r, n->in[0]);
     if (mv_op_ready(r))
-        MV_OP_RUN(r, layernorm_back, dx.out, dy, n->in[0], n->vector[0], norm_eps, mv_tape_held(r), dx.residual);
+        MV_OP_RUN(r, layernorm_back, dx.out, dy, n->in[0], norm[0], norm_eps, mv_tape_held(r), dx.residual);
 }
 
 mv_tensor mv_layernorm(mv_run *r, mv_tensor x, const mv_vector norm[2])
@@ -19,7 +26,7 @@ mv_tensor mv_layernorm(mv_run *r, mv_tensor x, const mv_vector norm[2])
         MV_OP_RUN(r, layernorm, out, x, norm[0], norm[1], norm_eps);
     mv_node *n = mv_tape_add(r, layernorm_back, out);
     if (n)
-        *n = (mv_node){.back = n->back, .in = {x}, .out = out, .vector = {norm[0]}};
+        *n = (mv_node){.back = n->back, .in = {x}, .out = out, .w = norm};
     return out;
 }
 
@@ -68,8 +75,21 @@ mv_tensor mv_merge(mv_run *r, mv_tensor x, int window, int h, int w)
     return out;
 }
 
+/* Shows what the shift of the final batch norm holds, where dy is the gradient of its output. */
+static void norm_bias(mv_run *r, const mv_node *n, mv_tensor dy)
+{
+    const mv_vector *shift = &r->model->norm_shift;
+    if (!n->vector[0].n || !mv_tape_wants_bias(r, shift))
+        return;
+    mv_tensor zero = mv_tape_zeros(r, 4, shift->n), bias = mv_scratch_like(r, zero);
+    if (mv_op_ready(r))
+        MV_OP_RUN(r, affine, bias, zero, n->vector[0], n->vector[1]);
+    mv_tape_bias(r, shift, dy, bias);
+}
+
 static void affine_back(mv_run *r, const mv_node *n)
 {
+    norm_bias(r, n, mv_grad_of(r, n->out));
     mv_tensor dx = mv_grad_sum(r, n->in[0]).out;
     if (mv_op_ready(r))
         MV_OP_RUN(r, affine, dx, mv_grad_of(r, n->out), n->vector[0], (mv_vector){0});
@@ -82,12 +102,13 @@ mv_tensor mv_affine(mv_run *r, mv_tensor x, mv_vector scale, mv_vector shift)
         MV_OP_RUN(r, affine, out, x, scale, shift);
     mv_node *n = mv_tape_add(r, affine_back, out);
     if (n)
-        *n = (mv_node){.back = n->back, .in = {x}, .out = out, .vector = {scale}};
+        *n = (mv_node){.back = n->back, .in = {x}, .out = out, .vector = {scale, shift}};
     return out;
 }
 
 static void mean_pool_back(mv_run *r, const mv_node *n)
 {
+    norm_bias(r, n, mv_grad_of(r, n->out));
     mv_tensor dx = mv_grad_sum(r, n->in[0]).out;
     if (mv_op_ready(r))
         MV_OP_RUN(r, mean_pool_back, dx, mv_grad_of(r, n->out), n->vector[0]);
@@ -100,7 +121,7 @@ mv_tensor mv_mean_pool(mv_run *r, mv_tensor x, mv_vector scale, mv_vector shift)
         MV_OP_RUN(r, mean_pool, out, x, scale, shift);
     mv_node *n = mv_tape_add(r, mean_pool_back, out);
     if (n)
-        *n = (mv_node){.back = n->back, .in = {x}, .out = out, .vector = {scale}};
+        *n = (mv_node){.back = n->back, .in = {x}, .out = out, .vector = {scale, shift}};
     return out;
 }
 

@@ -246,6 +246,56 @@ void mv_grad_pass(mv_run *r, mv_tensor value, mv_tensor grad)
         MV_OP_RUN(r, add, s.out, grad, (mv_vector){0}, s.residual);
 }
 
+/* ---- what biases hold */
+
+static const char *bias_name(const mv_run *r, const void *w, char text[96])
+{
+    char layer[64];
+    const char *name = mv_layer_name(r->model, w, layer);
+    snprintf(text, 96, "bias.%s", name ? name : "");
+    return text;
+}
+
+bool mv_tape_wants_bias(const mv_run *r, const void *w)
+{
+    char name[96];
+    if (!r->tape->back.biases || r->error.code)
+        return false;
+    bias_name(r, w, name);
+    for (mv_probe *p = r->probes; p; p = p->next)
+        if (p->wants(p, name))
+            return true;
+    return false;
+}
+
+mv_tensor mv_tape_zeros(mv_run *r, int nd, int channels)
+{
+    mv_tensor like = {.type = r->b->act, .nd = nd, .dim = {1, 1, 1, 1}};
+    like.dim[nd - 1] = channels;
+    mv_tensor t = mv_scratch_like(r, like);
+    float *host = calloc((size_t)channels, sizeof *host);
+    if (!host)
+        mv_run_fail(r, MV_ENOMEM, "%s: out of memory", r->path);
+    else
+        mv_run_write(r, mv_view_of(t), host);
+    free(host);
+    return t;
+}
+
+void mv_tape_bias(mv_run *r, const void *w, mv_tensor dy, mv_tensor bias)
+{
+    char name[96];
+    const mv_site_info site = {.name = bias_name(r, w, name),
+                               .axes = dy.nd == 4   ? "BHW"
+                                       : dy.nd == 3 ? "NT"
+                                                    : "B",
+                               .diagnostic = true};
+    mv_tensor held = mv_dot(r, dy, bias, false);
+    r->tape->showing = true;
+    mv_show(r, &site, mv_view_of(held));
+    r->tape->showing = false;
+}
+
 /* ---- the walk */
 
 static void walk(mv_run *r, int from);

@@ -57,6 +57,13 @@ mv_tensor mv_tape_segment(mv_run *r, mv_segment *segment, const void *weights, m
 /* Fails the run if there are backward passes: these values were edited after the operation that made them. */
 void mv_tape_refuse(mv_run *r, const char *values);
 
+/* True if a probe wants to see what the bias of a layer holds (back.h); w: its address in the model. */
+bool mv_tape_wants_bias(const mv_run *r, const void *w);
+/* Shows it: dy is the gradient of the layer's output, and bias (1, ..., channels) what the layer makes of zeros. */
+void mv_tape_bias(mv_run *r, const void *w, mv_tensor dy, mv_tensor bias);
+/* Zeros (1, ..., channels) of the type of activations. */
+mv_tensor mv_tape_zeros(mv_run *r, int nd, int channels);
+
 /* ---- for ops.c: places where values are shown */
 
 /* True in the dry run that shows nothing, but finds out which gradients are wanted: it notes this site. */

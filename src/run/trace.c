@@ -139,6 +139,11 @@ const char *mv_trace_name_at(const mv_trace *t, int i)
     return t->value[i].name;
 }
 
+int mv_trace_pass_at(const mv_trace *t, int i)
+{
+    return t->value[i].pass;
+}
+
 mv_tensor mv_trace_at(const mv_trace *t, int i)
 {
     return t->value[i].value;

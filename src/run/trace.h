@@ -22,6 +22,7 @@ void mv_trace_clear(mv_trace *t); /* drops the values and keeps the patterns, fo
 /* Captured values in the order of the run; the tensors are valid until the next clear, forward or free. */
 int mv_trace_count(const mv_trace *t);
 const char *mv_trace_name_at(const mv_trace *t, int i);
+int mv_trace_pass_at(const mv_trace *t, int i); /* the backward pass, for gradients */
 mv_tensor mv_trace_at(const mv_trace *t, int i);
 bool mv_trace_lookup(const mv_trace *t, const char *site, mv_tensor *out);
 bool mv_trace_lookup_pass(const mv_trace *t, const char *site, int pass, mv_tensor *out); /* grad.SITE of a pass */
