@@ -152,6 +152,48 @@ static void the_next_run_is_right(void **s)
     free(x);
 }
 
+/* A run whose batch failed, half way through an upload perhaps, computes the pictures that it is given next: batches of
+ * two, two and one, of which the later ones are replayed. */
+static void the_same_run_goes_on(void **s)
+{
+    (void)s;
+    enum { ALL = 5, PICTURE = 3 * SIDE * SIDE };
+    float *x = network_input(2 * ALL, SIDE, SIDE, 3), want[2][ALL * CLASSES], logits[ALL * CLASSES];
+    weights w;
+    mv_error e = {0};
+    mv_backend *b = card_open(MV_F16);
+    mv_model *m = mv_model_new(&config, b, weights_source(&w, 5), &e);
+    mv_run *r = mv_run_new(m, SIDE, SIDE, 2, NULL, &e);
+    for (int turn = 0; turn < 4; turn++)
+        mv_run_forward(r, x + turn % 2 * ALL * PICTURE, ALL, want[turn % 2], &e);
+    expect_ok(&e);
+    unsigned long before = simt_calls();
+    mv_run_forward(r, x, ALL, want[0], &e);
+    expect_ok(&e);
+    unsigned long all = simt_calls() - before;
+    int errors = 0;
+    for (unsigned long n = 1; n <= all; n += test_is_short() ? 4 : 1)
+        for (int again = 0; again < 3; again++) {
+            const int now = (int)(n + (unsigned long)again) % 2;
+            e = (mv_error){0};
+            memset(logits, 0xff, sizeof logits);
+            simt_fail_at(again ? 0 : n, again ? 0 : n);
+            mv_run_forward(r, x + now * ALL * PICTURE, ALL, logits, &e);
+            simt_fail_at(0, 0);
+            errors += e.code != 0;
+            if (again && e.code)
+                fail_msg("call %lu of %lu: afterwards: %s", n, all, e.text);
+            if (!e.code && memcmp(logits, want[now], sizeof logits))
+                fail_msg("call %lu of %lu, %d batches later: off by %g", n, all, again,
+                         relative_l2(logits, want[now], ALL * CLASSES));
+        }
+    assert_true(errors > (test_is_short() ? 2 : 10));
+    mv_run_free(r);
+    mv_model_free(m);
+    b->free(b);
+    free(x);
+}
+
 int main(void)
 {
     if (!card_find())
@@ -164,6 +206,7 @@ int main(void)
         cmocka_unit_test(one_call_fails),
         cmocka_unit_test(all_further_calls_fail),
         cmocka_unit_test(the_next_run_is_right),
+        cmocka_unit_test(the_same_run_goes_on),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
