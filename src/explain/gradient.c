@@ -59,7 +59,9 @@ mv_status mv_gradient_map(mv_map *out, const mv_subject *s, const char *method, 
         return e->code;
     mv_subject_title(s, out);
     out->diverging = true;
-    snprintf(out->unit, sizeof out->unit, "%s per cell", s->target.probability ? "probability" : "logit");
+    /* Maps of one unit share a scale: what cells of different sizes add is not comparable. */
+    snprintf(out->unit, sizeof out->unit, "%s from a %d px cell", s->target.probability ? "probability" : "logit",
+             out->cell);
     return MV_OK;
 }
 
