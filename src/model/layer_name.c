@@ -12,11 +12,7 @@ static const char *token_layer(const mv_token_block *b, const void *w)
         return w == b->norm1 ? "norm1" : "norm2";
     if (b->attends)
         return w == &b->attention.qkv ? "mixer.qkv" : w == &b->attention.proj ? "mixer.proj" : NULL;
-    return w == &b->mixer.in    ? "mixer.in_proj"
-           : w == &b->mixer.x   ? "mixer.x_proj"
-           : w == &b->mixer.out ? "mixer.out_proj"
-           : w == &b->mixer.ssm ? "mixer.dt_proj"
-                                : NULL;
+    return NULL; /* the bias of dt_proj is inside the scan, and the mixer has no other */
 }
 
 static const char *conv_layer(const mv_conv_block *b, const void *w)
@@ -39,10 +35,6 @@ const char *mv_layer_name(const mv_model *m, const void *w, char text[64])
             if (!leaf)
                 continue;
             snprintf(text, 64, "levels.%d.blocks.%d.%s", i, j, leaf);
-            return text;
-        }
-        if (w == &l->down) {
-            snprintf(text, 64, "levels.%d.downsample.reduction.0", i);
             return text;
         }
     }

@@ -248,20 +248,20 @@ void mv_grad_pass(mv_run *r, mv_tensor value, mv_tensor grad)
 
 /* ---- what biases hold */
 
+/* "bias.levels.2.blocks.0.mlp.fc1"; NULL for a layer without one. */
 static const char *bias_name(const mv_run *r, const void *w, char text[96])
 {
     char layer[64];
     const char *name = mv_layer_name(r->model, w, layer);
     snprintf(text, 96, "bias.%s", name ? name : "");
-    return text;
+    return name ? text : NULL;
 }
 
 bool mv_tape_wants_bias(const mv_run *r, const void *w)
 {
     char name[96];
-    if (!r->tape->back.biases || r->error.code)
+    if (!r->tape->back.biases || r->error.code || !bias_name(r, w, name))
         return false;
-    bias_name(r, w, name);
     for (mv_probe *p = r->probes; p; p = p->next)
         if (p->wants(p, name))
             return true;
