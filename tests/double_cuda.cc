@@ -559,7 +559,7 @@ cudaError_t cudaGraphLaunch(cudaGraphExec_t x, cudaStream_t s)
 }
 
 #ifndef DOUBLE_AGAINST_NVIDIA
-/* Permutes the threads of every block. */
+/* Permutes the threads of every block; odd orders turn the order of the blocks round. */
 extern "C" void simt_order(unsigned order)
 {
     simt::order = order;

@@ -4,7 +4,7 @@
  * It finds wrong indices, a barrier that some threads never reach, shared memory read before it was written (poisoned
  * for every block) or before a copy into it was waited for (delivered late, poisoned until then), a kernel that does
  * not wait for its inputs and, under the address sanitizer, accesses out of bounds. Races between two barriers show
- * when the results change with simt::order, which permutes the threads.
+ * when the results change with simt::order, which permutes threads and blocks.
  */
 #pragma once
 
@@ -179,7 +179,7 @@ void enqueue(cudaStream_t, std::function<void()> work);
 /* Whether this launch is to fail, for tests of failures. */
 bool refused();
 
-/* Odd orders go backwards, even ones begin elsewhere. */
+/* Odd orders go backwards, and so do their blocks; even ones begin elsewhere. */
 inline unsigned permuted(unsigned k)
 {
     return ((order % 2 ? count - 1 - k : k) + order / 2 * 37) % count;
@@ -314,7 +314,7 @@ inline void run(dim3 grid, dim3 block, size_t shared_bytes)
     shared.shrink_to_fit(); /* so that the address sanitizer finds reads past its end */
     size_t all = static_cast<size_t>(grid.x) * grid.y * grid.z, some = std::min(all, most_blocks());
     for (size_t k = 0; k < some; k++) {
-        size_t i = (2 * k + 1) * all / (2 * some);
+        size_t turn = order % 2 ? some - 1 - k : k, i = (2 * turn + 1) * all / (2 * some);
         block_index = {static_cast<unsigned>(i % grid.x), static_cast<unsigned>(i / grid.x % grid.y),
                        static_cast<unsigned>(i / grid.x / grid.y)};
         run_block();
