@@ -77,7 +77,8 @@ KERNEL_FLAGS := -O3 -ffp-contract=fast
 ISA_FLAGS_plain  :=
 ISA_FLAGS_avx2   := -mavx2 -mfma -mf16c
 ISA_FLAGS_avx512 := -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx2 -mfma -mf16c -mprefer-vector-width=512
-ISAS := plain $(if $(filter x86_64,$(ARCH)),avx2 avx512)
+ISA_FLAGS_avx512bf16 := $(ISA_FLAGS_avx512) -mavx512bf16
+ISAS := plain $(if $(filter x86_64,$(ARCH)),avx2 avx512 avx512bf16)
 
 objects = $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard $(1))))
 LEFT_OUT := $(if $(HEIF),,$(wildcard src/picture/heif*.c))

@@ -120,7 +120,7 @@ mv_backend *device_chosen(const options *o, bool *gpu)
         return b;
     }
     if (!automatic && strcmp(d, "cpu") && !cpu_isa(o))
-        die(EXIT_MISUSE, "-d: found '%s', expected auto, cpu[:plain|avx2|avx512] or cuda[:N]", d);
+        die(EXIT_MISUSE, "-d: found '%s', expected auto, cpu[:plain|avx2|avx512|avx512bf16] or cuda[:N]", d);
     const mv_plugin *plugin;
     if (automatic) {
         plugin_state state = plugin_once(&plugin, &e);

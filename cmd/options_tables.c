@@ -6,7 +6,8 @@
 
 const char *const options_precisions[] = {"fp32", "bf16", "fp16", "fp8", NULL};
 static const char *const weights_words[] = {"ema", "model", NULL};
-const char *const options_devices[] = {"auto", "cpu", "cpu:plain", "cpu:avx2", "cpu:avx512", "cuda", NULL};
+const char *const options_devices[] = {"auto",           "cpu",  "cpu:plain", "cpu:avx2", "cpu:avx512",
+                                       "cpu:avx512bf16", "cuda", NULL};
 static const char *const crop_words[] = {"center", "squash", "border", NULL};
 static const char *const interpolation_words[] = {"bicubic", "bilinear", NULL}; /* as mv_resample_filter */
 static const char *const format_words[] = {"png", "svg", "pdf", NULL};
@@ -47,23 +48,24 @@ const mv_param options_model[] = {
      .argument = "ema|model|NAME",
      .help = "which network of a checkpoint that holds several: model by default, or the prefix of its tensors"},
     {0}};
-static const mv_param device_params[] = {{.name = "device",
-                                          .letter = 'd',
-                                          .kind = MV_PARAM_TEXT,
-                                          .offset = AT(device),
-                                          .otherwise = "auto",
-                                          .words = options_devices,
-                                          .argument = "DEVICE",
-                                          .help = "where to compute: auto, cpu[:plain|avx2|avx512] or cuda[:N]"},
-                                         {.name = "threads",
-                                          .letter = 'j',
-                                          .kind = MV_PARAM_INTEGER,
-                                          .offset = AT(threads),
-                                          .least = 1,
-                                          .most = 1024,
-                                          .argument = "THREADS",
-                                          .help = "CPU threads, one per core by default"},
-                                         {0}};
+static const mv_param device_params[] = {
+    {.name = "device",
+     .letter = 'd',
+     .kind = MV_PARAM_TEXT,
+     .offset = AT(device),
+     .otherwise = "auto",
+     .words = options_devices,
+     .argument = "DEVICE",
+     .help = "where to compute: auto, cpu[:plain|avx2|avx512|avx512bf16] or cuda[:N]"},
+    {.name = "threads",
+     .letter = 'j',
+     .kind = MV_PARAM_INTEGER,
+     .offset = AT(threads),
+     .least = 1,
+     .most = 1024,
+     .argument = "THREADS",
+     .help = "CPU threads, one per core by default"},
+    {0}};
 static const mv_param precision_params[] = {{.name = "precision",
                                              .letter = 'p',
                                              .kind = MV_PARAM_WORD,

@@ -568,7 +568,8 @@ static void norms(void **s)
 /* The second of two heads: the first one's columns must stay. 300 channels are more than one piece of q. */
 static void attention_of(const mv_kernels *k, mv_dtype type)
 {
-    static const int sizes[][3] = {{1, 1, 0}, {2, 20, 1}, {7, 33, 0}, {49, 40, 16}, {50, 64, 0}, {13, 300, 5}};
+    static const int sizes[][3] = {{1, 1, 0},   {2, 20, 1},   {7, 33, 0},  {49, 40, 16},
+                                   {50, 64, 0}, {13, 300, 5}, {66, 49, 6}, {196, 40, 180}};
     for (size_t i = 0; i < 2 * sizeof sizes / sizeof *sizes; i++, forget()) {
         int tokens = sizes[i / 2][0], d = sizes[i / 2][1], from = sizes[i / 2][2], c = 2 * d;
         bool kept = i & 1;
@@ -607,6 +608,7 @@ static void attention_of(const mv_kernels *k, mv_dtype type)
         memset(j.scores, 0xff, scores * sizeof *j.scores); /* attend must not live on what attention left there */
         k->attend(&j);
         check("attend", k, again, want, n, type, 4e-6);
+        assert_memory_equal(again + (size_t)d * size, out + (size_t)d * size, (n - (size_t)d) * size);
         check("attend's rows", k, j.rows, rows + square, square, MV_F32, 4e-6);
         whole_guards("attend's scores", k, j.scores, scores, MV_F32);
     }

@@ -196,7 +196,11 @@ bool mv_cpu_has_bf16(void)
 
 static const char *isa_text(const mv_kernels *k)
 {
-    return strcmp(k->name, "avx512") == 0 ? "AVX-512" : strcmp(k->name, "avx2") == 0 ? "AVX2" : "plain";
+    static const char *const text[][2] = {{"avx512bf16", "AVX-512 with bf16"}, {"avx512", "AVX-512"}, {"avx2", "AVX2"}};
+    for (size_t i = 0; i < sizeof text / sizeof *text; i++)
+        if (strcmp(k->name, text[i][0]) == 0)
+            return text[i][1];
+    return "plain";
 }
 
 const char *mv_cpu_isa(void)

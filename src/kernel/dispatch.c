@@ -3,18 +3,21 @@
 /* The tables that the Makefile compiles. */
 extern const mv_kernels mv_kernels_plain;
 #if defined(__x86_64__)
-extern const mv_kernels mv_kernels_avx2, mv_kernels_avx512;
+extern const mv_kernels mv_kernels_avx2, mv_kernels_avx512, mv_kernels_avx512bf16;
 #endif
 
 const mv_kernels *mv_kernels_at(int i)
 {
-    const mv_kernels *here[3];
+    const mv_kernels *here[4];
     int n = 0;
 #if defined(__x86_64__)
     __builtin_cpu_init();
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-        __builtin_cpu_supports("avx512dq"))
+        __builtin_cpu_supports("avx512dq")) {
+        if (__builtin_cpu_supports("avx512bf16"))
+            here[n++] = &mv_kernels_avx512bf16;
         here[n++] = &mv_kernels_avx512;
+    }
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
         here[n++] = &mv_kernels_avx2;
 #endif

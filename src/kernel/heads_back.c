@@ -87,7 +87,7 @@ INLINE void strip_back(const mv_attention_back_job *j, const parts *p, int from,
     rows_in(p->dout, row_of(j->dout, (size_t)from, j->dout_stride, type), j->dout_stride, rows, j->d, type);
     strip_product(p->a, wide, p->q, deep, p->kt, j->d, rows);
     for (int r = 0; r < rows; r++)
-        softmax(p->a + (size_t)r * wide, j->tokens, j->scale);
+        softmax(p->a + (size_t)r * wide, j->tokens, j->scale, MV_F32);
     add_rows(p->dv, p->a, wide, p->dout, deep, j->tokens, rows);
     if (j->drows || !j->held)
         strip_product(p->da, wide, p->dout, deep, p->vt, j->d, rows);

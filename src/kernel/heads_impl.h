@@ -83,35 +83,30 @@ INLINE void product_rows(float *out, size_t out_step, const float *a, size_t a_s
                             columns);
 }
 
-/* In place, the softmax of one row of n scores times `scale`. */
-INLINE void softmax(float *s, int n, float scale)
+/* In place, the softmax of one row of n scores times `scale`; for bf16 by the shorter of two exponentials, which is
+ * within 1e-6 of the other where the weight is not tiny. */
+INLINE void softmax(float *s, int n, float scale, mv_dtype type)
 {
     vf top = v_all(-INFINITY), sum = {0};
-    float most = -INFINITY, total;
-    int i = 0;
-    for (; i + LANES <= n; i += LANES)
-        top = v_max(top, v_load(s + i));
-    for (int k = 0; k < LANES; k++)
-        most = top[k] > most ? top[k] : most;
-    for (; i < n; i++)
-        most = s[i] > most ? s[i] : most;
-    for (i = 0; i + LANES <= n; i += LANES) {
-        vf v = v_exp((v_load(s + i) - most) * scale);
-        sum += v;
-        v_store(s + i, v);
-    }
-    total = v_sum(sum);
-    if (i < n) {
-        vf v = v_exp((v_get_part(s, (size_t)i, MV_F32, n - i) - most) * scale);
-        v_put_part(s, (size_t)i, MV_F32, n - i, v);
-        for (int k = 0; k < n - i; k++)
-            total += v[k];
-    }
-    const float share = 1 / total;
-    for (i = 0; i + LANES <= n; i += LANES)
-        v_store(s + i, v_load(s + i) * share);
-    for (; i < n; i++)
-        s[i] *= share;
+    int at = 0;
+    for (; at + LANES <= n; at += LANES)
+        top = v_max(top, v_load(s + at));
+    float most = v_top(top), rest = 0;
+    for (; at < n; at++)
+        most = s[at] > most ? s[at] : most;
+    if (type == MV_BF16)
+        scale *= MV_LOG2E;
+    OVER(n, {
+        vf x = (GET(s, (size_t)i, MV_F32) - most) * scale, v = type == MV_F32 ? v_exp(x) : v_exp2(x);
+        PUT(s, (size_t)i, MV_F32, v);
+        if (whole)
+            sum += v;
+        else
+            for (int k = 0; k < count; k++)
+                rest += v[k];
+    });
+    const float share = 1 / (v_sum(sum) + rest);
+    OVER(n, { PUT(s, (size_t)i, MV_F32, GET(s, (size_t)i, MV_F32) * share); });
 }
 
 /* n < d or all LANES elements of a row of d, from c on */

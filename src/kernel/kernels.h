@@ -104,7 +104,7 @@ typedef struct {
 enum { MV_BICUBIC_FRACTION = 32 - 8 - 2, MV_BICUBIC_LANES = 32 };
 
 typedef struct {
-    const char *name; /* of the instruction set: "plain", "avx2", "avx512" */
+    const char *name; /* of the instruction set: "plain", "avx2", "avx512", "avx512bf16" */
 
     void (*layernorm)(void *out, const void *x, const float *weight, const float *bias, float eps, size_t rows, int c,
                       mv_dtype type);

@@ -78,13 +78,23 @@ INLINE vh v_halves(vf v)
 #endif
 }
 
+/* The same by one instruction, where there is one: it rounds denormals, below 2^-126, to 0. */
+INLINE vh v_near(vf v)
+{
+#if defined(__AVX512BF16__)
+    return (vh)_mm512_cvtneps_pbh((__m512)v);
+#else
+    return v_halves(v);
+#endif
+}
+
 INLINE void v_put(void *p, size_t i, mv_dtype type, vf v)
 {
     if (type == MV_F32) {
         v_store((float *)p + i, v);
         return;
     }
-    vh h = v_halves(v);
+    vh h = v_near(v);
     memcpy((uint16_t *)p + i, &h, sizeof h);
 }
 
@@ -112,13 +122,24 @@ INLINE void v_put_part(void *p, size_t i, mv_dtype type, int n, vf v)
     if (type == MV_F32)
         _mm512_mask_storeu_ps((float *)p + i, these, (__m512)v);
     else
-        _mm256_mask_storeu_epi16((uint16_t *)p + i, these, (__m256i)v_halves(v));
+        _mm256_mask_storeu_epi16((uint16_t *)p + i, these, (__m256i)v_near(v));
 #else
     for (int k = 0; k < n; k++)
         if (type == MV_F32)
             ((float *)p)[i + (size_t)k] = v[k];
         else
             ((uint16_t *)p)[i + (size_t)k] = mv_f32_to_bf16(v[k]);
+#endif
+}
+
+/* sum + a.low b.low + a.high b.high: each lane of a and b holds two bf16. The instruction takes denormals as 0. */
+INLINE vf v_dot(vf sum, vi a, vi b)
+{
+#if defined(__AVX512BF16__)
+    return (vf)_mm512_dpbf16_ps((__m512)sum, (__m512bh)a, (__m512bh)b);
+#else
+    const vi high = (vi){0} + (int32_t)0xffff0000;
+    return sum + (vf)(a << 16) * (vf)(b << 16) + (vf)(a & high) * (vf)(b & high);
 #endif
 }
 
@@ -144,6 +165,19 @@ INLINE vf v_max(vf a, vf b)
 #else
     vi m = a > b;
     return (vf)((m & (vi)a) | (~m & (vi)b));
+#endif
+}
+
+/* The largest lane; any number if one is NaN. */
+INLINE float v_top(vf v)
+{
+#if defined(__AVX512F__)
+    return _mm512_reduce_max_ps((__m512)v);
+#else
+    for (int half = LANES / 2; half; half /= 2)
+        for (int k = 0; k < half; k++)
+            v[k] = v[k] > v[k + half] ? v[k] : v[k + half];
+    return v[0];
 #endif
 }
 
