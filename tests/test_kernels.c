@@ -769,6 +769,192 @@ static void means_back(void **s)
     every(mean_back_of);
 }
 
+/* ---- the backward pass of norms, mixers and attention */
+
+static void layernorm_back_of(const mv_kernels *k, mv_dtype type)
+{
+    static const int sizes[][2] = {{1, 1}, {3, 3}, {2, 17}, {5, 33}, {1, 64}, {2, 167}};
+    for (int i = 0; i < 6 * 6; i++, forget()) {
+        int rows = sizes[i / 6][0], c = sizes[i / 6][1], with = i % 3;
+        bool held = i / 3 % 2;
+        size_t n = (size_t)rows * (size_t)c;
+        float *x = random_of("x", n, type, 30, 2), *dy = random_of("dy", n, type, 1, 2),
+              *weight = random_of("weight", (size_t)c, MV_F32, 1, 0.5f), *residual = random_of("before", n, type, 0, 2);
+        void *dx = answer(n, type), *before = with == 0 ? NULL : with == 1 ? typed(residual, n, type) : dx;
+        if (before == dx)
+            mv_from_f32(dx, type, residual, n);
+        double *want = room(n);
+        k->layernorm_back(dx, typed(dy, n, type), typed(x, n, type), weight, 1e-5f, held, before, (size_t)rows, c,
+                          type);
+        ref_layernorm_back(want, dy, x, weight, (double)1e-5f, held, before ? residual : NULL, (size_t)rows, c);
+        check("layernorm_back", k, dx, want, n, type, 6e-6);
+    }
+}
+
+/* Some tokens of a window; so far that e^-x leaves fp32. */
+static void conv1d_back_of(const mv_kernels *k, mv_dtype type)
+{
+    static const int sizes[][4] = {{1, 1, 0, 1},  {2, 5, 0, 2},  {7, 17, 0, 7},   {7, 17, 3, 7},
+                                   {7, 17, 0, 4}, {7, 17, 1, 2}, {49, 35, 11, 12}};
+    for (size_t i = 0; i < 4 * sizeof sizes / sizeof *sizes; i++, forget()) {
+        const int *d = sizes[i / 4];
+        int tokens = d[0], e = d[1], from = d[2], to = d[3];
+        bool held = i % 2;
+        size_t n = (size_t)tokens * (size_t)e;
+        float *xz = random_of("xz", 2 * n, type, 0, i / 2 % 2 ? 100 : 3), *dx = random_of("dx", n, type, 0, 1),
+              *dyz = random_of("dyz", 2 * n, type, 0, 1), *wx = random_of("wx", (size_t)e * MV_TAPS, MV_F32, 0, 1),
+              *wz = random_of("wz", (size_t)e * MV_TAPS, MV_F32, 0, 1);
+        char *dxz = answer(2 * n, type);
+        double *want = room(2 * n);
+        k->conv1d_silu_back(dxz, typed(dx, n, type), typed(dyz, 2 * n, type), typed(xz, 2 * n, type), wx, wz, held,
+                            tokens, e, from, to, type);
+        ref_conv1d_silu_back(want, 0, dx, e, 0, xz, wx, 1, tokens, e, held);
+        ref_conv1d_silu_back(want, e, dyz, 2 * e, e, xz, wz, 1, tokens, e, held);
+        for (size_t c = 0; c < 2 * n; c++)
+            if ((int)c < from * 2 * e || (int)c >= to * 2 * e)
+                want[c] = NAN;
+        check("conv1d_silu_back", k, dxz, want, 2 * n, type, 1e-5);
+    }
+}
+
+/* Steps of 1e-5, whose 1 - exp(-dt) must keep its digits, and steps at which it is 1 */
+static void step_back_of(const mv_kernels *k, mv_dtype type)
+{
+    static const int sizes[][3] = {{1, 1, 1}, {7, 17, 3}, {3, 35, 20}, {2, 64, 41}};
+    for (size_t i = 0; i < 2 * sizeof sizes / sizeof *sizes; i++, forget()) {
+        size_t tokens = (size_t)sizes[i / 2][0], e = (size_t)sizes[i / 2][1], rank = (size_t)sizes[i / 2][2],
+               width = rank + 2 * MV_STATES;
+        float far = i % 2 ? 15 : 1e-5f, *dt = random_of("dt", tokens * e, MV_F32, far, 0.99f * far),
+              *ddt = random_of("ddt", tokens * e, MV_F32, 0, i % 2 ? 1 : 1e5f),
+              *weight = random_of("weight", rank * e, MV_F32, 0, 1), *scratch = answer(e, MV_F32);
+        void *dproj = answer(tokens * width, type);
+        double *steps = room(tokens * e), *dr = room(tokens * rank), *want = room(tokens * width);
+        for (size_t c = 0; c < tokens * e; c++)
+            steps[c] = (double)dt[c];
+        k->step_back(dproj, ddt, dt, weight, tokens, (int)e, (int)rank, type, scratch);
+        ref_step_back(dr, ddt, steps, weight, tokens, (int)e, (int)rank);
+        for (size_t t = 0; t < tokens; t++)
+            memcpy(want + t * width, dr + t * rank, rank * sizeof *dr);
+        check("step_back", k, dproj, want, tokens * width, type, 2e-6);
+        whole_guards("step_back's scratch", k, scratch, e, MV_F32);
+    }
+}
+
+/* A group of channels, whole or not: dy is 0 in the others, so that dB and dC are those of the group. Steps up to where
+ * a state is forgotten at once; l kept or not. */
+static void scan_back_of(const mv_kernels *k, mv_dtype type)
+{
+    static const int sizes[][5] = {
+        {1, 1, 1, 0, 1}, {7, 17, 3, 0, 17}, {50, 67, 3, 32, 64}, {7, 67, 3, 64, 67}, {5, 40, 2, 0, 32}};
+    for (size_t i = 0; i < 8 * sizeof sizes / sizeof *sizes; i++, forget()) {
+        const int *d = sizes[i / 8];
+        bool held = i & 1, kept = i & 2;
+        int tokens = d[0], e = d[1], rank = d[2], from = d[3], to = d[4];
+        size_t n = (size_t)tokens * (size_t)e, width = (size_t)rank + 2 * MV_STATES, states = n * MV_STATES,
+               sums = (size_t)tokens * 2 * MV_STATES;
+        float far = i & 4 ? 15 : 0.2f, *x = random_of("x", n, type, 0, 2),
+              *dyz = random_of("dyz", 2 * n, type, 0, 0.3f),
+              *proj = random_of("proj", (size_t)tokens * width, type, 0, 1.7f),
+              *dt = random_of("dt", n, MV_F32, far, 0.99f * far), *h = own(states * sizeof *h);
+        for (size_t c = 0; c < 2 * n; c++)
+            if ((int)(c % (size_t)(2 * e)) < from || (int)(c % (size_t)(2 * e)) >= to)
+                dyz[c] = 0;
+        mv_scan_back_job j = {.tokens = tokens, .channels = e, .rank = rank, .from = from, .to = to, .type = type};
+        double *steps = room(n), *all = room(states), *dx = room(n), *dbc = room(sums), *ddt = room(n),
+               *dh = room(states);
+        for (size_t c = 0; c < n; c++)
+            steps[c] = (double)dt[c];
+        j.A = random_of("A", (size_t)e * MV_STATES, MV_F32, -4, 3.9f);
+        j.D = random_of("D", (size_t)e, MV_F32, 1, 0.5f);
+        ref_states(all, x, proj, steps, j.A, 1, tokens, e, rank);
+        for (size_t c = 0; c < states; c++)
+            all[c] = (double)(h[c] = (float)all[c]);
+        ref_scan_back(dx, dbc, ddt, dh, dyz, x, proj, steps, all, j.A, j.D, 1, tokens, e, rank);
+        for (size_t c = 0; c < states; c++)
+            if ((int)(c / MV_STATES % (size_t)e) < from || (int)(c / MV_STATES % (size_t)e) >= to)
+                dx[c / MV_STATES] = ddt[c / MV_STATES] = dh[c] = NAN;
+        j.dyz = typed(dyz, 2 * n, type);
+        j.x = typed(x, n, type);
+        j.proj = typed(proj, (size_t)tokens * width, type);
+        j.dt = dt;
+        j.h = held ? NULL : h;
+        j.dx = answer(n, type);
+        j.ddt = held ? NULL : answer(n, MV_F32);
+        j.dh = kept ? answer(states, MV_F32) : NULL;
+        j.sums = held ? NULL : answer(sums, MV_F32);
+        k->scan_back(&j);
+        check("scan_back", k, j.dx, dx, n, type, 1e-5);
+        if (kept)
+            check("scan_back's dh", k, j.dh, dh, states, MV_F32, 1e-5);
+        if (held)
+            continue;
+        check("scan_back's ddt", k, j.ddt, ddt, n, MV_F32, 2e-5);
+        check("scan_back's sums", k, j.sums, dbc, sums, MV_F32, 2e-5);
+    }
+}
+
+/* The second of two heads: the first one's columns must stay. Flat rows, and peaked ones. */
+static void attention_back_of(const mv_kernels *k, mv_dtype type)
+{
+    static const int sizes[][2] = {{1, 1}, {2, 20}, {7, 33}, {13, 40}, {49, 40}, {30, 64}, {13, 300}};
+    for (size_t i = 0; i < 8 * sizeof sizes / sizeof *sizes; i++, forget()) {
+        int tokens = sizes[i / 8][0], d = sizes[i / 8][1], c = 2 * d;
+        bool held = i & 1, kept = i & 2;
+        size_t n = (size_t)(tokens * c), square = (size_t)(tokens * tokens), head = (size_t)d * mv_dtype_size(type);
+        float *qkv = random_of("qkv", 3 * n, type, 0, i & 4 ? 4 : 0.5f),
+              *dout = random_of("dout", n, type, 0, 1 / sqrtf((float)d));
+        char *data = typed(qkv, 3 * n, type), *out = answer(3 * n, type);
+        size_t scratch = k->attention_back_scratch(tokens, d);
+        mv_attention_back_job j = {.tokens = tokens,
+                                   .d = d,
+                                   .stride = 3 * c,
+                                   .type = type,
+                                   .held = held,
+                                   .q = data + head,
+                                   .k = data + 3 * head,
+                                   .v = data + 5 * head,
+                                   .dout = (char *)typed(dout, n, type) + head,
+                                   .dout_stride = c,
+                                   .dq = out + head,
+                                   .dk = out + 3 * head,
+                                   .dv = out + 5 * head,
+                                   .scale = 1 / sqrtf((float)d),
+                                   .drows = kept ? answer(square, MV_F32) : NULL,
+                                   .scratch = answer(scratch, MV_F32)};
+        k->attention_back(&j);
+        double *rows = room(2 * square), *want = room(3 * n), *drows = room(2 * square);
+        ref_rows(rows, qkv, 1, tokens, 2, d);
+        ref_attention_back(want, drows, dout, rows, qkv, 1, tokens, 2, d, held);
+        for (size_t at = 0; at < 3 * n; at++)
+            if ((int)at / d % 2 == 0)
+                want[at] = NAN;
+        check("attention_back", k, out, want, 3 * n, type, 6e-6);
+        whole_guards("attention_back's scratch", k, j.scratch, scratch, MV_F32);
+        if (kept)
+            check("attention_back's rows", k, j.drows, drows + square, square, MV_F32, 2e-6);
+    }
+}
+
+static void gradients_of_norms(void **s)
+{
+    (void)s;
+    every(layernorm_back_of);
+}
+
+static void gradients_of_mixers(void **s)
+{
+    (void)s;
+    every(conv1d_back_of);
+    every(step_back_of);
+    every(scan_back_of);
+}
+
+static void gradients_of_attention(void **s)
+{
+    (void)s;
+    every(attention_back_of);
+}
+
 static void the_best_comes_first(void **s)
 {
     (void)s;
@@ -803,6 +989,9 @@ int main(void)
         cmocka_unit_test(sums_of_products),
         cmocka_unit_test(convolutions_of_stride_2),
         cmocka_unit_test(means_back),
+        cmocka_unit_test(gradients_of_norms),
+        cmocka_unit_test(gradients_of_mixers),
+        cmocka_unit_test(gradients_of_attention),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
