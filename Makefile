@@ -379,7 +379,7 @@ build/cuda/profile.so: tests/bare/profile.c build/cuda/flags
 
 # The loops, the steps around the network, the network beside its floor; then what they replace, where Python has it.
 bench: $(filter-out %/bench_device %/bench_ops,$(BENCHES)) $(BUILD)/mvscope
-	@for b in $(filter %/bench_kernels %/bench_model %/bench_pictures,$^); do echo "== $${b##*/}"; $$b || exit 1; done
+	@for b in $(filter %/bench_kernels %/bench_model %/bench_gradients %/bench_pictures,$^); do echo "== $${b##*/}"; $$b || exit 1; done
 	@echo "== beside"; ! type $(PYTHON) &>/dev/null || $(PYTHON) tests/bench_beside.py $(BUILD)
 
 # Each picture and the command that its caption names.

@@ -94,6 +94,33 @@ def network(batch, precision):
     row(f"T {precision}, batch {batch}", ours, theirs, f"PyTorch {torch.__version__}")
 
 
+def gradient(batch):
+    """The logit of class 0 differentiated at the picture; the parameters need no gradient."""
+    import torch
+
+    import bench_torch
+
+    torch.set_num_threads(1)
+    net = bench_torch.network("T").to(memory_format=torch.channels_last).requires_grad_(False)
+    x = torch.from_numpy(bench_torch.uniform("input", batch * 3 * 224 * 224, 1)).reshape(batch, 3, 224, 224)
+    x = x.to(memory_format=torch.channels_last).requires_grad_()
+
+    def differentiate():
+        x.grad = None
+        net(x)[:, 0].sum().backward()
+
+    ours, theirs, peak = float("inf"), float("inf"), 0
+    differentiate()
+    for _ in range(2 if batch > 1 else ROUNDS):
+        command = [f"{BUILD}/tests/bench_gradients", "--once", "T", str(batch)]
+        told = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+        ours, peak = min(ours, told["gradient_ms"]), told["peak_mb"]
+        theirs = min(theirs, least(differentiate, 1 if batch > 1 else 3))
+    row(f"T gradient, batch {batch}", ours, theirs, f"PyTorch {torch.__version__}")
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"{'  peak memory of the process':28} {peak:9.1f} MB  {most:9.1f} MB")
+
+
 print(f"{'':28} {'ours':>9}     {'theirs':>9}")
 try:
     pictures()
@@ -107,5 +134,7 @@ try:
     for batch in (1, 32):
         for precision in ("fp32", "bf16"):
             network(batch, precision)
+    for batch in (1, 8):
+        gradient(batch)
 except ImportError:
     print("PyTorch is not installed")

@@ -38,6 +38,8 @@ static mv_tensor conv_block(mv_run *r, const void *weights, mv_tensor x)
 {
     const mv_conv_block *b = weights;
     size_t mark = mv_scratch_mark(r);
+    if (!b->gamma.n)
+        mv_tape_last(r, "norm2");
     mv_tensor y = mv_conv2d(r, x, &b->conv1, MV_ACT_GELU_TANH);
     if (b->gamma.n || mv_wants(r, "norm2")) {
         mv_tensor branch = mv_conv2d(r, y, &b->conv2, MV_ACT_NONE);
@@ -140,6 +142,7 @@ static mv_tensor token_block(mv_run *r, const void *weights, mv_tensor x)
 
     u = mv_layernorm(r, x, b->norm2);
     tap(r, "norm2", "NTC", u);
+    mv_tape_last(r, "mlp");
     x = onto(r, x, mv_linear(r, u, &b->fc1, MV_ACT_GELU, u.type), &b->fc2, b->gamma2, "mlp");
     mv_scratch_rewind(r, mark);
     tap(r, NULL, "NTC", x);

@@ -84,7 +84,8 @@ mv_tensor mv_conv2d_onto(mv_run *r, mv_tensor x, mv_tensor y, const mv_conv *w)
     if (!mv_op_expect(r, mv_tensor_same_shape(x, y) && y.dim[3] == w->in && w->in == w->out && w->stride == 1,
                       "conv2d_onto", x, y))
         return out;
-    MV_OP_RUN(r, conv2d, out, y, w, MV_ACT_NONE, x);
+    if (!mv_tape_skips(r))
+        MV_OP_RUN(r, conv2d, out, y, w, MV_ACT_NONE, x);
     count_conv(r, x, w);
     mv_node *n = mv_tape_add(r, conv2d_onto_back, out);
     if (n)
@@ -166,7 +167,8 @@ mv_tensor mv_linear_onto(mv_run *r, mv_tensor x, mv_tensor y, const mv_dense *w,
     if (!mv_op_expect(r, y.dim[y.nd - 1] == w->in && x.dim[x.nd - 1] == w->out && mv_op_rows(x) == mv_op_rows(y),
                       "linear_onto", x, y))
         return out;
-    MV_OP_RUN(r, linear, out, y, w, MV_ACT_NONE, gamma, x);
+    if (!mv_tape_skips(r))
+        MV_OP_RUN(r, linear, out, y, w, MV_ACT_NONE, gamma, x);
     r->costs.macs[r->part] += mv_op_rows(y) * (uint64_t)mv_dense_macs(w);
     mv_node *n = mv_tape_add(r, linear_onto_back, out);
     if (n)
@@ -184,7 +186,7 @@ static void add_onto_back(mv_run *r, const mv_node *n)
 mv_tensor mv_add_onto(mv_run *r, mv_tensor x, mv_tensor y, mv_vector gamma)
 {
     mv_tensor out = mv_op_onto(r, x);
-    if (mv_op_expect(r, mv_tensor_same_shape(x, y), "add", x, y))
+    if (mv_op_expect(r, mv_tensor_same_shape(x, y), "add", x, y) && !mv_tape_skips(r))
         MV_OP_RUN(r, add, out, y, gamma, x);
     mv_node *n = mv_tape_add(r, add_onto_back, out);
     if (n)
@@ -204,7 +206,7 @@ static void activate_back(mv_run *r, const mv_node *n)
 mv_tensor mv_activate(mv_run *r, mv_tensor x, mv_act act)
 {
     mv_tensor out = mv_scratch_like(r, x);
-    if (mv_op_ready(r))
+    if (mv_op_ready(r) && !mv_tape_skips(r))
         MV_OP_RUN(r, activate, out, x, act);
     mv_node *n = mv_tape_add(r, activate_back, out);
     if (n)

@@ -25,6 +25,7 @@ struct mv_tape {
     bool again;     /* a segment is computed once more */
     bool showing;   /* a gradient */
     bool inside;    /* a segment */
+    bool last;      /* operations whose values are not read are skipped */
     int segments;   /* begun so far in the batch */
     int pass, left; /* values whose gradients are still wanted in this pass */
     int n, room, grads, grad_room;
@@ -136,6 +137,17 @@ void mv_tape_show(mv_run *r, const char *site, const char *axes, mv_view v)
     n->view = v;
     n->axes = axes;
     snprintf(n->site, sizeof n->site, "%s", site);
+}
+
+void mv_tape_last(mv_run *r, const char *branch)
+{
+    if (mv_tape_again(r))
+        r->tape->last = !mv_wants(r, NULL) && !mv_wants(r, branch);
+}
+
+bool mv_tape_skips(const mv_run *r)
+{
+    return r->tape && r->tape->last;
 }
 
 void mv_tape_refuse(mv_run *r, const char *values)
@@ -312,7 +324,7 @@ static void segment_back(mv_run *r, const mv_node *n)
     r->part = n->part;
     t->on = t->again = true;
     mv_tensor out = n->again(r, n->w, n->in[0]);
-    t->on = t->again = false;
+    t->on = t->again = t->last = false;
     mv_grad_set(r, out, grad, false);
     walk(r, nodes);
     mv_tensor in = mv_grad_of(r, n->in[0]);
@@ -437,7 +449,7 @@ void mv_tape_rewind(mv_run *r)
         return;
     t->n = t->grads = t->segments = 0;
     t->on = !t->finding;
-    t->again = t->showing = t->inside = false;
+    t->again = t->showing = t->inside = t->last = false;
 }
 
 void mv_tape_end(mv_run *r)

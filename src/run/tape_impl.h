@@ -54,6 +54,12 @@ void mv_grad_pass(mv_run *r, mv_tensor value, mv_tensor grad);
 
 /* x goes through a segment: at once, and again on the way back. */
 mv_tensor mv_tape_segment(mv_run *r, mv_segment *segment, const void *weights, mv_tensor x);
+/* Before the last product of a segment that is computed again: from here on activations, and what is added to x, are
+ * skipped, because their values are not read on the way back. If a gradient of `branch` or of the segment's output is
+ * shown, its value is shown with it, and nothing is skipped. */
+void mv_tape_last(mv_run *r, const char *branch);
+bool mv_tape_skips(const mv_run *r);
+
 /* Fails the run if there are backward passes: these values were edited after the operation that made them. */
 void mv_tape_refuse(mv_run *r, const char *values);
 
