@@ -13,7 +13,6 @@
  * takes its place.
  */
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "src/explain/gradient.h"
@@ -95,9 +94,7 @@ static void finish(mv_map *map, const mv_subject *s, bool linear)
         sum += (double)map->v[p];
     mv_gradient_sums(map, s, sum, NAN);
     if (linear && mv_gradient_is_cam(s->own) && !s->target.probability)
-        snprintf(map->proof, sizeof map->proof,
-                 "at %s the logit is linear: this is the exact CAM, up to a factor and the bias",
-                 mv_cells_site(s->own));
+        mv_gradient_say_cam(map, s);
     mv_map_range(map);
 }
 

@@ -17,6 +17,13 @@ mv_status mv_gradient_open(void **own, const void *params, const mv_config *conf
     return MV_OK;
 }
 
+mv_status mv_gradient_open_input(void **own, const void *params, const mv_config *config, int h, int w, mv_error *e)
+{
+    (void)params;
+    const mv_gradient_params input = {.site = "input"};
+    return mv_gradient_open(own, &input, config, h, w, e);
+}
+
 mv_probe *mv_gradient_probe(void *own)
 {
     return mv_cells_probe(own);
@@ -60,14 +67,18 @@ mv_status mv_gradient_map(mv_map *out, const mv_subject *s, const char *method, 
     mv_subject_title(s, out);
     out->diverging = true;
     /* Maps of one unit share a scale: what cells of different sizes add is not comparable. */
-    snprintf(out->unit, sizeof out->unit, "%s from a %d px cell", s->target.probability ? "probability" : "logit",
-             out->cell);
+    const char *of = s->target.probability ? "probability" : "logit";
+    if (out->cell == 1)
+        snprintf(out->unit, sizeof out->unit, "%s per pixel", of);
+    else
+        snprintf(out->unit, sizeof out->unit, "%s from a %d px cell", of, out->cell);
     return MV_OK;
 }
 
 void mv_gradient_sums(mv_map *map, const mv_subject *s, double sum, double expected)
 {
-    mv_map_figure(map, "sum", "sum", "", 3, sum);
+    if (isfinite(sum))
+        mv_map_figure(map, "sum", "sum", "", 3, sum);
     if (isfinite(expected))
         mv_map_figure(map, "expected", "expected", "", 3, expected);
     mv_map_figure(map,
@@ -81,4 +92,13 @@ bool mv_gradient_is_cam(const mv_cells *c)
 {
     const char *site = mv_cells_site(c);
     return strcmp(site, "norm") == 0 || strcmp(site, "levels.3") == 0;
+}
+
+void mv_gradient_say_cam(mv_map *map, const mv_subject *s)
+{
+    size_t used = strlen(map->proof);
+    snprintf(map->proof + used, sizeof map->proof - used,
+             "%sat %s the logit is linear: the exact CAM, up to a factor "
+             "and the bias",
+             used ? "; " : "", mv_cells_site(s->own));
 }

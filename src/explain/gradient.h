@@ -29,6 +29,8 @@ extern const char *const mv_rules_words[]; /* "gradient", "held" */
 
 /* open, probe, close and rules of a method with mv_gradient_params; `own` is an mv_cells. */
 mv_status mv_gradient_open(void **own, const void *params, const mv_config *config, int h, int w, mv_error *e);
+mv_status mv_gradient_open_input(void **own, const void *params, const mv_config *config, int h, int w,
+                                 mv_error *e); /* the site is the picture, whatever params say */
 mv_probe *mv_gradient_probe(void *own);
 void mv_gradient_close(void *own);
 mv_rules mv_gradient_rules(const void *params);
@@ -44,12 +46,15 @@ void mv_flow_free(mv_flow *f);
 /* Makes an empty signed map of the site's grid with the words of its method, class, target and rules. */
 mv_status mv_gradient_map(mv_map *out, const mv_subject *s, const char *method, mv_error *e);
 
-/* The sum of the map and the target as figures, when the values are there. expected: what the sum should be; NaN: no
- * equation says. */
+/* The sum of the map and the target as figures. expected: what the sum should be; NaN: no equation says. sum NaN: it
+ * means nothing. */
 void mv_gradient_sums(mv_map *map, const mv_subject *s, double sum, double expected);
 
 /* True at sites from which on the logit is an affine function of the value: the last block's output, norm. There,
  * cells x (value x gradient) + bias is the exact CAM. */
 bool mv_gradient_is_cam(const mv_cells *c);
+
+/* Says so in the proof of a map. */
+void mv_gradient_say_cam(mv_map *map, const mv_subject *s);
 
 #endif

@@ -129,6 +129,8 @@ static mv_status explain(const mv_subject *s, const void *p, mv_maps *out, mv_er
             mv_gradient_sums(map, s, sum, s->value - biases - padding);
             mv_map_figure(map, "biases", "biases", "", 3, biases);
             prove(map, s, sum, biases, padding, "padding");
+            if (mv_gradient_is_cam(s->own) && !s->target.probability)
+                mv_gradient_say_cam(map, s);
         } else
             mv_gradient_sums(map, s, sum, NAN);
         mv_map_range(map);
@@ -252,13 +254,6 @@ static mv_rules held_rules(const void *params)
     return MV_RULES_HELD;
 }
 
-static mv_status open_input(void **own, const void *params, const mv_config *config, int h, int w, mv_error *e)
-{
-    (void)params;
-    const mv_gradient_params input = {.site = "input"};
-    return mv_gradient_open(own, &input, config, h, w, e);
-}
-
 static const mv_param param[] = {MV_GRADIENT_SITE("levels.1"), {0}};
 
 enum { TAKES = MV_TAKES_CLASS | MV_TAKES_AGAINST | MV_TAKES_GRADIENT | MV_TAKES_BIASES };
@@ -289,7 +284,7 @@ const mv_method mv_method_held_full = {
     .takes = TAKES,
     .keeps = "bias.**",
     .rules = held_rules,
-    .open = open_input,
+    .open = mv_gradient_open_input,
     .probe = mv_gradient_probe,
     .close = mv_gradient_close,
     .explain = explain_full,

@@ -11,7 +11,8 @@
 /* clang-format off */
 #define METHODS(X)                                                                                                     \
     X(held) X(held_full)                                                                                               \
-    X(gradcam) X(gradcam_pp) X(hirescam) X(layercam) X(xgradcam)                                                       \
+    X(gradcam) X(gradcam_pp) X(hirescam) X(layercam) X(xgradcam) X(eigengradcam)                         \
+    X(saliency) X(input_x_gradient)                                                                                    \
     X(cam) X(attention) X(eigencam) X(pca) X(similarity) X(occlusion) X(rise) X(scorecam) X(ablationcam) X(lens)       \
     X(rollout) X(hybrid) X(mixer) X(mixer_attribution)
 /* clang-format on */
