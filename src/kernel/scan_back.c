@@ -94,7 +94,7 @@ INLINE void back_lanes(const mv_scan_back_job *j, back_state *s, size_t t, int i
 {
     static const float zeros[LANES * MV_STATES];
     const size_t e = (size_t)j->channels, at = t * e + (size_t)i, first = (size_t)(i - j->from) * MV_STATES;
-    const float *h = held ? NULL : j->h + at * MV_STATES, *before = t ? h - e * MV_STATES : zeros;
+    const float *h = held ? NULL : j->h + at * MV_STATES, *before = t && h ? h - e * MV_STATES : zeros;
     float *dh = j->dh ? j->dh + at * MV_STATES : NULL, dt[LANES], dy[LANES], dtx[LANES];
     vf step = GET(j->dt, at, MV_F32), x = GET(j->x, at, type), back = GET(j->dyz, at + t * e, type), lb[VECTORS],
        lah[VECTORS];
