@@ -12,7 +12,7 @@
 #define METHODS(X)                                                                                                     \
     X(held) X(held_full)                                                                                               \
     X(gradcam) X(gradcam_pp) X(hirescam) X(layercam) X(xgradcam) X(eigengradcam)                         \
-    X(saliency) X(input_x_gradient)                                                                                    \
+    X(saliency) X(input_x_gradient) X(attention_x_gradient) X(chefer) X(chefer_hybrid)                                 \
     X(cam) X(attention) X(eigencam) X(pca) X(similarity) X(occlusion) X(rise) X(scorecam) X(ablationcam) X(lens)       \
     X(rollout) X(hybrid) X(mixer) X(mixer_attribution)
 /* clang-format on */
