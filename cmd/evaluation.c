@@ -153,10 +153,13 @@ static mv_status measure_maps(evaluation *v, double *values, mv_error *e)
     for (int i = 0; i < r->rows; i++)
         if (strcmp(r->row[i], EVAL_RANDOM_CELLS) == 0)
             cells = i;
+    for (int i = 0; i < r->n; i++)
+        for (int k = 0; k < 2; k++)
+            v->grain[k] = i == 0 || v->grain[k] == r->record[i].grain[k] ? r->record[i].grain[k] : 0;
     for (v->maps = 0; v->maps < r->rows; v->maps++) {
         map_result *m = &v->map[v->maps];
         m->name = r->row[v->maps];
-        m->random = strcmp(m->name, EVAL_RANDOM) == 0 || v->maps == cells;
+        m->random = strcmp(m->name, EVAL_CENTRE) == 0 || v->maps == cells;
         for (int f = 0; f < FIGURES; f++)
             if (estimate(v, &m->figure[f], values, figure_value, v->maps, f, 0, e))
                 return e->code;

@@ -40,11 +40,12 @@ typedef struct {
     confusion *confusion; /* most frequent first */
     int maps;
     map_result *map;
+    int grain[2]; /* cells, down and across, at which maps were measured; 0: not those of all pictures */
 } evaluation;
 
 /* The names of baselines among the rows of records. */
-#define EVAL_RANDOM       "random"
 #define EVAL_RANDOM_CELLS "random cells"
+#define EVAL_CENTRE       "centre"
 
 /* The records must be sorted; borrowed. */
 mv_status evaluation_of(evaluation *v, const records *r, mv_error *e);

@@ -135,11 +135,13 @@ static void set_figures(page *p, const evaluation *v)
         p->content.figures++;
     }
     p->content.figure = p->figure;
-    snprintf(
-        p->figures_note, sizeof p->figures_note,
-        "Means over the pictures with 95 %% bootstrap intervals. Random: a random order of pixels; random cells: a "
-        "random value for each cell of 32 px%s.",
-        v->maps > MV_EVAL_METHODS ? "; the first 32 maps" : "");
+    char cells[32] = "the coarsest map's";
+    if (v->grain[0] && v->grain[1])
+        snprintf(cells, sizeof cells, "%dx%d", v->grain[0], v->grain[1]);
+    snprintf(p->figures_note, sizeof p->figures_note,
+             "Means over the pictures with 95 %% bootstrap intervals, all maps averaged to %s cells. Random cells: a "
+             "random value for each; centre: a blob in the middle%s.",
+             cells, v->maps > MV_EVAL_METHODS ? "; the first 32 maps" : "");
     p->content.figures_note = p->figures_note;
 }
 

@@ -126,6 +126,8 @@ mv_status evaluation_json(const evaluation *v, FILE *out, mv_error *e)
         for (int i = 0; i < v->maps && good; i++)
             good = reply_append(list, json_map(&v->map[i]));
         good = reply_set(o, "faith", list) && good;
+        if (good && v->grain[0] && v->grain[1])
+            good = reply_set(o, "grain", json_pack("[i,i]", v->grain[0], v->grain[1]));
         if (good && json_object_get(r->settings, "stages"))
             good = reply_set(o, "redrawn_stages", json_stages(r));
     }
@@ -215,7 +217,12 @@ static void print_maps(const evaluation *v, FILE *out)
         fprintf(out, "\n");
     }
     fprintf(out,
-            "means over the pictures, with 95 %% bootstrap intervals; small deletion, large anything else is good\n");
+            "means over the pictures, with 95 %% bootstrap intervals; small deletion, large anything else is good\n"
+            "deletion, insertion and ROAD at one grain: ");
+    if (v->grain[0] && v->grain[1])
+        fprintf(out, "%dx%d cells, finer maps averaged\n", v->grain[0], v->grain[1]);
+    else
+        fprintf(out, "the cells of each picture's coarsest map, finer maps averaged\n");
     print_gains(v, out);
 }
 

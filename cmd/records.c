@@ -8,7 +8,7 @@
 
 #include "src/base/text.h"
 
-enum { LONGEST_LINE = 16 << 20, MOST_ROWS = 256, MOST_STAGES = 256, MOST_PICTURES = 100000000 };
+enum { LONGEST_LINE = 16 << 20, MOST_ROWS = 256, MOST_STAGES = 256, MOST_CELLS = 65536, MOST_PICTURES = 100000000 };
 
 /* ---- in memory */
 
@@ -112,6 +112,8 @@ static json_t *line_of(const records *r, const record *one)
         good = set(faith, r->row[s->row], list_of(s->v, FIGURES)) &&
                (!s->stages || set(redrawn, r->row[s->row], list_of(s->stage, s->stages)));
     }
+    if (one->grain[0])
+        good = good && set(line, "grain", json_pack("[i,i]", one->grain[0], one->grain[1]));
     good = good && (json_object_size(faith) ? set(line, "faith", json_incref(faith)) : true) &&
            (json_object_size(redrawn) ? set(line, "redrawn", json_incref(redrawn)) : true);
     json_decref(faith);
@@ -206,6 +208,20 @@ static bool read_scores(records *r, record *one, const json_t *line)
     return true;
 }
 
+/* Of a picture whose maps were measured. */
+static bool read_grain(record *one, const json_t *line)
+{
+    double v[2] = {0};
+    const json_t *grain = json_object_get(line, "grain");
+    if (!grain)
+        return one->n == 0;
+    if (!read_list(grain, v, 2) || !(v[0] >= 1 && v[0] <= MOST_CELLS && v[1] >= 1 && v[1] <= MOST_CELLS))
+        return false;
+    one->grain[0] = (int)v[0];
+    one->grain[1] = (int)v[1];
+    return true;
+}
+
 static mv_status read_record(records *r, const reading *f, const json_t *line, mv_error *e)
 {
     record one = {0};
@@ -220,7 +236,7 @@ static mv_status read_record(records *r, const reading *f, const json_t *line, m
                 json_is_number(p) && one.p >= 0 && one.p <= 1;
     if (good)
         one.image = strdup(image);
-    if (!good || !one.image || !read_scores(r, &one, line)) {
+    if (!good || !one.image || !read_scores(r, &one, line) || !read_grain(&one, line)) {
         record_free(&one);
         return wrong(f, "no record of a picture", e);
     }

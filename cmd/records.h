@@ -35,6 +35,7 @@ typedef struct {
     char *image;              /* safe to print */
     int class_, answer, rank; /* rank of the true class by its logit, from 0 */
     double p;                 /* of the answer */
+    int grain[2];             /* cells, down and across, at which maps were measured; 0: no maps */
     int n;
     score *score;
 } record;

@@ -90,29 +90,57 @@ static mv_status measure_maps(trust_study *t, const call *c, const study *s, mv_
     return status;
 }
 
+/* Coarse maps take away larger holes, whatever they show: all are compared at the cells of the coarsest. */
+static void find_grain(const call *c, const study *s, record *one)
+{
+    for (int a = 0; a < c->asks; a++)
+        for (int k = 0; k < s->maps[a].n; k++) {
+            const mv_map *m = &s->maps[a].map[k];
+            if (!is_ordered(m))
+                continue;
+            one->grain[0] = one->grain[0] && one->grain[0] < m->h ? one->grain[0] : m->h;
+            one->grain[1] = one->grain[1] && one->grain[1] < m->w ? one->grain[1] : m->w;
+        }
+}
+
+static score *add_baseline(trust_study *t, records *r, record *one, const char *name, mv_error *e)
+{
+    mv_map none = {0};
+    mv_maps single = {.n = 1, .map = &none};
+    t->label[CALL_ASKS - 1] = name;
+    return add_score(t, r, one, CALL_ASKS - 1, &single, 0, e);
+}
+
 /* Random maps: what is expected of them where it is known, else measured. */
 static mv_status measure_random(trust_study *t, const study *s, mv_faith *f, const bool *inside, records *r,
                                 record *one, mv_error *e)
 {
-    static const char *const names[] = {EVAL_RANDOM, EVAL_RANDOM_CELLS};
+    const mv_faith_baseline *b;
     double area = 0;
     for (int i = 0; inside && i < s->shot->h * s->shot->w; i++)
         area += inside[i] / (double)(s->shot->h * s->shot->w);
-    for (int k = 0; k < 2 && !t->without[WITHOUT_RANDOM]; k++) {
-        const mv_faith_baseline *b;
-        mv_map none = {0};
-        mv_maps single = {.n = 1, .map = &none};
-        if (mv_faith_random(f, k ? (s->shot->h + 31) / 32 : 0, k ? (s->shot->w + 31) / 32 : 0, &b, e))
-            return e->code;
-        t->label[CALL_ASKS - 1] = names[k];
-        score *to = add_score(t, r, one, CALL_ASKS - 1, &single, 0, e);
-        if (!to)
-            return e->code;
-        take(to, &b->mean);
-        if (inside)
-            to->v[FIGURE_POINTING] = to->v[FIGURE_ENERGY] = area;
-        to->v[FIGURE_GRID] = isnan(one->score[0].v[FIGURE_GRID]) ? NAN : 0.25;
-    }
+    if (mv_faith_random(f, one->grain[0], one->grain[1], &b, e))
+        return e->code;
+    score *to = add_baseline(t, r, one, EVAL_RANDOM_CELLS, e);
+    if (!to)
+        return e->code;
+    take(to, &b->mean);
+    if (inside)
+        to->v[FIGURE_POINTING] = to->v[FIGURE_ENERGY] = area;
+    to->v[FIGURE_GRID] = isnan(one->score[0].v[FIGURE_GRID]) ? NAN : 0.25;
+    return MV_OK;
+}
+
+/* A blob in the middle knows nothing of the picture, but photos are centred. */
+static mv_status measure_centre(trust_study *t, mv_faith *f, records *r, record *one, mv_error *e)
+{
+    mv_faith_score got;
+    if (mv_faith_centre(f, one->grain[0], one->grain[1], &got, e))
+        return e->code;
+    score *to = add_baseline(t, r, one, EVAL_CENTRE, e);
+    if (!to)
+        return e->code;
+    take(to, &got);
     return MV_OK;
 }
 
@@ -279,8 +307,11 @@ static mv_status measure_redrawn(const trust_study *t, const call *c, const stud
 
 mv_status trust_study_picture(trust_study *t, const call *c, const study *s, records *r, record *one, mv_error *e)
 {
+    find_grain(c, s, one);
     mv_faith_options o = {.steps = t->steps,
                           .seeds = t->seeds,
+                          .grain_h = one->grain[0],
+                          .grain_w = one->grain[1],
                           .road = !t->without[WITHOUT_ROAD],
                           .seed = SEED + 1000 * (uint64_t)one->i};
     bool *inside = NULL;
@@ -296,8 +327,10 @@ mv_status trust_study_picture(trust_study *t, const call *c, const study *s, rec
         status = measure_quarters(t, c, s, one->i, one, e);
     if (!status)
         status = measure_redrawn(t, c, s, one->i, one, e);
-    if (!status)
+    if (!status && !t->without[WITHOUT_RANDOM])
         status = measure_random(t, s, f, inside, r, one, e);
+    if (!status && !t->without[WITHOUT_RANDOM])
+        status = measure_centre(t, f, r, one, e);
     free(inside);
     mv_faith_free(f);
     return status;

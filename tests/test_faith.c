@@ -185,10 +185,10 @@ static void random_maps_are_reproduced(void **state)
     const mv_faith_baseline *r, *twice, *cells;
     mv_faith *f = faith_of(&s, (mv_faith_options){.steps = 5, .seeds = 4, .seed = 1}),
              *g = faith_of(&s, (mv_faith_options){.steps = 5, .seeds = 4, .seed = 1});
-    mv_faith_random(f, 0, 0, &r, &e);
+    mv_faith_random(f, 5, 4, &r, &e);
     expect_ok(&e);
     long before = mv_passes_count(s.passes);
-    mv_faith_random(f, 0, 0, &twice, &e);
+    mv_faith_random(f, 5, 4, &twice, &e);
     assert_ptr_equal(r, twice);
     assert_true(mv_passes_count(s.passes) == before); /* computed once */
     mv_faith_random(f, 2, 3, &cells, &e);
@@ -202,6 +202,71 @@ static void random_maps_are_reproduced(void **state)
     assert_true(cells->mean.deletion_area != r->mean.deletion_area);
     mv_faith_free(g);
     mv_faith_free(f);
+    stage_free(&s);
+}
+
+/* Cells of any size keep their area's share: the mean stays, and a plane falls to the means of its parts. */
+static void maps_are_averaged_by_area(void **state)
+{
+    (void)state;
+    enum { H = 7, W = 10 };
+    float v[H * W], out[H * W];
+    double sum = 0;
+    for (int i = 0; i < H * W; i++) {
+        v[i] = (float)(i / W * 3 + i % W);
+        sum += (double)v[i];
+    }
+    mv_coarsen(out, H, W, v, H, W);
+    assert_memory_equal(out, v, sizeof v);
+    mv_coarsen(out, 1, 1, v, H, W);
+    assert_true(fabs((double)out[0] - sum / (H * W)) < 1e-5);
+    mv_coarsen(out, 7, 5, v, H, W);
+    assert_true(fabs((double)out[0] - 0.5) < 1e-6 && fabs((double)out[34] - 26.5) < 1e-5);
+    mv_coarsen(out, 3, 4, v, H, W); /* 7 / 3 rows and 10 / 4 columns: halves and thirds of cells */
+    double mean = 0;
+    for (int i = 0; i < 12; i++)
+        mean += (double)out[i] / 12;
+    assert_true(fabs(mean - sum / (H * W)) < 1e-5);
+    double rows = (0 * 1 + 3 * 1 + 6 / 3.0) / (7 / 3.0), columns = (0 + 1 + 2 * 0.5) / 2.5;
+    assert_true(fabs((double)out[0] - rows - columns) < 1e-5);
+}
+
+/* A map finer than the grain scores what its averages score; one as coarse stays as it is. */
+static void maps_are_compared_at_one_grain(void **state)
+{
+    (void)state;
+    stage s = stage_new();
+    mv_error e = {0};
+    mv_faith_score fine, coarse, own, whole, middle, blob;
+    mv_map m, averaged;
+    assert_int_equal(mv_map_new(&m, 9, 11, &e), MV_OK);
+    assert_int_equal(mv_map_new(&averaged, 2, 3, &e), MV_OK);
+    for (int i = 0; i < 99; i++)
+        m.v[i] = (float)(i * 37 % 101);
+    mv_coarsen(averaged.v, 2, 3, m.v, 9, 11);
+    mv_faith *f = faith_of(&s, (mv_faith_options){.steps = 5, .grain_h = 2, .grain_w = 3}),
+             *g = faith_of(&s, (mv_faith_options){.steps = 5});
+    mv_faith_map(f, &m, &fine, &e);
+    mv_faith_map(f, &averaged, &coarse, &e);
+    mv_faith_map(g, &averaged, &own, &e);
+    mv_faith_map(g, &m, &whole, &e);
+    expect_ok(&e);
+    assert_memory_equal(fine.deletion, coarse.deletion, sizeof fine.deletion);
+    assert_memory_equal(coarse.insertion, own.insertion, sizeof own.insertion);
+    assert_true(whole.deletion_area != fine.deletion_area);
+    for (int i = 0; i < 99; i++) { /* the blob is any map that falls with the distance from the middle */
+        double y = (i / 11 + 0.5) / 9 - 0.5, x = (i % 11 + 0.5) / 11 - 0.5;
+        m.v[i] = (float)exp(-8 * (y * y + x * x));
+    }
+    mv_faith_centre(g, 9, 11, &middle, &e);
+    mv_faith_map(g, &m, &blob, &e);
+    expect_ok(&e);
+    assert_memory_equal(middle.insertion, blob.insertion, sizeof blob.insertion);
+    assert_int_equal(mv_faith_centre(g, 0, 3, &middle, NULL), MV_EMISUSE);
+    mv_map_free(&m);
+    mv_map_free(&averaged);
+    mv_faith_free(f);
+    mv_faith_free(g);
     stage_free(&s);
 }
 
@@ -300,6 +365,8 @@ int main(void)
         cmocka_unit_test(upsampling_is_the_oracle_s),
         cmocka_unit_test(the_ends_of_the_curves),
         cmocka_unit_test(random_maps_are_reproduced),
+        cmocka_unit_test(maps_are_averaged_by_area),
+        cmocka_unit_test(maps_are_compared_at_one_grain),
         cmocka_unit_test(refusals),
         cmocka_unit_test(filled_pixels_solve_the_equations),
         cmocka_unit_test(ranks_correlate),

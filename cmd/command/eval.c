@@ -315,10 +315,10 @@ static mv_status make_settings(call *c, mv_error *e)
         good =
             good && json_object_set_new(s, "faith", text_list(o->label, c->asks)) == 0 &&
             json_object_set_new(s, "how",
-                                json_pack("{s:i,s:i,s:b,s:b,s:b,s:b,s:i}", "steps", o->steps, "seeds", o->seeds, "road",
-                                          !o->study.without[WITHOUT_ROAD], "grid", !o->study.without[WITHOUT_GRID],
-                                          "random", !o->study.without[WITHOUT_RANDOM], "boxes", o->boxes != NULL,
-                                          "randomise", o->redraws)) == 0;
+                                json_pack("{s:i,s:i,s:s,s:b,s:b,s:b,s:b,s:i}", "steps", o->steps, "seeds", o->seeds,
+                                          "grain", "coarsest", "road", !o->study.without[WITHOUT_ROAD], "grid",
+                                          !o->study.without[WITHOUT_GRID], "random", !o->study.without[WITHOUT_RANDOM],
+                                          "boxes", o->boxes != NULL, "randomise", o->redraws)) == 0;
     if (o->redraws)
         good = good && json_object_set_new(s, "stages", stage_list(&c->session.config)) == 0;
     if (!good) {

@@ -105,26 +105,37 @@ static mv_status rank_by(mv_faith *f, const float *v, int gh, int gw, mv_error *
     return MV_OK;
 }
 
-/* A random order (Fisher and Yates), or that of a random value for each cell. */
+/* The order of a random value for each cell. */
 static mv_status rank_randomly(mv_faith *f, int grid_h, int grid_w, uint64_t state, mv_error *e)
 {
-    if (grid_h > 0) {
-        size_t cells = (size_t)grid_h * (size_t)grid_w;
-        float *v = malloc(cells * sizeof *v);
-        if (!v)
-            return mv_fail_memory(e, "faith");
-        for (size_t i = 0; i < cells; i++)
-            v[i] = (float)(mv_random_next(&state) >> 40) * 0x1p-24f;
-        mv_status s = rank_by(f, v, grid_h, grid_w, e);
-        free(v);
-        return s;
-    }
-    for (size_t i = 0; i < f->pixels; i++) {
-        size_t k = (size_t)(mv_random_next(&state) % (i + 1));
-        f->rank[i] = f->rank[k];
-        f->rank[k] = (int)i;
-    }
-    return MV_OK;
+    size_t cells = (size_t)grid_h * (size_t)grid_w;
+    float *v = malloc(cells * sizeof *v);
+    if (!v)
+        return mv_fail_memory(e, "faith");
+    for (size_t i = 0; i < cells; i++)
+        v[i] = (float)(mv_random_next(&state) >> 40) * 0x1p-24f;
+    mv_status s = rank_by(f, v, grid_h, grid_w, e);
+    free(v);
+    return s;
+}
+
+/* How much of cell i of `cells` lies in part k of `parts` that cover the same length, in cells. */
+static double overlap(int i, int cells, int k, int parts)
+{
+    double from = (double)k * cells / parts, to = (double)(k + 1) * cells / parts;
+    return fmin(to, i + 1.0) - fmax(from, i);
+}
+
+void mv_coarsen(float *out, int a, int b, const float *v, int h, int w)
+{
+    for (int y = 0; y < a; y++)
+        for (int x = 0; x < b; x++) {
+            double sum = 0;
+            for (int i = (int)((long long)y * h / a); i < h && overlap(i, h, y, a) > 0; i++)
+                for (int k = (int)((long long)x * w / b); k < w && overlap(k, w, x, b) > 0; k++)
+                    sum += overlap(i, h, y, a) * overlap(k, w, x, b) * (double)v[(size_t)i * (size_t)w + (size_t)k];
+            out[(size_t)y * (size_t)b + (size_t)x] = (float)(sum * a * b / ((double)h * w));
+        }
 }
 
 /* ---- the passes */
@@ -260,7 +271,40 @@ mv_status mv_faith_map(mv_faith *f, const mv_map *map, mv_faith_score *out, mv_e
     if (map->channels > 1 || map->h < 1 || map->w < 1)
         return mv_fail(e, MV_EMISUSE, "faith: found a map of %d channels, expected one", map->channels);
     f->noise = f->o.seed;
-    return rank_by(f, mv_map_raw(map), map->h, map->w, e) ? e->code : measure(f, out, e);
+    int h = f->o.grain_h && f->o.grain_h < map->h ? f->o.grain_h : map->h,
+        w = f->o.grain_w && f->o.grain_w < map->w ? f->o.grain_w : map->w;
+    if (h == map->h && w == map->w)
+        return rank_by(f, mv_map_raw(map), h, w, e) ? e->code : measure(f, out, e);
+    float *coarse = malloc((size_t)h * (size_t)w * sizeof *coarse);
+    if (!coarse)
+        return mv_fail_memory(e, "faith");
+    mv_coarsen(coarse, h, w, mv_map_raw(map), map->h, map->w);
+    mv_status s = rank_by(f, coarse, h, w, e);
+    free(coarse);
+    return s ? s : measure(f, out, e);
+}
+
+static mv_status rank_centre(mv_faith *f, int h, int w, mv_error *e)
+{
+    float *v = malloc((size_t)h * (size_t)w * sizeof *v);
+    if (!v)
+        return mv_fail_memory(e, "faith");
+    for (int i = 0; i < h; i++)
+        for (int k = 0; k < w; k++) {
+            double y = (i + 0.5) / h - 0.5, x = (k + 0.5) / w - 0.5;
+            v[(size_t)i * (size_t)w + (size_t)k] = (float)exp(-(y * y + x * x) / (2 * 0.25 * 0.25));
+        }
+    mv_status s = rank_by(f, v, h, w, e);
+    free(v);
+    return s;
+}
+
+mv_status mv_faith_centre(mv_faith *f, int grid_h, int grid_w, mv_faith_score *out, mv_error *e)
+{
+    if (grid_h < 1 || grid_w < 1)
+        return mv_fail(e, MV_EMISUSE, "faith: found a grid of %dx%d, expected cells", grid_h, grid_w);
+    f->noise = f->o.seed;
+    return rank_centre(f, grid_h, grid_w, e) ? e->code : measure(f, out, e);
 }
 
 /* Adds one seed's score, by Welford: spread is the sum of squares until the end. */
@@ -284,7 +328,7 @@ mv_status mv_faith_random(mv_faith *f, int grid_h, int grid_w, const mv_faith_ba
             *out = &f->baseline[i].value;
     if (*out)
         return MV_OK;
-    if (f->baselines == BASELINES || grid_h < 0 || grid_w < 0 || !grid_h != !grid_w)
+    if (f->baselines == BASELINES || grid_h < 1 || grid_w < 1)
         return mv_fail(e, MV_EMISUSE, "faith: found a grid of %dx%d, expected at most %d grids", grid_h, grid_w,
                        BASELINES);
     mv_faith_baseline b = {0};

@@ -7,7 +7,9 @@
  *                 mask itself tells nothing: the probability with the least relevant pixels removed, less that with the
  *                 most relevant ones removed
  *
- * and the same for random maps, which every area must be read against.
+ * and the same for random maps, which every area must be read against, and for a blob in the middle: photos are
+ * centred. Coarse maps take away larger holes than fine ones, so only areas of one grain can be compared: maps are
+ * averaged to the cells of the coarsest one.
  *
  *     mv_faith *f = mv_faith_new(&options, passes, planes, h, w, classes, class, &e);
  *     mv_faith_map(f, map, &score, &e);             as many maps as there are
@@ -32,10 +34,11 @@ enum {
 };
 
 typedef struct {
-    int steps;     /* even steps of deletion and insertion, 1 to MV_FAITH_STEPS; 0: MV_FAITH_STEPS */
-    int seeds;     /* random maps, 1 to MV_FAITH_SEEDS; 0: 10 */
-    bool road;     /* ROAD, too; without it its values are NaN */
-    uint64_t seed; /* of the random maps and of ROAD's noise */
+    int steps;            /* even steps of deletion and insertion, 1 to MV_FAITH_STEPS; 0: MV_FAITH_STEPS */
+    int seeds;            /* random maps, 1 to MV_FAITH_SEEDS; 0: 10 */
+    bool road;            /* ROAD, too; without it its values are NaN */
+    int grain_h, grain_w; /* cells that each map is averaged to; 0: its own */
+    uint64_t seed;        /* of the random maps and of ROAD's noise */
 } mv_faith_options;
 
 /* Probabilities of the class, all 0 to 1; point k of a curve is at the share k / steps of the pixels, points past the
@@ -62,17 +65,24 @@ mv_faith *mv_faith_new(const mv_faith_options *o, mv_passes *passes, const float
                        int class_, mv_error *e);
 void mv_faith_free(mv_faith *f); /* NULL is fine */
 
-/* The score of one map over the whole picture, of one channel (MV_EMISUSE otherwise). Its values are brought to the
- * input's size bilinearly with half-pixel centres; pixels of equal value go by their index; a value that is not finite
- * counts as the lowest. */
+/* The score of one map over the whole picture, of one channel (MV_EMISUSE otherwise). Its values are averaged to the
+ * grain, by the area of each cell, then brought to the input's size bilinearly with half-pixel centres; pixels of equal
+ * value go by their index; a value that is not finite counts as the lowest. */
 mv_status mv_faith_map(mv_faith *f, const mv_map *map, mv_faith_score *out, mv_error *e);
 
-/* The scores of random maps. grid 0 x 0: a random order of the pixels. Otherwise a random value for each cell of such a
- * grid, brought to the input's size like a map: as coarse as the maps that are measured, so it does not differ from
- * them by its texture. Borrowed until f is freed; each grid is computed once, at most 4 of them. */
+/* The scores of random maps: a random value for each cell of a grid, brought to the input's size like a map. As coarse
+ * as the maps that are measured, so it does not differ from them by its texture. Borrowed until f is freed; each grid
+ * is computed once, at most 4 of them. */
 mv_status mv_faith_random(mv_faith *f, int grid_h, int grid_w, const mv_faith_baseline **out, mv_error *e);
 
+/* The score of a map that knows nothing of the picture: a Gaussian in its middle, of a quarter of each side, on the
+ * cells of a grid. */
+mv_status mv_faith_centre(mv_faith *f, int grid_h, int grid_w, mv_faith_score *out, mv_error *e);
+
 /* ---- of use alone */
+
+/* The mean of the values v (h, w) over each cell of an (a, b) grid, a <= h and b <= w, by area: out (a, b). */
+void mv_coarsen(float *out, int a, int b, const float *v, int h, int w);
 
 /* Spearman's rank correlation of n values, equal values at their mean rank; 0 where all values of one are equal. NaN
  * without memory. */
