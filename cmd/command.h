@@ -126,7 +126,8 @@ struct call {
     struct index_file *index;  /* of this run; NULL: none */
     bool stores_only;          /* study makes no forward passes */
     mv_probe *probes;          /* besides those of the asks; NULL: none */
-    const mv_back *back;       /* backward passes of each batch; NULL: none */
+    const mv_back *back;       /* backward passes of each batch; NULL: those of the asks */
+    const char *gradient;      /* what they differentiate, and how, in words for a store; NULL: there are none */
     /* True for a picture that an earlier run has answered (--resume). NULL: files that exist say so. */
     bool (*answered)(call *c, const char *name);
 

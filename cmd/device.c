@@ -87,7 +87,7 @@ static mv_backend *gpu_of(const options *o, int card, mv_error *e)
         mv_fail(e, MV_EDEVICE, "found %d GPU%s, numbered from 0", n, n == 1 ? "" : "s");
         return NULL;
     }
-    return mv_plugin_device(p, card, precision_of(o, MV_F16), has_fp8(o), e);
+    return mv_plugin_device(p, card, precision_of(o, o->exact ? MV_F32 : MV_F16), has_fp8(o), e);
 }
 
 /* "cuda" or "cuda:N" */

@@ -73,7 +73,7 @@ static mv_status add_against(mv_target *t, const call *c, const char *text, mv_e
     return MV_OK;
 }
 
-/* "logit of church - golf ball" */
+/* "logit of church less golf ball; rules: gradient" */
 static void describe(gradients *g, const call *c)
 {
     char name[24];
@@ -86,8 +86,10 @@ static void describe(gradients *g, const call *c)
         const char *against = t->against[i] == MV_CLASS_SECOND ? "the second answer"
                               : t->against[i] == MV_CLASS_TOP  ? "the answer"
                                                                : session_class(&c->session, t->against[i], name);
-        n += snprintf(g->text + n, sizeof g->text - (size_t)n, "%s%.60s", i ? ", " : " - ", against);
+        n += snprintf(g->text + n, sizeof g->text - (size_t)n, "%s%.60s", i ? ", " : " less ", against);
     }
+    if (n < (int)sizeof g->text)
+        snprintf(g->text + n, sizeof g->text - (size_t)n, "; rules: %s", gradients_rules[g->pass_rules]);
 }
 
 mv_status gradients_open(gradients *g, call *c, mv_error *e)
@@ -99,8 +101,9 @@ mv_status gradients_open(gradients *g, call *c, mv_error *e)
     for (int i = 0; i < g->against.n; i++)
         if (add_against(&g->target, c, g->against.v[i], e))
             return e->code;
-    describe(g, c);
     g->pass_rules = g->rules == 1 ? MV_RULES_HELD : MV_RULES_GRADIENT;
+    describe(g, c);
+    c->gradient = g->text;
     g->back = (mv_back){.passes = 1, .rules = &g->pass_rules, .seed = seed, .context = g};
     c->back = &g->back;
     return MV_OK;

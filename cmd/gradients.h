@@ -20,7 +20,7 @@ typedef struct {
     mv_rules pass_rules;
     mv_back back;
     bool warned;
-    char text[200]; /* "logit of church - golf ball", for results */
+    char text[1024]; /* "logit of church less golf ball; rules: gradient", for results */
 } gradients;
 
 extern const char *const gradients_kinds[], *const gradients_rules[];

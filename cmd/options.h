@@ -33,6 +33,7 @@ enum {
 typedef struct {
     const char *model, *weights, *device;
     int precision;      /* an index of options_precisions; -1: the device's own */
+    bool exact;         /* without --precision a GPU computes in fp32, too: set by commands, not by an option */
     int threads;        /* 0: one for each core */
     mv_param_size size; /* 0: the model's */
     double crop_pct;    /* 0: the model's */

@@ -132,6 +132,10 @@ static char *manifest_frame(const value_file *v, size_t style)
                         "interpolation", mv_interpolation_name(p->filter), "mean", (double)p->mean[0],
                         (double)p->mean[1], (double)p->mean[2], "std", (double)p->std[0], (double)p->std[1],
                         (double)p->std[2], "exif", !c->o.no_exif, "images", IMAGES, "sites", shapes);
+    if (all && c->gradient && !reply_set(all, "gradient", json_string(c->gradient))) {
+        json_decref(all);
+        all = NULL;
+    }
     char *text = all ? json_dumps(all, style | JSON_REAL_PRECISION(9)) : NULL;
     json_decref(shapes);
     json_decref(all);
@@ -210,12 +214,14 @@ static char *fingerprint(const value_file *v)
     for (int i = 0; i < c->list->n; i++)
         names = names * 31 + mv_text_hash(c->list->path[i]);
     if (asprintf(&text,
-                 "mvscope %s\nmodel %s %s\ndevice %s%s %s\nsites %s\nsize %d x %d\ncrop %g %s %s\nexif %d\npictures %d "
+                 "mvscope %s\nmodel %s %s\ndevice %s%s %s\nsites %s\nsize %d x %d\ncrop %g %s %s\nexif "
+                 "%d\n%s%s%spictures %d "
                  "%016" PRIx64 "\n",
                  MV_VERSION, c->session.name, c->session.hash, session_device(&c->session),
                  strncmp(c->o.device, "cpu:", 4) == 0 ? c->o.device + 3 : "", session_precision(&c->session),
                  v->patterns, c->height, c->width, p->crop_pct, mv_crop_mode_name(p->mode),
-                 mv_interpolation_name(p->filter), !c->o.no_exif, v->expected, names) < 0)
+                 mv_interpolation_name(p->filter), !c->o.no_exif, c->gradient ? "gradient " : "",
+                 c->gradient ? c->gradient : "", c->gradient ? "\n" : "", v->expected, names) < 0)
         return NULL;
     return text;
 }

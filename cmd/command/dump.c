@@ -45,6 +45,7 @@ static void check(call *c)
     if (named && !o->gradient)
         die(EXIT_MISUSE, "%s: has no effect without --gradient", named);
     gradients_check(&o->gradients);
+    c->o.exact = o->gradient;
     if (c->operands && !c->o.out)
         die(EXIT_MISUSE,
             "dump: found no -o, expected where to write: FILE.safetensors, FILE.npz, FILE.npy or a folder, FOLDER/");
@@ -113,7 +114,10 @@ static mv_status choose_sites(own *o, call *c, mv_error *e)
     char *both = with_gradients(o->patterns);
     free(o->patterns);
     o->patterns = both;
-    return both ? gradients_open(&o->gradients, c, e) : mv_fail_memory(e, "--site");
+    if (!both)
+        return mv_fail_memory(e, "--site");
+    s = mv_pattern_check(both, o->sites.n, o->sites.name, "--gradient", e);
+    return s ? s : gradients_open(&o->gradients, c, e);
 }
 
 static mv_status open_dump(call *c, mv_error *e)
@@ -152,10 +156,12 @@ static mv_status make_reply(const call *c, const value_file *file, char **text, 
     FILE *out = name ? open_memstream(text, &size) : NULL;
     mv_status s = out ? MV_OK : mv_fail_memory(e, "dump");
     if (!s && c->o.json)
-        s = reply_print(json_pack("{s:s,s:i,s:i}", "output", name, "sites", sites, "pictures", pictures), out, name, e);
+        s = reply_print(json_pack("{s:s,s:i,s:i,s:s*}", "output", name, "sites", sites, "pictures", pictures,
+                                  "gradient", c->gradient),
+                        out, name, e);
     else if (!s && !c->o.quiet)
-        fprintf(out, "%s: %d site%s of %d picture%s\n", name, sites, sites == 1 ? "" : "s", pictures,
-                pictures == 1 ? "" : "s");
+        fprintf(out, "%s: %d site%s of %d picture%s%s%s\n", name, sites, sites == 1 ? "" : "s", pictures,
+                pictures == 1 ? "" : "s", c->gradient ? ", gradients of the " : "", c->gradient ? c->gradient : "");
     if (out && fclose(out) && !s)
         s = mv_fail_memory(e, "dump");
     free(name);
