@@ -120,7 +120,8 @@ static void expect_same_alone(stage *s, int picture, const mv_maps *among)
 /* Methods of many passes, with few. */
 static const char *quick(const char *method)
 {
-    static const char *const few[] = {"rise:n=20", "scorecam:channels=12", "occlusion:side=64,stride=64"};
+    static const char *const few[] = {"rise:n=20",          "scorecam:channels=12", "occlusion:side=64,stride=64",
+                                      "integrated:nodes=4", "smoothgrad:n=4",       "vargrad:n=4"};
     for (size_t i = 0; i < sizeof few / sizeof *few; i++)
         if (strncmp(few[i], method, strcspn(few[i], ":")) == 0)
             return few[i];

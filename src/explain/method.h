@@ -48,8 +48,10 @@ typedef struct {
     const float *seed; /* d(target)/d(logits) of the picture: classes values */
     double value;      /* of the target */
     mv_rules rules;
-    const mv_trace *kept; /* the values of the method's sites */
-    void *own;            /* what `open` made, or NULL */
+    const mv_target *targets; /* all for which this method is asked with these parameters: its asks share `own` */
+    int n_targets, target_at; /* number of this one among them */
+    const mv_trace *kept;     /* the values of the method's sites */
+    void *own;                /* what `open` made, or NULL */
 } mv_subject;
 
 /* The value of `site` for the whole batch. MV_EMISUSE if the method did not ask for it. */

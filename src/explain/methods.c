@@ -11,8 +11,9 @@
 /* clang-format off */
 #define METHODS(X)                                                                                                     \
     X(held) X(held_full)                                                                                               \
-    X(gradcam) X(gradcam_pp) X(hirescam) X(layercam) X(xgradcam) X(eigengradcam)                         \
-    X(saliency) X(input_x_gradient) X(attention_x_gradient) X(chefer) X(chefer_hybrid)                                 \
+    X(gradcam) X(gradcam_pp) X(hirescam) X(layercam) X(xgradcam) X(eigengradcam)                                       \
+    X(saliency) X(input_x_gradient) X(integrated) X(smoothgrad) X(vargrad)                                             \
+    X(attention_x_gradient) X(chefer) X(chefer_hybrid)                                                                 \
     X(cam) X(attention) X(eigencam) X(pca) X(similarity) X(occlusion) X(rise) X(scorecam) X(ablationcam) X(lens)       \
     X(rollout) X(hybrid) X(mixer) X(mixer_attribution)
 /* clang-format on */
@@ -340,12 +341,32 @@ void mv_explainer_use(mv_explainer *x, mv_passes *passes)
     x->passes = passes;
 }
 
+/* The targets of the asks that share what `open` made with this one, each once. */
+static int targets_of(const mv_explainer *x, const opened *o, mv_target out[MV_BACK_PASSES], int *at)
+{
+    int n = 0, pass[MV_BACK_PASSES];
+    for (int i = 0; i < x->n; i++) {
+        const opened *other = &x->ask[i];
+        int k = 0;
+        if (other->ask->method != o->ask->method || (other != o && (!o->own || other->own != o->own)))
+            continue;
+        while (k < n && pass[k] != other->pass)
+            k++;
+        pass[k] = other->pass;
+        out[k] = x->target[other->pass];
+        n += k == n;
+        *at = other == o ? k : *at;
+    }
+    return n;
+}
+
 mv_status mv_explainer_explain(mv_explainer *x, int ask, const mv_model *model, int picture, const float *planes,
                                const float *logits, mv_class_name *name, void *names, mv_maps *out, mv_error *e)
 {
     opened *o = &x->ask[ask];
     int classes = model->config.classes;
     char text[2][24];
+    mv_target targets[MV_BACK_PASSES];
     mv_subject s = {.model = model,
                     .h = x->h,
                     .w = x->w,
@@ -371,6 +392,8 @@ mv_status mv_explainer_explain(mv_explainer *x, int ask, const mv_model *model, 
         s.rules = x->rules[o->pass];
         s.seed = x->seed;
         s.value = mv_target_seed(&s.target, logits, classes, x->seed);
+        s.targets = targets;
+        s.n_targets = targets_of(x, o, targets, &s.target_at);
     }
     s.class_name = s.class_ >= 0 ? name(names, s.class_, text[0]) : "";
     s.against_name = s.against >= 0 ? name(names, s.against, text[1]) : "";

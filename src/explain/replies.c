@@ -13,8 +13,8 @@ void mv_replies_free(mv_replies *r)
     *r = (mv_replies){0};
 }
 
-/* FNV-1a over 64-bit words; never 0. */
-static uint64_t key_of(const mv_subject *s)
+/* FNV-1a over 64-bit words */
+uint64_t mv_replies_key(const mv_subject *s)
 {
     uint64_t h = 0xcbf29ce484222325u, word;
     size_t bytes = (size_t)3 * (size_t)s->h * (size_t)s->w * sizeof(float);
@@ -55,7 +55,7 @@ mv_status mv_replies_run(mv_replies *r, const mv_subject *s, int n, mv_pass_make
     size_t classes = (size_t)s->model->config.classes, values = (size_t)n * classes;
     if (values > MOST_KEPT)
         return mv_passes_run(s->passes, n, make, take, context, e);
-    uint64_t key = key_of(s);
+    uint64_t key = mv_replies_key(s);
     mv_status status = MV_OK;
     if (r->key == key) {
         for (int i = 0; i < n && !status; i++)

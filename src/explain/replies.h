@@ -16,6 +16,9 @@ typedef struct {
 
 void mv_replies_free(mv_replies *r);
 
+/* A number by which what was computed of a picture is found again; never 0. */
+uint64_t mv_replies_key(const mv_subject *s);
+
 /* Hands the logits of the n inputs that `make` makes from s->planes to `take`, in order: as mv_passes_run. What `make`
  * writes must depend on nothing but the planes and what is the same in all calls with this mv_replies. */
 mv_status mv_replies_run(mv_replies *r, const mv_subject *s, int n, mv_pass_make *make, mv_pass_take *take,
