@@ -79,8 +79,8 @@ void mv_model_free(mv_model *m); /* NULL is fine */
 size_t mv_model_parameters(const mv_model *m); /* of all parts */
 
 /* The name of the module that a layer's bias is in, PyTorch's path: "levels.2.blocks.0.mlp.fc1". w: the address of a
- * convolution or a linear layer of the model, of a norm's pair of vectors, or of the model's norm_shift. NULL for a layer
- * without a bias, and for any other address. Returns text or a static string. */
+ * convolution or a linear layer of the model, of a norm's pair of vectors, or of the model's norm_shift. NULL for a
+ * layer without a bias, and for any other address. Returns text or a static string. */
 const char *mv_layer_name(const mv_model *m, const void *w, char text[64]);
 
 /* The mean of rows first .. last - 1 of the head: 8 dim weights, then the bias. The model has a head on the host. */
