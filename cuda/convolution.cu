@@ -16,8 +16,6 @@ namespace mv
 namespace
 {
 
-constexpr size_t COLUMN_BYTES = size_t(24) << 20; /* at a time: they stay in the cache until they are multiplied */
-
 mv_status device_picture(mv_backend *b, mv_tensor out, mv_tensor pixels, mv_vector table, mv_error *e)
 {
     device *d = device_of(b);

@@ -1,6 +1,7 @@
 /* A convolution as an operation graph of cuDNN, and the engines that cuDNN offers for it; for library_convolutions.cu.
  *
  *   conv (x, w) -> [+ residual] -> + bias -> [ReLU or tanh GELU] -> out
+ *   back: the transpose of conv (x, w) -> out
  *
  * Values between the operations are fp32 and are not stored. No handle is needed before a plan is executed: a device
  * property descriptor says which card it is for, so that graphs can be checked without a card.
@@ -173,29 +174,58 @@ inline descriptor pointwise(cudnnPointwiseMode_t mode, const descriptor &x, cons
     return op.set(CUDNN_ATTR_OPERATION_POINTWISE_YDESC, y).finalized();
 }
 
+inline cudnnDataType_t conv_type(const convolution &c)
+{
+    return c.type == MV_F32 ? CUDNN_DATA_FLOAT : c.type == MV_F16 ? CUDNN_DATA_HALF : CUDNN_DATA_BFLOAT16;
+}
+
+/* Rows and columns of the result. With an odd side and stride 2, cuDNN's own size is the same: (h + 2 - 3) / 2 + 1 */
+inline int64_t conv_side(const convolution &c, int side)
+{
+    return (side + c.stride - 1) / c.stride;
+}
+
+inline descriptor conv_how(int64_t stride)
+{
+    return descriptor(CUDNN_BACKEND_CONVOLUTION_DESCRIPTOR)
+        .set(CUDNN_ATTR_CONVOLUTION_COMP_TYPE, {CUDNN_DATA_FLOAT})
+        .set(CUDNN_ATTR_CONVOLUTION_CONV_MODE, {CUDNN_CROSS_CORRELATION})
+        .set(CUDNN_ATTR_CONVOLUTION_SPATIAL_DIMS, {int64_t(2)})
+        .set(CUDNN_ATTR_CONVOLUTION_DILATIONS, {int64_t(1), int64_t(1)})
+        .set(CUDNN_ATTR_CONVOLUTION_FILTER_STRIDES, {stride, stride})
+        .set(CUDNN_ATTR_CONVOLUTION_PRE_PADDINGS, {int64_t(1), int64_t(1)})
+        .set(CUDNN_ATTR_CONVOLUTION_POST_PADDINGS, {int64_t(1), int64_t(1)})
+        .finalized();
+}
+
+inline descriptor conv_back_graph(const convolution &c, int64_t align)
+{
+    const cudnnDataType_t type = conv_type(c);
+    descriptor dy = conv_tensor(CONV_X, type, c.pictures, c.n, conv_side(c, c.h), conv_side(c, c.w), align),
+               w = conv_tensor(CONV_W, type, c.n, c.c, MV_TAPS, MV_TAPS, align),
+               dx = conv_tensor(CONV_OUT, type, c.pictures, c.c, c.h, c.w, align), how = conv_how(c.stride);
+    descriptor op = descriptor(CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_DATA_DESCRIPTOR)
+                        .set(CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_CONV_DESC, how)
+                        .set(CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DY, dy)
+                        .set(CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_W, w)
+                        .set(CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DX, dx)
+                        .set(CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_ALPHA, {1.0f})
+                        .set(CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_BETA, {0.0f})
+                        .finalized();
+    return descriptor(CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR).set(CUDNN_ATTR_OPERATIONGRAPH_OPS, op).finalized();
+}
+
 /* The graph of a convolution whose values are aligned to `align` bytes. */
 inline descriptor conv_graph(const convolution &c, int64_t align)
 {
-    const cudnnDataType_t type = c.type == MV_F32   ? CUDNN_DATA_FLOAT
-                                 : c.type == MV_F16 ? CUDNN_DATA_HALF
-                                                    : CUDNN_DATA_BFLOAT16;
-    /* with an odd side and stride 2, cuDNN's own size is the same: (h + 2 - 3) / 2 + 1 */
-    const int64_t b = c.pictures, n = c.n, stride = c.stride, oh = (c.h + c.stride - 1) / c.stride,
-                  ow = (c.w + c.stride - 1) / c.stride;
+    const cudnnDataType_t type = conv_type(c);
+    const int64_t b = c.pictures, n = c.n, oh = conv_side(c, c.h), ow = conv_side(c, c.w);
     auto tensor = [&](int64_t name) { return conv_tensor(name, type, b, n, oh, ow, align); };
     auto between = [&](int64_t i) { return conv_tensor(CONV_BETWEEN + i, CUDNN_DATA_FLOAT, b, n, oh, ow, 16); };
     descriptor x = conv_tensor(CONV_X, type, b, c.c, c.h, c.w, align),
                w = conv_tensor(CONV_W, type, n, c.c, MV_TAPS, MV_TAPS, align),
                bias = conv_tensor(CONV_BIAS, type, 1, n, 1, 1, align), out = tensor(CONV_OUT), sum = between(0);
-    descriptor how = descriptor(CUDNN_BACKEND_CONVOLUTION_DESCRIPTOR)
-                         .set(CUDNN_ATTR_CONVOLUTION_COMP_TYPE, {CUDNN_DATA_FLOAT})
-                         .set(CUDNN_ATTR_CONVOLUTION_CONV_MODE, {CUDNN_CROSS_CORRELATION})
-                         .set(CUDNN_ATTR_CONVOLUTION_SPATIAL_DIMS, {int64_t(2)})
-                         .set(CUDNN_ATTR_CONVOLUTION_DILATIONS, {int64_t(1), int64_t(1)})
-                         .set(CUDNN_ATTR_CONVOLUTION_FILTER_STRIDES, {stride, stride})
-                         .set(CUDNN_ATTR_CONVOLUTION_PRE_PADDINGS, {int64_t(1), int64_t(1)})
-                         .set(CUDNN_ATTR_CONVOLUTION_POST_PADDINGS, {int64_t(1), int64_t(1)})
-                         .finalized();
+    descriptor how = conv_how(c.stride);
     std::vector<descriptor> ops;
     ops.push_back(descriptor(CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR)
                       .set(CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_CONV_DESC, how)
@@ -257,7 +287,7 @@ inline std::vector<conv_plan> conv_plans(const convolution &c, int64_t align, co
 {
     enum { ASKED = 64 };
     std::vector<conv_plan> found;
-    descriptor graph = conv_graph(c, align);
+    descriptor graph = c.back ? conv_back_graph(c, align) : conv_graph(c, align);
     for (cudnnBackendHeurMode_t mode : {CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_B, CUDNN_HEUR_MODE_FALLBACK}) {
         descriptor offers = descriptor(CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR)
                                 .set(CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH, graph)

@@ -265,6 +265,8 @@ mv_backend *device_open(int card, mv_dtype act, bool fp8, mv_error *e)
     device_offer_weights(&t);
     device_offer_convolutions(&t);
     device_offer_ops(&t);
+    device_offer_convolutions_back(&t);
+    device_offer_back(&t);
     mv_error ignored = {};
     if (library_describe(card, t.about, &ignored))
         snprintf(t.about, sizeof t.about, "%s", d->name);

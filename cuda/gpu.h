@@ -1,5 +1,6 @@
 /* Inside the GPU device: what its files share. gpu.cu has the device, its memory and its recordings; gpu_weights.cu the
- * weights; convolution.cu the convolutions; gpu_ops.cu the other operations, which use the kernels and the libraries.
+ * weights; convolution.cu the convolutions; gpu_ops.cu the other operations, which use the kernels and the libraries;
+ * convolution_back.cu and gpu_back.cu those of gradients.
  */
 #pragma once
 
@@ -8,10 +9,15 @@
 #include "cuda/launch.h"
 #include "cuda/library.h"
 
+#ifndef MV_COLUMN_BYTES
+#define MV_COLUMN_BYTES (24 << 20) /* tests take less, so that they reach what follows from it */
+#endif
+
 namespace mv
 {
 
 enum { DEVICE_ALIGN = 256 }; /* bytes to which matrices and vectors are aligned, as cudaMalloc aligns */
+constexpr size_t COLUMN_BYTES = MV_COLUMN_BYTES; /* at a time: they stay in the cache until they are multiplied */
 
 struct block {
     char *data;
@@ -31,10 +37,12 @@ struct device {
 
 /* A 3x3 convolution: weights (out, ky, kx, in) for cuDNN, and `rows` (out, width) for columns: the same values,
  * zero-padded to whole 16 bytes a row; `w` itself where that adds nothing. stem: as stem.cu reads them, if it computes
- * the convolution; else NULL. */
+ * the convolution; else NULL. turned, zeros: weights and bias of the transpose, once it was wanted. */
 struct conv_weights {
     void *w, *rows, *bias, *stem;
     int width;
+    void *turned, *zeros;
+    bool is_turned;
 };
 
 struct dense_weights {
@@ -53,6 +61,8 @@ device *device_of(mv_backend *b);
 void device_offer_weights(mv_backend *b);
 void device_offer_convolutions(mv_backend *b);
 void device_offer_ops(mv_backend *b);
+void device_offer_convolutions_back(mv_backend *b);
+void device_offer_back(mv_backend *b);
 
 /* Scratch of the device, with room for `bytes`; it is free again when the operation ends. NULL if out of memory, with
  * the sentence in *e. */

@@ -75,7 +75,8 @@ mv_status device_conv_new(mv_backend *b, mv_conv *out, int n_in, int n_out, int 
                     for (size_t k = 0; k < taps; k++)
                         rows[o * row + k * in + c] = w[(o * in + c) * taps + k];
         };
-        conv_weights *made = new conv_weights{nullptr, nullptr, nullptr, nullptr, static_cast<int>(padded)};
+        conv_weights *made = new conv_weights{};
+        made->width = static_cast<int>(padded);
         out->w = made;
         d->weights++;
         turn(padded);

@@ -30,6 +30,32 @@ void launch_layernorm(mv_dtype, void *out, const void *x, const float *weight, c
 void launch_mean_pool(mv_dtype, void *out, const void *x, const float *scale, const float *shift, int pictures,
                       int cells, int c, cudaStream_t);
 
+/* ---- rows_back.cu; see backend.h's dot, activate_back, layernorm_back, mean_pool_back */
+
+struct dot_job {
+    mv_dtype x_type, y_type;
+    float *out;
+    const void *x, *y;
+    bool one, positive; /* one: y is a single row */
+    size_t rows;
+    int c;
+};
+void launch_dot(const dot_job &, cudaStream_t);
+/* n values */
+void launch_activate_back(mv_dtype, void *dx, const void *dy, const void *x, mv_act, bool held, size_t n, cudaStream_t);
+struct layernorm_back_job {
+    mv_dtype type;
+    void *dx;
+    const void *dy, *x, *residual; /* residual: or NULL */
+    const float *weight;
+    float eps;
+    bool held;
+    int rows, c;
+};
+void launch_layernorm_back(const layernorm_back_job &, cudaStream_t);
+void launch_mean_pool_back(mv_dtype, void *dx, const void *dy, const float *scale, int pictures, int cells, int c,
+                           cudaStream_t);
+
 /* ---- product.cu; see library.h's product */
 
 struct product;
@@ -40,7 +66,7 @@ void launch_product(const product &, cudaStream_t);
 /* fp16 rows of k values (a multiple of 16) as E4M3: out = x / scale[row] */
 void launch_narrow(unsigned char *out, float *scale, const void *x, int rows, int k, cudaStream_t);
 
-/* ---- move.cu */
+/* ---- move.cu, move_back.cu */
 
 /* out (B h w 3) of pixels: fp32 planes (B 3 h w), or bytes (B h w 3) that the table (3 256) translates */
 void launch_picture(mv_dtype, void *out, mv_dtype from, const void *pixels, const float *table, int pictures, int h,
@@ -58,6 +84,19 @@ struct columns_job {
     size_t first, rows;
 };
 void launch_columns(const columns_job &, cudaStream_t);
+/* Rows [top, top + rows) of every picture of dx (pictures h w c) = residual + the sums of what the 3x3 convolution's
+ * windows hold of each value: `columns` (fp32) as of launch_columns, of the output's rows from `from` to before `to`.
+ */
+struct gather_job {
+    mv_dtype type;
+    void *dx;
+    const void *residual; /* or NULL */
+    const float *columns;
+    int pictures, h, w, c, stride, ow, width, top, rows, from, to;
+};
+void launch_gather_columns(const gather_job &, cudaStream_t);
+/* to (c 3 3 n) = w (n 3 3 c) turned by half a turn */
+void launch_turn(mv_dtype, void *to, const void *w, int n, int c, cudaStream_t);
 /* w (n k) times scale[n], and bias times scale: a layer's gamma folded into its product */
 void launch_fold(mv_dtype, void *out, const void *w, const float *scale, int n, int k, cudaStream_t);
 
@@ -90,6 +129,18 @@ void launch_scatter(const mv_view &, const float *in, cudaStream_t);
 void launch_conv1d_silu(mv_dtype, void *x, void *yz, const void *xz, const float *wx, const float *wz, int windows,
                         int tokens, int e, cudaStream_t);
 
+/* ---- conv1d_back.cu; see backend.h's conv1d_silu_back */
+
+struct conv1d_back_job {
+    mv_dtype type;
+    void *dxz;
+    const void *dx, *dyz, *xz;
+    const float *wx, *wz;
+    bool held;
+    int windows, tokens, e;
+};
+void launch_conv1d_silu_back(const conv1d_back_job &, cudaStream_t);
+
 /* ---- scan.cu and step.cu; see backend.h's scan, step, readout, whose layouts these are */
 
 struct scan_job {
@@ -104,6 +155,27 @@ struct scan_job {
 void launch_scan(const scan_job &, cudaStream_t);
 void launch_step(float *dt, const scan_job &, cudaStream_t); /* of the job: proj, dt_weight, dt_bias and the sizes */
 void launch_readout(const scan_job &, cudaStream_t);         /* of the job: yz, x, proj, h, D and the sizes */
+
+/* ---- scan_back.cu; see backend.h's scan_back and step_back, whose layouts these are */
+
+struct scan_back_job {
+    mv_dtype type;
+    void *dx, *dproj; /* dproj and ddt NULL: the scan is held, and h is not read */
+    float *ddt, *dh;  /* dh: or NULL */
+    const void *dyz, *x, *proj;
+    const float *dt, *h, *A, *D;
+    int windows, tokens, channels, rank;
+};
+size_t scan_back_scratch(const scan_back_job &); /* bytes that launch_scan_back needs besides */
+void launch_scan_back(const scan_back_job &, float *scratch, cudaStream_t);
+struct step_back_job {
+    mv_dtype type;
+    void *dproj;
+    const float *ddt, *dt, *weight;
+    size_t tokens; /* of all windows */
+    int channels, rank;
+};
+void launch_step_back(const step_back_job &, cudaStream_t);
 
 /* ---- contributions.cu; see backend.h's half_life, spread, weigh */
 
@@ -128,9 +200,21 @@ struct attention_job {
     float *rows;                   /* NULL: not stored; attend reads them */
     int windows, tokens, heads, d; /* d: values of a head */
 };
-enum { MOST_HEAD = 256 }; /* the widest head that the kernels hold */
+enum { MOST_HEAD = 256 }; /* the widest head that the kernels hold, also those of attention_back */
 void launch_attention(const attention_job &, cudaStream_t);
 void launch_attend(const attention_job &, cudaStream_t);
+
+/* ---- attention_back.cu; see backend.h's attention_back */
+
+struct attention_back_job {
+    mv_dtype type;
+    void *dqkv;
+    float *drows, *work; /* drows: or NULL */
+    const void *dout, *qkv;
+    int windows, tokens, heads, d;
+    bool held;
+};
+void launch_attention_back(const attention_back_job &, cudaStream_t);
 
 /* ---- reduce.cu; see backend.h's follow, roll, mean_heads, measure, state_norm, hidden */
 

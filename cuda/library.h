@@ -51,9 +51,9 @@ void library_transfer_free(library *, mv_transfer *);
 mv_status library_transfer_send(library *, mv_transfer *, size_t bytes, mv_error *e);
 mv_status library_transfer_wait(library *, mv_transfer *, mv_error *e);
 
-/* out (rows n) = act(x (rows k) w (n k)^T + bias) + residual. All row-major and dense, x and w of `type`, out and
- * residual of out_type; bias has out_type or is NULL; residual NULL or out itself. act is NONE, RELU or GELU_TANH,
- * without residual where it is not NONE. Sums are fp32; fp32 products are not rounded to tf32.
+/* out (rows n) = act(x (rows k) w (n k)^T + bias) + residual; if `turned`, w is (k n). All row-major and dense, x and w
+ * of `type`, out and residual of out_type; bias has out_type or is NULL; residual may be out itself, or NULL. act is
+ * NONE, RELU or GELU_TANH, without residual where it is not NONE. Sums are fp32; fp32 products are not rounded to tf32.
  * With scales, x and w are E4M3, and sums are multiplied by x_scale[row] w_scale[n]; k and n are multiples of 16. */
 struct product {
     mv_dtype type, out_type;
@@ -63,11 +63,14 @@ struct product {
     void *out;
     mv_act act;
     const float *x_scale = nullptr, *w_scale = nullptr;
+    bool turned = false;
 };
 mv_status library_product(library *, const product &, mv_error *e);
 
 /* out (b oh ow n) = act(3x3 convolution of x (b h w c) with w (n 3 3 c), padding 1, + bias + residual), channels last.
- * act is NONE, or RELU or GELU_TANH without residual; residual NULL or out itself. */
+ * act is NONE, or RELU or GELU_TANH without residual; residual NULL or out itself.
+ * back: the transpose of the convolution alone. The sizes and the weights are still those of the convolution, x has the
+ * shape of its output, and out that of its input. */
 struct convolution {
     mv_dtype type;
     int pictures, h, w, c, n, stride;
@@ -75,6 +78,7 @@ struct convolution {
     void *out;
     mv_act act;
     long batches = 0; /* how often it is expected to be computed */
+    bool back = false;
 };
 
 inline size_t positions_of(const convolution &c)

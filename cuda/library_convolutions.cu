@@ -7,6 +7,7 @@
  *                long runs only (repays_compiling), and its time compared with that of the convolution and a kernel for
  *                GELU
  *   NaN          cuDNN decides what its ReLU makes of it
+ *   back         the transpose is an operation of its own, without bias and activation
  */
 #include "cuda/library_state.h"
 
@@ -28,12 +29,12 @@ namespace
 enum { CANDIDATES = 8, COMPILED = 2, REPEATS = 3 };
 constexpr size_t WORKSPACE_MOST = size_t(1) << 30;
 
-/* Type, pictures, h, w, c, n, stride, act, residual, alignment */
-using conv_key = std::tuple<int, int, int, int, int, int, int, int, bool, int64_t>;
+/* Type, pictures, h, w, c, n, stride, act, residual, back, alignment */
+using conv_key = std::tuple<int, int, int, int, int, int, int, int, bool, bool, int64_t>;
 
 conv_key key_of(const convolution &c, int64_t align)
 {
-    return conv_key(c.type, c.pictures, c.h, c.w, c.c, c.n, c.stride, c.act, c.residual != nullptr, align);
+    return conv_key(c.type, c.pictures, c.h, c.w, c.c, c.n, c.stride, c.act, c.residual != nullptr, c.back, align);
 }
 
 /* What all addresses of a convolution are multiples of, up to the 16 bytes that kernels use. */
@@ -60,10 +61,10 @@ namespace
 
 cudnnStatus_t execute(const convolver &v, const conv_plan &p, const convolution &c, void *out)
 {
-    const int64_t names[] = {CONV_X, CONV_W, CONV_BIAS, CONV_OUT, CONV_RESIDUAL};
-    void *const at[] = {const_cast<void *>(c.x), const_cast<void *>(c.weights), const_cast<void *>(c.bias), out,
+    const int64_t names[] = {CONV_X, CONV_W, CONV_OUT, CONV_BIAS, CONV_RESIDUAL};
+    void *const at[] = {const_cast<void *>(c.x), const_cast<void *>(c.weights), out, const_cast<void *>(c.bias),
                         const_cast<void *>(c.residual)};
-    const size_t n = c.residual ? 5 : 4;
+    const size_t n = c.back ? 3 : c.residual ? 5 : 4;
     descriptor values = descriptor(CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR)
                             .set(CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS, names, n)
                             .set(CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS, at, n)

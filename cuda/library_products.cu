@@ -1,4 +1,5 @@
-/* library.h's products over cuBLASLt: D^T = W X^T, as it counts columns first; W transposed, bias along D's columns.
+/* library.h's products over cuBLASLt: D^T = W X^T, as it counts columns first; W transposed unless it is turned, bias
+ * along D's columns.
  *
  * How a product is computed is decided once per shape and alignment, by the first of these ways that works:
  *
@@ -51,6 +52,8 @@ unsigned alignment_of(const product &p)
 {
     uintptr_t all = MOST_ALIGN | static_cast<uintptr_t>(p.k) * mv_dtype_size(p.type) |
                     static_cast<uintptr_t>(p.n) * mv_dtype_size(p.out_type);
+    if (p.turned)
+        all |= static_cast<uintptr_t>(p.n) * mv_dtype_size(p.type);
     for (const void *a : {p.x, p.w, p.bias, p.residual, const_cast<const void *>(p.out)})
         all |= reinterpret_cast<uintptr_t>(a);
     return static_cast<unsigned>(all & -all);
@@ -67,7 +70,7 @@ cublasStatus_t set_scales(cublasLtMatmulDesc_t desc, const product &p)
 
 cublasStatus_t describe(product_plan *u, const product &p, mv_act act)
 {
-    cublasOperation_t transposed = CUBLAS_OP_T;
+    cublasOperation_t operation = p.turned ? CUBLAS_OP_N : CUBLAS_OP_T;
     cublasLtEpilogue_t epilogue = epilogue_of(p.bias, act);
     cudaDataType_t bias = type_of(p.out_type), operand = p.x_scale ? CUDA_R_8F_E4M3 : type_of(p.type);
     uint64_t n = static_cast<uint64_t>(p.n), k = static_cast<uint64_t>(p.k), rows = p.rows;
@@ -76,7 +79,7 @@ cublasStatus_t describe(product_plan *u, const product &p, mv_act act)
         if (!s)
             s = cublasLtMatmulDescSetAttribute(u->desc, what, value, bytes);
     };
-    set(CUBLASLT_MATMUL_DESC_TRANSA, &transposed, sizeof transposed);
+    set(CUBLASLT_MATMUL_DESC_TRANSA, &operation, sizeof operation);
     set(CUBLASLT_MATMUL_DESC_EPILOGUE, &epilogue, sizeof epilogue);
     if (p.bias) {
         set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, &p.bias, sizeof p.bias); /* the heuristics look at its alignment */
@@ -90,7 +93,8 @@ cublasStatus_t describe(product_plan *u, const product &p, mv_act act)
             s = set_scales(u->desc, p);
     }
     if (!s)
-        s = cublasLtMatrixLayoutCreate(u->w.out(), operand, k, n, p.k);
+        s = p.turned ? cublasLtMatrixLayoutCreate(u->w.out(), operand, n, k, p.n)
+                     : cublasLtMatrixLayoutCreate(u->w.out(), operand, k, n, p.k);
     if (!s)
         s = cublasLtMatrixLayoutCreate(u->x.out(), operand, k, rows, p.k);
     return s ? s : cublasLtMatrixLayoutCreate(u->out.out(), type_of(p.out_type), n, rows, p.n);
@@ -264,7 +268,7 @@ mv_status library_product(library *l, const product &p, mv_error *e)
 {
     unsigned align = alignment_of(p);
     product_key shape(p.type, p.out_type, p.rows, p.n, p.k, p.act, p.bias != nullptr, p.residual != nullptr,
-                      p.x_scale != nullptr, align);
+                      p.x_scale != nullptr, p.turned, align);
     try {
         auto known = l->products.find(shape);
         if (known == l->products.end()) {

@@ -66,8 +66,8 @@ struct product_plan {
     float ms; /* of the timed call; 0: not timed */
 };
 
-/* types, rows, n, k, act, bias, residual, scales, alignment */
-using product_key = std::tuple<int, int, size_t, int, int, int, bool, bool, bool, unsigned>;
+/* types, rows, n, k, act, bias, residual, scales, turned, alignment */
+using product_key = std::tuple<int, int, size_t, int, int, int, bool, bool, bool, bool, unsigned>;
 
 struct convolver; /* library_convolutions.cu has it */
 struct pump;      /* library_uploads.cu has it */

@@ -1,7 +1,8 @@
 /* out = act(x w^T + bias) + residual for shapes that cuBLASLt has no kernel for: a side of 1, or rows of 16-bit values
  * that begin at any even address. Sums are fp32 in the order of k, on the plain cores.
  *
- *   launch   a block of 256 threads computes 64 rows x 64 columns, a thread 4 x 4 of them, in steps of 16 of k
+ *   launch   a block of 256 threads computes 64 rows x 64 columns, a thread 4 x 4 of them, in steps of 16 of k; w is
+ *            (n k), or (k n) if it is turned
  *   bytes    x is read n / 64 times, w rows / 64 times; both pass through shared memory as fp32, k first
  */
 #include "cuda/launch.h"
@@ -30,7 +31,22 @@ __device__ void take(float *to, const T *from, size_t first, size_t rows, int co
     }
 }
 
-template <class T, class O> __global__ void __launch_bounds__(SIDE *SIDE) product_kernel(product p)
+/* The same from a matrix (columns rows) that is turned already */
+template <class T>
+__device__ void take_turned(float *to, const T *from, size_t first, size_t rows, int column, int columns, int thread)
+{
+    for (int i = thread; i < TILE * STEP; i += SIDE * SIDE) {
+        int r = i % TILE, c = i / TILE;
+        bool inside = first + static_cast<size_t>(r) < rows && column + c < columns;
+        to[c * PITCH + r] =
+            inside
+                ? to_float(
+                      load<T, 1>(from + static_cast<size_t>(column + c) * rows + first + static_cast<size_t>(r)).v[0])
+                : 0.0f;
+    }
+}
+
+template <class T, class O, bool TURNED> __global__ void __launch_bounds__(SIDE *SIDE) product_kernel(product p)
 {
     wait_for_inputs();
     MV_SHARED(float, xs);
@@ -41,7 +57,10 @@ template <class T, class O> __global__ void __launch_bounds__(SIDE *SIDE) produc
     float sum[OWN][OWN] = {};
     for (int k = 0; k < p.k; k += STEP) {
         take(xs, static_cast<const T *>(p.x), row, p.rows, k, p.k, thread);
-        take(ws, static_cast<const T *>(p.w), column, n, k, p.k, thread);
+        if constexpr (TURNED)
+            take_turned(ws, static_cast<const T *>(p.w), column, n, k, p.k, thread);
+        else
+            take(ws, static_cast<const T *>(p.w), column, n, k, p.k, thread);
         __syncthreads();
         for (int i = 0; i < STEP; i++) {
             pack<float, OWN> x = load<float, OWN>(xs + i * PITCH + ty * OWN),
@@ -74,8 +93,13 @@ void launch_product(const product &p, cudaStream_t stream)
               static_cast<unsigned>(blocks_for(static_cast<size_t>(p.n), TILE)));
     of_type(p.type, [&](auto t) {
         using T = decltype(t);
-        mv_launch(p.out_type == MV_F32 ? product_kernel<T, float> : product_kernel<T, T>, grid, dim3(SIDE * SIDE),
-                  2 * STEP * PITCH * sizeof(float), stream, p);
+        auto go = [&](auto kernel) {
+            mv_launch(kernel, grid, dim3(SIDE * SIDE), 2 * STEP * PITCH * sizeof(float), stream, p);
+        };
+        if (p.turned)
+            p.out_type == MV_F32 ? go(product_kernel<T, float, true>) : go(product_kernel<T, T, true>);
+        else
+            p.out_type == MV_F32 ? go(product_kernel<T, float, false>) : go(product_kernel<T, T, false>);
     });
 }
 

@@ -13,7 +13,7 @@
 #include <climits>
 #include <type_traits>
 
-#include "cuda/launch.h"
+#include "cuda/rows_impl.h"
 
 namespace mv
 {
@@ -69,13 +69,6 @@ template <class T, class X, int ACT, int HAS> __global__ void __launch_bounds__(
         to.v[k] = from_float<T>(v);
     }
     store_global<T, N>(j.out + at, to);
-}
-
-__device__ float value_at(mv_dtype type, const void *p, size_t i)
-{
-    if (type == MV_F32)
-        return static_cast<const float *>(p)[i];
-    return type == MV_F16 ? to_float(static_cast<const half_t *>(p)[i]) : to_float(static_cast<const bf16_t *>(p)[i]);
 }
 
 /* Everything else: any types, widths and addresses. */
@@ -140,15 +133,6 @@ template <class T> bool launch_use(const row_job &j, cudaStream_t stream)
 }
 
 /* ---- layer norm */
-
-/* WARPS of a block; so many multiprocessors have the cards that this is laid out for */
-enum { WARPS = 4, MULTIPROCESSORS = 132 };
-
-/* Blocks of a multiprocessor, for kernels that hold so many packs a lane: three values each in fp32 */
-constexpr int blocks_at_once(int packs, int n)
-{
-    return packs * n * 3 <= 96 ? 4 : packs * n * 3 <= 120 ? 3 : 2;
-}
 
 /* LANES hold a row, each PACKS of it: LANES PACKS N >= c, equal if WHOLE. */
 template <class T, int LANES, int PACKS, bool WHOLE>
@@ -240,18 +224,14 @@ struct layernorm_job {
     int rows, c;
 };
 
-/* If the rows of j fit so many lanes and packs. Every warp has as many turns as all need when no more of them run than
- * a card has room for. */
+/* If the rows of j fit so many lanes and packs */
 template <class T, int LANES, int PACKS, bool WHOLE> bool launch_held(const layernorm_job &j, cudaStream_t stream)
 {
     constexpr int N = static_cast<int>(16 / sizeof(T)), MOST = LANES * PACKS * N;
     if (WHOLE ? j.c != MOST : j.c > MOST)
         return false;
-    int warps = blocks_for(static_cast<size_t>(j.rows), 32 / LANES),
-        turns = blocks_for(static_cast<size_t>(warps), MULTIPROCESSORS * WARPS * blocks_at_once(PACKS, N)),
-        blocks = blocks_for(static_cast<size_t>(warps), turns * WARPS);
-    mv_launch(layernorm_kernel<T, LANES, PACKS, WHOLE>, dim3(static_cast<unsigned>(blocks)), dim3(32, WARPS), 0, stream,
-              static_cast<T *>(j.out), static_cast<const T *>(j.x), j.weight, j.bias, j.eps,
+    mv_launch(layernorm_kernel<T, LANES, PACKS, WHOLE>, blocks_in_turns<LANES, PACKS, N>(j.rows), dim3(32, WARPS), 0,
+              stream, static_cast<T *>(j.out), static_cast<const T *>(j.x), j.weight, j.bias, j.eps,
               1.0f / static_cast<float>(j.c), j.rows, j.c);
     return true;
 }

@@ -1,5 +1,5 @@
-/* cuBLASLt on the CPU; see tests/cuda/double.h. Only what cuda/ asks for: D = epilogue(A^T B + C), columns first, sums
- * in fp32.
+/* cuBLASLt on the CPU; see tests/cuda/double.h. Only what cuda/ asks for: D = epilogue(op(A) B + C), columns first, A
+ * turned or not, sums in fp32.
  *
  * It refuses what the real one is known to refuse or may: products with a side of 1, and 16-bit values with an
  * activation where rows are not aligned to 4 bytes. Of the algorithms that it proposes, the first is not the fastest,
@@ -106,7 +106,7 @@ float activated(float x, int epilogue)
     return x;
 }
 
-/* D (n x rows) from A (k x n), turned, and B (k x rows) */
+/* D (n x rows) from A, (k x n) and turned or (n x k), and B (k x rows) */
 struct job {
     matmul m;
     layout a, b, d;
@@ -116,13 +116,14 @@ struct job {
 
     void run() const
     {
-        size_t n = d.rows, rows = d.columns, k = a.rows;
+        const bool turned = m.a == CUBLAS_OP_T;
+        size_t n = d.rows, rows = d.columns, k = b.rows;
         std::vector<float> w = values_of(a, A), x = values_of(b, B);
         for (size_t r = 0; r < rows; r++)
             for (size_t c = 0; c < n; c++) {
                 float part[8] = {};
                 for (size_t i = 0; i < k; i++)
-                    part[i % 8] += x[r * b.ld + i] * w[c * a.ld + i];
+                    part[i % 8] += x[r * b.ld + i] * w[turned ? c * a.ld + i : i * a.ld + c];
                 float sum = ((part[0] + part[1]) + (part[2] + part[3])) + ((part[4] + part[5]) + (part[6] + part[7]));
                 sum *= alpha;
                 if (a.type == CUDA_R_8F_E4M3)
@@ -251,15 +252,18 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDe
     const matmul &m = *own<matmul>(hm);
     const layout &a = *own<layout>(ha), &b = *own<layout>(hb), &d = *own<layout>(hd);
     const preference &p = *own<preference>(hp);
-    if (m.a != CUBLAS_OP_T || m.b != CUBLAS_OP_N || a.rows != b.rows || a.columns != d.rows || b.columns != d.columns)
+    const bool turned = m.a == CUBLAS_OP_T;
+    if (m.b != CUBLAS_OP_N || (turned ? a.rows : a.columns) != b.rows || (turned ? a.columns : a.rows) != d.rows ||
+        b.columns != d.columns)
         return CUBLAS_STATUS_INVALID_VALUE;
-    bool narrow = a.type == CUDA_R_8F_E4M3, fits = a.rows % 16 == 0 && d.rows % 16 == 0 && m.scale[0] && m.scale[1] &&
+    bool narrow = a.type == CUDA_R_8F_E4M3, fits = turned && b.rows % 16 == 0 && d.rows % 16 == 0 && m.scale[0] &&
+                                                   m.scale[1] &&
                                                    m.mode[0] == CUBLASLT_MATMUL_MATRIX_SCALE_OUTER_VEC_32F &&
                                                    m.mode[1] == CUBLASLT_MATMUL_MATRIX_SCALE_OUTER_VEC_32F;
     if (!(narrow ? fits : known(a.type)) || a.type != b.type || !known(d.type) ||
         (narrow && m.epilogue & CUBLASLT_EPILOGUE_BIAS && m.bias_type == CUDA_R_32F))
         return CUBLAS_STATUS_NOT_SUPPORTED;
-    if (d.rows == 1 || a.rows == 1)
+    if (d.rows == 1 || b.rows == 1)
         return CUBLAS_STATUS_INVALID_VALUE;
     uint32_t align = std::min({16u, p.align[0], p.align[1], p.align[2], p.align[3], alignment(a.ld * size_of(a.type)),
                                alignment(b.ld * size_of(b.type)), alignment(d.ld * size_of(d.type))});
@@ -270,7 +274,7 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDe
                       static_cast<uint32_t>(*found),
                       d.columns,
                       d.rows,
-                      a.rows,
+                      b.rows,
                       align,
                       static_cast<uint32_t>(m.epilogue),
                       std::min<size_t>(p.workspace, *found * WORKSPACE)};
@@ -293,7 +297,7 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t hm, const v
     memcpy(&j.beta, beta, sizeof j.beta);
     proposal q;
     memcpy(&q, algo, sizeof q);
-    if (q.magic != MAGIC || q.rows != j.d.columns || q.columns != j.d.rows || q.depth != j.a.rows ||
+    if (q.magic != MAGIC || q.rows != j.d.columns || q.columns != j.d.rows || q.depth != j.b.rows ||
         q.epilogue != static_cast<uint32_t>(j.m.epilogue) || bytes < q.workspace)
         return CUBLAS_STATUS_INVALID_VALUE;
     if (q.index == 1 && (q.rows + q.columns) % 3 == 0)

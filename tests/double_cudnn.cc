@@ -1,5 +1,5 @@
 /* cuDNN's operation graphs on the CPU; see tests/cuda/double.h. Only what cuda/ asks for: a 3x3 convolution, sums and
- * activations, channels last.
+ * activations; or the transpose of a convolution; channels last.
  *
  * Among the engines that it offers are some that must not be taken: they name themselves by their notes and give NaN.
  * The first of the others is not the fastest, one cannot be finalized, and one fails when it is executed. Some shapes
@@ -136,6 +136,13 @@ bool complete(const node &n)
                n.at(CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_Y) &&
                n.one(CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_ALPHA, 0.0f) == 1 &&
                n.one(CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_BETA, 1.0f) == 0;
+    case CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_DATA_DESCRIPTOR:
+        return n.at(CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_CONV_DESC) &&
+               n.at(CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DY) &&
+               n.at(CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_W) &&
+               n.at(CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DX) &&
+               n.one(CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_ALPHA, 0.0f) == 1 &&
+               n.one(CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_BETA, 1.0f) == 0;
     case CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR:
         return n.at(CUDNN_ATTR_OPERATION_POINTWISE_PW_DESCRIPTOR) && n.at(CUDNN_ATTR_OPERATION_POINTWISE_XDESC) &&
                n.at(CUDNN_ATTR_OPERATION_POINTWISE_YDESC);
@@ -206,6 +213,35 @@ struct evaluation {
         write(y, std::move(sums));
     }
 
+    /* The other way: what a result was computed from gets its part of the result's gradient. */
+    void transpose(const node &op)
+    {
+        const node &dy = tensor_of(op, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DY),
+                   &w = tensor_of(op, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_W),
+                   &dx = tensor_of(op, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DX);
+        std::vector<int64_t> in = dx.all<int64_t>(CUDNN_ATTR_TENSOR_DIMENSIONS),
+                             out = dy.all<int64_t>(CUDNN_ATTR_TENSOR_DIMENSIONS);
+        const int64_t stride = op.at(CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_CONV_DESC)
+                                   ->all<int64_t>(CUDNN_ATTR_CONVOLUTION_FILTER_STRIDES)[0];
+        const std::vector<float> &from = read(dy), &by = read(w);
+        std::vector<float> sums(count_of(dx));
+        size_t i = 0;
+        for (int64_t b = 0; b < out[0]; b++)
+            for (int64_t oy = 0; oy < out[2]; oy++)
+                for (int64_t ox = 0; ox < out[3]; ox++)
+                    for (int64_t o = 0; o < out[1]; o++, i++)
+                        for (int64_t tap = 0; tap < 9; tap++) {
+                            int64_t iy = oy * stride + tap / 3 - 1, ix = ox * stride + tap % 3 - 1;
+                            if (iy < 0 || iy >= in[2] || ix < 0 || ix >= in[3])
+                                continue;
+                            float *a = &sums[static_cast<size_t>(((b * in[2] + iy) * in[3] + ix) * in[1])];
+                            const float *k = &by[static_cast<size_t>((o * 9 + tap) * in[1])];
+                            for (int64_t c = 0; c < in[1]; c++)
+                                a[c] += from[i] * k[c];
+                        }
+        write(dx, std::move(sums));
+    }
+
     void point(const node &op)
     {
         const node &x = tensor_of(op, CUDNN_ATTR_OPERATION_POINTWISE_XDESC),
@@ -230,7 +266,9 @@ struct evaluation {
 std::vector<int> offers(const node &graph, cudnnBackendHeurMode_t mode)
 {
     const std::vector<holder> &ops = graph.nodes.at(CUDNN_ATTR_OPERATIONGRAPH_OPS);
-    const node &x = tensor_of(*ops[0], CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_X);
+    const bool back = ops[0]->type == CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_DATA_DESCRIPTOR;
+    const node &x = tensor_of(*ops[0], back ? CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DY
+                                            : CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_X);
     const int64_t c = x.all<int64_t>(CUDNN_ATTR_TENSOR_DIMENSIONS)[1];
     bool gelu = false, second = c % 8 == 4;
     for (const holder &op : ops)
@@ -444,6 +482,8 @@ cudnnStatus_t cudnnBackendExecute(cudnnHandle_t h, cudnnBackendDescriptor_t plan
         for (const holder &op : graph->nodes.at(CUDNN_ATTR_OPERATIONGRAPH_OPS)) {
             if (op->type == CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR)
                 all.convolve(*op);
+            else if (op->type == CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_DATA_DESCRIPTOR)
+                all.transpose(*op);
             else
                 all.point(*op);
         }

@@ -37,10 +37,13 @@ constexpr shape shapes[] = {{128, 56, 56, 80, 80, 1},   {128, 28, 28, 160, 160, 
 struct end {
     const char *name;
     mv_act act;
-    bool onto;
+    bool onto, back;
 };
-constexpr end ends[] = {{"", MV_ACT_NONE, false}, {", residual", MV_ACT_NONE, true}, {", ReLU", MV_ACT_RELU, false}};
-constexpr end gelu = {", GELU", MV_ACT_GELU_TANH,
+constexpr end ends[] = {{"", MV_ACT_NONE, false, false},
+                        {", residual", MV_ACT_NONE, true, false},
+                        {", ReLU", MV_ACT_RELU, false, false},
+                        {", transposed", MV_ACT_NONE, false, true}};
+constexpr end gelu = {", GELU", MV_ACT_GELU_TANH, false,
                       false}; /* its engines are compiled, which needs a driver: the graph alone */
 
 int number, faults;
@@ -58,9 +61,10 @@ void check(mv_dtype type, const shape &s, const end &e, const descriptor &card)
     snprintf(what, sizeof what, "%s, %d of %dx%d, %d to %d channels, stride %d%s", mv_dtype_name(type), s.b, s.h, s.w,
              s.c, s.n, s.stride, e.name);
     const float there = 0;
-    const convolution c = {
-        type, s.b, s.h, s.w, s.c, s.n, s.stride, nullptr, nullptr, nullptr, e.onto ? &there : nullptr, nullptr, e.act};
-    cudnnStatus_t graph = conv_graph(c, 16).status();
+    convolution c = {type,    s.b,  s.h, s.w, s.c, s.n, s.stride, nullptr, nullptr, nullptr, e.onto ? &there : nullptr,
+                     nullptr, e.act};
+    c.back = e.back;
+    cudnnStatus_t graph = (c.back ? conv_back_graph(c, 16) : conv_graph(c, 16)).status();
     std::vector<conv_plan> plans;
     if (graph != CUDNN_STATUS_SUCCESS)
         snprintf(why, sizeof why, "the graph: %s", cudnnGetErrorString(graph));
@@ -88,7 +92,7 @@ int main()
     for (mv_dtype type : {MV_F16, MV_BF16, MV_F32})
         for (const shape &s : shapes)
             for (const end &e : ends)
-                if (!e.onto || (s.c == s.n && s.stride == 1))
+                if ((!e.onto || (s.c == s.n && s.stride == 1)) && (!e.back || s.stride == 2))
                     check(type, s, e, card);
     for (mv_dtype type : {MV_F16, MV_BF16})
         check(type, shapes[0], gelu, card);

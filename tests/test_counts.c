@@ -24,26 +24,11 @@
 #include <cmocka.h>
 
 #include "tests/card.h"
-#include "tests/counts.h"
+#include "tests/counted_back.h"
 #include "tests/machine_code.h"
 #include "tests/network.h"
-#include "tests/op_stage.h"
 
 enum { OPERANDS = 6 };
-
-static const char *current; /* the label of the case */
-static const mv_tensor none;
-
-/* What is launched from here on is the operation of the case. */
-static void begins(void)
-{
-    counts_label(current);
-}
-
-static stage_value *in(stage *s, const char *name, mv_dtype type, int nd, const int *dim)
-{
-    return stage_in(s, name, type, 0.5f, 0.5f, nd, dim);
-}
 
 /* ---- what a pass does */
 
@@ -238,6 +223,14 @@ static const struct {
     {"conv2d_by_columns", conv2d, {14, 14, 196, 16, 1, MV_ACT_GELU_TANH}},
     {"rows_T_2", rows_reduced, {1, 8, 196}},
     {"mixer_T_3", inside_mixer, {1, 49, 320, 40}},
+    {"mixer_back_T_2", mixer_back, {1, 196, 160, 20}},
+    {"mixer_back_T_2_held", mixer_back, {1, 196, 160, 20, 1}},
+    {"mixer_back_T_3_many", mixer_back, {40, 49, 320, 40}},
+    {"attention_back_T_2", attention_back, {1, 196, 2, 40}},
+    {"attention_back_L3-512_2", attention_back, {1, 256, 1, 64}},
+    {"rows_back_T_2", rows_back, {196, 320}},
+    {"conv2d_back_T_0", conv2d_back, {14, 14, 80, 80, 1}},
+    {"stem_back_T", conv2d_back, {56, 56, 3, 32, 2}},
 };
 
 static void counted(void)

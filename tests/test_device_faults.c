@@ -1,7 +1,8 @@
 /* The GPU device while its libraries fail: of all calls of the CUDA runtime, cuBLASLt and cuDNN, and of all launches,
  * the n-th fails, or all from the n-th on. A device that is opened, gets weights, computes batches with and without
  * probes operation by operation, recorded and replayed, and is closed then ends with an error or with the right logits;
- * nothing is left behind, and what runs next is right. In emulation, on the doubles of the libraries.
+ * nothing is left behind, and what runs next is right. The same with the operations of gradients and their values. In
+ * emulation, on the doubles of the libraries.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -17,6 +18,7 @@
 #include "tests/card.h"
 #include "tests/network.h"
 #include "tests/short.h"
+#include "tests/weights.h"
 
 void simt_fail_at(unsigned long first, unsigned long last);
 unsigned long simt_calls(void);
@@ -194,6 +196,209 @@ static void the_same_run_goes_on(void **s)
     free(x);
 }
 
+/* ---- gradients */
+
+/* Values of all operations lie one behind the other, those of `act` and those of fp32 apart. */
+enum { VALUES = 8192, TOKENS = 6, E = 8, RANK = 3, HEADS = 2, MAP = 6, CHANNELS = 16, NARROW = 5, WIDTH = 24 };
+
+typedef struct {
+    mv_backend *b;
+    void *in[2], *out[2]; /* of `act`, of fp32 */
+    int used_in[2], used_out[2];
+    mv_conv same, half, narrow;
+    mv_dense dense;
+    mv_vector vector; /* for all weights that are vectors */
+} gradients;
+
+static mv_tensor next(void *memory, int *used, mv_dtype type, int nd, const int *dim)
+{
+    mv_tensor t = {.data = (char *)memory + (size_t)*used * mv_dtype_size(type), .type = type, .nd = nd};
+    memcpy(t.dim, dim, (size_t)nd * sizeof *dim);
+    *used += (int)(mv_tensor_count(t) + 63) / 64 * 64;
+    assert_true(*used <= VALUES);
+    return t;
+}
+
+#define SHAPE(...)                                                                                                     \
+    (int)(sizeof((int[]){__VA_ARGS__}) / sizeof(int)), (const int[])                                                   \
+    {                                                                                                                  \
+        __VA_ARGS__                                                                                                    \
+    }
+#define IN(type, ...)  next(g->in[(type) == MV_F32], &g->used_in[(type) == MV_F32], type, SHAPE(__VA_ARGS__))
+#define OUT(type, ...) next(g->out[(type) == MV_F32], &g->used_out[(type) == MV_F32], type, SHAPE(__VA_ARGS__))
+
+static mv_tensor all_of(void *memory, mv_dtype type)
+{
+    return mv_tensor_of(memory, type, 1, VALUES);
+}
+
+static void gradients_free(gradients *g)
+{
+    for (int i = 0; i < 2; i++) {
+        g->b->release(g->b, g->in[i]);
+        g->b->release(g->b, g->out[i]);
+    }
+    g->b->conv_free(g->b, &g->same);
+    g->b->conv_free(g->b, &g->half);
+    g->b->conv_free(g->b, &g->narrow);
+    g->b->dense_free(g->b, &g->dense);
+    g->b->vector_free(g->b, &g->vector);
+}
+
+static void gradients_new(gradients *g, mv_backend *b, mv_error *e)
+{
+    static float x[VALUES];
+    weights_uniform(x, "x", VALUES, 3);
+    for (int i = 0; i < VALUES; i++) /* positive, as steps are */
+        x[i] = 0.5f + 0.4f * x[i];
+    *g = (gradients){.b = b};
+    for (int i = 0; i < 2; i++) {
+        mv_dtype type = i ? MV_F32 : b->act;
+        g->in[i] = b->alloc(b, VALUES * sizeof(float));
+        g->out[i] = b->alloc(b, VALUES * sizeof(float));
+        if (!g->in[i] || !g->out[i])
+            mv_fail(e, MV_ENOMEM, "out of memory");
+        for (int k = 0; k < 2 && !e->code; k++)
+            b->write(b, mv_view_of(all_of(k ? g->out[i] : g->in[i], type)), x, e);
+    }
+    if (!e->code)
+        b->conv_new(b, &g->same, CHANNELS, CHANNELS, 1, x, NULL, e);
+    if (!e->code)
+        b->conv_new(b, &g->half, CHANNELS, CHANNELS, 2, x, NULL, e);
+    if (!e->code)
+        b->conv_new(b, &g->narrow, NARROW, NARROW, 2, x, NULL, e);
+    if (!e->code)
+        b->dense_new(b, &g->dense, CHANNELS, WIDTH, x, NULL, e);
+    if (!e->code)
+        b->vector_new(b, &g->vector, VALUES, x, e);
+}
+
+static void of_rows(gradients *g, mv_error *e)
+{
+    mv_backend *b = g->b;
+    const mv_tensor x = IN(b->act, TOKENS, CHANNELS), dy = IN(b->act, TOKENS, CHANNELS);
+    const mv_vector row = {CHANNELS, g->vector.data};
+    b->copy(b, OUT(b->act, TOKENS, CHANNELS), x, e);
+    b->dot(b, OUT(MV_F32, TOKENS), x, dy, false, e);
+    b->activate(b, OUT(b->act, TOKENS, CHANNELS), x, MV_ACT_GELU, e);
+    b->activate_back(b, OUT(b->act, TOKENS, CHANNELS), dy, x, MV_ACT_GELU, false, e);
+    b->layernorm_back(b, OUT(b->act, TOKENS, CHANNELS), dy, x, row, 1e-5f, false, x, e);
+    b->mean_pool_back(b, OUT(b->act, 1, MAP, MAP, CHANNELS), IN(b->act, 1, CHANNELS), row, e);
+}
+
+static void of_products(gradients *g, mv_error *e)
+{
+    mv_backend *b = g->b;
+    const mv_tensor none = {0}, x = IN(b->act, 1, MAP, MAP, CHANNELS), half = IN(b->act, 1, MAP / 2, MAP / 2, CHANNELS);
+    b->conv2d_back(b, OUT(b->act, 1, MAP, MAP, CHANNELS), x, &g->same, x, e);
+    b->conv2d_back(b, OUT(b->act, 1, MAP, MAP, CHANNELS), half, &g->half, none, e);
+    b->conv2d_back(b, OUT(b->act, 1, MAP, MAP, NARROW), IN(b->act, 1, MAP / 2, MAP / 2, NARROW), &g->narrow, none, e);
+    b->linear_back(b, OUT(b->act, TOKENS, CHANNELS), IN(MV_F32, TOKENS, WIDTH), &g->dense, none, e);
+}
+
+static void of_tokens(gradients *g, mv_error *e)
+{
+    mv_backend *b = g->b;
+    const mv_tensor none = {0}, x = IN(b->act, 1, TOKENS, E), xz = IN(b->act, 1, TOKENS, 2 * E),
+                    dyz = IN(b->act, 1, TOKENS, 2 * E), dt = IN(MV_F32, 1, TOKENS, E),
+                    proj = IN(b->act, 1, TOKENS, RANK + 2 * MV_STATES), ddt = OUT(MV_F32, 1, TOKENS, E),
+                    dproj = OUT(b->act, 1, TOKENS, RANK + 2 * MV_STATES), qkv = IN(b->act, 1, TOKENS, 3 * CHANNELS);
+    const mv_vector v = g->vector;
+    const mv_ssm w = {.channels = E, .rank = RANK, .dt_weight = v, .dt_bias = v, .A = v, .D = v};
+    b->conv1d_silu_back(b, OUT(b->act, 1, TOKENS, 2 * E), x, dyz, xz, v, v, false, e);
+    b->scan_back(b, OUT(b->act, 1, TOKENS, E), dproj, ddt, none, dyz, x, proj, dt, IN(MV_F32, 1, TOKENS, E, MV_STATES),
+                 &w, e);
+    b->step_back(b, dproj, ddt, dt, &w, e);
+    b->attention_back(b, OUT(b->act, 1, TOKENS, 3 * CHANNELS), none, IN(b->act, 1, TOKENS, CHANNELS), qkv, HEADS, false,
+                      OUT(MV_F32, 1, HEADS, TOKENS, 3), e);
+}
+
+/* All operations, and what they wrote */
+static void gradients_run(gradients *g, float values[2 * VALUES], mv_error *e)
+{
+    void (*const families[])(gradients *, mv_error *) = {of_rows, of_products, of_tokens};
+    for (int i = 0; i < 2; i++)
+        g->used_in[i] = g->used_out[i] = 0;
+    memset(values, 0xff, 2 * VALUES * sizeof *values);
+    for (int i = 0; i < 3 && !e->code; i++)
+        families[i](g, e);
+    for (int i = 0; i < 2 && !e->code; i++)
+        g->b->read(g->b, values + i * VALUES, mv_view_of(all_of(g->out[i], i ? MV_F32 : g->b->act)), e);
+}
+
+static void gradients_session(float values[2 * VALUES], mv_error *e)
+{
+    gradients g;
+    mv_backend *b = mv_plugin_device(card, 0, MV_F16, false, e);
+    if (!b)
+        return;
+    gradients_new(&g, b, e);
+    if (!e->code)
+        gradients_run(&g, values, e);
+    gradients_free(&g);
+    b->free(b);
+}
+
+static void expect_gradients(const mv_error *e, const float *values, const float *want, unsigned long n)
+{
+    if (e->code ? !*e->text : !(relative_l2(values, want, 2 * VALUES) <= BOUND))
+        fail_msg("call %lu, %s: no error is told, and the gradients are off by %g", n, simt_failed(),
+                 relative_l2(values, want, 2 * VALUES));
+}
+
+static void gradients_fail(void **s)
+{
+    (void)s;
+    static float want[2 * VALUES], values[2 * VALUES];
+    mv_error e = {0};
+    gradients_session(want, &e);
+    expect_ok(&e);
+    long live = simt_live();
+    unsigned long before = simt_calls();
+    gradients_session(values, &e);
+    expect_ok(&e);
+    assert_memory_equal(values, want, sizeof want);
+    unsigned long all = simt_calls() - before;
+    for (int further = 0; further < 2; further++)
+        for (unsigned long n = 1; n <= all; n = next_call(n, all)) {
+            e = (mv_error){0};
+            simt_fail_at(n, further ? ~0ul : n);
+            gradients_session(values, &e);
+            if (simt_live() != live)
+                fail_msg("call %lu, %s: %ld things are not given back", n, simt_failed(), simt_live() - live);
+            expect_gradients(&e, values, want, n);
+            simt_fail_at(0, 0);
+        }
+    print_message("           %lu calls\n", all);
+}
+
+/* What was made lazily before a call failed is whole, or made again. */
+static void the_next_gradients_are_right(void **s)
+{
+    (void)s;
+    static float want[2 * VALUES], values[2 * VALUES];
+    unsigned long all = 0;
+    for (unsigned long n = 0; n <= all; n = n ? next_call(n, all) : 1) {
+        mv_error e = {0};
+        gradients g;
+        mv_backend *b = card_open(MV_F16);
+        gradients_new(&g, b, &e);
+        expect_ok(&e);
+        unsigned long calls = simt_calls();
+        simt_fail_at(n, n);
+        gradients_run(&g, n ? values : want, &e);
+        all = n ? all : simt_calls() - calls;
+        simt_fail_at(0, 0);
+        expect_gradients(&e, n ? values : want, want, n);
+        e = (mv_error){0};
+        gradients_run(&g, values, &e);
+        expect_ok(&e);
+        expect_gradients(&e, values, want, n);
+        gradients_free(&g);
+        b->free(b);
+    }
+}
+
 int main(void)
 {
     if (!card_find())
@@ -203,10 +408,9 @@ int main(void)
         return 0;
     }
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(one_call_fails),
-        cmocka_unit_test(all_further_calls_fail),
-        cmocka_unit_test(the_next_run_is_right),
-        cmocka_unit_test(the_same_run_goes_on),
+        cmocka_unit_test(one_call_fails),        cmocka_unit_test(all_further_calls_fail),
+        cmocka_unit_test(the_next_run_is_right), cmocka_unit_test(the_same_run_goes_on),
+        cmocka_unit_test(gradients_fail),        cmocka_unit_test(the_next_gradients_are_right),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -188,6 +188,28 @@ static void rows_that_are_not_finite_stay_alone(void **s)
     free(got);
 }
 
+/* 8 bits are for values, not for gradients: the product back says so. */
+static void gradients_need_fp16(void **s)
+{
+    (void)s;
+    enum { IN = 256, OUT = 768 };
+    mv_error e = {0};
+    mv_backend *b = card_open_fp8();
+    float *w = calloc((size_t)IN * OUT, sizeof *w);
+    void *memory = b->alloc(b, OUT * sizeof *w);
+    mv_dense d;
+    assert_true(w && memory);
+    b->dense_new(b, &d, IN, OUT, w, NULL, &e);
+    expect_ok(&e);
+    mv_tensor dx = mv_tensor_of(memory, MV_F16, 2, 1, IN), dy = mv_tensor_of(memory, MV_F16, 2, 1, OUT);
+    assert_int_equal(b->linear_back(b, dx, dy, &d, (mv_tensor){0}, &e), MV_EDEVICE);
+    assert_string_equal(e.text, "cuda:0: found fp8 weights, which gradients do not go through; use -p fp16");
+    b->dense_free(b, &d);
+    b->release(b, memory);
+    b->free(b);
+    free(w);
+}
+
 /* ---- the yardstick */
 
 static mv_dense measured;
@@ -293,9 +315,13 @@ int main(void)
     if (!card_find())
         return 1;
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(codes_are_those_of_the_format),        cmocka_unit_test(values_become_the_nearest_code),
-        cmocka_unit_test(products_are_those_of_rounded_values), cmocka_unit_test(rows_that_are_not_finite_stay_alone),
-        cmocka_unit_test(the_yardstick_measures_fp8),           cmocka_unit_test(answers_move_little),
+        cmocka_unit_test(codes_are_those_of_the_format),
+        cmocka_unit_test(values_become_the_nearest_code),
+        cmocka_unit_test(products_are_those_of_rounded_values),
+        cmocka_unit_test(rows_that_are_not_finite_stay_alone),
+        cmocka_unit_test(gradients_need_fp16),
+        cmocka_unit_test(the_yardstick_measures_fp8),
+        cmocka_unit_test(answers_move_little),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
