@@ -131,37 +131,37 @@ static mv_status choose_class(comparison *k, int i, int wanted, mv_error *e)
     return MV_OK;
 }
 
-static mv_status class_of(comparison *k, int i, mv_error *e)
+/* The class that a side is asked for, a number or a rank: a backward pass needs it before the answer is known. Side 1
+ * comes after side 0. */
+static mv_status wanted_class(const comparison *k, int i, int *wanted, mv_error *e)
 {
     const comparison_options *o = k->o;
     const session *s = k->side[i].session;
     char text[24];
-    int wanted = MV_CLASS_TOP;
-    if (!(o->ask.method->takes & MV_TAKES_CLASS))
-        return choose_class(k, i, MV_MAP_NONE, e);
-    if (i == 0) {
-        if (o->class_ && session_find_class(s, o->class_, "--class", &wanted, e))
-            return e->code;
-        return choose_class(k, i, wanted, e);
+    *wanted = MV_CLASS_TOP;
+    if (!(o->ask.method->takes & MV_TAKES_CLASS)) {
+        *wanted = MV_MAP_NONE;
+        return MV_OK;
     }
-    if (o->with_class) {
-        if (session_find_class(s, o->with_class, "--with-class", &wanted, e))
-            return e->code;
-        return choose_class(k, i, wanted, e);
-    }
-    wanted = same_class(k->side[0].session, k->side[0].class_, s);
-    if (wanted < 0 && o->class_)
+    if (i == 0)
+        return o->class_ ? session_find_class(s, o->class_, "--class", wanted, e) : MV_OK;
+    if (o->with_class)
+        return session_find_class(s, o->with_class, "--with-class", wanted, e);
+    int same = same_class(k->side[0].session, k->side[0].class_, s);
+    if (same < 0 && o->class_)
         return mv_fail(e, MV_EINPUT, "--class: found %s, which %s has not; --with-class chooses one that it has",
                        session_class(k->side[0].session, k->side[0].class_, text), s->name);
-    return choose_class(k, i, wanted < 0 ? MV_CLASS_TOP : wanted, e);
+    *wanted = same < 0 ? MV_CLASS_TOP : same;
+    return MV_OK;
 }
 
 /* The first picture of a side: its answer and its maps. */
 static mv_status explain_side(comparison *k, int i, another *x, mv_error *e)
 {
     compared *of = &k->side[i];
-    if (another_run(x, of->planes, of->logits, e) ||
-        mv_logits_check(of->logits, of->session->config.classes, of->session->name, e) || class_of(k, i, e))
+    if (wanted_class(k, i, &x->ask[0].class_, e) || another_run(x, of->planes, of->logits, e) ||
+        mv_logits_check(of->logits, of->session->config.classes, of->session->name, e) ||
+        choose_class(k, i, x->ask[0].class_, e))
         return e->code;
     rank(of);
     x->ask[0].class_ = of->class_;

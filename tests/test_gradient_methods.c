@@ -306,6 +306,48 @@ static void a_class_against_another_is_their_difference(void **state)
     oracle_close(&o);
 }
 
+/* What the other methods of a run keep, and the class that an ask had when it was opened, change nothing. */
+static void asks_of_one_run_are_their_own(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"held-full", "cam", "held"};
+    oracle o = oracle_open("padded", cpu());
+    mv_error e = {0};
+    mv_ask asks[3];
+    void *memory[3];
+    for (int i = 0; i < 3; i++) {
+        mv_ask_parse(&asks[i], &memory[i], names[i], &e);
+        asks[i].class_ = MV_CLASS_TOP;
+    }
+    mv_explainer *x = mv_explainer_new(asks, 3, &o.net.model->config, o.h, o.w, &e);
+    expect_ok(&e);
+    mv_run *r = mv_run_new_back(o.net.model, o.h, o.w, 1, mv_explainer_probe(x), mv_explainer_back(x), &e);
+    expect_ok(&e);
+    for (int class_ = 1; class_ < 3; class_++) {
+        float logits[1000];
+        for (int i = 0; i < 3; i++)
+            asks[i].class_ = class_;
+        mv_explainer_clear(x);
+        mv_run_forward(r, o.planes, 1, logits, &e);
+        expect_ok(&e);
+        for (int i = 0; i < 3; i++) {
+            mv_maps maps = {0};
+            mv_explainer_explain(x, i, o.net.model, 0, NULL, logits, name_of, NULL, &maps, &e);
+            expect_ok(&e);
+            answer alone = ask_of(&o.net, names[i], class_, MV_MAP_NONE, o.h, o.w, o.planes, 1);
+            const mv_map *m = maps.map, *w = alone.maps[0].map;
+            assert_true(relative_l2(m->v, w->v, (size_t)(m->h * m->w)) < 1e-5);
+            answer_free(&alone);
+            mv_maps_free(&maps);
+        }
+    }
+    mv_run_free(r);
+    mv_explainer_free(x);
+    for (int i = 0; i < 3; i++)
+        free(memory[i]);
+    oracle_close(&o);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -317,6 +359,7 @@ int main(void)
         cmocka_unit_test(sums_are_what_they_should_be),
         cmocka_unit_test(a_batch_of_three_is_three_pictures),
         cmocka_unit_test(a_class_against_another_is_their_difference),
+        cmocka_unit_test(asks_of_one_run_are_their_own),
     };
     return cmocka_run_group_tests_name("gradient methods", tests, NULL, NULL);
 }

@@ -144,9 +144,12 @@ static mv_status explain(const mv_subject *s, const void *p, mv_maps *out, mv_er
 /* The cells that a module's bias acts on. */
 static mv_grid grid_of(const mv_subject *s, const char *module)
 {
-    int level = 0;
+    bool norm = strcmp(module, "norm") == 0; /* of the cells of the last level, without windows */
+    int level = norm ? MV_LEVELS - 1 : 0;
     sscanf(module, "levels.%d", &level);
     mv_grid g = mv_grid_of(&s->model->config, level, s->h, s->w);
+    if (norm)
+        g.window = 0;
     if (strcmp(module, "patch_embed.conv_down.1") == 0)
         g.h = (s->h + 1) / 2, g.w = (s->w + 1) / 2;
     return g;

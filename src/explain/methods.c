@@ -158,11 +158,22 @@ static mv_status open_ask(mv_explainer *x, int i, const mv_config *config, mv_er
 
 /* ---- backward passes */
 
+static mv_target target_of(const mv_ask *ask)
+{
+    mv_target t = {.class_ = ask->class_, .probability = ask->probability};
+    if (ask->against != MV_MAP_NONE)
+        t.against[t.n++] = ask->against;
+    return t;
+}
+
 static mv_status seed_batch(void *context, int pass, int first, int pictures, int classes, const float *logits,
                             float *seed, mv_error *e)
 {
     (void)first, (void)e;
     const mv_explainer *x = context;
+    for (int i = 0; i < x->n; i++) /* the class that an ask has now */
+        if (x->ask[i].pass == pass && (x->ask[i].ask->method->takes & MV_TAKES_GRADIENT))
+            x->target[pass] = target_of(x->ask[i].ask);
     for (int i = 0; i < pictures; i++) {
         size_t at = (size_t)i * (size_t)classes;
         mv_target_seed(&x->target[pass], logits + at, classes, seed + at);
@@ -176,9 +187,7 @@ static void choose_pass(mv_explainer *x, opened *o)
     const mv_ask *ask = o->ask;
     const mv_method *m = ask->method;
     mv_rules rules = m->rules ? m->rules(o->params) : MV_RULES_GRADIENT;
-    mv_target t = {.class_ = ask->class_, .probability = ask->probability};
-    if (ask->against != MV_MAP_NONE)
-        t.against[t.n++] = ask->against;
+    mv_target t = target_of(ask);
     int i = 0;
     while (i < x->back.passes && !(x->rules[i] == rules && memcmp(&x->target[i], &t, sizeof t) == 0))
         i++;

@@ -37,7 +37,8 @@ typedef struct mv_explainer mv_explainer;
 /* The name of class c, for the words of a map; the string must outlive the call of mv_explainer_explain. */
 typedef const char *mv_class_name(void *context, int c, char text[24]);
 
-/* Joins what the n asks need. The array and the parameters must outlive the explainer. NULL on failure: MV_EINPUT for
+/* Joins what the n asks need. The array and the parameters must outlive the explainer. The class of an ask may change
+ * before a forward, if asks of one class stay of one class: they share a backward pass. NULL on failure: MV_EINPUT for
  * parameters that do not fit the network. */
 mv_explainer *mv_explainer_new(const mv_ask *asks, int n, const mv_config *config, int h, int w, mv_error *e);
 
