@@ -4,20 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cmd/gradients.h"
 #include "cmd/talk.h"
 
 /* ---- methods */
-
-/* Methods that need no gradient here, because they are the exact CAM. */
-static const char *const equals[] = {"gradcam", "hirescam", "xgradcam"};
-
-static bool equals_cam(const char *name)
-{
-    for (size_t i = 0; i < sizeof equals / sizeof *equals; i++)
-        if (strcmp(name, equals[i]) == 0)
-            return true;
-    return false;
-}
 
 /* The first n bytes of text as a method's name; "" if it is too long for one. */
 static const char *name_of(char name[32], const char *text, size_t n)
@@ -33,7 +23,7 @@ static bool begins_method(const char *text, const mv_method *before)
     name_of(name, text, strcspn(text, ":,= "));
     if (text[strlen(name)] == '=' || (before && before->params && mv_param_lookup(before->params, name)))
         return false;
-    return mv_method_lookup(name) || equals_cam(name);
+    return mv_method_lookup(name);
 }
 
 size_t asks_method_length(const char *text)
@@ -48,65 +38,68 @@ size_t asks_method_length(const char *text)
     return n;
 }
 
-static void say_equal(asks *a, const char *name, const char *at)
+static bool has(const mv_method *m, const char *param)
 {
-    if (at && strcmp(at, "norm") != 0)
-        die(EXIT_MISUSE, "--method: %s at %s needs gradients, which this version does not compute; at norm it is cam",
-            name, at);
-    if (!a->equal)
-        warn("%s: at the final norm, Grad-CAM before its ReLU, HiResCAM and XGrad-CAM equal the exact CAM up to a "
-             "constant: this is cam",
-             name);
-    a->equal = true;
+    return m && m->params && mv_param_lookup(m->params, param);
 }
 
-/* True if the parameters in "NAME:PARAMS" choose a site. */
-static bool chooses_site(const char *text)
+/* True if the parameters in "NAME:PARAMS" choose this one. */
+static bool chooses(const char *text, const char *param)
 {
     const char *p = strchr(text, ':');
-    while (p && strncmp(p + 1, "site=", 5) != 0)
+    size_t n = strlen(param);
+    while (p && !(strncmp(p + 1, param, n) == 0 && p[1 + n] == '='))
         p = strchr(p + 1, ',');
     return p;
 }
 
-/* "NAME:site=AT,PARAMS" */
-static char *with_site(const char *text, const char *at)
+/* Gives the method in *text, "NAME:PARAMS", a parameter that it has and does not choose: "NAME:PARAM=VALUE,PARAMS".
+ * True if it did. */
+static bool give(char **text, const mv_method *m, const char *param, const char *value)
 {
     char *out;
-    size_t n = strcspn(text, ":");
-    if (asprintf(&out, "%.*s:site=%s%s%s", (int)n, text, at, text[n] ? "," : "", text[n] ? text + n + 1 : "") < 0)
+    size_t n = strcspn(*text, ":");
+    const char *rest = (*text)[n] ? *text + n + 1 : "";
+    if (!value || !has(m, param) || chooses(*text, param))
+        return false;
+    if (asprintf(&out, "%.*s:%s=%s%s%s", (int)n, *text, param, value, *rest ? "," : "", rest) < 0)
         die(EXIT_FAILED, "out of memory");
-    return out;
+    free(*text);
+    *text = out;
+    return true;
 }
 
-static bool has_site(const mv_method *m)
-{
-    return m && m->params && mv_param_lookup(m->params, "site");
-}
-
-static void add_method(asks *a, const char *text, const char *at)
+static void add_method(asks *a, const char *text, const asks_shared *shared)
 {
     mv_error e = {0};
-    char name[32];
-    name_of(name, text, strcspn(text, ":"));
-    bool equal = equals_cam(name);
-    if (equal) {
-        if (text[strlen(name)])
-            die(EXIT_MISUSE, "--method: found parameters of %s, which is cam here and has none", name);
-        say_equal(a, name, at);
-    }
+    char name[32], *full = must(strdup(text));
+    const mv_method *m = mv_method_lookup(name_of(name, text, strcspn(text, ":")));
     if (a->methods == CALL_ASKS)
         die(EXIT_MISUSE, "--method: found more than %d methods", CALL_ASKS);
-    char *full = at && has_site(mv_method_lookup(name)) && !chooses_site(text) ? with_site(text, at) : NULL;
-    a->uses_at |= full != NULL;
+    a->uses_at |= give(&full, m, "site", shared->at);
+    a->uses_rules |= give(&full, m, "rules", shared->rules);
     int i = a->methods++;
-    mv_status s = mv_ask_parse(&a->method[i], &a->memory[i], equal ? "cam" : full ? full : text, &e);
+    mv_status s = mv_ask_parse(&a->method[i], &a->memory[i], full, &e);
     free(full);
     if (s)
         die(EXIT_MISUSE, "--method: %s", e.text);
+    a->method[i].probability = shared->target == 1 && m->takes & MV_TAKES_GRADIENT;
 }
 
-void asks_methods(asks *a, const mv_param_texts *methods, const char *otherwise, const char *at)
+/* Ends the program if an option was given that no method has used. */
+static void check_use(const asks *a, const char *option, const char *param, const char *what, bool asked, bool used)
+{
+    bool takes = false;
+    for (int i = 0; i < a->methods; i++)
+        takes |= has(a->method[i].method, param);
+    if (asked && !used && takes)
+        die(EXIT_MISUSE, "%s: has no effect beside the %s= of --method", option, param);
+    if (asked && !takes)
+        die(EXIT_MISUSE, "%s: has no effect on %s, which take%s no %s", option, a->method[0].method->name,
+            a->methods == 1 ? "s" : "", what);
+}
+
+void asks_methods(asks *a, const mv_param_texts *methods, const char *otherwise, const asks_shared *shared)
 {
     for (int i = 0; i < methods->n || (i == 0 && !methods->n); i++) {
         const char *text = methods->n ? methods->v[i] : otherwise;
@@ -116,18 +109,18 @@ void asks_methods(asks *a, const mv_param_texts *methods, const char *otherwise,
             size_t n = asks_method_length(text);
             char *one = must(strndup(text, n));
             if (*one)
-                add_method(a, one, at);
+                add_method(a, one, shared);
             free(one);
             text += n + (text[n] != '\0');
         }
     }
-    bool takes = false;
+    bool gradient = false;
     for (int i = 0; i < a->methods; i++)
-        takes |= has_site(a->method[i].method);
-    if (at && !a->uses_at && takes)
-        die(EXIT_MISUSE, "--at: has no effect beside the site= of --method");
-    if (at && !takes && !(a->equal && strcmp(at, "norm") == 0))
-        die(EXIT_MISUSE, "--at: has no effect on %s, which take%s no site", a->method[0].method->name,
+        gradient |= (a->method[i].method->takes & MV_TAKES_GRADIENT) != 0;
+    check_use(a, "--at", "site", "site", shared->at, a->uses_at);
+    check_use(a, "--rules", "rules", "rules", shared->rules, a->uses_rules);
+    if (shared->target >= 0 && !gradient)
+        die(EXIT_MISUSE, "--target: has no effect on %s, which take%s no gradient", a->method[0].method->name,
             a->methods == 1 ? "s" : "");
 }
 
@@ -148,18 +141,20 @@ static bool explains_class(const mv_method *m, bool asked)
     return m->takes & MV_TAKES_CLASS || (asked && m->takes & MV_MAY_TAKE_CLASS);
 }
 
-void asks_check_classes(const asks *a, const mv_param_texts *classes, const char *against)
+void asks_check_classes(const asks *a, const mv_param_texts *classes, const mv_param_texts *against)
 {
     int n = 0, each = classes->n ? classes->n : 1;
     bool takes = asks_take(a, MV_TAKES_CLASS | MV_MAY_TAKE_CLASS);
-    if (against && !takes)
+    if (against->n && !takes)
         die(EXIT_MISUSE, "--against: has no effect on %s, which explains no class", a->method[0].method->name);
     if (classes->n && !takes) /* no error: a script gives every method the same options */
         warn("--class: %s explains no class, its map is the same for all", a->method[0].method->name);
     for (int i = 0; i < a->methods; i++) {
         const mv_method *m = a->method[i].method;
-        if (against && explains_class(m, true) && !(m->takes & MV_TAKES_AGAINST))
+        if (against->n && explains_class(m, true) && !(m->takes & MV_TAKES_AGAINST))
             die(EXIT_MISUSE, "--against: %s takes no second class; explain both with --class", m->name);
+        if (against->n && a->method[i].probability)
+            gradients_refuse_probability();
         n += explains_class(m, classes->n) ? each : 1;
     }
     if (n > CALL_ASKS)
@@ -195,21 +190,35 @@ static void name_ask(asks *a, const call *c, const mv_ask *ask, bool several)
     snprintf(name, ASKS_NAME, "%s%s%s", ask->method->name, class_, number);
 }
 
-mv_status asks_classes(asks *a, call *c, const mv_param_texts *classes, const char *against, mv_error *e)
+/* The classes against a class, for the asks of a method. */
+static mv_status add_against(mv_ask *ask, const mv_target *t, mv_error *e)
 {
-    int found[CALL_ASKS], other = MV_MAP_NONE, n = classes->n ? classes->n : 1;
+    const mv_method *m = ask->method;
+    ask->against = t->n ? t->against[0] : MV_MAP_NONE;
+    ask->others = t->n > 1 ? t->n - 1 : 0;
+    if (ask->others && !(m->takes & MV_TAKES_GRADIENT))
+        return mv_fail(e, MV_EINPUT, "--against: found %d classes, but %s takes one", t->n, m->name);
+    memcpy(ask->other, t->against + 1, (size_t)ask->others * sizeof *ask->other);
+    return MV_OK;
+}
+
+mv_status asks_classes(asks *a, call *c, const mv_param_texts *classes, const mv_param_texts *against, mv_error *e)
+{
+    int found[CALL_ASKS], n = classes->n ? classes->n : 1;
+    mv_target target[CALL_ASKS] = {0};
     mv_status s = asks_find_classes(c, classes, found, e);
-    if (!s && against)
-        s = session_find_class(&c->session, against, "--against", &other, e);
-    for (int k = 0; k < n && !s; k++)
-        if (against && found[k] == other)
-            s = mv_fail(e, MV_EINPUT, "--against: found '%.60s', the class itself, expected another", against);
+    for (int k = 0; k < n && !s; k++) {
+        target[k].class_ = found[k];
+        for (int i = 0; i < against->n && !s; i++)
+            s = gradients_add_against(&target[k], c, against->v[i], e);
+    }
     for (int i = 0; i < a->methods && !s; i++) {
         bool takes = explains_class(a->method[i].method, classes->n);
-        for (int k = 0; k < (takes ? n : 1); k++) {
+        for (int k = 0; k < (takes ? n : 1) && !s; k++) {
             mv_ask ask = a->method[i];
             ask.class_ = takes ? found[k] : MV_MAP_NONE;
-            ask.against = takes ? other : MV_MAP_NONE;
+            if (takes)
+                s = add_against(&ask, &target[k], e);
             name_ask(a, c, &ask, takes && n > 1);
             c->ask[c->asks++] = ask;
         }

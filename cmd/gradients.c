@@ -18,11 +18,25 @@ const char *gradients_given(const gradients *g)
                            : NULL;
 }
 
+void gradients_refuse_probability(void)
+{
+    die(EXIT_MISUSE, "--target probability: found --against too, expected one of them: a probability is of one class");
+}
+
 void gradients_check(const gradients *g)
 {
     if (g->kind == 1 && g->against.n)
-        die(EXIT_MISUSE,
-            "--target probability: found --against too, expected one of them: a probability is of one class");
+        gradients_refuse_probability();
+}
+
+void gradients_warn(bool *warned, double probability)
+{
+    if (*warned || probability <= MV_TARGET_SURE)
+        return;
+    *warned = true;
+    warn("--target probability: a probability is above %g, where gradients are mostly rounding; --target logit has no "
+         "such limit",
+         MV_TARGET_SURE);
 }
 
 /* The seed of every picture of a batch. */
@@ -34,18 +48,13 @@ static mv_status seed(void *context, int pass, int first, int pictures, int clas
     for (int i = 0; i < pictures; i++) {
         size_t at = (size_t)i * (size_t)classes;
         double value = mv_target_seed(&g->target, logits + at, classes, out + at);
-        if (g->target.probability && value > MV_TARGET_SURE && !g->warned) {
-            g->warned = true;
-            warn("--target probability: a probability is above %g, where gradients are mostly rounding; --target logit "
-                 "has no such limit",
-                 MV_TARGET_SURE);
-        }
+        if (g->target.probability)
+            gradients_warn(&g->warned, value);
     }
     return MV_OK;
 }
 
-/* One class, or several that are joined by commas: names may have commas of their own. */
-static mv_status add_against(mv_target *t, const call *c, const char *text, mv_error *e)
+mv_status gradients_add_against(mv_target *t, const call *c, const char *text, mv_error *e)
 {
     mv_error whole = {0};
     int found;
@@ -56,7 +65,7 @@ static mv_status add_against(mv_target *t, const call *c, const char *text, mv_e
             return mv_fail_memory(e, "--against");
         s = MV_OK;
         for (char *one = strtok_r(copy, ",", &rest); one && !s; one = strtok_r(NULL, ",", &rest))
-            s = add_against(t, c, one + strspn(one, " "), e);
+            s = gradients_add_against(t, c, one + strspn(one, " "), e);
         free(copy);
         return s;
     }
@@ -68,7 +77,7 @@ static mv_status add_against(mv_target *t, const call *c, const char *text, mv_e
         if (t->against[i] == found)
             return mv_fail(e, MV_EINPUT, "--against: found '%s' twice, expected different classes", text);
     if (found == t->class_)
-        return mv_fail(e, MV_EINPUT, "--against: found the class itself, '%s', expected another one", text);
+        return mv_fail(e, MV_EINPUT, "--against: found '%.60s', the class itself, expected another", text);
     t->against[t->n++] = found;
     return MV_OK;
 }
@@ -99,7 +108,7 @@ mv_status gradients_open(gradients *g, call *c, mv_error *e)
     if (g->class_ && session_find_class(&c->session, g->class_, "--class", &g->target.class_, e))
         return e->code;
     for (int i = 0; i < g->against.n; i++)
-        if (add_against(&g->target, c, g->against.v[i], e))
+        if (gradients_add_against(&g->target, c, g->against.v[i], e))
             return e->code;
     g->pass_rules = g->rules == 1 ? MV_RULES_HELD : MV_RULES_GRADIENT;
     describe(g, c);

@@ -53,6 +53,16 @@ const char *gradients_given(const gradients *g);
 /* Ends the program with status 2 for options that do not go together. */
 void gradients_check(const gradients *g);
 
+/* Says that --target probability and --against do not go together, and ends the program with status 2. */
+_Noreturn void gradients_refuse_probability(void);
+
+/* Warns once of a probability that is nearly 1. */
+void gradients_warn(bool *warned, double probability);
+
+/* Adds one class of --against, or several that are joined by commas: names may have commas of their own. MV_EINPUT for
+ * the class itself, and for one that is given twice. */
+mv_status gradients_add_against(mv_target *t, const call *c, const char *text, mv_error *e);
+
 /* Finds the classes, and sets c->back to one pass for each batch; a probability that is nearly 1 is warned of once. */
 mv_status gradients_open(gradients *g, call *c, mv_error *e);
 

@@ -46,6 +46,19 @@ static json_t *number_or(int n, int special, const char *word)
     return n == special ? json_string(word) : json_integer(n);
 }
 
+/* A number, or a list of several. */
+static json_t *against_of(const mv_map *m)
+{
+    json_t *list = m->others ? json_array() : json_integer(m->against);
+    bool good = list && (!m->others || reply_append(list, json_integer(m->against)));
+    for (int i = 0; i < m->others && good; i++)
+        good = reply_append(list, json_integer(m->other[i]));
+    if (good)
+        return list;
+    json_decref(list);
+    return NULL;
+}
+
 json_t *reply_map(const mv_map *m)
 {
     double lo = m->raw ? m->raw_lo : m->lo, hi = m->raw ? m->raw_hi : m->hi;
@@ -65,7 +78,7 @@ json_t *reply_map(const mv_map *m)
     if (m->class_ != MV_MAP_NONE)
         good = good && reply_set(o, "class", json_integer(m->class_));
     if (m->against != MV_MAP_NONE)
-        good = good && reply_set(o, "against", json_integer(m->against));
+        good = good && reply_set(o, "against", against_of(m));
     for (int i = 0; i < m->figures; i++)
         if (isfinite(m->figure[i].value))
             good = good && reply_set(o, m->figure[i].key, json_real(m->figure[i].value));

@@ -303,9 +303,9 @@ static void classes_share_passes(void **state)
     for (int i = 0; i < 2; i++) {
         mv_error e = {0};
         stage s = stage_of(cpu(), methods[i], 3, MV_MAP_NONE, 4);
-        const mv_ask asks[] = {{s.ask.method, s.params, 3, MV_MAP_NONE, false},
-                               {s.ask.method, s.params, 5, MV_MAP_NONE, false},
-                               {s.ask.method, s.params, 3, 5, false}};
+        const mv_ask asks[] = {{.method = s.ask.method, .params = s.params, .class_ = 3, .against = MV_MAP_NONE},
+                               {.method = s.ask.method, .params = s.params, .class_ = 5, .against = MV_MAP_NONE},
+                               {.method = s.ask.method, .params = s.params, .class_ = 3, .against = 5}};
         mv_maps maps = {0};
         start(&s);
         mv_explainer *x = mv_explainer_new(asks, 3, &s.net.model->config, H, W, &e);

@@ -170,10 +170,10 @@ static void the_mean_of_the_cam_is_the_logit(void **state)
 {
     (void)state;
     const mv_method *cam = mv_method_lookup("cam");
-    const mv_ask asks[] = {{cam, NULL, MV_CLASS_TOP, MV_MAP_NONE, false},
-                           {cam, NULL, MV_CLASS_SECOND, MV_MAP_NONE, false},
-                           {cam, NULL, MV_CLASS_TOP, MV_CLASS_SECOND, false},
-                           {cam, NULL, 1, MV_MAP_NONE, false}};
+    const mv_ask asks[] = {{.method = cam, .class_ = MV_CLASS_TOP, .against = MV_MAP_NONE},
+                           {.method = cam, .class_ = MV_CLASS_SECOND, .against = MV_MAP_NONE},
+                           {.method = cam, .class_ = MV_CLASS_TOP, .against = MV_CLASS_SECOND},
+                           {.method = cam, .class_ = 1, .against = MV_MAP_NONE}};
     stage s = run_with(asks, 4);
     int classes = s.net.model->config.classes;
     for (int p = 0; p < PICTURES; p++) {
@@ -219,7 +219,7 @@ static void the_relative_cam_is_less_the_mean_of_all(void **state)
     expect_ok(&e);
     asks[n].class_ = 1;
     for (int k = 0; k < n; k++)
-        asks[k] = (mv_ask){mv_method_lookup("cam"), NULL, k, MV_MAP_NONE, false};
+        asks[k] = (mv_ask){.method = mv_method_lookup("cam"), .class_ = k, .against = MV_MAP_NONE};
     stage s = run_with(asks, n + 1);
     mv_maps relative = explain(&s, n, 0), of[MOST];
     assert_int_equal(relative.map->class_, 1);
@@ -251,9 +251,12 @@ static void shares_of_attention_sum_to_one(void **state)
     (void)state;
     mv_attention_params each = {.head = {1, {-2}}, .query = "pooled"}, rollout = {.query = "pooled", .rollout = true};
     const mv_method *attention = mv_method_lookup("attention");
-    const mv_ask asks[] = {{attention, &each, MV_MAP_NONE, MV_MAP_NONE, false},
-                           {attention, &rollout, MV_MAP_NONE, MV_MAP_NONE, false},
-                           {attention, &each, MV_MAP_NONE, MV_MAP_NONE, false}}; /* shares what the first one opened */
+    const mv_ask asks[] = {{.method = attention, .params = &each, .class_ = MV_MAP_NONE, .against = MV_MAP_NONE},
+                           {.method = attention, .params = &rollout, .class_ = MV_MAP_NONE, .against = MV_MAP_NONE},
+                           {.method = attention,
+                            .params = &each,
+                            .class_ = MV_MAP_NONE,
+                            .against = MV_MAP_NONE}}; /* shares what the first one opened */
     stage s = run_with(asks, 3);
     for (int a = 0; a < 3; a++) {
         mv_maps maps = explain(&s, a, 1);
@@ -284,7 +287,10 @@ static void parameters_that_do_not_fit_are_refused(void **state)
     mv_config c = small_config();
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         mv_error e = {0};
-        mv_ask ask = {mv_method_lookup("attention"), &cases[i].p, MV_MAP_NONE, MV_MAP_NONE, false};
+        mv_ask ask = {.method = mv_method_lookup("attention"),
+                      .params = &cases[i].p,
+                      .class_ = MV_MAP_NONE,
+                      .against = MV_MAP_NONE};
         assert_null(mv_explainer_new(&ask, 1, &c, SIDE_H, SIDE_W, &e));
         assert_int_equal(e.code, MV_EINPUT);
         if (!strstr(e.text, cases[i].text))
@@ -299,8 +305,8 @@ static void a_runner_up_where_there_is_one_class_gives_no_map(void **state)
     c.classes = 1;
     mv_error e = {0};
     const mv_method *cam = mv_method_lookup("cam");
-    mv_ask asks[] = {{cam, NULL, MV_CLASS_SECOND, MV_MAP_NONE, false},
-                     {cam, NULL, MV_CLASS_TOP, MV_CLASS_SECOND, false}};
+    mv_ask asks[] = {{.method = cam, .class_ = MV_CLASS_SECOND, .against = MV_MAP_NONE},
+                     {.method = cam, .class_ = MV_CLASS_TOP, .against = MV_CLASS_SECOND}};
     network net = network_of(&c, MV_F32, 1, 3);
     mv_explainer *x = mv_explainer_new(asks, 2, &c, SIDE_H, SIDE_W, &e);
     mv_maps maps = {0};

@@ -6,6 +6,7 @@
 
 #include "cmd/asks.h"
 #include "cmd/findings.h"
+#include "cmd/gradients.h"
 #include "cmd/map_arrays.h"
 #include "cmd/overlay.h"
 #include "cmd/page_file.h"
@@ -19,10 +20,12 @@
 #include "viz/page/sheet.h"
 
 typedef struct {
-    mv_param_texts method, class_;
-    const char *against, *at, *raw;
+    mv_param_texts method, class_, against;
+    const char *at, *raw;
+    int target, rules; /* -1: not given */
     bool faith;
     /* ---- state */
+    bool warned;
     asks asks;
     raw_file file;
     together together; /* one page of all pictures */
@@ -41,10 +44,27 @@ static const mv_param params[] = {
      .offset = AT(method),
      .argument = "METHOD[:PARAMS]",
      .word_at = method_word,
-     .help = "how to explain, repeatable, such as rise:n=400,seed=7; cam by default (mvscope methods)"},
+     .help = "how to explain, repeatable, such as rise:n=400,seed=7; held by default (mvscope methods)"},
     OPTION_CLASSES(AT(class_)),
-    OPTION_CLASS("against", AT(against), "a second class: explain the difference"),
+    {.name = "against",
+     .kind = MV_PARAM_TEXTS,
+     .offset = AT(against),
+     .argument = "CLASS",
+     .completes = MV_COMPLETE_CLASS,
+     .help = "a second class: explain the difference; repeatable for methods that take gradients"},
     OPTION_AT(AT(at), "the site that methods with the parameter site use"),
+    {.name = "target",
+     .kind = MV_PARAM_WORD,
+     .offset = AT(target),
+     .words = gradients_kinds,
+     .argument = "KIND",
+     .help = "the number that is differentiated; logit by default"},
+    {.name = "rules",
+     .kind = MV_PARAM_WORD,
+     .offset = AT(rules),
+     .words = gradients_rules,
+     .argument = "RULES",
+     .help = "what counts as a constant on the way back: nothing, or every operator at its value"},
     {.name = "faith",
      .kind = MV_PARAM_FLAG,
      .offset = AT(faith),
@@ -65,8 +85,9 @@ static bool some_map_is_measured(const asks *a)
 static void check(call *c)
 {
     own *o = c->own;
-    asks_methods(&o->asks, &o->method, "cam", o->at);
-    asks_check_classes(&o->asks, &o->class_, o->against);
+    asks_shared shared = {.at = o->at, .rules = o->rules >= 0 ? gradients_rules[o->rules] : NULL, .target = o->target};
+    asks_methods(&o->asks, &o->method, "held", &shared);
+    asks_check_classes(&o->asks, &o->class_, &o->against);
     if (o->raw)
         raw_choose(c, o->raw, false);
     c->indexed = true;
@@ -95,10 +116,23 @@ static mv_status check_count(const call *c, int n, mv_error *e)
     return c->joined ? together_check(c, n, e) : MV_OK;
 }
 
+/* The default needs a backward pass; a device without one has the exact CAM. */
+static void choose_default(own *o, const call *c)
+{
+    mv_error none = {0};
+    if (o->method.n || !c->session.backend || !mv_backend_check_back(c->session.backend, &none))
+        return;
+    warn("%s has no backward pass: cam instead of %s; -d cpu has one", session_device(&c->session),
+         o->asks.method[0].method->name);
+    o->asks.method[0].method = mv_method_lookup("cam");
+    o->asks.method[0].params = NULL;
+}
+
 static mv_status open_asks(call *c, mv_error *e)
 {
     own *o = c->own;
-    mv_status s = asks_classes(&o->asks, c, &o->class_, o->against, e);
+    choose_default(o, c);
+    mv_status s = asks_classes(&o->asks, c, &o->class_, &o->against, e);
     int n = s ? -1 : asks_count_maps(c, e);
     if (n < 0)
         s = e->code;
@@ -173,10 +207,23 @@ static const char *method_names(const asks *a, char text[200])
     return text;
 }
 
+/* A probability that is nearly 1 has gradients that are mostly rounding. */
+static void warn_of_sure(const call *c, const shot *t)
+{
+    own *o = c->own;
+    int classes = c->session.config.classes;
+    for (int a = 0; a < c->asks; a++) {
+        int k = mv_class_of(c->ask[a].class_, t->logits, classes);
+        if (c->ask[a].probability && k >= 0)
+            gradients_warn(&o->warned, mv_probability(t->logits, classes, k));
+    }
+}
+
 static mv_status study_picture(call *c, study *s, mv_error *e)
 {
     own *o = c->own;
     char names[200];
+    warn_of_sure(c, s->shot);
     mv_status status = o->faith ? measure(c, s, e) : MV_OK;
     if (!status && c->store)
         status = map_arrays_add(&o->file, c, &o->asks, s, e);
@@ -346,6 +393,7 @@ static mv_status close_all(call *c, mv_error *e)
 }
 
 static const char *const examples[] = {"explain photo.jpg",
+                                       "explain --method hirescam --at levels.2 --class church photo.jpg",
                                        "explain --method cam,occlusion,lens -o why.png photo.jpg",
                                        "explain --method rise:n=400,seed=7 --class church --faith photo.jpg",
                                        "explain --method pca -o colours.png photos/",

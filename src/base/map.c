@@ -302,7 +302,8 @@ const char *mv_map_name(const mv_map *m, char text[MV_MAP_NAME])
     else if (m->head >= 0)
         snprintf(head, sizeof head, ".head.%d", m->head);
     if (m->class_ != MV_MAP_NONE && m->against != MV_MAP_NONE)
-        snprintf(class_, sizeof class_, ".class.%d.over.%d", m->class_, m->against);
+        snprintf(class_, sizeof class_, m->others ? ".class.%d.over.%d.and.%d.more" : ".class.%d.over.%d", m->class_,
+                 m->against, m->others);
     else if (m->class_ != MV_MAP_NONE)
         snprintf(class_, sizeof class_, ".class.%d", m->class_);
     if (*block)

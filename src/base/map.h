@@ -18,7 +18,8 @@ enum {
     MV_MAP_NONE = -9, /* level, block, head, class: the map belongs to none */
     MV_MAP_ALL = -2,  /* block: a combination of all blocks of the level (rollout) */
     MV_MAP_MEAN = -1, /* head: the mean of the block's heads */
-    MV_MAP_FIGURES = 6
+    MV_MAP_FIGURES = 6,
+    MV_MAP_OTHERS = 15
 };
 
 /* A number that describes a map: "entropy  0.02 of 1". The strings are static. */
@@ -45,12 +46,13 @@ typedef struct {
     bool less_mean;    /* v is raw less the mean of the maps of all classes, which share an offset */
 
     /* What the map was taken from. The strings are static. */
-    const char *method;            /* "cam", "attention" */
-    int level, block, head, heads; /* a number counted from 0, or a constant above; heads: how many the block has */
-    const char *what;              /* which of the values of its block: "dt", "half_life"; NULL: the block has one */
-    int class_, against;           /* class numbers, or MV_MAP_NONE */
-    const char *query;             /* "pooled", "received", "cell"; NULL: none */
-    int query_y, query_x;          /* of "cell": in cells */
+    const char *method;               /* "cam", "attention" */
+    int level, block, head, heads;    /* a number counted from 0, or a constant above; heads: how many the block has */
+    const char *what;                 /* which of the values of its block: "dt", "half_life"; NULL: the block has one */
+    int class_, against;              /* class numbers, or MV_MAP_NONE */
+    int others, other[MV_MAP_OTHERS]; /* further classes against it */
+    const char *query;                /* "pooled", "received", "cell"; NULL: none */
+    int query_y, query_x;             /* of "cell": in cells */
 
     /* The geometry of its level. */
     int cell;          /* px a side of a cell; 0: not said */

@@ -18,7 +18,7 @@ struct mv_cells {
     int cell;         /* px a side */
     mv_grid grid;     /* of the windows */
     mv_kept kept;     /* as the run delivers it */
-    bool gradient;
+    bool gradient, diagnostic;
     mv_kept grad[MV_BACK_PASSES];
 };
 
@@ -70,15 +70,39 @@ static void place_of(mv_cells *c, int input_h)
     c->cell = c->level >= 0 ? 4 << c->level : c->h == input_h ? 1 : 0;
 }
 
-static mv_status describe(mv_cells *c, const mv_site *t, const char *place, const mv_config *config, int h, int w,
-                          mv_error *e)
+static bool has_tokens(const mv_site *t)
 {
-    c->tokens = t->nd == 3 && t->axes[0] == 'N' && t->axes[1] == 'T' && t->axes[2] != 'T';
-    if (!c->tokens && strcmp(t->axes, "BCHW") != 0)
-        return mv_fail(e, MV_EINPUT,
-                       "%s: found '%s', whose values are not features of cells, expected a map or tokens, such as "
-                       "levels.3, norm or levels.2.blocks.0",
-                       place, t->name);
+    return t->nd == 3 && t->axes[0] == 'N' && t->axes[1] == 'T' && t->axes[2] != 'T';
+}
+
+static bool has_cells(const mv_site *t)
+{
+    return has_tokens(t) || strcmp(t->axes, "BCHW") == 0;
+}
+
+static const mv_site *site_at(const mv_sites *sites, const char *name, size_t n)
+{
+    for (int i = 0; i < sites->n; i++)
+        if (strncmp(sites->site[i].name, name, n) == 0 && !sites->site[i].name[n])
+            return &sites->site[i];
+    return NULL;
+}
+
+/* The site with cells that is nearest above a name: levels.2.blocks.3.mixer for levels.2.blocks.3.mixer.attn. */
+static const char *nearest(const mv_sites *sites, const char *name)
+{
+    for (size_t n = strlen(name); n > 0; n--) {
+        const mv_site *t = name[n] == '.' ? site_at(sites, name, n) : NULL;
+        if (t && has_cells(t))
+            return t->name;
+    }
+    return "norm"; /* of avgpool and head */
+}
+
+static void describe(mv_cells *c, const mv_site *t, const mv_config *config, int h, int w)
+{
+    c->tokens = has_tokens(t);
+    c->diagnostic = t->diagnostic;
     c->channels = t->dim[c->tokens ? 2 : 1];
     c->h = t->dim[2];
     c->w = t->dim[3];
@@ -88,7 +112,6 @@ static mv_status describe(mv_cells *c, const mv_site *t, const char *place, cons
         c->h = c->grid.h;
         c->w = c->grid.w;
     }
-    return MV_OK;
 }
 
 static mv_status find(mv_cells *c, const char *place, const mv_config *config, int h, int w, mv_error *e)
@@ -96,13 +119,13 @@ static mv_status find(mv_cells *c, const char *place, const mv_config *config, i
     mv_sites sites;
     if (mv_sites_list(&sites, config, 1, h, w, e))
         return e->code;
-    const mv_site *found = NULL;
-    for (int i = 0; i < sites.n; i++)
-        if (strcmp(sites.site[i].name, c->site) == 0)
-            found = &sites.site[i];
+    const mv_site *found = site_at(&sites, c->site, strlen(c->site));
     mv_status s = MV_OK;
-    if (found)
-        s = describe(c, found, place, config, h, w, e);
+    if (found && has_cells(found))
+        describe(c, found, config, h, w);
+    else if (found)
+        s = mv_fail(e, MV_EINPUT, "%s: found '%s', whose values are not features of cells; nearest that has some: %s",
+                    place, c->site, nearest(&sites, c->site));
     else if (!mv_pattern_check(c->site, sites.n, sites.name, place, e))
         s = mv_fail(e, MV_EINPUT, "%s: found the pattern '%.80s', expected the name of one site", place, c->site);
     else
@@ -148,9 +171,13 @@ mv_probe *mv_cells_probe(mv_cells *c)
     return &c->probe;
 }
 
-void mv_cells_differentiate(mv_cells *c)
+mv_status mv_cells_differentiate(mv_cells *c, const char *place, mv_error *e)
 {
     c->gradient = true;
+    return c->diagnostic ? mv_fail(e, MV_EINPUT,
+                                   "%s: found '%s', on which nothing depends, expected a site that has a gradient",
+                                   place, c->site)
+                         : MV_OK;
 }
 
 const char *mv_cells_site(const mv_cells *c)

@@ -17,8 +17,9 @@ void mv_cells_free(mv_cells *c); /* accepts NULL; call it after the run that use
 
 mv_probe *mv_cells_probe(mv_cells *c); /* borrowed */
 
-/* Keeps the gradient of each backward pass too. Before the run is made. */
-void mv_cells_differentiate(mv_cells *c);
+/* Keeps the gradient of each backward pass too. Before the run is made. MV_EINPUT "PLACE: ..." for a site on which
+ * nothing depends. */
+mv_status mv_cells_differentiate(mv_cells *c, const char *place, mv_error *e);
 
 /* ---- known before a run; all borrowed */
 

@@ -10,10 +10,11 @@ const char *const mv_rules_words[] = {"gradient", "held", NULL};
 mv_status mv_gradient_open(void **own, const void *params, const mv_config *config, int h, int w, mv_error *e)
 {
     mv_cells *c = mv_cells_new("site", ((const mv_gradient_params *)params)->site, config, h, w, e);
-    *own = c;
-    if (!c)
+    if (!c || mv_cells_differentiate(c, "site", e)) {
+        mv_cells_free(c);
         return e->code;
-    mv_cells_differentiate(c);
+    }
+    *own = c;
     return MV_OK;
 }
 

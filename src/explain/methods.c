@@ -89,8 +89,14 @@ void mv_subject_title(const mv_subject *s, mv_map *map)
     char name[80];
     map->class_ = s->class_;
     map->against = s->against;
+    map->others = s->target.n > 1 ? s->target.n - 1 : 0;
+    for (int i = 0; i < map->others; i++)
+        map->other[i] = mv_class_of(s->target.against[i + 1], s->logits, s->model->config.classes);
     if (s->against == MV_MAP_NONE)
         mv_text_print(map->title, sizeof map->title, "For %.80s", s->class_name);
+    else if (map->others)
+        mv_text_print(map->title, sizeof map->title, "%.40s over %.32s and %d more",
+                      mv_text_capital(name, sizeof name, s->class_name), s->against_name, map->others);
     else
         mv_text_print(map->title, sizeof map->title, "%.44s over %.44s",
                       mv_text_capital(name, sizeof name, s->class_name), s->against_name);
@@ -163,6 +169,8 @@ static mv_target target_of(const mv_ask *ask)
     mv_target t = {.class_ = ask->class_, .probability = ask->probability};
     if (ask->against != MV_MAP_NONE)
         t.against[t.n++] = ask->against;
+    for (int k = 0; k < ask->others; k++)
+        t.against[t.n++] = ask->other[k];
     return t;
 }
 
@@ -369,6 +377,18 @@ static int targets_of(const mv_explainer *x, const opened *o, mv_target out[MV_B
     return n;
 }
 
+/* "second" may be the class itself in some picture. */
+static mv_status check_others(const mv_ask *ask, int class_, const float *logits, int classes, mv_class_name *name,
+                              void *names, mv_error *e)
+{
+    char text[24];
+    for (int i = 0; i < ask->others; i++)
+        if (class_ >= 0 && mv_class_of(ask->other[i], logits, classes) == class_)
+            return mv_fail(e, MV_EINPUT, "the class and one against it are both %s, expected different classes",
+                           name(names, class_, text));
+    return MV_OK;
+}
+
 mv_status mv_explainer_explain(mv_explainer *x, int ask, const mv_model *model, int picture, const float *planes,
                                const float *logits, mv_class_name *name, void *names, mv_maps *out, mv_error *e)
 {
@@ -391,6 +411,8 @@ mv_status mv_explainer_explain(mv_explainer *x, int ask, const mv_model *model, 
     if (s.class_ >= 0 && s.class_ == s.against)
         return mv_fail(e, MV_EINPUT, "the class and the one against it are both %s, expected two classes",
                        name(names, s.class_, text[0]));
+    if (check_others(o->ask, s.class_, logits, classes, name, names, e))
+        return e->code;
     if (lacks) /* a runner-up in a network of one class */
         return MV_OK;
     if ((o->ask->method->takes & MV_TAKES_PASSES) && (!planes || !x->passes))

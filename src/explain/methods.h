@@ -25,6 +25,7 @@ typedef struct {
     const void *params;  /* a struct of method->size bytes, borrowed; NULL: the defaults of its table */
     int class_, against; /* a class number, MV_CLASS_RANK(k), or MV_MAP_NONE */
     bool probability;    /* a backward pass is one of the probability, not of the logit */
+    int others, other[MV_TARGET_AGAINST - 1]; /* further classes against it, of a method with a backward pass */
 } mv_ask;
 
 /* Parses "rise" or "rise:n=4000,seed=7" into out->method and out->params; the classes become MV_MAP_NONE. *memory holds
