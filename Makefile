@@ -195,7 +195,7 @@ $(DOUBLE): $(BUILD)/tests/double_hub.o
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
 
 # The GPU device's own sources for the CPU: kernels in emulation, doubles of CUDA's libraries below them.
-EMULATED := $(addprefix $(BUILD)/tests/,test_backend test_device_faults test_device_ops test_explanations test_fp8 test_runs)
+EMULATED := $(addprefix $(BUILD)/tests/,test_backend test_device_faults test_device_ops test_explanations test_fp8 test_gradients test_runs)
 CXX := $(if $(findstring clang,$(CC)),clang++,g++)
 SIMT_OBJS := $(patsubst cuda/%.cu,$(BUILD)/simt/%.o,$(sort $(wildcard cuda/*.cu))) \
 	$(patsubst tests/%.cc,$(BUILD)/simt/%.o,$(sort $(wildcard tests/double_*.cc)))
