@@ -101,14 +101,15 @@ static double contributions(float *out, const mv_flow *f)
     return sum;
 }
 
-static void prove(mv_map *map, const mv_subject *s, double sum, double biases, double rest, const char *rest_name)
+static void prove(mv_map *map, const mv_subject *s, const char *cells, double sum, double biases, double rest,
+                  const char *rest_name)
 {
     char a[32], b[32], c[48] = "", d[32], number[32];
     if (rest != 0)
         snprintf(c, sizeof c, ", %s  %s", rest_name, mv_number_text(number, rest, 3, true));
-    snprintf(map->proof, sizeof map->proof, "sum of cells  %s, biases  %s%s  =  %s  %s",
-             mv_number_text(a, sum, 3, true), mv_number_text(b, biases, 3, true), c,
-             s->target.n ? "logit difference" : "logit", mv_number_text(d, s->value, 3, true));
+    snprintf(map->proof, sizeof map->proof, "%s  %s, biases  %s%s  =  %s  %s", cells, mv_number_text(a, sum, 3, true),
+             mv_number_text(b, biases, 3, true), c, s->target.n ? "logit difference" : "logit",
+             mv_number_text(d, s->value, 3, true));
 }
 
 static mv_status explain(const mv_subject *s, const void *p, mv_maps *out, mv_error *e)
@@ -128,7 +129,7 @@ static mv_status explain(const mv_subject *s, const void *p, mv_maps *out, mv_er
             double biases = biases_behind(s, site);
             mv_gradient_sums(map, s, sum, s->value - biases - padding);
             mv_map_figure(map, "biases", "biases", "", 3, biases);
-            prove(map, s, sum, biases, padding, "padding");
+            prove(map, s, "sum of cells", sum, biases, padding, "padding");
             if (mv_gradient_is_cam(s->own) && !s->target.probability)
                 mv_gradient_say_cam(map, s);
         } else
@@ -244,7 +245,7 @@ static mv_status explain_full(const mv_subject *s, const void *p, mv_maps *out, 
         mv_gradient_sums(map, s, sum, s->value - rest);
         mv_map_figure(map, "pixels", "pixels", "", 3, pixels);
         mv_map_figure(map, "biases", "biases", "", 3, biases);
-        prove(map, s, pixels, biases, 0, "");
+        prove(map, s, "sum of pixels", pixels, biases, 0, "");
         mv_map_range(map);
     }
     mv_flow_free(&f);
