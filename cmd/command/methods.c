@@ -11,13 +11,14 @@ static const struct {
 } taken[] = {{MV_TAKES_CLASS, "class"},
              {MV_TAKES_AGAINST, "second class"},
              {MV_TAKES_CELL, "cell"},
+             {MV_TAKES_GRADIENT, "gradient"},
              {MV_MAY_TAKE_CLASS, "class or none"}};
 enum { TAKEN = sizeof taken / sizeof *taken };
 
 static void print_method(const mv_method *m)
 {
     char text[400], sep = ':';
-    printf("%-10s  %s: %s\n", m->name, m->title, m->summary);
+    printf("%-10s%s  %s: %s\n", m->name, strlen(m->name) > 10 ? "\n          " : "", m->title, m->summary);
     printf("            source  %s\n            cost    %s\n            takes   a picture", m->source, m->cost);
     for (int i = 0; i < TAKEN; i++)
         if (m->takes & taken[i].bit)
