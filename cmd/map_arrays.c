@@ -24,7 +24,8 @@ static mv_status arrays_of(arrays *out, const call *c, const asks *names, const 
             out->array[out->n] = (raw_array){.name = asks_map_name(names, &maps[a], a, i, out->name[out->n]),
                                              .nd = colour ? 4 : 3,
                                              .dim = {1, m->h, m->w, colour ? 3 : 0},
-                                             .values = mv_map_raw(m)};
+                                             .values = mv_map_raw(m),
+                                             .map = m};
             out->n++;
         }
     return MV_OK;

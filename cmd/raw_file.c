@@ -1,5 +1,7 @@
 #include "cmd/raw_file.h"
 
+#include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -30,12 +32,67 @@ void raw_choose(call *c, const char *raw, bool several)
         die_of(&e, false);
 }
 
+/* ---- the numbers of maps */
+
+static const char *const text_keys[RAW_TEXTS] = {"target", "sum", "expected_sum"};
+
+static double number_of(const raw_array *a, int k)
+{
+    static const char *const figures[RAW_TEXTS] = {"target", "sum", "expected"};
+    return a->map ? mv_map_figure_value(a->map, figures[k]) : (double)NAN;
+}
+
+/* Appends a number to the text: "4.1", "4.1,null". */
+static mv_status append_number(char **text, double x, mv_error *e)
+{
+    char number[32] = "null", *out;
+    if (isfinite(x))
+        snprintf(number, sizeof number, "%.9g", x);
+    if (asprintf(&out, "%s%s%s", *text ? *text : "", *text ? "," : "", number) < 0)
+        return mv_fail_memory(e, "--raw");
+    free(*text);
+    *text = out;
+    return MV_OK;
+}
+
+/* A list where there are several pictures; nothing where no map has the number. */
+static mv_status write_text(mv_store *store, const char *name, bool several, int k, const char *text, mv_error *e)
+{
+    char key[256], *list;
+    if (strspn(text, "nul,") == strlen(text))
+        return MV_OK;
+    snprintf(key, sizeof key, "%s%s%s", several ? name : "", several ? "." : "", text_keys[k]);
+    if (!strchr(text, ','))
+        return mv_store_meta(store, key, text, e);
+    if (asprintf(&list, "[%s]", text) < 0)
+        return mv_fail_memory(e, "--raw");
+    mv_status s = mv_store_meta(store, key, list, e);
+    free(list);
+    return s;
+}
+
+static mv_status write_texts(mv_store *store, const raw_array *a, int n, mv_error *e)
+{
+    mv_status s = MV_OK;
+    for (int i = 0; i < n * RAW_TEXTS && !s; i++) {
+        char *text = NULL;
+        s = append_number(&text, number_of(&a[i / RAW_TEXTS], i % RAW_TEXTS), e);
+        if (!s)
+            s = write_text(store, a[i / RAW_TEXTS].name, n > 1, i % RAW_TEXTS, text, e);
+        free(text);
+    }
+    return s;
+}
+
+/* ---- the FILE of all pictures */
+
 /* The arrays of the first picture, for all pictures of the call. */
 static mv_status declare(raw_file *f, call *c, const raw_array *a, int n, mv_error *e)
 {
     f->sites.site = calloc((size_t)n, sizeof *f->sites.site);
     f->sites.name = calloc((size_t)n, sizeof *f->sites.name);
-    if (!f->sites.site || !f->sites.name)
+    f->texts = calloc((size_t)n, sizeof *f->texts);
+    if (!f->sites.site || !f->sites.name || !f->texts)
         return mv_fail_memory(e, c->store);
     for (int i = 0; i < n; i++) {
         mv_site *site = &f->sites.site[i];
@@ -83,6 +140,8 @@ mv_status raw_file_add(raw_file *f, call *c, const shot *t, const raw_array *a, 
     }
     for (int i = 0; i < n && !s; i++)
         s = mv_store_append(value_file_store(f->file), a[i].name, a[i].values, a[i].dim[0], e);
+    for (int i = 0; i < n * RAW_TEXTS && !s; i++)
+        s = append_number(&f->texts[i / RAW_TEXTS][i % RAW_TEXTS], number_of(&a[i / RAW_TEXTS], i % RAW_TEXTS), e);
     if (!s)
         s = value_file_add(f->file, t, 1, e);
     c->broken |= s != MV_OK;
@@ -91,12 +150,21 @@ mv_status raw_file_add(raw_file *f, call *c, const shot *t, const raw_array *a, 
 
 mv_status raw_file_close(raw_file *f, call *c, mv_error *e)
 {
-    (void)c;
     bool written;
-    mv_status s = value_file_close(f->file, &written, e);
+    mv_status s = MV_OK, closed;
+    int n = f->texts ? f->sites.n : 0;
+    for (int i = 0; i < n * RAW_TEXTS; i++) {
+        char *text = f->texts[i / RAW_TEXTS][i % RAW_TEXTS];
+        if (text && !s && f->file && !c->broken)
+            s = write_text(value_file_store(f->file), f->sites.name[i / RAW_TEXTS], n > 1, i % RAW_TEXTS, text, e);
+        free(text);
+    }
+    c->broken |= s != MV_OK;
+    closed = value_file_close(f->file, &written, s ? NULL : e);
+    free(f->texts);
     mv_sites_free(&f->sites);
-    f->file = NULL;
-    return s;
+    *f = (raw_file){0};
+    return s ? s : closed;
 }
 
 mv_status raw_write(const char *path, const shot *t, const raw_array *a, int n, mv_error *e)
@@ -107,6 +175,8 @@ mv_status raw_write(const char *path, const shot *t, const raw_array *a, int n, 
         s = mv_store_meta(store, "image", t->name, e);
     for (int i = 0; i < n && !s; i++)
         s = mv_store_declare(store, a[i].name, a[i].nd, a[i].dim, e);
+    if (!s)
+        s = write_texts(store, a, n, e);
     for (int i = 0; i < n && !s; i++)
         s = mv_store_append(store, a[i].name, a[i].values, a[i].dim[0], e);
     if (!s)

@@ -17,11 +17,15 @@ typedef struct {
     const char *name;
     int nd, dim[MV_MAX_DIMS];
     const float *values; /* fp32, row-major */
+    const mv_map *map;   /* whose target, sum and expected sum go with it, where it has them; NULL: none */
 } raw_array;
 
+enum { RAW_TEXTS = 3 };
+
 typedef struct {
-    value_file *file; /* NULL until the first picture */
-    mv_sites sites;   /* the arrays as declared; the names are the file's own */
+    value_file *file;          /* NULL until the first picture */
+    mv_sites sites;            /* the arrays as declared; the names are the file's own */
+    char *(*texts)[RAW_TEXTS]; /* of each array: the numbers of its maps, picture by picture */
 } raw_file;
 
 /* Where --raw goes: sets c->store for a FILE, or c->raw and c->wants_raw for a FOLDER/. Ends the program for any other
@@ -30,7 +34,10 @@ void raw_choose(call *c, const char *raw, bool several);
 
 /* Appends one picture's arrays to the FILE, which is opened by the first: every picture must have the same arrays in
  * the same shapes (MV_EINPUT with both shapes). Call it on the thread that computes, picture by picture. The strings
- * are copied. A failure to write breaks the run. */
+ * are copied. A failure to write breaks the run.
+ *
+ * The numbers of an array's map are texts under "target", "sum" and "expected_sum", with "NAME." before them where
+ * there are several arrays; those of several pictures are a list, "[4.1,3.9]", with null where a map has none. */
 mv_status raw_file_add(raw_file *f, call *c, const shot *t, const raw_array *a, int n, mv_error *e);
 
 /* Ends the FILE: it appears whole, or not at all where the run was stopped or is broken. Fine if no picture came. */

@@ -239,19 +239,19 @@ static mv_status write_numbers(call *c, const char *path, const shot *t, const a
     float *values[MV_SWEEPS] = {0};
     mv_status status = MV_OK;
     int n = 0, classes = c->session.config.classes, grids = s ? mv_sweep_grids(s) : 0;
-    a[n++] = (raw_array){"before", 2, {1, classes}, r->before};
+    a[n++] = (raw_array){"before", 2, {1, classes}, r->before, NULL};
     if (r->after)
-        a[n++] = (raw_array){"after", 2, {1, classes}, r->after};
+        a[n++] = (raw_array){"after", 2, {1, classes}, r->after, NULL};
     for (int i = 0; i < r->maps.n; i++)
-        a[n++] = (raw_array){cam[i], 3, {1, r->maps.map[i].h, r->maps.map[i].w}, mv_map_raw(&r->maps.map[i])};
+        a[n++] = (raw_array){cam[i], 3, {1, r->maps.map[i].h, r->maps.map[i].w}, mv_map_raw(&r->maps.map[i]), NULL};
     for (int k = 0; k < grids && !status; k++) {
         mv_sweep_grid g = mv_sweep_grid_at(s, k);
         values[k] = grid_values(s, g, r->change);
         if (!values[k])
             status = mv_fail_memory(e, t->name);
         a[n++] = g.kind == MV_SWEEP_CHANNELS
-                     ? (raw_array){mv_sweep_kind_name((int)g.kind), 2, {1, g.count}, values[k]}
-                     : (raw_array){mv_sweep_kind_name((int)g.kind), 3, {1, g.rows, g.columns}, values[k]};
+                     ? (raw_array){mv_sweep_kind_name((int)g.kind), 2, {1, g.count}, values[k], NULL}
+                     : (raw_array){mv_sweep_kind_name((int)g.kind), 3, {1, g.rows, g.columns}, values[k], NULL};
     }
     if (!status)
         status = path ? raw_write(path, t, a, n, e) : raw_file_add(&o->file, c, t, a, n, e);

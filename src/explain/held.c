@@ -245,7 +245,7 @@ static mv_status explain_full(const mv_subject *s, const void *p, mv_maps *out, 
         mv_gradient_sums(map, s, sum, s->value - rest);
         mv_map_figure(map, "pixels", "pixels", "", 3, pixels);
         mv_map_figure(map, "biases", "biases", "", 3, biases);
-        prove(map, s, "sum of pixels", pixels, biases, 0, "");
+        prove(map, s, "of the pixels alone", pixels, biases, 0, "");
         mv_map_range(map);
     }
     mv_flow_free(&f);

@@ -289,6 +289,7 @@ void mv_extent_add(mv_extent *x, const mv_map *map)
     x->hi = x->maps == 0 ? hi : fmax(x->hi, hi);
     x->diverging = x->diverging || map->diverging;
     x->times = strcmp(map->unit, MV_UNIT_EVEN) == 0 && !map->diverging && (x->times || x->maps == 0);
+    x->pixels = map->cell == 1 && (x->pixels || x->maps == 0);
     x->maps++;
 }
 
@@ -300,8 +301,12 @@ static mv_colouring colouring(const mv_page *p, mv_scale scale)
 
 mv_colouring mv_page_colouring(const mv_page *p, const mv_extent *x)
 {
+    /* A few of the 50,000 values of single pixels are many times larger than the rest: by a linear scale the picture
+     * would look empty. */
+    bool few = x->pixels && p->style.scale == MV_SCALE_AUTO;
+    mv_scale_kind kind = few ? MV_SCALE_SQRT : p->style.scale;
     return x->times ? mv_page_colouring_even(p, x)
-                    : colouring(p, mv_scale_of(p->style.scale, fmin(x->lo, 0), x->hi, x->diverging));
+                    : colouring(p, mv_scale_of(kind, fmin(x->lo, 0), x->hi, x->diverging));
 }
 
 mv_colouring mv_page_colouring_even(const mv_page *p, const mv_extent *x)

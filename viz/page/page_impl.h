@@ -27,6 +27,7 @@ typedef struct {
     double lo, hi;
     bool diverging; /* at least one map is */
     bool times;     /* all maps are multiples of an even spread */
+    bool pixels;    /* all have a value of its own for each pixel */
 } mv_extent;
 
 void mv_extent_add(mv_extent *x, const mv_map *map);
