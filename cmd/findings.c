@@ -84,6 +84,12 @@ static void share_text(char text[16], double share)
     snprintf(text, 16, "%.*f", share < 0.0995 ? 1 : 0, 100 * share);
 }
 
+/* Gradients without a sign: what the answer reacts to, be it for the class or against it. */
+static bool is_sensitivity(const mv_map *m)
+{
+    return is(m, "saliency") || is(m, "smoothgrad") || is(m, "vargrad");
+}
+
 static const char *evidence_text(char text[FINDING], const session *s, const mv_map *m)
 {
     char name[100], part[16];
@@ -94,6 +100,19 @@ static const char *evidence_text(char text[FINDING], const session *s, const mv_
                  part);
     else
         snprintf(text, FINDING, "Nothing speaks for %s", class_words(name, s, m));
+    return text;
+}
+
+static const char *sensitivity_text(char text[FINDING], const session *s, const mv_map *m)
+{
+    char name[100], part[16];
+    double half = finding_half_of(m);
+    share_text(part, half);
+    if (isfinite(half))
+        snprintf(text, FINDING, "Half of what moves the score of %s lies in %s %% of the picture",
+                 class_words(name, s, m), part);
+    else
+        snprintf(text, FINDING, "No pixel moves the score of %s", class_words(name, s, m));
     return text;
 }
 
@@ -141,6 +160,8 @@ static const char *one(char text[FINDING], const session *s, const mv_map *m)
         return similar_text(text, m);
     else if (strcmp(m->unit, "\xc3\x97 even") == 0)
         return spread_text(text, m);
+    else if (is_sensitivity(m))
+        return sensitivity_text(text, s, m);
     else if (m->class_ >= 0)
         return evidence_text(text, s, m);
     else
@@ -292,7 +313,7 @@ const char *finding_of_pictures(char text[FINDING], const mv_map *const maps[], 
         const mv_map *const *row = maps + (size_t)p * (size_t)columns;
         double a, b;
         coloured = coloured && row[0] && row[0]->channels == 3;
-        evidence = evidence && row[0] && row[0]->class_ >= 0 && row[0]->channels != 3;
+        evidence = evidence && row[0] && row[0]->class_ >= 0 && row[0]->channels != 3 && !is_sensitivity(row[0]);
         if (evidence) {
             least = fmin(least, finding_half_of(row[0]));
             most = fmax(most, finding_half_of(row[0]));

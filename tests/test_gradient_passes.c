@@ -331,6 +331,34 @@ static void classes_share_passes(void **state)
     free(planes);
 }
 
+/* An ask may change its class from one forward to the next, also for the same picture. */
+static void the_class_of_an_ask_may_change(void **state)
+{
+    (void)state;
+    network n = small();
+    float *planes = network_input(1, SIDE_H, SIDE_W, 5);
+    mv_ask ask = for_class(MV_CLASS_TOP);
+    for (int i = 0; i < SEVERAL; i++) {
+        mv_error e = {0};
+        stage s;
+        open_stage(&s, &n, SIDE_H, SIDE_W, several[i], &ask, 1, 4);
+        for (int class_ = 3; class_ < 6; class_++) {
+            mv_ask other = for_class(class_);
+            mv_maps maps = {0}, want = maps_of(&n, SIDE_H, SIDE_W, planes, several[i], &other, 1, 4);
+            s.ask[0].class_ = class_;
+            explain(&s, 0, planes, &maps, &e);
+            expect_ok(&e);
+            assert_memory_equal(maps.map->v, want.map->v, size_of(want.map) * sizeof(float));
+            assert_true(figure(maps.map, "target") == figure(want.map, "target"));
+            mv_maps_free(&maps);
+            mv_maps_free(&want);
+        }
+        close_stage(&s);
+    }
+    network_free(&n);
+    free(planes);
+}
+
 /* What a baseline is, and what the sum is expected to be, beside two forward passes. */
 static void the_expected_sum_is_a_difference_of_targets(void **state)
 {
@@ -517,6 +545,7 @@ int main(void)
         cmocka_unit_test(the_gap_falls_with_the_nodes),
         cmocka_unit_test(a_batch_changes_no_bit),
         cmocka_unit_test(classes_share_passes),
+        cmocka_unit_test(the_class_of_an_ask_may_change),
         cmocka_unit_test(the_expected_sum_is_a_difference_of_targets),
         cmocka_unit_test(means_and_variances_are_those_of_single_gradients),
         cmocka_unit_test(a_stop_ends_the_passes_and_the_next_are_right),

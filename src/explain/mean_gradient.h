@@ -33,7 +33,7 @@ typedef struct {
     void *context;        /* for `make` */
 } mv_mean_inputs;
 
-/* Runs the inputs, unless those of this picture were the last ones. */
+/* Runs the inputs, unless those of this picture and these targets were the last ones. */
 mv_status mv_mean_gradient_run(mv_mean_gradient *m, const mv_subject *s, const mv_mean_inputs *in, mv_error *e);
 
 /* Of the subject's target, after mv_mean_gradient_run: (3, h, w), borrowed until the next run. */

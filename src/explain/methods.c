@@ -370,7 +370,7 @@ static int targets_of(const mv_explainer *x, const opened *o, mv_target out[MV_B
         while (k < n && pass[k] != other->pass)
             k++;
         pass[k] = other->pass;
-        out[k] = x->target[other->pass];
+        out[k] = target_of(other->ask);
         n += k == n;
         *at = other == o ? k : *at;
     }
@@ -419,7 +419,7 @@ mv_status mv_explainer_explain(mv_explainer *x, int ask, const mv_model *model, 
         return mv_fail(e, MV_EMISUSE, "%s: found no input or no passes, expected both", o->ask->method->name);
     if (o->ask->method->takes & MV_TAKES_GRADIENT) {
         s.pass = o->pass;
-        s.target = x->target[o->pass];
+        s.target = target_of(o->ask); /* the batch may have had no backward pass that says so */
         s.rules = x->rules[o->pass];
         s.seed = x->seed;
         s.value = mv_target_seed(&s.target, logits, classes, x->seed);

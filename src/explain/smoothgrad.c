@@ -151,7 +151,7 @@ static mv_status explain(const mv_subject *s, const params *o, bool variance, mv
     map->method = variance ? "vargrad" : "smoothgrad";
     map->cell = 1;
     mv_subject_title(s, map);
-    snprintf(map->unit, sizeof map->unit, variance ? "variance of d%s per unit" : "|d%s| per unit",
+    snprintf(map->unit, sizeof map->unit, variance ? "variance of d%s" : "|d%s| per unit",
              s->target.probability ? "probability" : "logit");
     mv_gradient_sums(map, s, sum, NAN);
     mv_map_figure(map, "noise", "noise", "", 3, deviation);
