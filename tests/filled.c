@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "src/run/back.h"
 #include "src/run/edit.h"
 #include "src/run/trace.h"
 #include "tests/network.h"
@@ -28,11 +29,20 @@ static mv_config odd_config(bool conv_gamma)
     return c;
 }
 
+static mv_status seed_of(void *context, int pass, int first, int pictures, int classes, const float *logits,
+                         float *seed, mv_error *e)
+{
+    (void)context, (void)pass, (void)first, (void)logits, (void)e;
+    for (int i = 0; i < pictures; i++)
+        seed[i * classes + 3] = 1;
+    return MV_OK;
+}
+
 /* Logits of a forward with these probes, and what it cost. */
-static mv_costs computed(const network *n, mv_probe *probes, const float *x, float *logits)
+static mv_costs computed(const network *n, mv_probe *probes, const mv_back *back, const float *x, float *logits)
 {
     mv_error e = {0};
-    mv_run *r = mv_run_new(n->model, H, W, PICTURES, probes, &e);
+    mv_run *r = mv_run_new_back(n->model, H, W, PICTURES, probes, back, &e);
     expect_ok(&e);
     mv_run_forward(r, x, PICTURES, logits, &e);
     expect_ok(&e);
@@ -64,7 +74,9 @@ static bool same_nan(mv_tensor a, mv_tensor b)
     return true;
 }
 
-static void compare_sites(const network *bare, const network *filled, const float *x, double bound, bool nan)
+/* Gradients are compared where `back` is given. */
+static void compare_sites(const network *bare, const network *filled, const mv_back *back, const float *x, double bound,
+                          bool nan)
 {
     mv_error e = {0};
     const network *both[] = {bare, filled};
@@ -74,10 +86,10 @@ static void compare_sites(const network *bare, const network *filled, const floa
     for (int i = 0; i < 2; i++) {
         t[i] = mv_trace_new("**", NULL, NULL, &e);
         expect_ok(&e);
-        costs[i] = computed(both[i], mv_trace_probe(t[i]), x, logits[i]);
+        costs[i] = computed(both[i], mv_trace_probe(t[i]), back, x, logits[i]);
     }
     assert_memory_equal(&costs[0], &costs[1], sizeof costs[0]);
-    assert_true(mv_trace_count(t[0]) > 50);
+    assert_true(mv_trace_count(t[0]) > (back ? 150 : 50));
     assert_int_equal(mv_trace_count(t[0]), mv_trace_count(t[1]));
     for (int i = 0; i < mv_trace_count(t[0]); i++) {
         mv_tensor a = mv_trace_at(t[0], i), b = mv_trace_at(t[1], i);
@@ -99,8 +111,8 @@ static void compare_watched(const network *filled, const float *x)
     float plain[PICTURES * CLASSES], watched[PICTURES * CLASSES];
     mv_trace *t = mv_trace_new("patch_embed,levels.*,levels.*.downsample,levels.*.blocks.*", NULL, NULL, &e);
     expect_ok(&e);
-    computed(filled, NULL, x, plain);
-    computed(filled, mv_trace_probe(t), x, watched);
+    computed(filled, NULL, NULL, x, plain);
+    computed(filled, mv_trace_probe(t), NULL, x, watched);
     assert_memory_equal(plain, watched, sizeof plain);
     mv_trace_free(t);
 }
@@ -118,7 +130,7 @@ static void compare_edits(const network *bare, const network *filled, const floa
     };
     mv_error e = {0};
     float before[PICTURES * CLASSES], want[PICTURES * CLASSES], found[PICTURES * CLASSES];
-    computed(filled, NULL, x, before);
+    computed(filled, NULL, NULL, x, before);
     for (size_t i = 0; i <= sizeof cases / sizeof *cases; i++) {
         bool noise = i == sizeof cases / sizeof *cases;
         mv_edits *ed = mv_edits_new(&e);
@@ -127,8 +139,8 @@ static void compare_edits(const network *bare, const network *filled, const floa
         else
             mv_edits_add(ed, cases[i].text, cases[i].kind, (mv_tensor){0}, &e);
         expect_ok(&e);
-        computed(bare, mv_edits_probe(ed), x, want);
-        computed(filled, mv_edits_probe(ed), x, found);
+        computed(bare, mv_edits_probe(ed), NULL, x, want);
+        computed(filled, mv_edits_probe(ed), NULL, x, found);
         double d = relative_l2(found, want, PICTURES * CLASSES);
         if (d > bound)
             fail_msg("%s: differs by %.3g", noise ? "noise" : cases[i].text, d);
@@ -151,11 +163,15 @@ void filled_equals_bare(mv_backend *(*open)(mv_dtype), mv_dtype act, int multipl
         expect_spare(&filled);
         for (int part = 0; part < MV_PARTS; part++)
             assert_int_equal(bare.model->parameters[part], filled.model->parameters[part]);
-        compare_sites(&bare, &filled, x, bound, false);
+        compare_sites(&bare, &filled, NULL, x, bound, false);
+        const mv_rules rules[] = {MV_RULES_GRADIENT, MV_RULES_HELD};
+        const mv_back back = {.passes = 2, .rules = rules, .seed = seed_of, .biases = true};
+        if (act == MV_F32 && !mv_backend_check_back(filled.backend, NULL))
+            compare_sites(&bare, &filled, &back, x, bound, false);
         compare_watched(&filled, x);
         compare_edits(&bare, &filled, x, bound);
         x[5] = NAN;
-        compare_sites(&bare, &filled, x, 0, true);
+        compare_sites(&bare, &filled, NULL, x, 0, true);
         free(x);
         network_free(&bare);
         network_free(&filled);
