@@ -167,7 +167,8 @@ static void group_new(group *g, const call *c, int size)
                  .logits = must(malloc(((size_t)size * (size_t)c->session.config.classes + 1) * sizeof(float)))};
 }
 
-/* Reports the failure for each picture of the group, and empties the group. */
+/* Reports the failure for each picture of the group, or for the one because of which the others fail too, and empties
+ * the group. */
 static void fail_group(batches *b, group *g, const mv_error *e)
 {
     for (int i = 0; i < g->n; i++) {
@@ -177,11 +178,13 @@ static void fail_group(batches *b, group *g, const mv_error *e)
         }
         char text[640];
         snprintf(text, sizeof text, "%.200s: %.400s", b->o->path[g->picture[i]->operand], e->text);
-        writers_complain(b->writers, text);
+        if (!b->c->culprit || b->c->culprit == i + 1)
+            writers_complain(b->writers, text);
         b->failed++;
         job_free(b, g->picture[i]);
     }
     g->n = 0;
+    b->c->culprit = 0;
 }
 
 /* i: its number in the group */

@@ -141,6 +141,7 @@ struct call {
     bool incomplete;             /* a folder could not be read */
     bool stopped;                /* by a signal, or because the reader of the results has left */
     bool broken;                 /* the run cannot go on */
+    int culprit;                 /* the picture of the batch, from 1, because of which the batch fails; 0: all alike */
 };
 
 extern const command *const commands[]; /* in the order of help; ended by NULL */

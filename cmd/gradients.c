@@ -39,14 +39,33 @@ void gradients_warn(bool *warned, double probability)
          MV_TARGET_SURE);
 }
 
+/* Fails where there is nothing to differentiate: the gradients would be NaN or 0. */
+static mv_status check_picture(const gradients *g, const float *logits, int classes, mv_error *e)
+{
+    char name[24];
+    const mv_target *t = &g->target;
+    int class_ = mv_class_of(t->class_, logits, classes);
+    if (mv_logits_check(logits, classes, "gradients", e))
+        return e->code;
+    for (int i = 0; i < t->n; i++)
+        if (mv_class_of(t->against[i], logits, classes) == class_)
+            return mv_fail(e, MV_EINPUT, "--against: the class and one against it are both %s, expected two classes",
+                           session_class(&g->call->session, class_, name));
+    return MV_OK;
+}
+
 /* The seed of every picture of a batch. */
 static mv_status seed(void *context, int pass, int first, int pictures, int classes, const float *logits, float *out,
                       mv_error *e)
 {
-    (void)pass, (void)first, (void)e;
+    (void)pass;
     gradients *g = context;
     for (int i = 0; i < pictures; i++) {
         size_t at = (size_t)i * (size_t)classes;
+        if (check_picture(g, logits + at, classes, e)) {
+            g->call->culprit = first + i + 1;
+            return e->code;
+        }
         double value = mv_target_seed(&g->target, logits + at, classes, out + at);
         if (g->target.probability)
             gradients_warn(&g->warned, value);
@@ -111,6 +130,7 @@ mv_status gradients_open(gradients *g, call *c, mv_error *e)
         if (gradients_add_against(&g->target, c, g->against.v[i], e))
             return e->code;
     g->pass_rules = g->rules == 1 ? MV_RULES_HELD : MV_RULES_GRADIENT;
+    g->call = c;
     describe(g, c);
     c->gradient = g->text;
     g->back = (mv_back){.passes = 1, .rules = &g->pass_rules, .seed = seed, .context = g};

@@ -19,6 +19,7 @@ typedef struct {
     mv_target target;
     mv_rules pass_rules;
     mv_back back;
+    call *call;
     bool warned;
     char text[1024]; /* "logit of church less golf ball; rules: gradient", for results */
 } gradients;
@@ -63,7 +64,8 @@ void gradients_warn(bool *warned, double probability);
  * the class itself, and for one that is given twice. */
 mv_status gradients_add_against(mv_target *t, const call *c, const char *text, mv_error *e);
 
-/* Finds the classes, and sets c->back to one pass for each batch; a probability that is nearly 1 is warned of once. */
+/* Finds the classes, and sets c->back to one pass for each batch; a probability that is nearly 1 is warned of once. A
+ * picture whose logits are not finite, or for which the class is one of those against it, fails the batch. */
 mv_status gradients_open(gradients *g, call *c, mv_error *e);
 
 #endif

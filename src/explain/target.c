@@ -9,6 +9,9 @@ static void seed_against(const mv_target *t, const float *logits, int classes, f
     int found[MV_TARGET_AGAINST];
     for (int k = 0; k < t->n; k++) {
         found[k] = mv_class_of(t->against[k], logits, classes);
+        for (int i = 0; i < k; i++) /* the second answer may be one of the others */
+            if (found[i] == found[k])
+                found[k] = MV_MAP_NONE;
         if (found[k] >= 0)
             most = fmax(most, (double)logits[found[k]]);
     }

@@ -16,7 +16,7 @@ enum { MV_TARGET_AGAINST = 16 };
 
 typedef struct {
     int class_;                        /* a number or MV_CLASS_RANK(k) */
-    int n, against[MV_TARGET_AGAINST]; /* the others; n 0: none */
+    int n, against[MV_TARGET_AGAINST]; /* the others, of which each counts once; n 0: none */
     bool probability;                  /* then n is 0 */
 } mv_target;
 
