@@ -13,6 +13,9 @@
  *
  * A pass keeps the input of each block, and computes the block once more before it goes backwards through it (Chen et
  * al. 2016, arXiv 1604.06174). It ends when the last site that a probe wants is reached, and keeps nothing before it.
+ *
+ * A probe before it in the network may edit values: gradients are those of the edited network. One that edits a value
+ * which the way back passes fails the run, because no gradient flows through a value that was replaced.
  */
 #ifndef MV_BACK_H
 #define MV_BACK_H

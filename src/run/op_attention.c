@@ -25,7 +25,7 @@ void mv_attention_rows(mv_run *r, mv_tensor out, mv_tensor qkv, int heads, mv_te
 
 void mv_attend(mv_run *r, mv_tensor out, mv_tensor rows, mv_tensor qkv)
 {
-    mv_tape_refuse(r, "attention rows");
+    mv_tape_refuse(r, "mixer.attn");
     if (mv_op_expect(r, rows.nd == 4 && 3 * out.dim[2] == qkv.dim[2], "attend", rows, qkv))
         MV_OP_RUN(r, attend, out, rows, qkv);
 }

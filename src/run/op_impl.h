@@ -15,7 +15,10 @@ static inline size_t mv_op_rows(mv_tensor x)
     return mv_tensor_count(x) / (size_t)x.dim[x.nd - 1];
 }
 
-/* False if the run has failed, or if `holds` is false, which fails the run and names the shapes. */
+/* False if the run has failed, or is asked to stop, which fails it. */
+bool mv_op_goes_on(mv_run *r);
+
+/* The same before an operation; false also if `holds` is false, which fails the run and names the shapes. */
 bool mv_op_expect(mv_run *r, bool holds, const char *op, mv_tensor a, mv_tensor b);
 
 /* A value like x, but with n columns. */

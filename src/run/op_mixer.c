@@ -72,7 +72,7 @@ void mv_scan(mv_run *r, mv_tensor yz, mv_tensor x, mv_tensor proj, mv_tensor dt,
 
 void mv_readout(mv_run *r, mv_tensor yz, mv_tensor x, mv_tensor proj, mv_tensor h, const mv_ssm *w)
 {
-    mv_tape_refuse(r, "states");
+    mv_tape_refuse(r, "mixer.h");
     if (mv_op_expect(r, h.nd == 4 && h.dim[3] == MV_STATES, "readout", x, h))
         MV_OP_RUN(r, readout, yz, x, proj, h, w);
 }
@@ -186,5 +186,5 @@ void mv_contributions(mv_run *r, mv_tensor out, mv_tensor parts, const mv_mixer_
         contributions_of(r, windows_of(out, first, some), windows_of(parts, first, some), &part, memory.data,
                          (int)rows);
     }
-    mv_scratch_rewind(r, mark);
+    r->used = mark; /* its memory is not on the tape */
 }

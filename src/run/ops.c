@@ -92,11 +92,11 @@ static const char *site_name(const mv_run *r, char text[128], const char *leaf)
 bool mv_wants_value(const mv_run *r, const char *leaf)
 {
     char site[128];
-    if (!r->probes || r->error.code || mv_tape_again(r))
+    if (!r->probes || r->error.code)
         return false;
     site_name(r, site, leaf);
     for (mv_probe *p = r->probes; p; p = p->next)
-        if (p->wants(p, site))
+        if (!(p->kept && mv_tape_again(r)) && p->wants(p, site)) /* see mv_show */
             return true;
     return false;
 }
@@ -130,6 +130,9 @@ bool mv_tap(mv_run *r, const char *leaf, const char *axes, mv_view v)
         return false;
     mv_site_info site = {.name = name, .axes = axes};
     bool changed = mv_show(r, &site, v);
+    if (changed)
+        mv_tape_refuse(r, name);
+    mv_tape_pass(r, name);
     mv_tape_show(r, name, axes, v);
     return changed;
 }
@@ -178,11 +181,17 @@ mv_view mv_view_heads(mv_tensor qkv, int which, int heads)
 
 /* ---- checks */
 
+bool mv_op_goes_on(mv_run *r)
+{
+    if (r->stop_asked && r->stop_asked())
+        mv_run_fail(r, MV_EIO, "%s: the run was stopped", r->path);
+    return !r->error.code;
+}
+
 bool mv_op_expect(mv_run *r, bool holds, const char *op, mv_tensor a, mv_tensor b)
 {
     char sa[64], sb[64];
-    if (r->stop_asked && r->stop_asked())
-        mv_run_fail(r, MV_EIO, "%s: the run was stopped", r->path);
+    mv_op_goes_on(r);
     if (mv_op_ready(r) && !holds)
         mv_run_fail(r, MV_EMISUSE, "%s: %s found values of %s and %s, whose shapes do not fit", r->path, op,
                     mv_shape_text(sa, a.nd, a.dim), mv_shape_text(sb, b.nd, b.dim));

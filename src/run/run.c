@@ -59,9 +59,10 @@ static mv_status dry_run(const mv_model *shape, const purpose *p, bool finding, 
         return e->code;
     r->planning = true;
     mv_status s = mv_run_forward(r, NULL, p->capacity, NULL, e);
-    if (!s && finding)
+    if (!s && finding) {
         *plan = (mv_plan){.wanted = r->plan.wanted, .first_segment = r->plan.first_segment};
-    else if (!s) {
+        memcpy(plan->first_site, r->plan.first_site, sizeof plan->first_site);
+    } else if (!s) {
         *plan = r->plan;
         plan->scratch = r->peak;
         r->plan = (mv_plan){0};

@@ -28,6 +28,7 @@ typedef struct {
     size_t transfer;       /* bytes of a staging buffer */
     int constants, kept;
     int wanted, first_segment; /* gradients; and where the way back ends (tape_impl.h) */
+    char first_site[96];       /* there */
     mv_constant *constant;
     mv_kept_value *value; /* in the order of the calls, the logits last */
 } mv_plan;

@@ -26,6 +26,7 @@ struct mv_tape {
     bool showing;   /* a gradient */
     bool inside;    /* a segment */
     bool last;      /* operations whose values are not read are skipped */
+    bool reached;   /* the first place whose gradient is wanted: the way back passes all that follows */
     int segments;   /* begun so far in the batch */
     int pass, left; /* values whose gradients are still wanted in this pass */
     int n, room, grads, grad_room;
@@ -114,9 +115,10 @@ bool mv_tape_finds(mv_run *r, const char *site)
     struct mv_tape *t = r->tape;
     if (!mv_tape_finding(r))
         return false;
-    int segment = t->segments - t->inside;
-    if (mv_tape_wants(r, site) && (!r->plan.wanted++ || segment < r->plan.first_segment))
-        r->plan.first_segment = segment;
+    if (mv_tape_wants(r, site) && !r->plan.wanted++) {
+        r->plan.first_segment = t->segments - t->inside;
+        snprintf(r->plan.first_site, sizeof r->plan.first_site, "%s", site);
+    }
     return true;
 }
 
@@ -152,8 +154,17 @@ bool mv_tape_skips(const mv_run *r)
 
 void mv_tape_refuse(mv_run *r, const char *values)
 {
-    if (r->tape)
-        mv_run_fail(r, MV_EMISUSE, "%s: found gradients and an edit of %s, expected one or the other", r->path, values);
+    if (r->tape && r->tape->reached && !r->tape->again)
+        mv_run_fail(r, MV_EMISUSE,
+                    "%s: found an edit on the way back to %s, expected edits only before the first site whose gradient "
+                    "is wanted",
+                    values, r->plan.first_site);
+}
+
+void mv_tape_pass(mv_run *r, const char *site)
+{
+    if (r->tape && strcmp(site, r->plan.first_site) == 0)
+        r->tape->reached = true;
 }
 
 /* A copy of x that lives until the batch ends. */
@@ -374,7 +385,7 @@ static void show_gradient(mv_run *r, const mv_node *n)
 static void walk(mv_run *r, int from)
 {
     struct mv_tape *t = r->tape;
-    for (int i = t->n - 1; i >= from && t->left > 0 && !r->error.code; i--) {
+    for (int i = t->n - 1; i >= from && t->left > 0 && mv_op_goes_on(r); i--) {
         const mv_node n = t->node[i]; /* a segment appends, and may move the array */
         if (!n.back && !n.again)
             show_gradient(r, &n);
@@ -449,7 +460,7 @@ void mv_tape_rewind(mv_run *r)
         return;
     t->n = t->grads = t->segments = 0;
     t->on = !t->finding;
-    t->again = t->showing = t->inside = t->last = false;
+    t->again = t->showing = t->inside = t->last = t->reached = false;
 }
 
 void mv_tape_end(mv_run *r)

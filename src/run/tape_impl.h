@@ -60,8 +60,10 @@ mv_tensor mv_tape_segment(mv_run *r, mv_segment *segment, const void *weights, m
 void mv_tape_last(mv_run *r, const char *branch);
 bool mv_tape_skips(const mv_run *r);
 
-/* Fails the run if there are backward passes: these values were edited after the operation that made them. */
+/* These values of the forward pass were edited: fails the run if the way back passes them, because it would not know.
+ */
 void mv_tape_refuse(mv_run *r, const char *values);
+void mv_tape_pass(mv_run *r, const char *site); /* the forward pass has shown this site */
 
 /* True if a probe wants to see what the bias of a layer holds (back.h); w: its address in the model. */
 bool mv_tape_wants_bias(const mv_run *r, const void *w);
