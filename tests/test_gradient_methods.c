@@ -210,9 +210,12 @@ static void the_cam_is_hirescam_at_the_end(void **state)
     float *planes = network_input(1, H, W, 5);
     answer cam = ask_of(&n, "cam", 2, MV_MAP_NONE, H, W, planes, 1);
     const float *want = mv_map_raw(cam.maps[0].map);
-    static const char *const same[] = {"hirescam:site=norm", "gradcam:site=norm", "held:site=norm"};
-    for (int k = 0; k < 3; k++) {
-        answer a = ask_of(&n, same[k], 2, MV_MAP_NONE, H, W, planes, 1);
+    static const char *const same[] = {"hirescam:site=norm",     "gradcam:site=norm",      "held:site=norm",
+                                       "hirescam:site=levels.3", "xgradcam:site=levels.3", NULL};
+    char last[64];
+    snprintf(last, sizeof last, "hirescam:site=levels.3.blocks.%d", config.depth[3] - 1);
+    for (int k = 0; k < 6; k++) {
+        answer a = ask_of(&n, same[k] ? same[k] : last, 2, MV_MAP_NONE, H, W, planes, 1);
         const mv_map *m = a.maps[0].map;
         int cells = m->h * m->w;
         double bias = (double)want[0] - cells * (double)m->v[0], size = 0;

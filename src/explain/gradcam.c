@@ -93,7 +93,7 @@ static void finish(mv_map *map, const mv_subject *s, bool linear)
     for (int p = 0; p < map->h * map->w; p++)
         sum += (double)map->v[p];
     mv_gradient_sums(map, s, sum, NAN);
-    if (linear && mv_gradient_is_cam(s->own) && !s->target.probability)
+    if (linear && mv_gradient_is_cam(s) && !s->target.probability)
         mv_gradient_say_cam(map, s);
     mv_map_range(map);
 }

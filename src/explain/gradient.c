@@ -89,10 +89,12 @@ void mv_gradient_sums(mv_map *map, const mv_subject *s, double sum, double expec
                   "target", "", 3, s->value);
 }
 
-bool mv_gradient_is_cam(const mv_cells *c)
+bool mv_gradient_is_cam(const mv_subject *s)
 {
-    const char *site = mv_cells_site(c);
-    return strcmp(site, "norm") == 0 || strcmp(site, "levels.3") == 0;
+    const char *site = mv_cells_site(s->own);
+    char last[40];
+    snprintf(last, sizeof last, "levels.3.blocks.%d", s->model->config.depth[3] - 1);
+    return strcmp(site, "norm") == 0 || strcmp(site, "levels.3") == 0 || strcmp(site, last) == 0;
 }
 
 void mv_gradient_say_cam(mv_map *map, const mv_subject *s)

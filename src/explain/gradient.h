@@ -50,9 +50,9 @@ mv_status mv_gradient_map(mv_map *out, const mv_subject *s, const char *method, 
  * means nothing. */
 void mv_gradient_sums(mv_map *map, const mv_subject *s, double sum, double expected);
 
-/* True at sites from which on the logit is an affine function of the value: the last block's output, norm. There,
- * cells x (value x gradient) + bias is the exact CAM. */
-bool mv_gradient_is_cam(const mv_cells *c);
+/* True at sites from which on the logit is an affine function of the value: the last block's output, levels.3, norm.
+ * There, cells x (value x gradient) + bias is the exact CAM. */
+bool mv_gradient_is_cam(const mv_subject *s);
 
 /* Says so in the proof of a map. */
 void mv_gradient_say_cam(mv_map *map, const mv_subject *s);

@@ -130,7 +130,7 @@ static mv_status explain(const mv_subject *s, const void *p, mv_maps *out, mv_er
             mv_gradient_sums(map, s, sum, s->value - biases - padding);
             mv_map_figure(map, "biases", "biases", "", 3, biases);
             prove(map, s, "sum of cells", sum, biases, padding, "padding");
-            if (mv_gradient_is_cam(s->own) && !s->target.probability)
+            if (mv_gradient_is_cam(s) && !s->target.probability)
                 mv_gradient_say_cam(map, s);
         } else
             mv_gradient_sums(map, s, sum, NAN);
