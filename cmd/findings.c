@@ -291,8 +291,28 @@ static const char *together(char text[FINDING], const session *s, const mv_map *
     return text;
 }
 
+/* The head that gives most of the target, by the sum of its map. */
+static const char *head_text(char text[FINDING], const session *s, const mv_map *const maps[], int n)
+{
+    const mv_map *most = maps[0];
+    char name[100], capital[100], number[32];
+    for (int i = 1; i < n; i++)
+        if (mv_map_figure_value(maps[i], "sum") > mv_map_figure_value(most, "sum"))
+            most = maps[i];
+    snprintf(text, FINDING, "%s: level %d, block %d, head %d gives most of %d: %s",
+             mv_text_capital(capital, sizeof capital, class_words(name, s, most)), most->level, most->block, most->head,
+             n, mv_number_text(number, mv_map_figure_value(most, "sum"), 3, true));
+    return text;
+}
+
 const char *finding_of(char text[FINDING], const session *s, const mv_map *const maps[], int n)
 {
+    bool heads = n > 1;
+    for (int i = 0; i < n; i++)
+        heads =
+            heads && is(maps[i], "attention-x-gradient") && maps[i]->class_ == maps[0]->class_ && maps[i]->head >= 0;
+    if (heads)
+        return head_text(text, s, maps, n);
     bool lens = n > 1;
     for (int i = 0; i < n; i++)
         lens = lens && is(maps[i], "lens") && maps[i]->class_ == maps[0]->class_;
