@@ -9,6 +9,7 @@
 #include "cmd/talk.h"
 #include "src/base/number.h"
 #include "src/base/text.h"
+#include "src/explain/estimate.h"
 
 struct ablation {
     call *c;
@@ -20,6 +21,7 @@ struct ablation {
     mv_passes *pair;
     /* ---- sweeps */
     mv_sweep *sweep;
+    mv_estimator *estimator; /* NULL: none */
 };
 
 void ablation_result_free(void *of)
@@ -30,6 +32,7 @@ void ablation_result_free(void *of)
     free(r->before);
     free(r->after);
     free(r->change);
+    free(r->estimate);
     mv_maps_free(&r->maps);
     free(r);
 }
@@ -64,6 +67,36 @@ static mv_status prepare_pair(ablation *a, const mv_sites *sites, mv_error *e)
     return MV_OK;
 }
 
+/* Everything that has an estimate and that the network has. */
+static mv_status add_all(ablation *a, mv_error *e)
+{
+    const mv_config *c = &a->c->session.config;
+    bool attends = false, mixes = false;
+    for (int level = 2; level < MV_LEVELS; level++)
+        for (int block = 0; block < c->depth[level]; block++)
+            *(mv_config_attends(c->depth[level], block) ? &attends : &mixes) = true;
+    const bool has[MV_SWEEPS] = {[MV_SWEEP_HEADS] = attends,
+                                 [MV_SWEEP_BLOCKS] = true,
+                                 [MV_SWEEP_MIXERS] = mixes,
+                                 [MV_SWEEP_BRANCHES] = attends || mixes,
+                                 [MV_SWEEP_CHANNELS] = a->ask->at != NULL};
+    mv_status s = MV_OK;
+    for (int kind = 0; kind < MV_SWEEPS && !s; kind++)
+        if (has[kind])
+            s = mv_sweep_add(a->sweep, (mv_sweep_kind)kind, kind == MV_SWEEP_CHANNELS ? a->ask->at : NULL, e);
+    return s;
+}
+
+static mv_status prepare_estimates(ablation *a, mv_error *e)
+{
+    const call *c = a->c;
+    a->estimator = mv_estimator_new(c->session.model, a->sweep, c->height, c->width, e);
+    if (!a->estimator)
+        return e->code;
+    mv_passes_stop_when(mv_estimator_passes(a->estimator), stop_asked);
+    return MV_OK;
+}
+
 static mv_status prepare_sweep(ablation *a, const mv_sites *sites, mv_error *e)
 {
     const call *c = a->c;
@@ -73,6 +106,10 @@ static mv_status prepare_sweep(ablation *a, const mv_sites *sites, mv_error *e)
         mv_sweep_kind kind = (mv_sweep_kind)(-1 - a->ask->sweeps->v[i]);
         s = mv_sweep_add(a->sweep, kind, mv_sweep_kind_has_site(kind) ? a->ask->at : NULL, e);
     }
+    if (!s && a->ask->sweeps->n == 0)
+        s = add_all(a, e);
+    if (!s && a->ask->estimate)
+        s = prepare_estimates(a, e);
     if (!s) {
         mv_passes_stop_when(mv_sweep_passes(a->sweep), stop_asked);
         mv_passes_watch(mv_sweep_passes(a->sweep), progress_passes, NULL);
@@ -92,7 +129,7 @@ ablation *ablation_new(call *c, const ablation_ask *ask, mv_error *e)
     mv_status s = mv_sites_list(&sites, &c->session.config, 1, c->height, c->width, e);
     if (!s && ask->set->n)
         s = prepare_pair(a, &sites, e);
-    if (!s && ask->sweeps->n)
+    if (!s && (ask->sweeps->n || ask->estimate))
         s = prepare_sweep(a, &sites, e);
     mv_sites_free(&sites);
     if (!s)
@@ -108,6 +145,7 @@ void ablation_free(ablation *a)
     mv_passes_free(a->pair);
     mv_explainer_free(a->explainer);
     mv_edits_free(a->edits);
+    mv_estimator_free(a->estimator);
     mv_sweep_free(a->sweep);
     free(a);
 }
@@ -233,6 +271,14 @@ static mv_status run_sweep(ablation *a, const study *s, ablation_result *r, mv_e
     return status;
 }
 
+static mv_status run_estimates(ablation *a, const study *s, ablation_result *r, mv_error *e)
+{
+    r->estimate = malloc(((size_t)mv_sweep_count(a->sweep) + 1) * sizeof *r->estimate);
+    if (!r->estimate)
+        return mv_fail_memory(e, s->shot->name);
+    return mv_estimator_run(a->estimator, s->planes, r->class_, r->against, r->estimate, e);
+}
+
 mv_status ablation_run(ablation *a, const study *s, ablation_result **out, mv_error *e)
 {
     size_t n = (size_t)a->c->session.config.classes;
@@ -245,7 +291,9 @@ mv_status ablation_run(ablation *a, const study *s, ablation_result **out, mv_er
     mv_status status = choose_classes(a, r, s->shot->name, e);
     if (!status && a->pair)
         status = run_pair(a, s, r, e);
-    if (!status && a->sweep)
+    if (!status && a->ask->sweeps->n)
         status = run_sweep(a, s, r, e);
+    if (!status && a->estimator)
+        status = run_estimates(a, s, r, e);
     return status;
 }

@@ -15,6 +15,7 @@ typedef struct {
     const mv_param_texts *set;   /* edit_words.h */
     const mv_param_list *sweeps; /* words are kinds: -1 - mv_sweep_kind */
     const char *at;              /* the site of channels and tokens; NULL: theirs */
+    bool estimate;               /* first-order estimates of the sweeps, too; without sweeps: of all kinds, alone */
     int class_, against;         /* a number, MV_CLASS_RANK(k), or (against) MV_MAP_NONE */
 } ablation_ask;
 
@@ -24,7 +25,11 @@ typedef struct {
     float *after;        /* with the edits of --set; NULL without any */
     mv_maps maps;        /* with --set: the evidence before, after, and its change */
     double *change;      /* by each edit of the sweeps: of the logit, or of the margin; NULL without any */
+    double *estimate;    /* the same to first order (estimate.h); NULL: not asked for */
 } ablation_result;
+
+/* What is shown first: exact changes if there are any, else estimates; NULL without either. */
+const double *ablation_shown(const ablation_result *r);
 
 void ablation_result_free(void *of); /* for command.drop */
 
@@ -55,6 +60,10 @@ int ablation_next(const double *change, int from, int to, int last);
 
 /* "the logit of church", "the margin of church over parachute". Returns text. */
 const char *ablation_quantity(const call *c, const ablation_result *r, char text[ABLATION_WORDS]);
+
+/* "correlation 0.98, same sign in 22 of 24": estimates against exact changes. "" where only one of them is known.
+ * Returns text. */
+const char *ablation_agreement(const ablation_result *r, mv_sweep_grid g, char text[80]);
 
 /* The finding: "Without head 3 of level 2 block 4: church falls from 0.95 to 0.41". Returns text. */
 const char *ablation_finding(const call *c, const ablation *a, const ablation_result *r, char text[ABLATION_WORDS]);

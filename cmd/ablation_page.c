@@ -21,7 +21,9 @@ typedef struct {
     char (*text)[32];
     const char **name; /* rows, then columns */
     mv_map map;
-    char title[160], finding[240];
+    char title[160], finding[240], note[320];
+    bool estimate; /* the estimates of a grid, not the exact changes */
+    const double *change;
 } drawn;
 
 static void drawn_free(drawn *d)
@@ -55,16 +57,21 @@ static void set_title(drawn *d, mv_sweep_grid g)
         [MV_SWEEP_MIXERS] = "Each mixer, part by part",   [MV_SWEEP_BRANCHES] = "Each branch set to zero",
         [MV_SWEEP_CHANNELS] = "Each channel set to zero", [MV_SWEEP_TOKENS] = "Each token replaced by the mean",
     };
-    snprintf(d->title, sizeof d->title, "%s%s%.100s", titles[g.kind], g.site ? ": " : "", g.site ? g.site : "");
+    snprintf(d->title, sizeof d->title, "%s%s%.100s%s", titles[g.kind], g.site ? ": " : "", g.site ? g.site : "",
+             d->estimate ? ", estimated" : "");
 }
 
 static void set_finding(drawn *d, const mv_sweep *s, mv_sweep_grid g, const ablation_result *r)
 {
-    char words[MV_SWEEP_NAME], moved[32];
-    int most = ablation_next(r->change, g.first, g.first + g.count, -1);
-    if (most >= 0)
+    char words[MV_SWEEP_NAME], moved[32], agreement[80];
+    int most = ablation_next(d->change, g.first, g.first + g.count, -1);
+    if (d->estimate && *ablation_agreement(r, g, agreement))
+        snprintf(d->finding, sizeof d->finding, "Against the exact changes: %s", agreement);
+    else if (most >= 0)
         snprintf(d->finding, sizeof d->finding, "Most: %s, %s", mv_sweep_item_words(s, most, words),
-                 mv_number_text(moved, r->change[most], 2, true));
+                 mv_number_text(moved, d->change[most], 2, true));
+    snprintf(d->note, sizeof d->note, "%s%s", d->estimate ? "To first order, by one backward pass. " : "",
+             d->estimate && r->change ? "" : note_of(g.kind));
 }
 
 /* ---- grids */
@@ -74,8 +81,7 @@ static const char *across_of(mv_sweep_kind kind)
     return kind == MV_SWEEP_HEADS ? "head" : kind == MV_SWEEP_BLOCKS ? "block" : NULL;
 }
 
-static mv_status fill_cells(drawn *d, mv_ablate_grid *out, const mv_sweep *s, int index, mv_sweep_grid g,
-                            const ablation_result *r, mv_error *e)
+static mv_status fill_cells(drawn *d, mv_ablate_grid *out, const mv_sweep *s, int index, mv_sweep_grid g, mv_error *e)
 {
     size_t names = (size_t)g.rows + (size_t)g.columns;
     d->value = calloc((size_t)g.rows * (size_t)g.columns, sizeof *d->value);
@@ -86,7 +92,7 @@ static mv_status fill_cells(drawn *d, mv_ablate_grid *out, const mv_sweep *s, in
         return mv_fail_memory(e, "page");
     for (int i = g.first; i < g.first + g.count; i++) {
         mv_sweep_item t = mv_sweep_at(s, i);
-        d->value[(size_t)t.row * (size_t)g.columns + (size_t)t.column] = r->change[i];
+        d->value[(size_t)t.row * (size_t)g.columns + (size_t)t.column] = d->change[i];
         if (t.column >= d->length[t.row])
             d->length[t.row] = t.column + 1;
     }
@@ -103,14 +109,13 @@ static mv_status fill_cells(drawn *d, mv_ablate_grid *out, const mv_sweep *s, in
     return MV_OK;
 }
 
-static mv_status fill_map(drawn *d, mv_ablate_grid *out, const mv_sweep *s, mv_sweep_grid g, const ablation_result *r,
-                          mv_error *e)
+static mv_status fill_map(drawn *d, mv_ablate_grid *out, const mv_sweep *s, mv_sweep_grid g, mv_error *e)
 {
     if (mv_map_new(&d->map, g.rows, g.columns, e))
         return e->code;
     for (int i = g.first; i < g.first + g.count; i++) {
         mv_sweep_item t = mv_sweep_at(s, i);
-        d->map.v[t.row * g.columns + t.column] = (float)r->change[i];
+        d->map.v[t.row * g.columns + t.column] = (float)d->change[i];
     }
     d->map.diverging = true;
     mv_map_range(&d->map);
@@ -124,8 +129,25 @@ static mv_status fill(drawn *d, mv_ablate_grid *out, const mv_sweep *s, int inde
     mv_sweep_grid g = mv_sweep_grid_at(s, index);
     set_title(d, g);
     set_finding(d, s, g, r);
-    *out = (mv_ablate_grid){.title = d->title, .finding = d->finding, .note = note_of(g.kind)};
-    return g.kind == MV_SWEEP_TOKENS ? fill_map(d, out, s, g, r, e) : fill_cells(d, out, s, index, g, r, e);
+    *out = (mv_ablate_grid){.title = d->title, .finding = d->finding, .note = d->note};
+    return g.kind == MV_SWEEP_TOKENS ? fill_map(d, out, s, g, e) : fill_cells(d, out, s, index, g, e);
+}
+
+/* All grids: exact changes, then their estimates. Returns how many. */
+static int fill_all(drawn *parts, mv_ablate_grid *grid, const mv_sweep *s, const ablation_result *r, mv_error *e)
+{
+    int n = 0;
+    for (int i = 0; s && i < mv_sweep_grids(s); i++)
+        for (int estimate = 0; estimate < 2 && !e->code; estimate++) {
+            const double *change = estimate ? r->estimate : r->change;
+            if (!change || (estimate && mv_sweep_grid_at(s, i).kind == MV_SWEEP_TOKENS))
+                continue;
+            parts[n].estimate = estimate;
+            parts[n].change = change;
+            fill(&parts[n], &grid[n], s, i, r, e);
+            n++;
+        }
+    return n;
 }
 
 /* ---- the page */
@@ -168,7 +190,7 @@ static void say_below(const call *c, const shot *t, const ablation *a, const abl
             at += snprintf(text + at, 900 - (size_t)at, ", %s",
                            finding_probability(b, mv_probability(r->before, n, r->class_), 2));
     }
-    if (r->after && r->change)
+    if (r->after && ablation_shown(r))
         at += snprintf(text + at, 900 - (size_t)at, "  \xc2\xb7  sweeps on top of the edit%s", edits == 1 ? "" : "s");
     mv_text_print(text + at, 900 - (size_t)at, "  \xc2\xb7  %.200s", t->base);
     if (*text == 't')
@@ -178,19 +200,21 @@ static void say_below(const call *c, const shot *t, const ablation *a, const abl
 mv_status ablation_draw(const call *c, const shot *t, const ablation *a, const ablation_result *r, int top, mv_error *e)
 {
     const mv_sweep *s = ablation_sweep(a);
-    int grids = s ? mv_sweep_grids(s) : 0;
-    drawn parts[MV_SWEEPS] = {0};
-    mv_ablate_grid grid[MV_SWEEPS];
+    drawn parts[2 * MV_SWEEPS] = {0};
+    mv_ablate_grid grid[2 * MV_SWEEPS];
     mv_ablate_class classes[SHOWN];
-    char name[SHOWN][24], finding[ABLATION_WORDS], below[900], title[ABLATION_WORDS], method[64];
-    mv_status status = MV_OK;
-    for (int i = 0; i < grids && !status; i++)
-        status = fill(&parts[i], &grid[i], s, i, r, e);
+    char name[SHOWN][24], finding[ABLATION_WORDS], below[900], title[ABLATION_WORDS], method[96];
+    mv_error filling = {0};
+    int grids = fill_all(parts, grid, s, r, &filling);
+    mv_status status = filling.code ? mv_fail(e, filling.code, "%s", filling.text) : MV_OK;
     char *safe = mv_text_escape(ablation_finding(c, a, r, finding));
     mv_text_capital(title, sizeof title, safe ? safe : "");
     say_below(c, t, a, r, below);
-    snprintf(method, sizeof method, "%s%s%s", r->after ? "ablation, exact CAM" : "", r->after && s ? ", " : "",
-             s ? "sweep of single edits" : "");
+    snprintf(method, sizeof method, "%s%s%s%s", r->after ? "ablation, exact CAM" : "", r->after && s ? ", " : "",
+             r->change ? "sweep of single edits" : "",
+             !r->estimate ? ""
+             : r->change  ? ", Taylor estimates"
+                          : "Taylor estimates of single edits");
     page_words words = {.title = title, .subtitle = below, .method = method};
     mv_ablate_content content = {.picture = t->image,
                                  .classes = classes,

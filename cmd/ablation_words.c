@@ -7,6 +7,7 @@
 #include "cmd/edit_words.h"
 #include "src/base/number.h"
 #include "src/base/text.h"
+#include "src/explain/estimate.h"
 #include "src/explain/logits.h"
 
 int ablation_classes(const ablation_result *r, int n, int top, int room, int *out)
@@ -95,18 +96,38 @@ static void say_edits(const call *c, const ablation *a, const ablation_result *r
     }
 }
 
+const double *ablation_shown(const ablation_result *r)
+{
+    return r->change ? r->change : r->estimate;
+}
+
+const char *ablation_agreement(const ablation_result *r, mv_sweep_grid g, char text[80])
+{
+    char number[32];
+    *text = 0;
+    if (!r->change || !r->estimate)
+        return text;
+    mv_agreement a = mv_estimate_agreement(r->change, r->estimate, g.first, g.first + g.count);
+    if (a.n == 0)
+        return text;
+    snprintf(text, 80, "correlation %s, same sign in %d of %d",
+             isfinite(a.correlation) ? mv_number_text(number, a.correlation, 2, false) : "-", a.same, a.n);
+    return text;
+}
+
 const char *ablation_finding(const call *c, const ablation *a, const ablation_result *r, char text[ABLATION_WORDS])
 {
     const mv_sweep *s = ablation_sweep(a);
     char words[MV_SWEEP_NAME], of[ABLATION_WORDS], moved[32];
-    int most = s ? ablation_next(r->change, 0, mv_sweep_count(s), -1) : -1;
+    const double *shown = ablation_shown(r);
+    int most = s ? ablation_next(shown, 0, mv_sweep_count(s), -1) : -1;
     if (r->after)
         say_edits(c, a, r, text);
     else if (most < 0)
         snprintf(text, ABLATION_WORDS, "No edit gave a finite answer");
     else
-        mv_text_print(text, ABLATION_WORDS, "Without %s, %.200s %s by %s", mv_sweep_item_words(s, most, words),
-                      ablation_quantity(c, r, of), r->change[most] < 0 ? "falls" : "rises",
-                      mv_number_text(moved, fabs(r->change[most]), 2, false));
+        mv_text_print(text, ABLATION_WORDS, "Without %s, %.200s %s by %s%s", mv_sweep_item_words(s, most, words),
+                      ablation_quantity(c, r, of), shown[most] < 0 ? "falls" : "rises",
+                      r->change ? "" : "an estimated ", mv_number_text(moved, fabs(shown[most]), 2, false));
     return text;
 }

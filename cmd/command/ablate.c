@@ -13,12 +13,14 @@
 #include "cmd/talk.h"
 #include "src/base/number.h"
 #include "src/base/text.h"
+#include "src/explain/estimate.h"
 #include "src/explain/logits.h"
 #include "viz/page/ablate.h"
 
 typedef struct {
     mv_param_texts set;
     mv_param_list sweep;
+    bool estimate;
     const char *at, *class_, *against, *raw;
     int top;
     /* ---- state */
@@ -48,6 +50,10 @@ static const mv_param params[] = {
      .word_at = kind_at,
      .argument = "KIND,...",
      .help = "change all of a kind in turn: heads, blocks, mixers, branches, channels or tokens"},
+    {.name = "estimate",
+     .kind = MV_PARAM_FLAG,
+     .offset = offsetof(own, estimate),
+     .help = "estimate the changes of --sweep by one backward pass; without --sweep, of all kinds alone"},
     OPTION_AT(offsetof(own, at), "site of --sweep channels (levels.3 by default) and tokens (levels.1.downsample)"),
     {.name = "class",
      .kind = MV_PARAM_TEXT,
@@ -91,20 +97,28 @@ static void print_sweeps(const call *c, const shot *t, const ablation_result *r)
 {
     const own *o = c->own;
     const mv_sweep *s = ablation_sweep(o->ablation);
-    char of[ABLATION_WORDS], words[MV_SWEEP_NAME];
+    char of[ABLATION_WORDS], words[MV_SWEEP_NAME], agreement[80];
     for (int k = 0; s && k < mv_sweep_grids(s); k++) {
         mv_sweep_grid g = mv_sweep_grid_at(s, k);
-        fprintf(t->out, "  %s: %d edits, change of %s\n", mv_sweep_kind_name((int)g.kind), g.count,
-                ablation_quantity(c, r, of));
+        const double *shown = ablation_shown(r);
+        bool both = r->change && r->estimate && g.kind != MV_SWEEP_TOKENS;
+        fprintf(t->out, "  %s: %d edits, %schange of %s\n", mv_sweep_kind_name((int)g.kind), g.count,
+                r->change ? "" : "estimated ", ablation_quantity(c, r, of));
+        fprintf(t->out, both ? "      exact   estimate\n" : "");
         for (int n = 0, i = -1; n < o->top; n++) {
-            i = ablation_next(r->change, g.first, g.first + g.count, i);
+            i = ablation_next(shown, g.first, g.first + g.count, i);
             if (i < 0)
                 break;
-            fprintf(t->out, "  %+9.3f  %s\n", r->change[i], mv_sweep_item_words(s, i, words));
+            fprintf(t->out, "  %+9.3f", shown[i]);
+            if (both)
+                fprintf(t->out, "  %+9.3f", r->estimate[i]);
+            fprintf(t->out, "  %s\n", mv_sweep_item_words(s, i, words));
         }
+        if (both && *ablation_agreement(r, g, agreement))
+            fprintf(t->out, "  estimates: %s\n", agreement);
         int odd = 0;
         for (int i = g.first; i < g.first + g.count; i++)
-            odd += !isfinite(r->change[i]);
+            odd += !isfinite(shown[i]);
         if (odd)
             fprintf(t->out, "  %d edit%s gave no finite answer\n", odd, odd == 1 ? "" : "s");
     }
@@ -149,7 +163,7 @@ static json_t *json_class(const session *s, int i)
     return json_pack("{s:i,s:s*,s:s}", "index", i, "wnid", session_wnid(s, i), "name", session_label(s, i, text));
 }
 
-static json_t *json_item(const mv_sweep *s, int i, double change)
+static json_t *json_item(const mv_sweep *s, int i, const ablation_result *r)
 {
     char name[MV_SWEEP_NAME];
     mv_sweep_item t = mv_sweep_at(s, i);
@@ -162,13 +176,27 @@ static json_t *json_item(const mv_sweep *s, int i, double change)
         good = good && reply_set(item, t.kind == MV_SWEEP_HEADS ? "head" : "channel", json_integer(t.part));
     if (t.kind == MV_SWEEP_TOKENS)
         good = good && reply_set(item, "cell", json_pack("[i,i]", t.row, t.column));
-    if (good && reply_set(item, "change", number(change)))
+    if (r->change)
+        good = good && reply_set(item, "change", number(r->change[i]));
+    if (r->estimate && t.kind != MV_SWEEP_TOKENS)
+        good = good && reply_set(item, "estimate", number(r->estimate[i]));
+    if (good)
         return item;
     json_decref(item);
     return NULL;
 }
 
-static json_t *json_sweeps(const mv_sweep *s, const double *change)
+/* How well the estimates of a grid agree with the exact changes. */
+static bool set_agreement(json_t *grid, const ablation_result *r, mv_sweep_grid g)
+{
+    if (!r->change || !r->estimate || g.kind == MV_SWEEP_TOKENS)
+        return true;
+    mv_agreement a = mv_estimate_agreement(r->change, r->estimate, g.first, g.first + g.count);
+    return reply_set(grid, "correlation", number(a.correlation)) &&
+           reply_set(grid, "same_sign", json_integer(a.same)) && reply_set(grid, "compared", json_integer(a.n));
+}
+
+static json_t *json_sweeps(const mv_sweep *s, const ablation_result *r)
 {
     json_t *list = json_array();
     bool good = list;
@@ -177,11 +205,11 @@ static json_t *json_sweeps(const mv_sweep *s, const double *change)
         json_t *items = json_array();
         bool whole = items;
         for (int i = g.first; whole && i < g.first + g.count; i++)
-            whole = reply_append(items, json_item(s, i, change[i]));
+            whole = reply_append(items, json_item(s, i, r));
         json_t *grid = whole ? json_pack("{s:s,s:s*}", "kind", mv_sweep_kind_name((int)g.kind), "site", g.site) : NULL;
         if (!grid)
             json_decref(items);
-        good = grid && reply_set(grid, "items", items) && reply_append(list, grid);
+        good = grid && reply_set(grid, "items", items) && set_agreement(grid, r, g) && reply_append(list, grid);
     }
     if (good)
         return list;
@@ -201,8 +229,8 @@ static mv_status print_json(const call *c, const shot *t, const ablation_result 
     good = good && reply_set(line, "before", list_of(r->before, n));
     if (r->after)
         good = good && reply_set(line, "after", list_of(r->after, n)) && reply_set(line, "edits", json_edits(o));
-    if (r->change)
-        good = good && reply_set(line, "sweeps", json_sweeps(ablation_sweep(o->ablation), r->change));
+    if (ablation_shown(r))
+        good = good && reply_set(line, "sweeps", json_sweeps(ablation_sweep(o->ablation), r));
     if (!good) {
         json_decref(line);
         line = NULL;
@@ -212,7 +240,7 @@ static mv_status print_json(const call *c, const shot *t, const ablation_result 
 
 /* ---- numbers */
 
-enum { ARRAYS = 5 + MV_SWEEPS };
+enum { ARRAYS = 5 + 2 * MV_SWEEPS };
 
 /* The values of a grid; NaN where it has no cell. The caller's to free; NULL without memory. */
 static float *grid_values(const mv_sweep *s, mv_sweep_grid g, const double *change)
@@ -236,7 +264,8 @@ static mv_status write_numbers(call *c, const char *path, const shot *t, const a
     own *o = c->own;
     const mv_sweep *s = ablation_sweep(o->ablation);
     raw_array a[ARRAYS];
-    float *values[MV_SWEEPS] = {0};
+    float *values[2 * MV_SWEEPS] = {0};
+    char names[2 * MV_SWEEPS][32];
     mv_status status = MV_OK;
     int n = 0, classes = c->session.config.classes, grids = s ? mv_sweep_grids(s) : 0;
     a[n++] = (raw_array){"before", 2, {1, classes}, r->before, NULL};
@@ -244,18 +273,21 @@ static mv_status write_numbers(call *c, const char *path, const shot *t, const a
         a[n++] = (raw_array){"after", 2, {1, classes}, r->after, NULL};
     for (int i = 0; i < r->maps.n; i++)
         a[n++] = (raw_array){cam[i], 3, {1, r->maps.map[i].h, r->maps.map[i].w}, mv_map_raw(&r->maps.map[i]), NULL};
-    for (int k = 0; k < grids && !status; k++) {
-        mv_sweep_grid g = mv_sweep_grid_at(s, k);
-        values[k] = grid_values(s, g, r->change);
+    for (int k = 0; k < 2 * grids && !status; k++) {
+        mv_sweep_grid g = mv_sweep_grid_at(s, k / 2);
+        const double *change = k % 2 ? r->estimate : r->change;
+        if (!change || (k % 2 && g.kind == MV_SWEEP_TOKENS))
+            continue;
+        values[k] = grid_values(s, g, change);
         if (!values[k])
             status = mv_fail_memory(e, t->name);
-        a[n++] = g.kind == MV_SWEEP_CHANNELS
-                     ? (raw_array){mv_sweep_kind_name((int)g.kind), 2, {1, g.count}, values[k], NULL}
-                     : (raw_array){mv_sweep_kind_name((int)g.kind), 3, {1, g.rows, g.columns}, values[k], NULL};
+        snprintf(names[k], sizeof names[k], "%s%s", mv_sweep_kind_name((int)g.kind), k % 2 ? ".estimate" : "");
+        a[n++] = g.kind == MV_SWEEP_CHANNELS ? (raw_array){names[k], 2, {1, g.count}, values[k], NULL}
+                                             : (raw_array){names[k], 3, {1, g.rows, g.columns}, values[k], NULL};
     }
     if (!status)
         status = path ? raw_write(path, t, a, n, e) : raw_file_add(&o->file, c, t, a, n, e);
-    for (int k = 0; k < grids; k++)
+    for (int k = 0; k < 2 * grids; k++)
         free(values[k]);
     return status;
 }
@@ -289,14 +321,27 @@ static bool sweeps_a_site(const own *o)
     return any;
 }
 
+static bool only_tokens(const own *o)
+{
+    bool only = true;
+    for (int i = 0; i < o->sweep.n; i++)
+        only &= -1 - o->sweep.v[i] == MV_SWEEP_TOKENS;
+    return only;
+}
+
 static void check(call *c)
 {
     const own *o = c->own;
-    if (c->operands && o->set.n == 0 && o->sweep.n == 0)
+    if (c->operands && o->set.n == 0 && o->sweep.n == 0 && !o->estimate)
         die(EXIT_MISUSE, "ablate: found neither --set nor --sweep, expected what to change: --set SITE=zero, --sweep "
-                         "heads");
-    if (o->at && !sweeps_a_site(o))
+                         "heads; or --estimate");
+    if (o->estimate && o->set.n)
+        die(EXIT_MISUSE, "--estimate: found --set too, expected one of them: gradients are those of the network as it "
+                         "is");
+    if (o->at && !sweeps_a_site(o) && !(o->estimate && o->sweep.n == 0))
         die(EXIT_MISUSE, "--at: has no effect without --sweep channels or tokens");
+    if (o->estimate && o->sweep.n && only_tokens(o))
+        die(EXIT_MISUSE, "--estimate: has no effect on --sweep tokens");
     if (o->raw)
         raw_choose(c, o->raw, true);
     c->one_size = true;
@@ -319,7 +364,8 @@ static void free_all(own *o)
 static mv_status open_ablate(call *c, mv_error *e)
 {
     own *o = c->own;
-    o->ask = (ablation_ask){.set = &o->set, .sweeps = &o->sweep, .at = o->at, .against = MV_MAP_NONE};
+    o->ask = (ablation_ask){
+        .set = &o->set, .sweeps = &o->sweep, .estimate = o->estimate, .at = o->at, .against = MV_MAP_NONE};
     mv_status s = session_find_class(&c->session, o->class_, "--class", &o->ask.class_, e);
     if (!s && o->against)
         s = session_find_class(&c->session, o->against, "--against", &o->ask.against, e);
@@ -366,10 +412,10 @@ static mv_status close_ablate(call *c, mv_error *e)
     return s;
 }
 
-static const char *const examples[] = {"ablate --set 'levels.2.blocks.4.mixer.v[head=3]=zero' photo.jpg",
-                                       "ablate --sweep heads,blocks -o depends.pdf photo.jpg",
-                                       "ablate --set 'levels.2.blocks.*.mixer=mean' --sweep mixers --json photo.jpg",
-                                       NULL};
+static const char *const examples[] = {
+    "ablate --set 'levels.2.blocks.4.mixer.v[head=3]=zero' photo.jpg",
+    "ablate --sweep heads,blocks -o depends.pdf photo.jpg", "ablate --sweep heads,mixers --estimate photo.jpg",
+    "ablate --set 'levels.2.blocks.*.mixer=mean' --sweep mixers --json photo.jpg", NULL};
 
 const command command_ablate = {.name = "ablate",
                                 .operands = "IMAGE...",

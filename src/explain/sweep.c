@@ -12,6 +12,11 @@ typedef struct {
     char *site; /* grid.site */
 } swept;
 
+typedef struct {
+    char *text;
+    mv_edit_kind kind;
+} made_edit;
+
 struct mv_sweep {
     const mv_model *model;
     int h, w;
@@ -20,6 +25,7 @@ struct mv_sweep {
     mv_sites sites;
     int n, room;
     mv_sweep_item *item;
+    made_edit *edit; /* of each item */
     int grids;
     swept grid[MV_SWEEPS];
 };
@@ -81,6 +87,9 @@ void mv_sweep_free(mv_sweep *s)
     mv_sites_free(&s->sites);
     for (int i = 0; i < s->grids; i++)
         free(s->grid[i].site);
+    for (int i = 0; i < s->n; i++)
+        free(s->edit[i].text);
+    free(s->edit);
     free(s->item);
     free(s);
 }
@@ -105,6 +114,17 @@ mv_sweep_item mv_sweep_at(const mv_sweep *s, int i)
     return s->item[i];
 }
 
+const char *mv_sweep_item_edit(const mv_sweep *s, int i, mv_edit_kind *kind)
+{
+    *kind = s->edit[i].kind;
+    return s->edit[i].text;
+}
+
+const mv_sites *mv_sweep_sites(const mv_sweep *s)
+{
+    return &s->sites;
+}
+
 int mv_sweep_grids(const mv_sweep *s)
 {
     return s->grids;
@@ -127,14 +147,20 @@ static mv_status add_item(mv_sweep *s, mv_sweep_item item, const char *text, mv_
     if (s->n == s->room) {
         int room = s->room ? 2 * s->room : 64;
         mv_sweep_item *more = realloc(s->item, (size_t)room * sizeof *more);
-        if (!more)
+        if (more)
+            s->item = more;
+        made_edit *edits = more ? realloc(s->edit, (size_t)room * sizeof *edits) : NULL;
+        if (!edits)
             return mv_fail_memory(e, "sweep");
-        s->item = more;
+        s->edit = edits;
         s->room = room;
     }
     mv_edits_only(s->edits, s->n + 1);
     if (mv_edits_add(s->edits, text, kind, (mv_tensor){0}, e))
         return e->code;
+    s->edit[s->n] = (made_edit){strdup(text), kind};
+    if (!s->edit[s->n].text)
+        return mv_fail_memory(e, "sweep");
     s->item[s->n++] = item;
     g->count++;
     if (item.row >= g->rows)

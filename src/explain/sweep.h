@@ -80,6 +80,11 @@ mv_sweep_item mv_sweep_at(const mv_sweep *s, int i);
 int mv_sweep_grids(const mv_sweep *s);
 mv_sweep_grid mv_sweep_grid_at(const mv_sweep *s, int i);
 
+/* Its edit: "SITE[INDEX]" or "SITE,SITE", as of mv_edits_add, and its kind. Borrowed. */
+const char *mv_sweep_item_edit(const mv_sweep *s, int i, mv_edit_kind *kind);
+
+const mv_sites *mv_sweep_sites(const mv_sweep *s); /* of one picture. Borrowed */
+
 /* "levels.2.blocks.4.head.3", "levels.0.blocks.1", "levels.2.blocks.0.scan" (local, dt, C), "levels.2.blocks.3.mlp",
  * "levels.3.channel.12", "levels.1.downsample.cell.3.4": for JSON and files. Returns text. */
 const char *mv_sweep_item_name(const mv_sweep *s, int i, char text[MV_SWEEP_NAME]);

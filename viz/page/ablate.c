@@ -16,7 +16,7 @@
 enum {
     MOST_CLASSES = 12,
     MOST_EVIDENCE = 3,
-    MOST_GRIDS = 8,
+    MOST_GRIDS = 12,
     MOST_COLUMNS = 1024,
     GUTTER = 32,
     WIDE_PAGE = 900, /* px of content: three places side by side */

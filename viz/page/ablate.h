@@ -31,7 +31,7 @@ typedef struct {
     bool edited;            /* the classes have values after an edit */
     const mv_map *evidence; /* 0 to 3 maps on one scale: before, after, the change */
     int evidence_count;
-    const mv_ablate_grid *grids; /* 0 to 8, each on its own scale */
+    const mv_ablate_grid *grids; /* 0 to 12, each on its own scale */
     int grid_count;
     const char *unit; /* of the grids: "logit" */
 } mv_ablate_content;
