@@ -163,6 +163,45 @@ static void expect_difference(const network *n, int h, int w, const float *plane
     passes_free(&p);
 }
 
+/* ---- targets */
+
+/* The seed of a probability adds up to 0, also where the probability is 1 or 0; a class that is named twice against
+ * another counts once. */
+static void targets_at_the_edges(void **state)
+{
+    (void)state;
+    enum { CLASSES = 1000 };
+    static const float most[] = {0, 3, 30, 2000, 3e38F};
+    float z[CLASSES], seed[CLASSES], once[CLASSES];
+    for (size_t i = 0; i < sizeof most / sizeof *most; i++)
+        for (int c = 0; c < CLASSES; c += 7) {
+            double sum = 0, want;
+            mv_target t = {.class_ = c, .probability = true};
+            for (int k = 0; k < CLASSES; k++)
+                z[k] = k == 7 ? most[i] : (float)direction((size_t)k);
+            double p = mv_target_seed(&t, z, CLASSES, seed);
+            for (int k = 0; k < CLASSES; k++) {
+                sum += (double)seed[k];
+                if (k % 101 == 0 || k == c || k == 7) {
+                    want = p * ((k == c) - mv_probability(z, CLASSES, k));
+                    assert_true(fabs((double)seed[k] - want) <= 1e-7 * p);
+                }
+            }
+            assert_true(fabs(sum) <= 1e-6 * p);
+        }
+    mv_target alone = {.class_ = 0};
+    const float far[] = {2000, 1};
+    assert_true(mv_target_seed(&(mv_target){.probability = true}, far, 1, seed) == 1.0 && seed[0] == 0);
+    assert_true(mv_target_seed(&(mv_target){.class_ = MV_CLASS_SECOND}, far, 1, seed) == 0.0 && seed[0] == 0);
+    alone.n = 2, alone.against[0] = 7, alone.against[1] = 3;
+    mv_target twice = alone;
+    twice.n = 3, twice.against[2] = MV_CLASS_TOP;
+    z[7] = 5;
+    mv_target_seed(&alone, z, CLASSES, once);
+    mv_target_seed(&twice, z, CLASSES, seed);
+    assert_memory_equal(once, seed, sizeof seed);
+}
+
 /* ---- edits */
 
 static mv_edits *edits_of(const char *text, mv_edit_kind kind)
@@ -199,7 +238,7 @@ static void gradients_are_those_of_the_edited_network(void **state)
     };
     enum { H = 64, W = 96 };
     mv_config config = small_config();
-    network n = network_of(&config, MV_F32, 2, 3);
+    network n = network_of(&config, MV_F32, 1, 3);
     float *planes = network_input(1, H, W, 5);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         mv_edits *ed = edits_of(cases[i].edit, cases[i].kind);
@@ -262,7 +301,7 @@ static void every_form(void **state)
                 c.depth[i] = 1;
             if (size == 2) /* windows are the maps */
                 c.window[2] = 4, c.window[3] = 2;
-            network n = network_of(&c, MV_F32, 2, 3);
+            network n = network_of(&c, MV_F32, 1, 3);
             int h = sizes[size][0], w = sizes[size][1];
             float *planes = network_input(1, h, w, 5);
             for (int i = 0; i < 4; i++)
@@ -315,7 +354,7 @@ static void everything_at_once(void **state)
     enum { H = 64, W = 72 };
     mv_error e = {0};
     mv_config config = small_config();
-    network n = network_of(&config, MV_F32, 2, 3);
+    network n = network_of(&config, MV_F32, 1, 3);
     float *planes = network_input(2, H, W, 5);
     size_t memory[2];
     passes p[2];
@@ -435,6 +474,7 @@ static void seeds_that_fail(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(targets_at_the_edges),
         cmocka_unit_test(gradients_are_those_of_the_edited_network),
         cmocka_unit_test(edits_on_the_way_back_are_refused),
         cmocka_unit_test(every_form),

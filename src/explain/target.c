@@ -34,8 +34,10 @@ double mv_target_seed(const mv_target *t, const float *logits, int classes, floa
         return mv_target_of(seed, logits, classes);
     }
     double p = mv_probability(logits, classes, c);
+    int top = mv_class_next(logits, classes, -1);
+    double most = mv_probability(logits, classes, top);
     for (int k = 0; k < classes; k++)
-        seed[k] = (float)(p * ((k == c) - (classes == 1 ? p : mv_probability(logits, classes, k))));
+        seed[k] = (float)(p * ((k == c) - most * exp((double)logits[k] - (double)logits[top])));
     return p;
 }
 
