@@ -174,10 +174,10 @@ mv_probe *mv_cells_probe(mv_cells *c)
 mv_status mv_cells_differentiate(mv_cells *c, const char *place, mv_error *e)
 {
     c->gradient = true;
-    return c->diagnostic ? mv_fail(e, MV_EINPUT,
-                                   "%s: found '%s', on which nothing depends, expected a site that has a gradient",
-                                   place, c->site)
-                         : MV_OK;
+    return c->diagnostic
+               ? mv_fail(e, MV_EINPUT, "%s: found '%s', on which nothing depends, expected a site that has a gradient",
+                         place, c->site)
+               : MV_OK;
 }
 
 const char *mv_cells_site(const mv_cells *c)
