@@ -418,7 +418,7 @@ static void watching_the_input_changes_nothing(void **s)
         mv_trace *t = trace_of("input");
         mv_run *bare = run_of(&n, H, ODD_W, CAPACITY, NULL), *r = run_of(&n, H, ODD_W, CAPACITY, mv_trace_probe(t));
         for (int form = 0; form < 2; form++) {
-            float want[SEEN * CLASSES], logits[SEEN * CLASSES];
+            float want[SEEN * CLASSES] = {0}, logits[SEEN * CLASSES] = {0};
             mv_tensor seen;
             mv_trace_clear(t);
             for (int watched = 0; watched < 2; watched++)
