@@ -65,6 +65,7 @@ const mv_method mv_method_eigengradcam = {
     .title = "EigenGrad-CAM",
     .summary = "the values of a site times their gradients, along the direction in which they vary most",
     .source = "after Muhammad & Yeasin 2020, arXiv 2008.00299; pytorch-grad-cam",
+    .measured = "deletion 0.41, insertion 0.57; beats random cells at neither",
     .cost = "one forward pass, and one backward pass to the site",
     .takes = MV_TAKES_CLASS | MV_TAKES_AGAINST | MV_TAKES_GRADIENT,
     .params = param,

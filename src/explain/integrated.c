@@ -205,6 +205,7 @@ const mv_method mv_method_integrated = {
     .title = "Integrated gradients",
     .summary = "what each pixel adds to the logit on the way from a picture without content",
     .source = "Sundararajan, Taly & Yan 2017, arXiv 1703.01365",
+    .measured = "10 nodes: deletion 0.30, insertion 0.68; beats random cells at both",
     .cost = "a forward and a backward pass for each step: 50, and one for the baseline",
     .takes = MV_TAKES_CLASS | MV_TAKES_AGAINST | MV_TAKES_PASSES | MV_TAKES_GRADIENT,
     .params = param,
