@@ -82,7 +82,7 @@ static void add_method(asks *a, const char *text, const asks_shared *shared)
     mv_status s = mv_ask_parse(&a->method[i], &a->memory[i], full, &e);
     free(full);
     if (s)
-        die(EXIT_MISUSE, "--method: %s", e.text);
+        die(e.code == MV_EINPUT ? EXIT_MISUSE : EXIT_FAILED, "--method: %s", e.text);
     a->method[i].probability = shared->target == 1 && m->takes & MV_TAKES_GRADIENT;
 }
 

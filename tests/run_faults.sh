@@ -85,7 +85,7 @@ picture=assets/samples/church.jpg
 preload=(env LD_PRELOAD="$plain/fault_malloc.so")
 export ASAN_OPTIONS=${ASAN_OPTIONS-}:exitcode=99
 "$plain/mvscope" dump -q -s levels.3.blocks.1,head -o "$folder/dump.npz" $picture || exit 1
-echo 1..14
+echo 1..17
 try "classify" 300 "${preload[@]}" MVSCOPE_FAULT_SPARE=$spare "$plain/mvscope" classify $picture
 try "classify with a page" 150 "${preload[@]}" MVSCOPE_FAULT_SPARE=$spare:libc.so:ld-linux "$plain/mvscope" \
     classify --explain -o OUT/page.png $picture
@@ -99,6 +99,10 @@ try "mixer with a page" 120 "${preload[@]}" MVSCOPE_FAULT_SPARE=$spare:libc.so:l
     mixer --level 3 --audit -o OUT/page.png $picture
 try "compare values with a dump" 60 "${preload[@]}" MVSCOPE_FAULT_SPARE=$spare:libc.so:ld-linux "$plain/mvscope" \
     compare --site levels.3.blocks.1,head --dump "$folder/dump.npz" -o OUT/page.png $picture
+try "dump gradients" 120 "${preload[@]}" MVSCOPE_FAULT_SPARE=$spare:libc.so:ld-linux "$plain/mvscope" \
+    dump --gradient --rules held --class church -s '**.mixer.y,input' -o OUT/d/ $picture
+try "explain by gradients with a page" 120 "${preload[@]}" MVSCOPE_FAULT_SPARE=$spare:libc.so:ld-linux "$plain/mvscope" \
+    explain --method held,hirescam -o OUT/page.png $picture
 try "report with a page" 60 "${preload[@]}" MVSCOPE_FAULT_SPARE=$spare:libc.so:ld-linux "$plain/mvscope" \
     report -q --steps 2 --seeds 1 -o OUT/page.png $picture
 try "a page for browsers" 120 "${preload[@]}" MVSCOPE_FAULT_SPARE=$spare:libc.so:ld-linux "$plain/mvscope" \
@@ -111,6 +115,8 @@ else
 fi
 try "classify forgets nothing" 1000 "$sanitized/mvscope-fault" classify $picture
 try "attention with a page forgets nothing" 100 "$sanitized/mvscope-fault" attention -o OUT/page.png $picture
+try "gradients forget nothing" 200 "$sanitized/mvscope-fault" explain --method held,hirescam \
+    --raw OUT/a.safetensors $picture
 try "compare networks forgets nothing" 100 "$sanitized/mvscope-fault" compare --with-model assets/nano.safetensors \
     --raw OUT/a.safetensors $picture
 try "a page for browsers forgets nothing" 100 "$sanitized/mvscope-fault" report -q --html -o OUT/page.html $picture
