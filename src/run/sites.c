@@ -19,7 +19,7 @@ static bool wants_all(mv_probe *p, const char *site)
 }
 
 /* Appends a site; its name is copied. */
-static mv_status add(mv_sites *s, const char *prefix, const mv_site *site, mv_error *e)
+static mv_status add(mv_sites *s, const char *prefix, mv_site site, mv_error *e)
 {
     char name[128];
     if (s->n == s->room) {
@@ -30,8 +30,8 @@ static mv_status add(mv_sites *s, const char *prefix, const mv_site *site, mv_er
         s->site = more;
         s->room = room;
     }
-    snprintf(name, sizeof name, "%s%s", prefix, site->name);
-    s->site[s->n] = *site;
+    snprintf(name, sizeof name, "%s%s", prefix, site.name);
+    s->site[s->n] = site;
     s->site[s->n].name = strdup(name);
     if (!s->site[s->n].name)
         return mv_fail_memory(e, "sites");
@@ -45,7 +45,7 @@ static bool list(mv_probe *p, mv_run *r, const mv_site_info *info, mv_view v)
     mv_site site = {.name = (char *)info->name, .diagnostic = info->diagnostic, .nd = v.nd};
     snprintf(site.axes, sizeof site.axes, "%s", info->axes);
     memcpy(site.dim, v.dim, sizeof site.dim);
-    if (add(((lister *)p)->out, "", &site, &e))
+    if (add(((lister *)p)->out, "", site, &e))
         mv_run_fail(r, e.code, "%s", e.text);
     return false;
 }
@@ -88,7 +88,7 @@ mv_status mv_sites_list(mv_sites *out, const mv_config *config, int pictures, in
 mv_status mv_sites_add_gradients(mv_sites *s, mv_error *e)
 {
     for (int i = 0, n = s->n; i < n; i++)
-        if (!s->site[i].diagnostic && add(s, "grad.", &s->site[i], e))
+        if (!s->site[i].diagnostic && add(s, "grad.", s->site[i], e))
             return e->code;
     return list_names(s, e);
 }
