@@ -128,6 +128,8 @@ static double moved(const network *n, int h, int w, const float *planes, mv_prob
     mv_run_forward(r, planes, 1, logits, &e);
     expect_ok(&e);
     mv_run_free(r);
+    if (before)
+        before->next = NULL;
     return (double)logits[c];
 }
 

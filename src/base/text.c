@@ -190,7 +190,7 @@ static size_t piece(const char *p, int *characters)
 int mv_text_shorten(char *to, size_t size, int most, const char *text)
 {
     static const char dots[] = "\xe2\x80\xa6";
-    size_t bytes = strlen(text), head = 0, tail = bytes, n;
+    size_t bytes = strlen(text), head = 0, tail, n;
     int characters = 0, shown = 1, more;
     for (const char *p = text; *p; p += n, characters += more)
         n = piece(p, &more);

@@ -197,7 +197,7 @@ static void choose_pass(mv_explainer *x, opened *o)
     mv_rules rules = m->rules ? m->rules(o->params) : MV_RULES_GRADIENT;
     mv_target t = target_of(ask);
     int i = 0;
-    while (i < x->back.passes && !(x->rules[i] == rules && memcmp(&x->target[i], &t, sizeof t) == 0))
+    while (i < x->back.passes && !(x->rules[i] == rules && mv_target_same(&x->target[i], &t)))
         i++;
     x->target[i] = t;
     x->rules[i] = rules;

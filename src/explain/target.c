@@ -22,6 +22,12 @@ static void seed_against(const mv_target *t, const float *logits, int classes, f
             seed[found[k]] -= (float)(exp((double)logits[found[k]] - most) / sum);
 }
 
+bool mv_target_same(const mv_target *a, const mv_target *b)
+{
+    return a->class_ == b->class_ && a->probability == b->probability && a->n == b->n &&
+           memcmp(a->against, b->against, (size_t)a->n * sizeof *a->against) == 0;
+}
+
 double mv_target_seed(const mv_target *t, const float *logits, int classes, float *seed)
 {
     int c = mv_class_of(t->class_, logits, classes);

@@ -20,6 +20,9 @@ typedef struct {
     bool probability;                  /* then n is 0 */
 } mv_target;
 
+/* True if both are the same number of every picture. */
+bool mv_target_same(const mv_target *a, const mv_target *b);
+
 /* Above this probability, its gradients are mostly rounding. */
 #define MV_TARGET_SURE 0.999
 
