@@ -1,5 +1,5 @@
-/* Options of commands that compute gradients: which number is differentiated (--class, --against, --target), and by
- * which rules (--rules).
+/* Options of commands that write gradients themselves: which number is differentiated (--class, --against, --target),
+ * and by which rules (--rules). What explain shares of them is here too: its methods have passes of their own (asks.h).
  *
  *     gradients_given(&o->gradients)                   in check: the first option that was given
  *     gradients_open(&o->gradients, c, &e)             in open: finds the classes, and sets c->back
@@ -51,7 +51,7 @@ extern const char *const gradients_kinds[], *const gradients_rules[];
 /* The first of these options that was given, "--class"; NULL: none. */
 const char *gradients_given(const gradients *g);
 
-/* Ends the program with status 2 for options that do not go together. */
+/* In check: ends the program with status 2 for options that do not go together. */
 void gradients_check(const gradients *g);
 
 /* Says that --target probability and --against do not go together, and ends the program with status 2. */

@@ -1,9 +1,9 @@
 /* The gradient of the mixer's depthwise convolution over three tokens with SiLU, both halves at once.
  *
- *   op                formula                                          launch                            bytes moved
- *   conv1d_silu_back  a_t = w0 x_{t-1} + w1 x_t + w2 x_{t+1}           a thread 16 bytes of 4 tokens,    xz, dx, half
- * of da_t = dout_t act'(a_t), or dout_t g(a_t)        its taps in registers             dyz, dxz dx_t = w2 da_{t-1} +
- * w1 da_t + w0 da_{t+1}
+ *   op                formula                                     launch                       bytes moved
+ *   conv1d_silu_back  a_t = w0 x_{t-1} + w1 x_t + w2 x_{t+1}      a thread 16 bytes of STEP    xz, dx, dxz, half of dyz
+ *                     da_t = dout_t act'(a_t), or dout_t g(a_t)   tokens, taps in registers
+ *                     dx_t = w2 da_{t-1} + w1 da_t + w0 da_{t+1}
  *
  * Layouts as in conv1d.cu; the gradients of the left half are dx (N T E), those of the right half lie in dyz (N T 2E).
  * a is computed again, and so is da at the ends of a thread's tokens.

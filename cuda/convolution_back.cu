@@ -1,9 +1,11 @@
 /* The transposes of the GPU device's 3x3 convolutions: which library or kernel computes one.
  *
- *   stride 1           cuDNN's convolution with the weights turned by half a turn and their channels exchanged,
- * residual included. This copy is made when it is first wanted stride 2           cuDNN's gradient of a convolution,
- * where there is no residual product, gather    the rest: columns = dy W, in fp32, of so many rows that they stay in
- * the cache; then each value of dx is the sum of its columns
+ *   case               computed by
+ *   stride 1           cuDNN's convolution, residual included, with a copy of the weights that is turned by half a
+ *                      turn, its channels exchanged. The copy is made when it is first needed
+ *   stride 2           cuDNN's gradient of a convolution, where there is no residual
+ *   product, gather    the rest: columns = dy W, in fp32, of as many rows as stay in the cache; then each value of dx
+ *                      is the sum of its columns
  */
 #include "cuda/gpu.h"
 

@@ -1,5 +1,5 @@
-/* The gradients of the GPU device's operations, but for the convolutions: backend.h on top of the kernels and the
- * libraries.
+/* The gradients of the GPU device's operations, except convolutions (convolution_back.cu): backend.h on top of the
+ * kernels and the libraries.
  *
  *   operation     computed by
  *   linear_back   a product with the weights as they lie, residual included. fp32 gradients of a 16-bit device are

@@ -1,11 +1,11 @@
 /* Work on rows of channels for gradients.
  *
- *   op              formula                                          launch                            bytes moved
- *   dot             sum of x y over a row; y may be one row          1 to 32 lanes a row               x + y
- *   activate_back   dy act'(x), or dy g(x) of act(x) = x g(x)        a thread 16 bytes                 x + dy + dx
- *   layernorm_back  r (e - mean e - n mean(e n)) + residual          8, 16 or 32 lanes a row, which    x + dy +
- * residual + dx they hold; several in turn mean_pool_back  dy scale / cells, for every cell                 a thread 16
- * bytes of 8 cells      dx
+ *   op              formula                                      launch                         bytes moved
+ *   dot             sum of x y over a row; y may be one row      1 to 32 lanes a row            x + y
+ *   activate_back   dy act'(x), or dy g(x) of act(x) = x g(x)    a thread 16 bytes              x + dy + dx
+ *   layernorm_back  r (e - mean e - n mean(e n)) + residual      8, 16 or 32 lanes hold a       x + dy + residual + dx
+ *                                                                row; several rows in turn
+ *   mean_pool_back  dy scale / cells, for every cell             a thread 16 bytes, 8 cells     dx
  *
  * Layouts and statistics as in rows.cu.
  */

@@ -28,7 +28,7 @@ mv_passes *mv_estimator_passes(mv_estimator *t); /* for mv_passes_stop_when and 
  * tokens. planes (3, h, w), normalised. */
 mv_status mv_estimator_run(mv_estimator *t, const float *planes, int class_, int against, double *change, mv_error *e);
 
-/* How well estimates agree with the exact changes of items from .. to - 1, where both are finite. */
+/* How well estimates agree with the exact changes of items [from, to), where both are finite. */
 typedef struct {
     int n, same;        /* items; those whose signs are equal */
     double correlation; /* Pearson's; NaN where either does not vary */

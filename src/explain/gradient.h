@@ -35,26 +35,27 @@ mv_probe *mv_gradient_probe(void *own);
 void mv_gradient_close(void *own);
 mv_rules mv_gradient_rules(const void *params);
 
-/* Values and gradients of the picture's cells, (cells, channels) each; NULL on failure. The caller frees both. */
+/* Values and gradients of the picture's cells, (cells, channels) each: of the pass of the subject's class. */
 typedef struct {
     float *value, *grad;
     size_t cells, channels;
 } mv_flow;
-mv_status mv_flow_read(mv_flow *out, const mv_subject *s, mv_error *e);
+mv_status mv_flow_read(mv_flow *out, const mv_subject *s, mv_error *e); /* the caller's to free; empty on failure */
 void mv_flow_free(mv_flow *f);
 
-/* Makes an empty signed map of the site's grid with the words of its method, class, target and rules. */
+/* Makes an empty signed map of the site's grid, with the words of its method, class and target. The map is the caller's
+ * to mv_map_free. */
 mv_status mv_gradient_map(mv_map *out, const mv_subject *s, const char *method, mv_error *e);
 
-/* The sum of the map and the target as figures. expected: what the sum should be; NaN: no equation says. sum NaN: it
- * means nothing. */
+/* Adds the figures sum, expected and target to a map. `expected` is what the sum should be; NaN where no equation says.
+ * `sum` is NaN where a sum means nothing. What is NaN is left out. */
 void mv_gradient_sums(mv_map *map, const mv_subject *s, double sum, double expected);
 
 /* True at sites from which on the logit is an affine function of the value: the last block's output, levels.3, norm.
  * There, cells x (value x gradient) + bias is the exact CAM. */
 bool mv_gradient_is_cam(const mv_subject *s);
 
-/* Says so in the proof of a map. */
+/* Says in the proof of a map that it is the exact CAM. */
 void mv_gradient_say_cam(mv_map *map, const mv_subject *s);
 
 #endif

@@ -4,9 +4,10 @@
  *
  *     logit = sum over cells p of x(p) . dx(p)  +  sum over biases behind the cut of b . db
  *
- * where dx and db are gradients of the held network. `held` draws x . dx at a cut. `held-full` begins at the picture,
- * and lays what the biases hold on their cells too, spread over their pixels (as FullGrad does, Srinivas & Fleuret
- * 2019, arXiv 1905.00780): only the bias of the head, and what biases hold on padding, have no place.
+ * where dx and db are gradients of the held network. `held` draws x . dx at a cut; at another site it draws the same
+ * product, for which there is no such sum. `held-full` begins at the picture, and adds what each bias holds in a cell
+ * to the pixels of the cell (as FullGrad does, Srinivas & Fleuret 2019, arXiv 1905.00780): only the bias of the head,
+ * and what biases hold on padding, have no place.
  *
  * This is the dynamic linear view of B-cos networks (Bohle et al. 2022, arXiv 2205.10268). In this network the numbers
  * equal those of layer-wise relevance propagation with the rules of CP-LRP (Ali et al. 2022, arXiv 2202.07304) and
@@ -23,7 +24,7 @@
 
 /* ---- biases */
 
-/* Where a site or a module comes in the network: those of greater order are behind it. */
+/* Where a site or a module comes in the network: what has a greater number is behind it. */
 static int order_of(const char *path)
 {
     int level, block, used = 0;
@@ -47,7 +48,7 @@ static bool is_cut(const char *site)
     return strstr(site, "mixer") == NULL;
 }
 
-/* What a bias holds in the cells of the picture: the values of a trace's entry, n of them. */
+/* What the bias that is entry i of the trace holds in the cells of the picture: *n values, padding included. */
 static const float *field_of(const mv_subject *s, int i, size_t *n)
 {
     mv_tensor t = mv_trace_at(s->kept, i), each; /* the head's bias holds one number of each picture */
@@ -61,6 +62,7 @@ static bool is_bias(const mv_subject *s, int i)
     return mv_trace_pass_at(s->kept, i) == s->pass && strncmp(mv_trace_name_at(s->kept, i), "bias.", 5) == 0;
 }
 
+/* The sum of what all biases behind a site hold. */
 static double biases_behind(const mv_subject *s, const char *site)
 {
     double sum = 0;
@@ -88,6 +90,7 @@ static double whole_sum(const mv_subject *s)
     return sum;
 }
 
+/* out (cells) = x . dx; returns the sum. */
 static double contributions(float *out, const mv_flow *f)
 {
     double sum = 0;
@@ -101,6 +104,7 @@ static double contributions(float *out, const mv_flow *f)
     return sum;
 }
 
+/* Writes the ledger: cells + biases + rest = target. */
 static void prove(mv_map *map, const mv_subject *s, const char *cells, double sum, double biases, double rest,
                   const char *rest_name)
 {
@@ -174,8 +178,9 @@ static double cells_of(float *cells, const mv_grid *g, const float *field)
     return sum;
 }
 
-/* Adds what a bias holds in each cell to the pixels of the cell, and to *rest what it holds in none. The final batch
- * norm holds as much in each cell. */
+/* Adds what a bias holds in each cell (field, n values) to the pixels px of the cell, and what it holds on padding, or
+ * without a place (the head), to *rest. The final batch norm is applied after the mean, unless it is watched, and
+ * then holds one number, which is spread evenly. */
 static mv_status lay(double *px, double *rest, const mv_subject *s, const char *module, const float *field, size_t n,
                      mv_error *e)
 {

@@ -40,7 +40,7 @@ mv_status mv_mean_gradient_run(mv_mean_gradient *m, const mv_subject *s, const m
 const double *mv_mean_gradient_mean(const mv_mean_gradient *m, const mv_subject *s);
 const double *mv_mean_gradient_variance(const mv_mean_gradient *m, const mv_subject *s);
 
-/* The target at input i. */
+/* The subject's target at input i, of weight 0 or not. */
 double mv_mean_gradient_target(const mv_mean_gradient *m, const mv_subject *s, int i);
 
 #endif

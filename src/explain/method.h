@@ -7,7 +7,8 @@
  *
  * A method whose result is a formula over kept values names their sites in `keeps` and finds them by mv_subject_value:
  * see cam.c. One that reduces values while they pass (because they are too large to keep) brings a probe of its own
- * through open, probe and close: see attention_method.c.
+ * through open, probe and close: see attention_method.c. One of a site's values and gradients takes MV_TAKES_GRADIENT
+ * and what gradient.h has: see gradcam.c.
  */
 #ifndef MV_METHOD_H
 #define MV_METHOD_H
@@ -28,8 +29,8 @@ enum {
     MV_TAKES_CELL = 4,      /* a query cell, as a parameter */
     MV_TAKES_PASSES = 8,    /* further forward passes of changed pictures */
     MV_MAY_TAKE_CLASS = 16, /* a class if one is asked for; without one, the map is of no class */
-    MV_TAKES_BIASES = 64,   /* what biases hold, too: bias.MODULE (back.h) */
-    MV_TAKES_GRADIENT = 32  /* a backward pass of the class: gradients of the sites of its probe (cells.h) */
+    MV_TAKES_GRADIENT = 32, /* a backward pass of the class: gradients of the sites of its probe (cells.h) */
+    MV_TAKES_BIASES = 64    /* what biases hold, too: bias.MODULE (back.h), for which `keeps` asks */
 };
 
 /* What a method is given: one picture of the last batch, and one class. Everything is borrowed for the call. */
@@ -40,7 +41,7 @@ typedef struct {
     const float *planes; /* of the picture, normalised: (3, h, w); with MV_TAKES_PASSES, else maybe NULL */
     mv_passes *passes;   /* for inputs of h x w; with MV_TAKES_PASSES, else maybe NULL */
     const float *logits; /* of the picture: model->config.classes values */
-    int class_, against; /* class numbers, or MV_MAP_NONE */
+    int class_, against; /* class numbers, or MV_MAP_NONE; with several against it, the first */
     const char *class_name, *against_name; /* never NULL; "" without a class */
     /* With MV_TAKES_GRADIENT: */
     int pass;          /* the backward pass of this class (back.h) */
@@ -69,7 +70,7 @@ typedef struct {
     const char *measured; /* whether its maps are true, by `mvscope eval --faith`; NULL: not measured */
     unsigned takes;       /* MV_TAKES_ bits */
     const char *keeps;    /* patterns of the sites whose values are kept; NULL: none */
-    mv_rules (*rules)(const void *params); /* of its backward pass; NULL: gradients */
+    mv_rules (*rules)(const void *params); /* of its backward pass; NULL: MV_RULES_GRADIENT */
     const mv_param *params;                /* its parameters; NULL: none */
     size_t size;                           /* bytes of the struct that params point into */
     /* The method's own state for inputs of h x w pixels, and a probe in it (NULL: none); all three NULL for a method

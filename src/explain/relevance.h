@@ -30,7 +30,7 @@ typedef struct {
 
 typedef struct mv_relevance mv_relevance;
 
-/* For inputs of h x w px. NULL without memory. */
+/* For inputs of h x w px. The probe needs a run with backward passes (back.h). NULL without memory. */
 mv_relevance *mv_relevance_new(const mv_relevance_options *options, const mv_config *config, int h, int w, mv_error *e);
 void mv_relevance_free(mv_relevance *r); /* accepts NULL; call it after the run that uses the probe is freed */
 
@@ -38,7 +38,7 @@ mv_probe *mv_relevance_probe(mv_relevance *r); /* borrowed */
 
 const mv_grid *mv_relevance_grid(const mv_relevance *r, int level); /* borrowed */
 
-/* ---- results of the last forward: of one of its backward passes, which goes by MV_RULES_GRADIENT */
+/* ---- results of the last forward: of its backward pass number `pass`, which must be one of MV_RULES_GRADIENT */
 
 /* (windows, heads, T) of an attention block, padding included. Borrowed; NULL if it was not seen. */
 const double *mv_relevance_heads(const mv_relevance *r, int picture, int pass, int level, int block);

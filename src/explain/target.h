@@ -1,9 +1,11 @@
 /* The number that a backward pass begins with: a function of the logits of one picture.
  *
  *     z_c                          the logit of a class
- *     z_c - sum_k w_k z_k          against other classes; w is the softmax of their logits among themselves, and counts
- * as a constant (Finer-CAM, arXiv 2501.11309, lets the gradient run through its weights) p_c its probability, softmax
- * or the sigmoid of a single logit: its gradients vanish as p goes to 1
+ *     z_c - sum_k w_k z_k          against other classes: w is the softmax of their logits among themselves
+ *     p_c                          the probability of a class: the softmax, or the sigmoid of a single logit
+ *
+ * The weights w count as constants; Finer-CAM (arXiv 2501.11309) lets the gradient run through its weights. Gradients
+ * of p_c vanish as it goes to 1.
  */
 #ifndef MV_EXPLAIN_TARGET_H
 #define MV_EXPLAIN_TARGET_H
@@ -15,7 +17,7 @@
 enum { MV_TARGET_AGAINST = 16 };
 
 typedef struct {
-    int class_;                        /* a number or MV_CLASS_RANK(k) */
+    int class_;                        /* a number, or MV_CLASS_RANK(k) */
     int n, against[MV_TARGET_AGAINST]; /* the others, of which each counts once; n 0: none */
     bool probability;                  /* then n is 0 */
 } mv_target;
@@ -23,14 +25,15 @@ typedef struct {
 /* True if both are the same number of every picture. */
 bool mv_target_same(const mv_target *a, const mv_target *b);
 
-/* Above this probability, its gradients are mostly rounding. */
+/* Above this probability, gradients of the probability are mostly rounding. */
 #define MV_TARGET_SURE 0.999
 
-/* Writes d(target)/d(logits) to seed (classes) and returns the target. A class that does not exist (a runner-up in a
- * network of one class) leaves zeros. */
+/* Writes d(target)/d(logits) to seed (classes) and returns the target of logits (classes). For a class that does not
+ * exist (a runner-up in a network of one class), the seed is zeros and the target 0. */
 double mv_target_seed(const mv_target *t, const float *logits, int classes, float *seed);
 
-/* The target of other logits with the class and the weights of this seed: what it means at other pictures. */
+/* sum_k seed_k logits_k: the target at another picture, whose logits these are, with the class and the weights of the
+ * picture that the seed is of. Not for a probability. */
 double mv_target_of(const float *seed, const float *logits, int classes);
 
 #endif

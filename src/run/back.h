@@ -7,9 +7,9 @@
  *
  * Under MV_RULES_HELD the network is an affine map of the value at any site that all paths cross (input, patch_embed,
  * the levels, their downsamples and blocks, norm, avgpool, head): the target is the sum of value times gradient there,
- * plus what the biases behind it hold. With `biases`, a pass shows what each holds as a diagnostic site bias.MODULE, by
- * cells: the sum over channels of bias times gradient, fp32, "BHW", "NT" or "B". So does a pass of gradients, for which
- * the sum is not the target.
+ * plus what the biases behind it hold. With `biases`, a pass shows what each bias holds as a diagnostic site
+ * bias.MODULE: for each cell the sum over channels of bias times gradient, fp32, "BHW", "NT" or "B". A pass under
+ * MV_RULES_GRADIENT shows them too, but there the sum is not the target.
  *
  * A pass keeps the input of each block, and computes the block once more before it goes backwards through it (Chen et
  * al. 2016, arXiv 1604.06174). It ends when the last site that a probe wants is reached, and keeps nothing before it.
@@ -22,12 +22,13 @@
 
 #include "src/run/run.h"
 
-/* What counts as a constant on the way back: nothing; or the factors that `held` names in backend.h, so that the
- * network is an affine map of the picture. */
+/* What counts as a constant on the way back: nothing (GRADIENT); or the factors that backend.h lists under `held`, so
+ * that the network is an affine map of the picture (HELD). */
 typedef enum { MV_RULES_GRADIENT, MV_RULES_HELD } mv_rules;
 
-/* Writes d(target)/d(logits) (pictures, classes) of a pass, for the pictures from number `first` of the forward on. A
- * failure stops the run. */
+/* Called for each batch and pass: reads the logits (pictures, classes) and writes d(target)/d(logits) to seed, which
+ * has the same shape and holds zeros. `first` is the number of the batch's first picture, counted over the whole
+ * forward. A failure stops the run. */
 typedef mv_status mv_seed(void *context, int pass, int first, int pictures, int classes, const float *logits,
                           float *seed, mv_error *e);
 
@@ -38,7 +39,7 @@ typedef struct {
     const mv_rules *rules; /* of each pass; NULL: gradients */
     mv_seed *seed;
     void *context;
-    bool biases; /* what the biases hold is shown too: see below */
+    bool biases; /* what the biases hold is shown too: see above */
     bool keep;   /* every value is kept, and no block is computed again: more memory, less time, the same bits */
 } mv_back;
 

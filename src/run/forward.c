@@ -5,8 +5,9 @@
  *
  * The batch norm and the linear head are absent in the backbones of other tasks.
  *
- * The blocks of a level update its features x in place; their other memory is freed when a block ends. Operations are
- * fused unless a probe wants a value that fusing would lose: then that value is computed on its own.
+ * The blocks of a level update its features x in place; their other memory is freed when a block ends. While operations
+ * are on the tape, every value is in memory of its own and nothing is freed. Operations are fused unless a probe wants
+ * a value that fusing would lose: then that value is computed on its own.
  *
  * The stem and each block are segments, which a backward pass computes once more (tape_impl.h).
  */

@@ -44,7 +44,7 @@ mv_tensor mv_linear_into(mv_run *r, mv_tensor out, mv_tensor x, const mv_dense *
 mv_tensor mv_linear_onto(mv_run *r, mv_tensor x, mv_tensor y, const mv_dense *w, mv_vector gamma);
 mv_tensor mv_add_onto(mv_run *r, mv_tensor x, mv_tensor y, mv_vector gamma);
 
-mv_tensor mv_activate(mv_run *r, mv_tensor x, mv_act act);
+mv_tensor mv_activate(mv_run *r, mv_tensor x, mv_act act); /* act(x): the fused form is taken apart on the tape */
 
 /* ---- tokens (op_tokens.c) */
 mv_tensor mv_layernorm(mv_run *r, mv_tensor x, const mv_vector norm[2]);

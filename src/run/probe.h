@@ -30,7 +30,8 @@ struct mv_probe {
      * mv_run_write copy it. mv_run_first says which picture is the first of this batch. Returns true if it changed the
      * value. Failures are reported by mv_run_fail. */
     bool (*sees)(mv_probe *, mv_run *, const mv_site_info *site, mv_view value);
-    /* Receives the values that `sees` passed to mv_run_keep, as fp32; they are invalid after the call. mv_run_first and
+    /* Receives the values that `sees` passed to mv_run_keep, as fp32, with its `part`, a number that means something to
+     * the probe only (of gradients, the backward pass); they are invalid after the call. mv_run_first and
      * mv_run_pictures refer to the batch of the value.
      *
      * NULL: the probe reads or changes values in `sees`. Otherwise `sees` must do the same for every batch and have no

@@ -1,9 +1,19 @@
 /* The tape of a run: what was computed, in order, so that the backward pass can walk it in reverse. Operations append
  * themselves, each with a function that adds its share to the gradients of what it read (op_*.c). Values on the tape
- * are identified by their address.
+ * are identified by their address, so the scratch is not rewound while operations are on the tape.
  *
- * A segment is a part of the network whose inner values are not kept: it is on the tape as one entry, which holds a
- * copy of its input. On the way back it is computed once more with its operations on the tape, walked, and forgotten.
+ * A segment is a part of the network whose inner values are not kept (the stem, a block): it is on the tape as one
+ * entry, which holds a copy of its input. On the way back it is computed once more with its operations on the tape,
+ * walked, and forgotten.
+ *
+ * An operation of ops.h that the gradient goes through ends with
+ *
+ *     mv_node *n = mv_tape_add(r, NAME_back, out);
+ *     if (n)
+ *         *n = (mv_node){.back = n->back, .in = {x}, .out = out, ...};      what NAME_back reads
+ *
+ * and NAME_back takes the gradient of n->out by mv_grad_of, finds where that of n->in[0] goes by mv_grad_sum, and calls
+ * the device's NAME_back by MV_OP_RUN. Gradients have the shape and type of their values.
  */
 #ifndef MV_TAPE_IMPL_H
 #define MV_TAPE_IMPL_H
@@ -23,13 +33,15 @@ struct mv_node {
     mv_tensor in[3], out;
     mv_tensor inner; /* a value between them, which may be shown; nd 0: none */
     bool inner_wanted;
+    /* Of an operation: its weights, borrowed from the model, and parameters. A segment: w is what it is called with. */
     const void *w;
     mv_vector vector[2];
     mv_act act;
-    int n;
+    int n; /* heads, or the side of a window */
+    /* Of a place where a value is shown. */
     mv_view view;
     const char *axes;
-    int part;
+    int part;      /* of a segment: MV_PART_ */
     char site[96]; /* where a value is shown: its name; a segment: its path */
 };
 
@@ -42,7 +54,8 @@ bool mv_tape_held(const mv_run *r);      /* the rules of the pass hold factors c
 
 /* The gradient of a value; nd 0 if nothing has flowed into it. */
 mv_tensor mv_grad_of(mv_run *r, mv_tensor value);
-/* Where the gradient of a value is written, and what has been there before: nd 0, or `out` itself. */
+/* Where the gradient of a value is written, which is not zeroed, and what is added to it: what has flowed into the
+ * value before, which may be `out` itself, or nd 0. */
 typedef struct {
     mv_tensor out, residual;
 } mv_sum;
@@ -54,14 +67,14 @@ void mv_grad_pass(mv_run *r, mv_tensor value, mv_tensor grad);
 
 /* x goes through a segment: at once, and again on the way back. */
 mv_tensor mv_tape_segment(mv_run *r, mv_segment *segment, const void *weights, mv_tensor x);
-/* Before the last product of a segment that is computed again: from here on activations, and what is added to x, are
- * skipped, because their values are not read on the way back. If a gradient of `branch` or of the segment's output is
- * shown, its value is shown with it, and nothing is skipped. */
+/* Before the last branch of a segment. While the segment is computed again, activations and sums from here on are
+ * skipped, because the way back does not read their values. Nothing is skipped if a probe wants `branch` or the
+ * segment's output, because the value is shown with its gradient. */
 void mv_tape_last(mv_run *r, const char *branch);
 bool mv_tape_skips(const mv_run *r);
 
-/* These values of the forward pass were edited: fails the run if the way back passes them, because it would not know.
- */
+/* A probe has edited values of the forward pass: fails the run if the way back goes through them, because no gradient
+ * flows through a value that was replaced. `values`: their site, for the message. */
 void mv_tape_refuse(mv_run *r, const char *values);
 void mv_tape_pass(mv_run *r, const char *site); /* the forward pass has shown this site */
 
@@ -89,7 +102,8 @@ void mv_tape_rewind(mv_run *r); /* before a batch */
 /* All backward passes of a batch. */
 void mv_tape_back(mv_run *r, mv_tensor logits);
 void mv_tape_end(mv_run *r);
-/* What a value that is shown now is multiplied by when it is delivered. */
+/* What a value that is shown now is multiplied by when it is delivered: gradients of fp16 are computed times a power of
+ * two. */
 float mv_tape_unscale(const mv_run *r);
 
 #endif
