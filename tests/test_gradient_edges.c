@@ -120,7 +120,8 @@ static double moved(const network *n, int h, int w, const float *planes, mv_prob
 {
     mv_error e = {0};
     float logits[1000];
-    nudge m = {{.wants = nudge_wants, .sees = nudge_sees}, site, by};
+    static nudge m; /* the chain points to it */
+    m = (nudge){{.wants = nudge_wants, .sees = nudge_sees}, site, by};
     if (before)
         before->next = &m.probe;
     mv_run *r = mv_run_new(n->model, h, w, 1, before ? before : &m.probe, &e);

@@ -332,6 +332,7 @@ static bool only_tokens(const own *o)
 static void check(call *c)
 {
     const own *o = c->own;
+    c->o.exact = o->estimate;
     if (c->operands && o->set.n == 0 && o->sweep.n == 0 && !o->estimate)
         die(EXIT_MISUSE, "ablate: found neither --set nor --sweep, expected what to change: --set SITE=zero, --sweep "
                          "heads; or --estimate");

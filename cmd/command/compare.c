@@ -79,6 +79,7 @@ static void check_method(call *c, comparison_options *o)
     mv_error e = {0};
     if (mv_ask_parse(&o->ask, &o->memory, o->method, &e))
         die(e.code == MV_EINPUT ? EXIT_MISUSE : EXIT_FAILED, "--method: %s", e.text);
+    c->o.exact = (o->ask.method->takes & MV_TAKES_GRADIENT) != 0;
     if (!(o->ask.method->takes & MV_TAKES_CLASS))
         refuse(c, (const char *const[]){"class", "with-class", NULL}, "on a method whose maps have no class");
 }

@@ -140,6 +140,7 @@ static void add_methods(call *c, const char *text)
         mv_ask *ask = &c->ask[c->asks];
         if (mv_ask_parse(ask, &o->memory[c->asks], one, &e))
             die(EXIT_MISUSE, "--faith: %s", e.text);
+        c->o.exact |= (ask->method->takes & MV_TAKES_GRADIENT) != 0;
         if (ask->method->takes & MV_TAKES_CLASS)
             ask->class_ = MV_CLASS_TOP;
         for (int i = 0; i < c->asks; i++)

@@ -88,6 +88,8 @@ static void check(call *c)
     asks_shared shared = {.at = o->at, .rules = o->rules >= 0 ? gradients_rules[o->rules] : NULL, .target = o->target};
     asks_methods(&o->asks, &o->method, "held", &shared);
     asks_check_classes(&o->asks, &o->class_, &o->against);
+    for (int i = 0; i < o->asks.methods; i++)
+        c->o.exact |= (o->asks.method[i].method->takes & MV_TAKES_GRADIENT) != 0;
     if (o->raw)
         raw_choose(c, o->raw, false);
     c->indexed = true;
