@@ -125,8 +125,8 @@ INLINE void back_lanes(const mv_scan_back_job *j, back_state *s, size_t t, int i
     s->sum = sum;
     vf u = sum_states(lb);
     PUT(j->dx, at, type, step * u + GET(j->D, (size_t)i, MV_F32) * back);
-    if (!held)
-        PUT(j->ddt, at, MV_F32, x * u + sum_states(lah) * (1 / MV_LOG2E));
+    if (!held) /* the state before the first token is 0, whatever its step size is */
+        PUT(j->ddt, at, MV_F32, t ? x * u + sum_states(lah) * (1 / MV_LOG2E) : x * u);
 }
 
 /* The sums over all channels: those of a vector are added */
