@@ -61,8 +61,8 @@ typedef struct {
 
 /* backend.h's `attention_back` of one head. */
 typedef struct {
-    int tokens, d,
-        stride; /* stride: elements from one token's q to the next token's; the same for k, v and dq, dk, dv */
+    int tokens, d;
+    int stride; /* elements from one token's q to the next token's; the same for k, v and dq, dk, dv */
     mv_dtype type;
     bool held;             /* dq and dk are 0 */
     const void *q, *k, *v; /* token 0 of this head */
@@ -142,7 +142,7 @@ typedef struct {
     void (*attention)(const mv_attention_job *job); /* after pack */
     void (*attend)(const mv_attention_job *job);    /* after pack: out = rows v, with job->rows as the softmax */
 
-    /* Of the backward pass, as backend.h says. activate: not GELU in its tanh form. */
+    /* Of the backward pass, as backend.h says. activate and activate_back: n values; activate: not GELU_TANH. */
     void (*activate)(void *out, const void *x, mv_act act, int n, mv_dtype type);
     void (*activate_back)(void *dx, const void *dy, const void *x, mv_act act, bool held, int n, mv_dtype type);
     void (*dot)(float *out, const void *x, const void *y, bool one_row, bool positive, size_t rows, size_t c,
