@@ -76,10 +76,15 @@ static network cpu(void)
     return network_on(&c, b, SEED);
 }
 
-static network gpu(void)
+static network gpu_of(mv_dtype type)
 {
     mv_config c = golden_config(oracle);
-    return network_on(&c, card_open(MV_F32), SEED);
+    return network_on(&c, card_open(type), SEED);
+}
+
+static network gpu(void)
+{
+    return gpu_of(MV_F32);
 }
 
 static stage stage_of(network net, const char *method, int class_, int against, int batch)
@@ -457,6 +462,39 @@ static void devices_agree(void **state)
     }
 }
 
+/* Gradients of fp16 are scaled on the way back, and values are not: products of both are those of the CPU. */
+static void gradients_of_devices_agree(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *method;
+        double fp32, fp16;
+    } maps_of[] = {{"chefer", 1e-4, 0.1},   {"chefer-hybrid", 1e-4, 0.1}, {"attention-x-gradient", 1e-4, 0.1},
+                   {"held", 1e-4, 0.1},     {"held-full", 1e-4, 0.2},     {"hirescam:site=levels.2", 1e-4, 0.1},
+                   {"saliency", 1e-3, 0.2}, {"smoothgrad:n=2", 1e-3, 0},  {"integrated:nodes=2", 1e-3, 0}};
+    for (size_t i = 0; i < sizeof maps_of / sizeof *maps_of; i++)
+        for (int half = 0; half < 2; half++) {
+            double bound = half ? maps_of[i].fp16 : maps_of[i].fp32;
+            if (bound == 0 || (test_is_short() && i > 3))
+                continue;
+            stage a = stage_of(cpu(), maps_of[i].method, 1, MV_MAP_NONE, 3),
+                  b = stage_of(gpu_of(half ? MV_F16 : MV_F32), maps_of[i].method, 1, MV_MAP_NONE, 2);
+            start(&a);
+            start(&b);
+            mv_maps x = explain(&a, 1), y = explain(&b, 1);
+            assert_int_equal(x.n, y.n);
+            for (int k = 0; k < x.n; k++) {
+                double d = relative_l2(y.map[k].v, x.map[k].v, values_of(&x.map[k]));
+                EXPECT(d <= bound, "%s, %s: map %d differs by %.3g relative L2", maps_of[i].method,
+                       half ? "fp16" : "fp32", k, d);
+            }
+            mv_maps_free(&x);
+            mv_maps_free(&y);
+            end(&a);
+            end(&b);
+        }
+}
+
 int main(void)
 {
     mv_error e = {0};
@@ -471,6 +509,7 @@ int main(void)
         cmocka_unit_test(classes_share_passes),         cmocka_unit_test(seeds_reproduce),
         cmocka_unit_test(masks_keep_their_share),       cmocka_unit_test(principal_directions_of_little),
         cmocka_unit_test(what_does_not_fit_is_refused), cmocka_unit_test(devices_agree),
+        cmocka_unit_test(gradients_of_devices_agree),
     };
     int failed = cmocka_run_group_tests_name("explanations", tests, NULL, NULL);
     mv_safetensors_close(oracle);

@@ -122,7 +122,8 @@ static mv_status check_count(const call *c, int n, mv_error *e)
 static void choose_default(own *o, const call *c)
 {
     mv_error none = {0};
-    if (o->method.n || !c->session.backend || !mv_backend_check_back(c->session.backend, &none))
+    if (o->method.n || o->at || o->rules >= 0 || o->target || !c->session.backend ||
+        !mv_backend_check_back(c->session.backend, &none))
         return;
     warn("%s has no backward pass: cam instead of %s; -d cpu has one", session_device(&c->session),
          o->asks.method[0].method->name);

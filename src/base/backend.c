@@ -71,6 +71,8 @@ mv_status mv_backend_check(const mv_backend *b, mv_error *e)
 
 mv_status mv_backend_check_back(const mv_backend *b, mv_error *e)
 {
+    if (b->fp8)
+        return mv_fail(e, MV_EDEVICE, "%s: found fp8 weights, which gradients do not go through; use -p fp16", b->name);
     REQUIRE(copy);
     REQUIRE(dot);
     REQUIRE(activate);

@@ -97,12 +97,12 @@ static size_t tokens_of(const mv_grid *g)
     return (size_t)g->windows * (size_t)g->tokens;
 }
 
-static float *read(mv_run *r, mv_view v)
+static float *read(mv_run *r, mv_view v, bool gradient)
 {
     float *host = malloc(mv_view_count(v) * sizeof *host + 1);
     if (!host)
         mv_run_fail(r, MV_ENOMEM, "relevance: out of memory");
-    else if (!mv_run_read(r, v, host)) {
+    else if (!(gradient ? mv_run_read_gradient : mv_run_read)(r, v, host)) {
         free(host);
         return NULL;
     }
@@ -198,7 +198,7 @@ static void sum_heads(mv_relevance *r, mv_run *run, int level, int block, const 
 
 static void see_attention(mv_relevance *r, mv_run *run, int level, int block, mv_view grad)
 {
-    float *product = read(run, grad), *rows = product ? read(run, mv_run_value(run)) : NULL;
+    float *product = read(run, grad, true), *rows = product ? read(run, mv_run_value(run), false) : NULL;
     size_t n = mv_view_count(grad), heads = (size_t)grad.dim[1];
     for (size_t i = 0; rows && i < n; i++)
         product[i] *= rows[i];
@@ -283,7 +283,7 @@ static void forget_mixer(mv_relevance *r)
 static void see_mixer(mv_relevance *r, mv_run *run, int level, int block, int which, mv_view grad)
 {
     free(r->mixer[which]);
-    r->mixer[which] = read(run, which == OF_Y ? grad : mv_run_value(run));
+    r->mixer[which] = read(run, which == OF_Y ? grad : mv_run_value(run), which == OF_Y);
     if (!r->mixer[which])
         return;
     r->arrived |= 1u << which;

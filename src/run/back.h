@@ -54,4 +54,8 @@ int mv_run_pass(const mv_run *r);       /* number of the backward pass; 0 during
 mv_view mv_run_value(const mv_run *r);  /* the value whose gradient is shown: same shape */
 mv_rules mv_run_rules(const mv_run *r); /* of the pass */
 
+/* As mv_run_read, for the gradient that is shown and what is computed from it: gradients of fp16 are computed times a
+ * power of two. mv_run_keep does the same. */
+bool mv_run_read_gradient(mv_run *r, mv_view v, float *host);
+
 #endif

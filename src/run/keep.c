@@ -142,7 +142,7 @@ void mv_run_keep(mv_run *r, mv_probe *p, const char *site, int part, mv_view v)
     value.data = host_value(r, mv_view_count(v) * sizeof(float));
     if (!value.data)
         mv_run_fail(r, MV_ENOMEM, "%s: out of memory for %zu captured values", site, mv_view_count(v));
-    else if (mv_run_read(r, v, value.data))
+    else if (mv_run_read_gradient(r, v, value.data))
         p->kept(p, r, site, part, value);
 }
 

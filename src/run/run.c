@@ -310,7 +310,12 @@ mv_costs mv_run_costs(const mv_run *r)
 
 bool mv_run_read(mv_run *r, mv_view v, float *host)
 {
-    if (r->error.code || r->b->read(r->b, host, v, &r->error))
+    return !r->error.code && !r->b->read(r->b, host, v, &r->error);
+}
+
+bool mv_run_read_gradient(mv_run *r, mv_view v, float *host)
+{
+    if (!mv_run_read(r, v, host))
         return false;
     mv_scale(host, mv_view_count(v), mv_tape_unscale(r));
     return true;
