@@ -75,8 +75,8 @@ static const char *no_name(void *unused, int c, char text[24])
 static void explain(scene *s, const float *planes, int class_, mv_maps maps[2])
 {
     mv_error e = {0};
-    mv_ask ask[2] = {{&mv_method_inside, &s->view, MV_MAP_NONE, MV_MAP_NONE},
-                     {mv_method_lookup("cam"), NULL, class_, MV_MAP_NONE}};
+    mv_ask ask[2] = {{.method = &mv_method_inside, .params = &s->view, .class_ = MV_MAP_NONE, .against = MV_MAP_NONE},
+                     {.method = mv_method_lookup("cam"), .class_ = class_, .against = MV_MAP_NONE}};
     mv_explainer *x = mv_explainer_new(ask, 2, &s->net.model->config, H, W, &e);
     expect_ok(&e);
     mv_run *r = mv_run_new(s->net.model, H, W, 1, mv_explainer_probe(x), &e);
