@@ -89,6 +89,14 @@ static const char *site_name(const mv_run *r, char text[128], const char *leaf)
     return text;
 }
 
+bool mv_probes_want(const mv_run *r, const char *site)
+{
+    for (mv_probe *p = r->probes; p; p = p->next)
+        if (p->wants(p, site))
+            return true;
+    return false;
+}
+
 bool mv_wants_value(const mv_run *r, const char *leaf)
 {
     char site[128];

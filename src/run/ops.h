@@ -20,6 +20,7 @@ mv_tensor mv_scratch_hold(mv_run *r, mv_dtype type, int nd, ...);
 
 /* ---- names: a value is shown to the probes as PATH.leaf, or as PATH if leaf is NULL */
 void mv_path_enter(mv_run *r, int part, const char *format, ...) __attribute__((format(printf, 3, 4)));
+bool mv_probes_want(const mv_run *r, const char *site);
 bool mv_wants(const mv_run *r, const char *leaf); /* the value, or its gradient */
 bool mv_wants_value(const mv_run *r, const char *leaf);
 /* `axes` as in probe.h, one letter for each dimension. True if a probe changed the value. */

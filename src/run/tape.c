@@ -72,10 +72,7 @@ bool mv_tape_wants(const mv_run *r, const char *site)
     if (!r->tape)
         return false;
     snprintf(name, sizeof name, "grad.%s", site);
-    for (mv_probe *p = r->probes; p; p = p->next)
-        if (p->wants(p, name))
-            return true;
-    return false;
+    return mv_probes_want(r, name);
 }
 
 /* ---- appending */
@@ -283,26 +280,27 @@ static const char *bias_name(const mv_run *r, const void *w, char text[96])
 bool mv_tape_wants_bias(const mv_run *r, const void *w)
 {
     char name[96];
-    if (!r->tape->back.biases || r->error.code || !bias_name(r, w, name))
-        return false;
-    for (mv_probe *p = r->probes; p; p = p->next)
-        if (p->wants(p, name))
-            return true;
-    return false;
+    return r->tape->back.biases && !r->error.code && bias_name(r, w, name) && mv_probes_want(r, name);
 }
 
-mv_tensor mv_tape_zeros(mv_run *r, int nd, int channels)
+/* Scratch of this type and shape that holds zeros. */
+static mv_tensor zeros(mv_run *r, mv_tensor like)
 {
-    mv_tensor like = {.type = r->b->act, .nd = nd, .dim = {1, 1, 1, 1}};
-    like.dim[nd - 1] = channels;
     mv_tensor t = mv_scratch_like(r, like);
-    float *host = calloc((size_t)channels, sizeof *host);
+    float *host = calloc(mv_tensor_count(t), sizeof *host);
     if (!host)
         mv_run_fail(r, MV_ENOMEM, "%s: out of memory", r->path);
     else
         mv_run_write(r, mv_view_of(t), host);
     free(host);
     return t;
+}
+
+mv_tensor mv_tape_zeros(mv_run *r, int nd, int channels)
+{
+    mv_tensor like = {.type = r->b->act, .nd = nd, .dim = {1, 1, 1, 1}};
+    like.dim[nd - 1] = channels;
+    return zeros(r, like);
 }
 
 void mv_tape_bias(mv_run *r, const void *w, mv_tensor dy, mv_tensor bias)
@@ -347,17 +345,11 @@ static void segment_back(mv_run *r, const mv_node *n)
 }
 
 /* A gradient of 0: a value that is a constant under the rules. */
-static mv_view zeros(mv_run *r, mv_view like)
+static mv_view no_gradient(mv_run *r, mv_view of)
 {
-    size_t n = mv_view_count(like);
-    mv_tensor t = mv_scratch_new(r, MV_F32, like.nd, like.dim[0], like.dim[1], like.dim[2], like.dim[3]);
-    float *host = calloc(n, sizeof *host);
-    if (!host)
-        mv_run_fail(r, MV_ENOMEM, "%s: out of memory", r->path);
-    else
-        mv_run_write(r, mv_view_of(t), host);
-    free(host);
-    return mv_view_of(t);
+    mv_tensor like = {.type = MV_F32, .nd = of.nd};
+    memcpy(like.dim, of.dim, sizeof like.dim);
+    return mv_view_of(zeros(r, like));
 }
 
 static void show_gradient(mv_run *r, const mv_node *n)
@@ -371,7 +363,7 @@ static void show_gradient(mv_run *r, const mv_node *n)
     if (g)
         grad.data = g->grad + ((const char *)n->view.data - g->value);
     else
-        grad = zeros(r, n->view);
+        grad = no_gradient(r, n->view);
     const mv_site_info site = {.name = name, .axes = n->axes};
     t->value = n->view;
     t->showing = true;
