@@ -185,6 +185,24 @@ struct evaluation {
         value[name] = std::move(v);
     }
 
+    /* Calls f with the indices of each output, and of the first channel of the input and the weight that a tap of it
+     * reads. */
+    template <class function>
+    static void each_tap(const std::vector<int64_t> &in, const std::vector<int64_t> &out, int64_t stride, function f)
+    {
+        size_t i = 0;
+        for (int64_t b = 0; b < out[0]; b++)
+            for (int64_t oy = 0; oy < out[2]; oy++)
+                for (int64_t ox = 0; ox < out[3]; ox++)
+                    for (int64_t o = 0; o < out[1]; o++, i++)
+                        for (int64_t tap = 0; tap < 9; tap++) {
+                            int64_t iy = oy * stride + tap / 3 - 1, ix = ox * stride + tap % 3 - 1;
+                            if (iy >= 0 && iy < in[2] && ix >= 0 && ix < in[3])
+                                f(i, static_cast<size_t>(((b * in[2] + iy) * in[3] + ix) * in[1]),
+                                  static_cast<size_t>((o * 9 + tap) * in[1]));
+                        }
+    }
+
     void convolve(const node &op)
     {
         const node &x = tensor_of(op, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_X),
@@ -196,20 +214,10 @@ struct evaluation {
                                    ->all<int64_t>(CUDNN_ATTR_CONVOLUTION_FILTER_STRIDES)[0];
         const std::vector<float> &from = read(x), &by = read(w);
         std::vector<float> sums(count_of(y));
-        size_t i = 0;
-        for (int64_t b = 0; b < out[0]; b++)
-            for (int64_t oy = 0; oy < out[2]; oy++)
-                for (int64_t ox = 0; ox < out[3]; ox++)
-                    for (int64_t o = 0; o < out[1]; o++, i++)
-                        for (int64_t tap = 0; tap < 9; tap++) {
-                            int64_t iy = oy * stride + tap / 3 - 1, ix = ox * stride + tap % 3 - 1;
-                            if (iy < 0 || iy >= in[2] || ix < 0 || ix >= in[3])
-                                continue;
-                            const float *a = &from[static_cast<size_t>(((b * in[2] + iy) * in[3] + ix) * in[1])],
-                                        *k = &by[static_cast<size_t>((o * 9 + tap) * in[1])];
-                            for (int64_t c = 0; c < in[1]; c++)
-                                sums[i] += a[c] * k[c];
-                        }
+        each_tap(in, out, stride, [&](size_t i, size_t x_at, size_t w_at) {
+            for (size_t c = 0; c < static_cast<size_t>(in[1]); c++)
+                sums[i] += from[x_at + c] * by[w_at + c];
+        });
         write(y, std::move(sums));
     }
 
@@ -225,20 +233,10 @@ struct evaluation {
                                    ->all<int64_t>(CUDNN_ATTR_CONVOLUTION_FILTER_STRIDES)[0];
         const std::vector<float> &from = read(dy), &by = read(w);
         std::vector<float> sums(count_of(dx));
-        size_t i = 0;
-        for (int64_t b = 0; b < out[0]; b++)
-            for (int64_t oy = 0; oy < out[2]; oy++)
-                for (int64_t ox = 0; ox < out[3]; ox++)
-                    for (int64_t o = 0; o < out[1]; o++, i++)
-                        for (int64_t tap = 0; tap < 9; tap++) {
-                            int64_t iy = oy * stride + tap / 3 - 1, ix = ox * stride + tap % 3 - 1;
-                            if (iy < 0 || iy >= in[2] || ix < 0 || ix >= in[3])
-                                continue;
-                            float *a = &sums[static_cast<size_t>(((b * in[2] + iy) * in[3] + ix) * in[1])];
-                            const float *k = &by[static_cast<size_t>((o * 9 + tap) * in[1])];
-                            for (int64_t c = 0; c < in[1]; c++)
-                                a[c] += from[i] * k[c];
-                        }
+        each_tap(in, out, stride, [&](size_t i, size_t x_at, size_t w_at) {
+            for (size_t c = 0; c < static_cast<size_t>(in[1]); c++)
+                sums[x_at + c] += from[i] * by[w_at + c];
+        });
         write(dx, std::move(sums));
     }
 
