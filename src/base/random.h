@@ -9,6 +9,7 @@
 #ifndef MV_RANDOM_H
 #define MV_RANDOM_H
 
+#include <math.h>
 #include <stdint.h>
 
 static inline uint64_t mv_random_mix(uint64_t x)
@@ -34,6 +35,12 @@ static inline uint64_t mv_random_bits(uint64_t seed, uint64_t stream, uint64_t i
 static inline double mv_random_uniform(uint64_t seed, uint64_t stream, uint64_t i)
 {
     return (double)(mv_random_bits(seed, stream, i) >> 11) / 9007199254740992.0;
+}
+
+/* A standard normal deviate of two uniform ones, u in (0, 1] (Box & Muller 1958). */
+static inline double mv_random_normal(double u, double v)
+{
+    return sqrt(-2 * log(u)) * cos(6.283185307179586 * v);
 }
 
 /* A whole number from 0 to n - 1; n is 1 to 2^31, so that the bias stays below 2^-32. */

@@ -202,13 +202,13 @@ static int fill(mv_road *r, double mean)
     return solve(r, enough);
 }
 
-/* A normal deviate, by Box and Muller. */
+/* The next normal deviate of a sequence. */
 static double normal(uint64_t *state)
 {
     double u[2];
     for (int i = 0; i < 2; i++)
         u[i] = ((double)(mv_random_next(state) >> 11) + 0.5) * 0x1p-53;
-    return sqrt(-2 * log(u[0])) * cos(6.283185307179586 * u[1]);
+    return mv_random_normal(u[0], u[1]);
 }
 
 int mv_road_fill(mv_road *r, float *out, const float *planes, const bool *removed, double noise, uint64_t seed)

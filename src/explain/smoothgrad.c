@@ -44,7 +44,7 @@ static const mv_param vargrad_param[] = {DRAWS(2), SPREAD, SEED, MV_SHARED_RULES
 
 static mv_rules rules_of(const void *p)
 {
-    return ((const params *)p)->rules == 1 ? MV_RULES_HELD : MV_RULES_GRADIENT;
+    return (mv_rules)((const params *)p)->rules;
 }
 
 static mv_status open_smoothgrad(void **own, const void *p, const mv_config *config, int h, int w, mv_error *e)
@@ -80,10 +80,9 @@ static double next_uniform(uint64_t *state)
     return (double)(mv_random_next(state) >> 40) / 16777216;
 }
 
-/* Box and Muller. The two streams of a draw depend on its number and the seed only. */
+/* The two streams of a draw depend on its number and the seed only. */
 static void make(void *context, int i, float *planes)
 {
-    static const double two_pi = 6.283185307179586;
     const noise *k = context;
     size_t n = (size_t)3 * (size_t)k->s->h * (size_t)k->s->w;
     uint64_t state[2];
@@ -93,8 +92,8 @@ static void make(void *context, int i, float *planes)
         state[j] = mv_text_hash(name) + k->seed;
     }
     for (size_t p = 0; p < n; p++) {
-        double radius = sqrt(-2 * log(1 - next_uniform(&state[0])));
-        planes[p] = (float)((double)k->s->planes[p] + k->deviation * radius * cos(two_pi * next_uniform(&state[1])));
+        double u = 1 - next_uniform(&state[0]), v = next_uniform(&state[1]);
+        planes[p] = (float)((double)k->s->planes[p] + k->deviation * mv_random_normal(u, v));
     }
 }
 

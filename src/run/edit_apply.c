@@ -132,12 +132,12 @@ static uint64_t mixed(uint64_t x)
     return mv_random_next(&x);
 }
 
-/* Number i of a standard normal sequence (Box and Muller 1958). */
+/* Number i of a standard normal sequence. */
 static double gaussian(uint64_t key, size_t i)
 {
     double u = ((double)(mixed(key + 2 * i) >> 11) + 1) * 0x1p-53, /* in (0, 1] */
         v = (double)(mixed(key + 2 * i + 1) >> 11) * 0x1p-53;
-    return sqrt(-2 * log(u)) * cos(2 * 3.14159265358979323846 * v);
+    return mv_random_normal(u, v);
 }
 
 static void add_noise(const mv_edit *t, const place *p, float *v)
