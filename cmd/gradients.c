@@ -7,7 +7,6 @@
 #include "cmd/talk.h"
 
 const char *const gradients_kinds[] = {"logit", "probability", NULL};
-const char *const gradients_rules[] = {"gradient", "held", NULL};
 
 const char *gradients_given(const gradients *g)
 {
@@ -117,7 +116,7 @@ static void describe(gradients *g, const call *c)
         n += snprintf(g->text + n, sizeof g->text - (size_t)n, "%s%.60s", i ? ", " : " less ", against);
     }
     if (n < (int)sizeof g->text)
-        snprintf(g->text + n, sizeof g->text - (size_t)n, "; rules: %s", gradients_rules[g->pass_rules]);
+        snprintf(g->text + n, sizeof g->text - (size_t)n, "; rules: %s", mv_rules_words[g->pass_rules]);
 }
 
 mv_status gradients_open(gradients *g, call *c, mv_error *e)
@@ -129,7 +128,7 @@ mv_status gradients_open(gradients *g, call *c, mv_error *e)
     for (int i = 0; i < g->against.n; i++)
         if (gradients_add_against(&g->target, c, g->against.v[i], e))
             return e->code;
-    g->pass_rules = g->rules == 1 ? MV_RULES_HELD : MV_RULES_GRADIENT;
+    g->pass_rules = g->rules < 0 ? MV_RULES_GRADIENT : (mv_rules)g->rules;
     g->call = c;
     describe(g, c);
     c->gradient = g->text;

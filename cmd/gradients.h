@@ -8,6 +8,7 @@
 #define GRADIENTS_H
 
 #include "cmd/command.h"
+#include "src/explain/gradient.h"
 #include "src/explain/target.h"
 #include "src/run/back.h"
 
@@ -24,7 +25,7 @@ typedef struct {
     char text[1024]; /* "logit of church less golf ball; rules: gradient", for results */
 } gradients;
 
-extern const char *const gradients_kinds[], *const gradients_rules[];
+extern const char *const gradients_kinds[];
 
 /* Rows of an option table; at: the offset of the gradients in the command's struct. */
 #define OPTIONS_GRADIENT(at)                                                                                           \
@@ -43,7 +44,7 @@ extern const char *const gradients_kinds[], *const gradients_rules[];
          .argument = "KIND",                                                                                           \
          .help = "the number that is differentiated; logit by default"},                                               \
     {                                                                                                                  \
-        .name = "rules", .kind = MV_PARAM_WORD, .offset = (at) + offsetof(gradients, rules), .words = gradients_rules, \
+        .name = "rules", .kind = MV_PARAM_WORD, .offset = (at) + offsetof(gradients, rules), .words = mv_rules_words,  \
         .argument = "RULES",                                                                                           \
         .help = "what counts as a constant: nothing, or every operator at its value; gradient by default"              \
     }

@@ -62,7 +62,7 @@ static const mv_param params[] = {
     {.name = "rules",
      .kind = MV_PARAM_WORD,
      .offset = AT(rules),
-     .words = gradients_rules,
+     .words = mv_rules_words,
      .argument = "RULES",
      .help = "what counts as a constant on the way back: nothing, or every operator at its value"},
     {.name = "faith",
@@ -85,7 +85,7 @@ static bool some_map_is_measured(const asks *a)
 static void check(call *c)
 {
     own *o = c->own;
-    asks_shared shared = {.at = o->at, .rules = o->rules >= 0 ? gradients_rules[o->rules] : NULL, .target = o->target};
+    asks_shared shared = {.at = o->at, .rules = o->rules >= 0 ? mv_rules_words[o->rules] : NULL, .target = o->target};
     asks_methods(&o->asks, &o->method, "held", &shared);
     asks_check_classes(&o->asks, &o->class_, &o->against);
     for (int i = 0; i < o->asks.methods; i++)

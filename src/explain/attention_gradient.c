@@ -135,8 +135,7 @@ static void describe(mv_map *map, const mv_subject *s, const mv_attention_block 
     map->head = head;
     map->heads = b->heads;
     map->diverging = true;
-    snprintf(map->unit, sizeof map->unit, "%s from a %d px cell", s->target.probability ? "probability" : "logit",
-             b->grid.cell);
+    mv_gradient_unit(map, s, b->grid.cell);
     for (int i = 0; i < map->h * map->w; i++)
         sum += (double)map->v[i];
     mv_gradient_sums(map, s, sum, NAN);

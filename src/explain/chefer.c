@@ -105,8 +105,7 @@ static mv_status draw(mv_map *map, const mv_subject *s, const double *token, con
     mv_subject_title(s, map);
     map->method = method;
     map->on_padding = all > 0 ? fmax(0, 1 - sum / all) : 0;
-    snprintf(map->unit, sizeof map->unit, "%s from a %d px cell", s->target.probability ? "probability" : "logit",
-             g->cell);
+    mv_gradient_unit(map, s, g->cell);
     mv_gradient_sums(map, s, sum, NAN);
     mv_map_range(map);
     return MV_OK;

@@ -77,14 +77,8 @@ static mv_status weighted(mv_map *map, const mv_flow *f, weigh *weights, mv_erro
 /* HiResCAM; LayerCAM: only gradients that are positive. */
 static void products(mv_map *map, const mv_flow *f, bool positive)
 {
-    for (size_t p = 0; p < f->cells; p++) {
-        double sum = 0;
-        for (size_t k = 0; k < f->channels; k++) {
-            double g = (double)f->grad[p * f->channels + k];
-            sum += (positive ? fmax(g, 0) : g) * (double)f->value[p * f->channels + k];
-        }
-        map->v[p] = (float)sum;
-    }
+    for (size_t p = 0; p < f->cells; p++)
+        map->v[p] = (float)mv_flow_product(f, p, positive);
 }
 
 static void finish(mv_map *map, const mv_subject *s, bool linear)

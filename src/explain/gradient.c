@@ -37,7 +37,7 @@ void mv_gradient_close(void *own)
 
 mv_rules mv_gradient_rules(const void *params)
 {
-    return ((const mv_gradient_params *)params)->rules == 1 ? MV_RULES_HELD : MV_RULES_GRADIENT;
+    return (mv_rules)((const mv_gradient_params *)params)->rules;
 }
 
 mv_status mv_flow_read(mv_flow *out, const mv_subject *s, mv_error *e)
@@ -61,18 +61,33 @@ void mv_flow_free(mv_flow *f)
     *f = (mv_flow){0};
 }
 
+double mv_flow_product(const mv_flow *f, size_t cell, bool positive)
+{
+    const float *value = f->value + cell * f->channels, *grad = f->grad + cell * f->channels;
+    double sum = 0;
+    for (size_t k = 0; k < f->channels; k++) {
+        double g = (double)grad[k];
+        sum += (positive ? fmax(g, 0) : g) * (double)value[k];
+    }
+    return sum;
+}
+
+void mv_gradient_unit(mv_map *map, const mv_subject *s, int cell)
+{
+    const char *of = s->target.probability ? "probability" : "logit";
+    if (cell == 1)
+        snprintf(map->unit, sizeof map->unit, "%s per pixel", of);
+    else
+        snprintf(map->unit, sizeof map->unit, "%s from a %d px cell", of, cell);
+}
+
 mv_status mv_gradient_map(mv_map *out, const mv_subject *s, const char *method, mv_error *e)
 {
     if (mv_cells_map(out, s->own, method, e))
         return e->code;
     mv_subject_title(s, out);
     out->diverging = true;
-    /* Maps of one unit share a scale: what cells of different sizes add is not comparable. */
-    const char *of = s->target.probability ? "probability" : "logit";
-    if (out->cell == 1)
-        snprintf(out->unit, sizeof out->unit, "%s per pixel", of);
-    else
-        snprintf(out->unit, sizeof out->unit, "%s from a %d px cell", of, out->cell);
+    mv_gradient_unit(out, s, out->cell);
     return MV_OK;
 }
 

@@ -10,10 +10,10 @@
 /* The parameters of such a method, and the rows of its table; `site` is the default. */
 typedef struct {
     const char *site;
-    int rules; /* an index into mv_rules_words */
+    int rules; /* an mv_rules */
 } mv_gradient_params;
 
-extern const char *const mv_rules_words[]; /* "gradient", "held" */
+extern const char *const mv_rules_words[]; /* "gradient", "held": in the order of mv_rules, ended by NULL */
 
 #define MV_SHARED_RULES(at)                                                                                            \
     {                                                                                                                  \
@@ -42,6 +42,12 @@ typedef struct {
 } mv_flow;
 mv_status mv_flow_read(mv_flow *out, const mv_subject *s, mv_error *e); /* the caller's to free; empty on failure */
 void mv_flow_free(mv_flow *f);
+/* The sum over channels of value times gradient in a cell; `positive`: negative gradients count as 0. */
+double mv_flow_product(const mv_flow *f, size_t cell, bool positive);
+
+/* The unit of a map whose cells add up to a part of the target: "logit from a 16 px cell", "logit per pixel". Maps of
+ * one unit share a scale, and what cells of different sizes add is not comparable. */
+void mv_gradient_unit(mv_map *map, const mv_subject *s, int cell);
 
 /* Makes an empty signed map of the site's grid, with the words of its method, class and target. The map is the caller's
  * to mv_map_free. */

@@ -95,9 +95,7 @@ static double contributions(float *out, const mv_flow *f)
 {
     double sum = 0;
     for (size_t p = 0; p < f->cells; p++) {
-        double cell = 0;
-        for (size_t k = 0; k < f->channels; k++)
-            cell += (double)f->value[p * f->channels + k] * (double)f->grad[p * f->channels + k];
+        double cell = mv_flow_product(f, p, false);
         out[p] = (float)cell;
         sum += cell;
     }

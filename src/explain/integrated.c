@@ -53,7 +53,7 @@ typedef struct {
 
 static mv_rules rules_of(const void *p)
 {
-    return ((const params *)p)->rules == 1 ? MV_RULES_HELD : MV_RULES_GRADIENT;
+    return (mv_rules)((const params *)p)->rules;
 }
 
 /* ---- nodes */
@@ -191,7 +191,7 @@ static mv_status explain(const mv_subject *s, const void *p, mv_maps *out, mv_er
     map->method = "integrated";
     map->cell = 1;
     mv_subject_title(s, map);
-    snprintf(map->unit, sizeof map->unit, "%s per pixel", s->target.probability ? "probability" : "logit");
+    mv_gradient_unit(map, s, map->cell);
     mv_gradient_sums(map, s, sum, expected);
     mv_map_figure(map, "gap", "gap", "", 3, sum - expected);
     mv_map_figure(map, "passes", "passes", "", 0, o->nodes + 1);

@@ -11,26 +11,16 @@
 
 #include "src/explain/gradient.h"
 
-typedef double reduce(const float *value, const float *grad, size_t channels);
-
-static double largest(const float *value, const float *grad, size_t channels)
+static double largest(const mv_flow *f, size_t pixel)
 {
     double most = 0;
-    (void)value;
-    for (size_t k = 0; k < channels; k++)
-        most = fmax(most, fabs((double)grad[k]));
+    for (size_t k = 0; k < f->channels; k++)
+        most = fmax(most, fabs((double)f->grad[pixel * f->channels + k]));
     return most;
 }
 
-static double product(const float *value, const float *grad, size_t channels)
-{
-    double sum = 0;
-    for (size_t k = 0; k < channels; k++)
-        sum += (double)value[k] * (double)grad[k];
-    return sum;
-}
-
-static mv_status explain(const mv_subject *s, const char *method, reduce *of, mv_maps *out, mv_error *e)
+/* with_sign: input x gradient */
+static mv_status explain(const mv_subject *s, const char *method, bool with_sign, mv_maps *out, mv_error *e)
 {
     mv_flow f;
     if (mv_flow_read(&f, s, e))
@@ -39,17 +29,17 @@ static mv_status explain(const mv_subject *s, const char *method, reduce *of, mv
     mv_status status = map ? mv_gradient_map(map, s, method, e) : e->code;
     double sum = 0;
     for (size_t p = 0; p < f.cells && !status; p++) {
-        double pixel = of(f.value + p * f.channels, f.grad + p * f.channels, f.channels);
+        double pixel = with_sign ? mv_flow_product(&f, p, false) : largest(&f, p);
         map->v[p] = (float)pixel;
         sum += pixel;
     }
     mv_flow_free(&f);
     if (status)
         return status;
-    map->diverging = of == product;
-    if (!map->diverging)
+    map->diverging = with_sign;
+    if (!with_sign)
         snprintf(map->unit, sizeof map->unit, "|d%s| per unit", s->target.probability ? "probability" : "logit");
-    mv_gradient_sums(map, s, map->diverging ? sum : (double)NAN, NAN);
+    mv_gradient_sums(map, s, with_sign ? sum : (double)NAN, NAN);
     mv_map_range(map);
     return MV_OK;
 }
@@ -57,13 +47,13 @@ static mv_status explain(const mv_subject *s, const char *method, reduce *of, mv
 static mv_status saliency(const mv_subject *s, const void *p, mv_maps *out, mv_error *e)
 {
     (void)p;
-    return explain(s, "saliency", largest, out, e);
+    return explain(s, "saliency", false, out, e);
 }
 
 static mv_status input_x_gradient(const mv_subject *s, const void *p, mv_maps *out, mv_error *e)
 {
     (void)p;
-    return explain(s, "input-x-gradient", product, out, e);
+    return explain(s, "input-x-gradient", true, out, e);
 }
 
 static const mv_param param[] = {MV_SHARED_RULES(offsetof(mv_gradient_params, rules)), {0}};
