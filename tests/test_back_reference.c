@@ -19,7 +19,7 @@
 enum { STEPS = 4, INPUTS = 5, OUTPUTS = 3 };
 
 /* An operation with some of its inputs as variables. `forward` and `back` read x[k] of n[k] values; forward writes
- * y[k] of m[k] values; back is told dy[k] as weights of y[k], and writes dx[k]. */
+ * y[k] of m[k] values; back receives dy[k], the weights of y[k], and writes dx[k]. */
 typedef struct op op;
 struct op {
     void (*forward)(const op *, double *const *y);

@@ -342,7 +342,7 @@ static void gradients_session(float values[2 * VALUES], mv_error *e)
 static void expect_gradients(const mv_error *e, const float *values, const float *want, unsigned long n)
 {
     if (e->code ? !*e->text : !(relative_l2(values, want, 2 * VALUES) <= BOUND))
-        fail_msg("call %lu, %s: no error is told, and the gradients are off by %g", n, simt_failed(),
+        fail_msg("call %lu, %s: no error is reported, and the gradients are off by %g", n, simt_failed(),
                  relative_l2(values, want, 2 * VALUES));
 }
 
