@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "src/base/text.h"
+#include "src/file/json.h"
 
 enum { LONGEST_LINE = 16 << 20, MOST_ROWS = 256, MOST_STAGES = 256, MOST_CELLS = 65536, MOST_PICTURES = 100000000 };
 
@@ -286,7 +287,8 @@ static mv_status read_head(records *r, reading *f, json_t *line, mv_error *e)
 
 static mv_status read_line(records *r, reading *f, const char *text, size_t n, mv_error *e)
 {
-    json_t *line = json_loadb(text, n, JSON_REJECT_DUPLICATES, NULL);
+    bool light = mv_json_weight(text, n) <= MV_JSON_ROOM;
+    json_t *line = light ? json_loadb(text, n, JSON_REJECT_DUPLICATES, NULL) : NULL;
     mv_status s = MV_OK;
     if (!json_is_object(line) || f->ended)
         s = wrong(f, f->ended ? "a line after the last one" : "no JSON", e);

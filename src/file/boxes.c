@@ -8,7 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LARGEST = 1 << 30, MOST_CATEGORIES = 100000 };
+#include "src/file/json.h"
+
+/* WEIGHT: bytes of memory for a byte of text. The densest of real files, boxes alone and no spaces, take 21. */
+enum { LARGEST = 1 << 30, MOST_CATEGORIES = 100000, WEIGHT = 32, SMALL = 16 << 20 };
 
 void mv_boxes_free(mv_boxes *b)
 {
@@ -170,10 +173,13 @@ mv_status mv_boxes_coco(mv_boxes *out, const void *bytes, size_t size, const cha
     *out = (mv_boxes){0};
     if (size > LARGEST)
         return mv_fail(e, MV_EINPUT, "%s: found %zu bytes, expected at most %d", place, size, LARGEST);
+    mv_status s = mv_json_weigh(bytes ? bytes : "", size, WEIGHT * size + SMALL, place, e);
+    if (s)
+        return s;
     json_t *root = json_loadb(bytes ? bytes : "", size, 0, &at);
     if (!root)
         return mv_fail(e, MV_EINPUT, "%s: line %d: %.100s, expected COCO's JSON", place, at.line, at.text);
-    mv_status s = read_coco(out, root, place, e);
+    s = read_coco(out, root, place, e);
     json_decref(root);
     if (s)
         mv_boxes_free(out);
@@ -337,12 +343,11 @@ static mv_status parse_voc(voc *v, const void *bytes, size_t size, const char *p
 
 mv_status mv_boxes_voc(mv_boxes *out, const void *bytes, size_t size, const char *place, mv_error *e)
 {
-    enum { LARGEST_XML = 16 << 20 };
     voc *v = calloc(1, sizeof *v);
     *out = (mv_boxes){0};
-    if (size > LARGEST_XML) {
+    if (size > MV_BOXES_XML) {
         free(v);
-        return mv_fail(e, MV_EINPUT, "%s: found %zu bytes, expected at most %d", place, size, LARGEST_XML);
+        return mv_fail(e, MV_EINPUT, "%s: found %zu bytes, expected at most %d", place, size, MV_BOXES_XML);
     }
     out->picture = calloc(1, sizeof *out->picture);
     out->category = calloc(MV_BOXES_PER_PICTURE + 1, sizeof *out->category);

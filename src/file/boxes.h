@@ -9,7 +9,7 @@
 
 #include "src/base/status.h"
 
-enum { MV_BOXES_SIDE = 1000000, MV_BOXES_PER_PICTURE = 10000 };
+enum { MV_BOXES_SIDE = 1000000, MV_BOXES_PER_PICTURE = 10000, MV_BOXES_XML = 16 << 20 /* bytes */ };
 
 typedef struct {
     double x, y, w, h; /* px from the top left corner of the picture; finite, w and h above 0 */

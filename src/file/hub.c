@@ -9,6 +9,7 @@
 
 #include "src/base/text.h"
 #include "src/file/hub_impl.h"
+#include "src/file/json.h"
 #include "src/file/output.h"
 
 enum { MOST_LIST = 16 << 20 }; /* bytes of the list of a repository's files */
@@ -65,6 +66,8 @@ static mv_status describe(mv_hub_pulling *p, json_t **out, mv_error *e)
         s = mv_hub_ask(p, url, &r, &a, forget_text, e);
     if (!s && a.status != 200)
         s = mv_hub_refuse(p, &a, NULL, e);
+    if (!s)
+        s = mv_json_weigh(sink.n ? sink.bytes : "", sink.n, MV_JSON_ROOM, p->name->id, e);
     if (!s && !(*out = json_loadb(sink.n ? sink.bytes : "", sink.n, 0, &why)))
         s = json_error_code(&why) == json_error_out_of_memory
                 ? mv_fail_memory(e, p->name->id)

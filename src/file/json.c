@@ -5,8 +5,40 @@
 
 #include "src/file/kind.h"
 
-/* Bytes: several times what a config of the 21,841 classes of ImageNet-21K has. Parsed JSON takes 70 times as many. */
-enum { LARGEST = 8 << 20 };
+/* Bytes that jansson 2.14 takes on 64 bits, with malloc's own: an empty object and an empty list, with their first
+ * room; a number and its place; a string besides its letters; what a key has besides those. */
+enum { OBJECT = 256, LIST = 144, VALUE = 48, STRING = 64, KEY = 64 };
+
+size_t mv_json_weight(const char *text, size_t size)
+{
+    size_t weight = VALUE;
+    const char *end = text + size;
+    for (const char *p = text; p < end; p++)
+        switch (*p) {
+        case '{': weight += OBJECT; break;
+        case '[': weight += LIST; break;
+        case ',': weight += VALUE; break;
+        case ':': weight += KEY; break;
+        case '"': {
+            const char *begin = p++;
+            while (p < end && *p != '"')
+                p += *p == '\\' ? 2 : 1;
+            weight += STRING + (size_t)(p - begin);
+            break;
+        }
+        default: break;
+        }
+    return weight;
+}
+
+mv_status mv_json_weigh(const char *text, size_t size, size_t most, const char *place, mv_error *e)
+{
+    size_t weight = mv_json_weight(text, size);
+    if (weight <= most)
+        return MV_OK;
+    return mv_fail(e, MV_EINPUT, "%s: found JSON that would take %zu MB of memory, expected at most %zu", place,
+                   weight >> 20, most >> 20);
+}
 
 static bool is_word(const char *p, const char *end, const char *word)
 {
@@ -61,10 +93,12 @@ json_t *mv_json_load(const char *text, size_t size, const char *place, mv_warnin
 {
     json_error_t je;
     size_t n;
-    if (size > LARGEST) {
-        mv_fail(e, MV_EINPUT, "%s: found %zu bytes, expected JSON of at most %d", place, size, LARGEST);
+    if (size > MV_JSON_LARGEST) {
+        mv_fail(e, MV_EINPUT, "%s: found %zu bytes, expected JSON of at most %d", place, size, MV_JSON_LARGEST);
         return NULL;
     }
+    if (mv_json_weigh(text, size, MV_JSON_ROOM, place, e))
+        return NULL;
     char *plain = plain_json(text, size, &n);
     if (!plain) {
         mv_fail_memory(e, place);
