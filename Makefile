@@ -162,7 +162,7 @@ $(BUILD)/mvscope-bare: $(CMD_OBJS) $(VIZ) $(LIB) $(BUILD)/assets/embed-bare.o
 
 # --- tests -------------------------------------------------------------------------------------
 # test_NAME.c is one cmocka program, fuzz_NAME.c one fuzzer, bench_NAME.c one benchmark; fault_malloc.c makes memory run
-# out; double_hub.c is a server for tests/cli; the rest is what they share.
+# out, fault_cut.c cuts a file that is read; double_hub.c is a server for tests/cli; the rest is what they share.
 programs = $(patsubst %.c,$(BUILD)/%,$(sort $(wildcard $(1))))
 TESTS   := $(filter-out $(if $(SANITIZE),%/test_counts %/test_cost),$(call programs,tests/test_*.c))
 FUZZERS := $(call programs,tests/fuzz_*.c)
@@ -254,7 +254,11 @@ $(BUILD)/fault_malloc.so: tests/fault_malloc.c $(BUILD)/flags
 	@$(call say,link $@)
 	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -DMV_FAULT_PRELOAD -fPIC -shared -o $@ $< -ldl
 
-tests: $(BUILD)/mvscope $(BUILD)/mvscope-bare $(addprefix $(BUILD)/simt/,mvscope-cuda.so libcuda.so.1) $(DOUBLE) $(TESTS) $(if $(SANITIZE),,$(BENCHES))
+$(BUILD)/fault_cut.so: tests/fault_cut.c $(BUILD)/flags
+	@$(call say,link $@)
+	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -fPIC -shared -o $@ $< -ldl
+
+tests: $(BUILD)/mvscope $(BUILD)/mvscope-bare $(addprefix $(BUILD)/simt/,mvscope-cuda.so libcuda.so.1) $(DOUBLE) $(TESTS) $(if $(SANITIZE),,$(BENCHES) $(BUILD)/fault_cut.so)
 bare: $(CARD_PROGRAMS)
 fuzzers: $(FUZZERS)
 faults: $(BUILD)/mvscope-fault $(if $(SANITIZE),,$(BUILD)/fault_malloc.so)

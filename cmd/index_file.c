@@ -134,8 +134,7 @@ static char *in_folder(const char *folder, const char *name)
 
 static bool has_mark(const mv_mapping *m)
 {
-    return m->size < OLD_INDEX &&
-           memmem(m->bytes, m->size < 4096 ? m->size : 4096, MV_INDEX_MARK, strlen(MV_INDEX_MARK));
+    return m->size > 0 && memmem(m->bytes, m->size < 4096 ? m->size : 4096, MV_INDEX_MARK, strlen(MV_INDEX_MARK));
 }
 
 /* The path that mv_index_reference made a reference of; NULL without memory. */
@@ -173,7 +172,7 @@ static mv_status take_rows(index_file *x, const char *name, mv_error *e)
     char *path = in_folder(x->folder, name);
     if (!path)
         return mv_fail_memory(e, "index");
-    if (mv_mapping_open(&m, path, &ignored)) {
+    if (mv_mapping_load(&m, path, OLD_INDEX, &ignored)) {
         free(path);
         return MV_OK;
     }
@@ -237,7 +236,7 @@ index_file *index_file_new(const call *c)
     pthread_mutex_init(&x->lock, NULL);
     if (stat(x->path, &st))
         return x;
-    bool own = !mv_mapping_open(&m, x->path, &ignored);
+    bool own = !mv_mapping_load(&m, x->path, OLD_INDEX, &ignored);
     if (own) {
         own = has_mark(&m);
         mv_mapping_close(&m);

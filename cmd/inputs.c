@@ -23,6 +23,12 @@ typedef struct {
     mv_mapping mapping;
 } ready;
 
+/* MV_EIO if what was read is not what the file held. */
+static mv_status ready_check(const ready *r, const char *path, mv_error *e)
+{
+    return r->file ? mv_safetensors_check(r->file, e) : mv_mapping_check(&r->mapping, path, e);
+}
+
 static void ready_close(ready *r)
 {
     mv_safetensors_close(r->file);
@@ -32,6 +38,7 @@ static void ready_close(ready *r)
 /* Opens a ready input and checks its shape; one picture alone, (3, H, W), is a batch of one. */
 static mv_status ready_open(ready *r, const char *path, mv_error *e)
 {
+    mv_error why = {0};
     mv_tensor *t = &r->value;
     mv_status s;
     char shape[64];
@@ -39,7 +46,9 @@ static mv_status ready_open(ready *r, const char *path, mv_error *e)
     if (mv_text_ends_in(path, ".npy")) {
         s = mv_mapping_open(&r->mapping, path, e);
         if (!s)
-            s = mv_npy_of(t, r->mapping.bytes, r->mapping.size, path, e);
+            s = mv_npy_of(t, r->mapping.bytes, r->mapping.size, path, &why)
+                    ? mv_mapping_finish(&r->mapping, path, &why, e)
+                    : MV_OK;
     } else {
         r->file = mv_safetensors_open(path, e);
         s = r->file ? mv_safetensors_find(r->file, "input", t, e) : e->code;
@@ -101,10 +110,11 @@ static mv_status load_ready(const session *of, const char *path, input *in, mv_e
     else {
         mv_safetensors_read(in->planes, r.value);
         size_t bad = mv_first_not_finite(in->planes, n);
-        if (bad < n)
+        s = ready_check(&r, path, e);
+        if (!s && bad < n)
             s = mv_fail(e, MV_EINPUT, "%s: input holds %f at element %zu, expected finite numbers", path,
                         (double)in->planes[bad], bad);
-        else
+        else if (!s)
             warn_of_pixels(of, path, in->planes, n, &in->warnings);
     }
     ready_close(&r);
@@ -250,7 +260,8 @@ static void *reader_main(void *of)
 static void one_more_reader(inputs *all)
 {
     sigset_t every, before;
-    sigfillset(&every); /* signals are for the thread that computes */
+    sigfillset(&every); /* signals are for the thread that computes, but that of its own lost page */
+    sigdelset(&every, SIGBUS);
     pthread_sigmask(SIG_SETMASK, &every, &before);
     /* Without a thread the caller reads. */
     if (all->readers < READERS && pthread_create(&all->reader[all->readers], NULL, reader_main, all) == 0)

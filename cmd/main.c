@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "cmd/command.h"
+#include "cmd/stop.h"
 #include "cmd/stream.h"
 #include "cmd/talk.h"
 #include "src/base/text.h"
@@ -123,6 +124,7 @@ int main(int argc, char **argv)
         return help();
     if (strcmp(argv[1], "help") == 0)
         return help_on(argc, argv);
+    stop_mend();
     move_command(argc, argv);
     const command *c = lookup(argv[1]);
     if (!c)

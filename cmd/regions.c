@@ -35,6 +35,7 @@ regions *regions_open(const session *s, const char *path, size_t max_pixels, mv_
 {
     struct stat st;
     mv_mapping m = {0};
+    mv_error why = {0};
     regions *r = calloc(1, sizeof *r);
     if (!r) {
         mv_fail_memory(e, path);
@@ -46,8 +47,10 @@ regions *regions_open(const session *s, const char *path, size_t max_pixels, mv_
         return r;
     }
     mv_status status = mv_mapping_open(&m, path, e);
-    if (!status)
-        status = mv_boxes_coco(&r->coco, m.bytes, m.size, path, e);
+    if (!status) {
+        mv_boxes_coco(&r->coco, m.bytes, m.size, path, &why);
+        status = mv_mapping_finish(&m, path, &why, e);
+    }
     mv_mapping_close(&m);
     if (!status && !(r->class_ = classes_of(s, &r->coco)))
         status = mv_fail_memory(e, path);
@@ -122,7 +125,7 @@ static mv_status of_voc(const regions *r, const session *s, mv_image *out, const
 {
     mv_mapping m;
     mv_boxes b;
-    if (mv_mapping_open(&m, path, e))
+    if (mv_mapping_load(&m, path, MV_BOXES_XML, e))
         return e->code;
     mv_status status = mv_boxes_voc(&b, m.bytes, m.size, path, e);
     mv_mapping_close(&m);

@@ -226,8 +226,9 @@ void session_close(session *s)
 
 const char *session_hash(session *s)
 {
-    if (s->checkpoint && !*s->hash)
-        mv_checkpoint_sha256(s->checkpoint, s->hash);
+    mv_error e = {0};
+    if (s->checkpoint && !*s->hash && mv_checkpoint_sha256(s->checkpoint, s->hash, &e))
+        die_of(&e, false);
     return s->hash;
 }
 

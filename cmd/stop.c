@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <unistd.h>
 
+#include "src/file/mapping.h"
 #include "src/file/output.h"
 
 static volatile sig_atomic_t caught;
@@ -43,6 +44,23 @@ void stop_watch(void)
             sigaction(signals[i], &next, NULL);
     }
     signal(SIGPIPE, SIG_IGN);
+}
+
+/* SIGBUS of anything but a mapped file ends the program, as without a handler. */
+static void on_lost_page(int number, siginfo_t *info, void *context)
+{
+    (void)context;
+    if (mv_mapping_mend(info->si_addr))
+        return;
+    mv_output_discard_all();
+    end_by(number);
+}
+
+void stop_mend(void)
+{
+    struct sigaction lost = {.sa_sigaction = on_lost_page, .sa_flags = SA_SIGINFO};
+    sigemptyset(&lost.sa_mask);
+    sigaction(SIGBUS, &lost, NULL);
 }
 
 bool stop_asked(void)

@@ -18,6 +18,9 @@ bool stop_asked(void);
 void stop_results(int error);
 int stop_results_error(void); /* 0: none failed */
 
+/* Lets the reading of a mapped file that was cut go on, with zeros; the reader then finds out (src/file/mapping.h). */
+void stop_mend(void);
+
 /* After a failed write of a page to standard output: stops as stop_results(EPIPE) does if the reader has left. */
 void stop_if_reader_left(void);
 

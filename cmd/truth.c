@@ -36,10 +36,8 @@ static void lines_read(lines *l, const char *path)
 {
     mv_mapping m;
     mv_error e = {0};
-    if (mv_mapping_open(&m, path, &e))
+    if (mv_mapping_load(&m, path, LARGEST_FILE, &e))
         die_of(&e, false);
-    if (m.size > LARGEST_FILE)
-        die(EXIT_FAILED, "%s: found %zu bytes, expected a text of at most %d", path, m.size, LARGEST_FILE);
     *l = (lines){.path = path, .text = must(calloc(1, m.size + 1))};
     if (m.size)
         memcpy(l->text, m.bytes, m.size);

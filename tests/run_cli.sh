@@ -7,7 +7,8 @@
 # Each case runs in a fresh folder with photo.jpg, photos/, input.safetensors and input.npy. $MODEL is the file of the small
 # model, $DATA is tests/data, and $PLUGIN is the GPU plug-in. Commands on PATH: `mvscope` is the program, `emulated` the same
 # with a plug-in that emulates a GPU; `on_terminal` and `stop_after` (both in tests/cli) run a command on a terminal and send
-# it a signal; `with_hub` (there, too) runs one beside a double of the Hugging Face hub. $DRIVER is a folder with an empty
+# it a signal; `with_hub` (there, too) runs one beside a double of the Hugging Face hub. $CUT is a library to
+# preload, which cuts the file $MVSCOPE_CUT when it is mapped. $DRIVER is a folder with an empty
 # library in place of the GPU driver. The lines of a case are
 #
 #   == NAME         starts a case
@@ -32,7 +33,7 @@ MVSCOPE=$(realpath -- "$MVSCOPE") || exit 1
 [ -x "$MVSCOPE" ] || { echo "Bail out! $MVSCOPE is not a program"; exit 1; }
 root=$PWD
 export LC_ALL=C.UTF-8 MODEL=$root/assets/nano.safetensors DATA=$root/tests/data PLUGIN=$root/mvscope-cuda.so \
-    DRIVER=${MVSCOPE%/*}/simt HUB_DOUBLE=${MVSCOPE%/*}/tests/double_hub MVSCOPE MVSCOPE_BARE=${MVSCOPE_BARE-}
+    DRIVER=${MVSCOPE%/*}/simt HUB_DOUBLE=${MVSCOPE%/*}/tests/double_hub CUT=${MVSCOPE%/*}/fault_cut.so MVSCOPE MVSCOPE_BARE=${MVSCOPE_BARE-}
 unset SOURCE_DATE_EPOCH NO_COLOR MVSCOPE_MODEL ${!HF_*} XDG_CACHE_HOME
 tmp=$(mktemp -d) || exit 1
 trap 'rm -rf "$tmp"' EXIT

@@ -208,8 +208,9 @@ static void hostile_headers(void **state)
         {"{} x", 0, "not JSON"},
         {"{\"a\":\x1b}", 0, "not JSON"},
         {"{\"a\":1,\"a\":2}", 0, "duplicate"},
-        {"[]", 0, "not an object"},
-        {"\xff\xfe", 0, "not JSON"},
+        {"[]", 0, "does not begin with '{'"},
+        {"\xff\xfe", 0, "does not begin with '{'"},
+        {" {}", 0, "does not begin with '{'"}, /* JSON, but no header */
         {"{\"a\\u0000b\":1}", 0, "not JSON"},
         {"{\"a\":7}", 0, "tensor 'a': found no object"},
         {"{\"\\u001b[2J\":7}", 0, "control characters"},
@@ -253,6 +254,7 @@ static void hostile_headers(void **state)
     char deep[20000]; /* the parser has a floor before the stack has an end */
     memset(deep, '[', sizeof deep - 1);
     deep[sizeof deep - 1] = 0;
+    memcpy(deep, "{\"a\":", 5);
     expect_refused(deep, 0, "not JSON");
 }
 

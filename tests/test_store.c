@@ -396,6 +396,7 @@ static mv_status misuse(mv_store *s, int which, mv_error *e)
     case 19: return mv_store_shrink(s, 0, 0, e);
     case 20: return mv_store_shrink(s, 4, 5, e);
     case 21: return mv_store_shrink(s, 4, 1, e); /* half a row */
+    case 22: return mv_store_declare(s, "b", 5, (int[]){1, 2147483647, 2147483647, 2147483647, 0}, e);
     default: return MV_OK;
     }
 }
@@ -404,7 +405,7 @@ static void misuse_is_told_and_sticks(void **state)
 {
     (void)state;
     for (int c = 0; c < CONTAINERS; c++)
-        for (int i = 0; i < 22; i++) {
+        for (int i = 0; i < 23; i++) {
             mv_error e = {0}, later = {0};
             mv_store *s = mv_store_open(in_folder(containers[c]), &e);
             mv_status code = misuse(s, i, &e);

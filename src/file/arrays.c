@@ -1,7 +1,6 @@
 #include "src/file/arrays.h"
 
 #include <dirent.h>
-#include <limits.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,6 +30,7 @@ struct mv_arrays {
     /* The array that was read last, -1: none; view: where it is. */
     int last;
     mv_tensor view;
+    char *mapped; /* the path of `mapping` */
     mv_mapping mapping;
     unsigned char *bytes;
 };
@@ -161,7 +161,9 @@ mv_arrays *mv_arrays_open(const char *path, mv_error *e)
 static void let_go(mv_arrays *a)
 {
     mv_mapping_close(&a->mapping);
+    free(a->mapped);
     free(a->bytes);
+    a->mapped = NULL;
     a->bytes = NULL;
     a->last = -1;
 }
@@ -240,12 +242,20 @@ static mv_status load_entry(mv_arrays *a, int entry, bool data, mv_tensor *out, 
 
 static mv_status load_file(mv_arrays *a, const char *name, mv_tensor *out, mv_error *e)
 {
-    char path[PATH_MAX];
-    int n = snprintf(path, sizeof path, "%s/%s.npy", a->path, name);
-    if (!a->one && (n < 0 || (size_t)n >= sizeof path))
-        return mv_fail(e, MV_EINPUT, "%s: found a path of %d bytes, expected less", a->place, n);
-    mv_status s = mv_mapping_open(&a->mapping, a->one ? a->path : path, e);
+    if (asprintf(&a->mapped, a->one ? "%s" : "%s/%s.npy", a->path, name) < 0) {
+        a->mapped = NULL;
+        return mv_fail_memory(e, a->place);
+    }
+    mv_status s = mv_mapping_open(&a->mapping, a->mapped, e);
     return s ? s : mv_npy_of(out, a->mapping.bytes, a->mapping.size, a->place, e);
+}
+
+/* MV_EIO if what was read is not what the files held. */
+static mv_status check_files(const mv_arrays *a, mv_error *e)
+{
+    return a->file  ? mv_safetensors_check(a->file, e)
+           : a->zip ? mv_zip_whole(a->zip, e)
+                    : mv_mapping_check(&a->mapping, a->mapped, e);
 }
 
 /* Makes array i the one at hand. Of an entry of a .npz only the header is read without `data`. */
@@ -265,9 +275,10 @@ static mv_status load(mv_arrays *a, int i, bool data, mv_tensor *out, mv_error *
     mv_status s = a->file  ? mv_safetensors_find(a->file, a->array[i].name, out, &mine)
                   : a->zip ? load_entry(a, a->array[i].entry, data, out, &mine)
                            : load_file(a, a->array[i].name, out, &mine);
-    if (s) {
+    mv_status changed = check_files(a, e);
+    if (s || changed) {
         let_go(a);
-        return mv_fail(e, s, "%s", mine.text);
+        return changed ? changed : mv_fail(e, s, "%s", mine.text);
     }
     if (data || !a->zip) {
         a->last = i;
@@ -299,5 +310,5 @@ mv_status mv_arrays_read(mv_arrays *a, int i, size_t from, size_t n, float *out,
         done += (size_t)part.dim[0];
         part.data = (char *)part.data + (size_t)part.dim[0] * mv_dtype_size(t.type);
     }
-    return MV_OK;
+    return check_files(a, e);
 }

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "src/file/json.h"
 #include "src/file/mapping.h"
 #include "src/file/temporary_impl.h"
 
@@ -52,7 +53,8 @@ static mv_status read_manifest(mv_folder *f, mv_error *e)
     mv_mapping text = {0};
     json_t *manifest = NULL;
     errno = 0;
-    if (mv_mapping_open(&text, path, NULL) == MV_OK && text.size > 0 && text.size <= MAX_MANIFEST)
+    if (mv_mapping_load(&text, path, MAX_MANIFEST, NULL) == MV_OK && text.size > 0 &&
+        mv_json_weight((const char *)text.bytes, text.size) <= MV_JSON_ROOM)
         manifest = json_loadb((const char *)text.bytes, text.size, 0, NULL);
     bool memory = errno != ENOMEM;
     json_t *files = json_object_get(manifest, "files");

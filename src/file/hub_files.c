@@ -9,6 +9,7 @@
 
 #include "src/base/text.h"
 #include "src/file/hub_impl.h"
+#include "src/file/json.h"
 #include "src/file/mapping.h"
 #include "src/file/tensors_impl.h"
 
@@ -76,7 +77,7 @@ mv_status mv_hub_read_index(const char *path, const char *place, char ***names, 
     mv_shard_index index;
     *names = NULL;
     *n = 0;
-    mv_status s = mv_mapping_open(&map, path, e);
+    mv_status s = mv_mapping_load(&map, path, MV_JSON_LARGEST, e);
     if (s)
         return s;
     s = mv_shard_index_of(&index, map.bytes, map.size, place, e);
@@ -120,7 +121,7 @@ void mv_hub_read_licence(const char *path, char *out, size_t size)
     char licence[80] = "", name[80] = "", link[160] = "", text[400];
     mv_mapping map;
     *out = 0;
-    if (mv_mapping_open(&map, path, NULL))
+    if (mv_mapping_load(&map, path, MV_JSON_LARGEST, NULL))
         return;
     const char *at = (const char *)map.bytes, *end = at + (map.size < MOST_CARD ? map.size : MOST_CARD);
     for (bool first = true; at && at < end; first = false) {

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "src/file/json.h"
 #include "src/file/mapping.h"
 
 struct mv_partial {
@@ -26,7 +27,7 @@ struct mv_partial {
     bool begun;
 };
 
-enum { VERSION = 1, MOST_TRIES = 8, RAW_NAME = 256 };
+enum { VERSION = 1, MOST_TRIES = 8, RAW_NAME = 256, MOST_JOURNAL = 1 << 30 };
 static const char magic[] = "mvscope-partial", arrays_key[] = "arrays", journal_name[] = "journal";
 
 static void raw_name(char out[RAW_NAME], const char *name)
@@ -246,7 +247,9 @@ static mv_status read_journal(mv_partial *p, const char *text, size_t size, cons
         if (!end)
             return MV_OK; /* torn, or the end */
         errno = 0;
-        json_t *value = json_loadb(text + *valid, (size_t)(end - text) - *valid, 0, NULL);
+        const char *begin = text + *valid;
+        size_t n = (size_t)(end - begin);
+        json_t *value = mv_json_weight(begin, n) <= MV_JSON_ROOM ? json_loadb(begin, n, 0, NULL) : NULL;
         if (!value && errno == ENOMEM)
             return mv_fail_memory(e, p->path);
         code = read_line(p, value, line, fingerprint, &whole, e);
@@ -265,7 +268,7 @@ static mv_status continue_folder(mv_partial *p, const char *fingerprint, mv_erro
     size_t valid;
     if (asprintf(&path, "%s/%s", p->path, journal_name) < 0)
         return mv_fail_memory(e, p->path);
-    mv_status code = mv_mapping_open(&text, path, e);
+    mv_status code = mv_mapping_load(&text, path, MOST_JOURNAL, e);
     if (code == MV_OK)
         code = text.size ? read_journal(p, (const char *)text.bytes, text.size, fingerprint, &valid, e) : MV_OK;
     valid = text.size ? valid : 0;

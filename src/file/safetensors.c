@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "src/file/json.h"
 #include "src/file/mapping.h"
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the file's byte order is used unchanged");
@@ -57,9 +58,16 @@ static mv_status parse_header(mv_safetensors *st, mv_error *e)
     st->data = st->bytes + 8 + length;
     st->data_size = st->size - 8 - (size_t)length;
 
+    const char *text = (const char *)st->bytes + 8;
+    if (*text != '{') /* not even a space, as the format says */
+        return mv_fail(e, MV_EINPUT, "%s: found a header that does not begin with '{', expected an object of tensors",
+                       st->file);
+    mv_status s = mv_json_weigh(text, (size_t)length, MV_JSON_ROOM, st->file, e);
+    if (s)
+        return s;
     json_error_t error;
     errno = 0;
-    st->header = json_loadb((const char *)st->bytes + 8, (size_t)length, JSON_REJECT_DUPLICATES, &error);
+    st->header = json_loadb(text, (size_t)length, JSON_REJECT_DUPLICATES, &error);
     if (!st->header && errno == ENOMEM) /* jansson's own error code is not reliable here */
         return mv_fail_memory(e, st->file);
     if (!st->header) {
@@ -69,9 +77,6 @@ static mv_status parse_header(mv_safetensors *st, mv_error *e)
         return mv_fail(e, MV_EINPUT, "%s: found a header that is not JSON: %s, at byte %d", st->file, error.text,
                        8 + error.position);
     }
-    if (!json_is_object(st->header))
-        return mv_fail(e, MV_EINPUT, "%s: found a header that is not an object, expected an object of tensors",
-                       st->file);
     return MV_OK;
 }
 
@@ -279,14 +284,24 @@ mv_safetensors *mv_safetensors_of(const void *bytes, size_t size, const char *na
 mv_safetensors *mv_safetensors_open(const char *path, mv_error *e)
 {
     mv_mapping mapping;
+    mv_error why = {0};
     if (mv_mapping_open(&mapping, path, e) != MV_OK)
         return NULL;
-    mv_safetensors *st = mv_safetensors_of(mapping.bytes, mapping.size, path, e);
+    mv_safetensors *st = mv_safetensors_of(mapping.bytes, mapping.size, path, &why);
+    mv_status s = mv_mapping_finish(&mapping, path, &why, e);
     if (st)
         st->mapping = mapping;
     else
         mv_mapping_close(&mapping);
-    return st;
+    if (!s)
+        return st;
+    mv_safetensors_close(st);
+    return NULL;
+}
+
+mv_status mv_safetensors_check(const mv_safetensors *st, mv_error *e)
+{
+    return mv_mapping_check(&st->mapping, st->file, e);
 }
 
 void mv_safetensors_close(mv_safetensors *st)
@@ -376,11 +391,11 @@ void mv_safetensors_read(float *out, mv_tensor t)
 
 void mv_safetensors_forget(const mv_safetensors *st, mv_tensor t)
 {
-    if (st->mapping.bytes)
+    if (st->mapping.slot)
         mv_mapping_forget(t.data, (const unsigned char *)t.data + mv_tensor_bytes(t));
 }
 
 void mv_safetensors_sha256(const mv_safetensors *st, char hex[65])
 {
-    mv_mapping_sha256(st->bytes, st->size, st->mapping.bytes != NULL, hex);
+    mv_mapping_sha256(st->bytes, st->size, st->mapping.slot > 0, hex);
 }

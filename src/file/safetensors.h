@@ -55,6 +55,9 @@ const char *mv_safetensors_metadata(const mv_safetensors *st, const char *key);
 /* Converts all elements of a tensor that was looked up to fp32; out holds mv_tensor_count(t). Any alignment is fine. */
 void mv_safetensors_read(float *out, mv_tensor t);
 
+/* MV_EIO if the file changed or failed since it was opened: then values that were read are not the file's. */
+mv_status mv_safetensors_check(const mv_safetensors *st, mv_error *e);
+
 /* Releases the memory pages of a tensor that was converted, so that a checkpoint of gigabytes does not stay resident.
  * The data stay readable. Does nothing over borrowed bytes. */
 void mv_safetensors_forget(const mv_safetensors *st, mv_tensor t);

@@ -162,6 +162,8 @@ static uint64_t size_of(const mv_store_array *a)
 static mv_status set_shape(mv_store *s, mv_store_array *a, const char *name, int nd, const int *dim)
 {
     char shape[64];
+    uint64_t all = sizeof(float); /* of the dimensions that are not 0, which hide none that are too large */
+    bool fits = true;
     a->tensor = (mv_tensor){.type = MV_F32, .nd = nd};
     a->row = sizeof(float);
     for (int i = 0; i < nd; i++) {
@@ -169,13 +171,14 @@ static mv_status set_shape(mv_store *s, mv_store_array *a, const char *name, int
             return mv_fail(&s->error, MV_EMISUSE, "%s: found dimension %d of '%s', expected 0 or more", s->path, dim[i],
                            name);
         a->tensor.dim[i] = dim[i];
-        if (i > 0 && __builtin_mul_overflow(a->row, (uint64_t)dim[i], &a->row))
-            a->row = UINT64_MAX;
+        fits = fits && !__builtin_mul_overflow(all, dim[i] ? (uint64_t)dim[i] : 1, &all);
+        if (i > 0 && fits)
+            a->row *= (uint64_t)dim[i];
     }
     uint64_t total = 0, size;
     for (int i = 0; i < s->count; i++)
         total += size_of(&s->arrays[i]);
-    if (__builtin_mul_overflow(a->row, (uint64_t)dim[0], &size) || size > INT64_MAX / 2 - total)
+    if (!fits || __builtin_mul_overflow(a->row, (uint64_t)dim[0], &size) || size > INT64_MAX / 2 - total)
         return mv_fail(&s->error, MV_EINPUT, "%s: found '%s' of shape %s, expected at most what a file can hold",
                        s->path, name, mv_shape_text(shape, nd, dim));
     return MV_OK;

@@ -41,10 +41,10 @@ static const char wanted[] = "a checkpoint: .safetensors, or what torch.save wri
 
 /* ---- one file */
 
-static mv_status open_part(part *p, mv_error *e)
+static mv_status parse_part(part *p, mv_error *e)
 {
     mv_kind kind = mv_kind_of(p->bytes, p->size);
-    bool mapped = p->mapping.bytes != NULL;
+    bool mapped = p->mapping.slot > 0;
     if (kind == MV_KIND_PYTORCH || kind == MV_KIND_ZIP) {
         p->pth = mv_pth_of(p->bytes, p->size, mapped, p->path, e);
         return p->pth ? MV_OK : e->code;
@@ -53,6 +53,13 @@ static mv_status open_part(part *p, mv_error *e)
         return mv_kind_refuse(e, p->path, p->bytes, p->size, MV_KIND_AS_CHECKPOINT, wanted);
     p->st = mv_safetensors_of(p->bytes, p->size, p->path, e);
     return p->st ? MV_OK : e->code;
+}
+
+static mv_status open_part(part *p, mv_error *e)
+{
+    mv_error why = {0};
+    parse_part(p, &why);
+    return mv_mapping_finish(&p->mapping, p->path, &why, e);
 }
 
 static void close_part(part *p)
@@ -167,7 +174,9 @@ static mv_status open_file(mv_tensors *t, const char *path, mv_error *e)
     part one = {0};
     mv_status s = map_part(&one, path, e);
     if (!s && mv_kind_of(one.bytes, one.size) == MV_KIND_INDEX) {
-        s = mv_shard_index_of(&t->index, one.bytes, one.size, path, e);
+        mv_error why = {0};
+        mv_shard_index_of(&t->index, one.bytes, one.size, path, &why);
+        s = mv_mapping_finish(&one.mapping, path, &why, e);
         close_part(&one);
         return s ? s : open_shards(t, e);
     }
@@ -311,16 +320,16 @@ mv_status mv_tensors_read(mv_tensors *t, const char *name, float *out, mv_error 
     if (!at)
         return mv_fail(e, MV_EMISUSE, "%s: found no tensor '%.100s', expected one", t->file, name);
     part *p = &t->part[at->part];
-    if (p->pth)
-        return mv_pth_read(p->pth, at->i, out, e);
+    mv_error why = {0};
     mv_tensor view;
-    mv_status s = mv_safetensors_find(p->st, name, &view, e);
-    if (s)
-        return s;
-    mv_safetensors_read(out, view);
-    if (p->mapping.bytes)
-        mv_mapping_forget(view.data, (const char *)view.data + mv_tensor_bytes(view));
-    return MV_OK;
+    if (p->pth)
+        mv_pth_read(p->pth, at->i, out, &why);
+    else if (!mv_safetensors_find(p->st, name, &view, &why)) {
+        mv_safetensors_read(out, view);
+        if (p->mapping.slot)
+            mv_mapping_forget(view.data, (const char *)view.data + mv_tensor_bytes(view));
+    }
+    return mv_mapping_finish(&p->mapping, p->path, &why, e);
 }
 
 const char *mv_tensors_metadata(const mv_tensors *t, const char *key)
@@ -328,17 +337,23 @@ const char *mv_tensors_metadata(const mv_tensors *t, const char *key)
     return t->parts == 1 && t->part->st ? mv_safetensors_metadata(t->part->st, key) : NULL;
 }
 
-void mv_tensors_sha256(const mv_tensors *t, char hex[65])
+static mv_status hash_part(const part *p, char hex[65], mv_error *e)
+{
+    mv_mapping_sha256(p->bytes, p->size, p->mapping.slot > 0, hex);
+    return mv_mapping_check(&p->mapping, p->path, e);
+}
+
+mv_status mv_tensors_sha256(const mv_tensors *t, char hex[65], mv_error *e)
 {
     const part *p = t->part;
-    if (t->index.n == 0) {
-        mv_mapping_sha256(p->bytes, p->size, p->mapping.bytes != NULL, hex);
-        return;
-    }
+    if (t->index.n == 0)
+        return hash_part(p, hex, e);
     struct sha256_ctx hash;
     sha256_init(&hash);
     for (int i = 0; i < t->parts; i++) {
-        mv_mapping_sha256(p[i].bytes, p[i].size, true, hex);
+        mv_status s = hash_part(&p[i], hex, e);
+        if (s)
+            return s;
         const char *name = mv_text_base_name(p[i].path);
         sha256_update(&hash, 64, (const uint8_t *)hex);
         sha256_update(&hash, 2, (const uint8_t *)"  ");
@@ -348,4 +363,5 @@ void mv_tensors_sha256(const mv_tensors *t, char hex[65])
     uint8_t digest[SHA256_DIGEST_SIZE];
     sha256_digest(&hash, sizeof digest, digest);
     mv_digest_hex(hex, digest, sizeof digest);
+    return MV_OK;
 }

@@ -50,14 +50,15 @@ bool mv_tensors_lookup(const mv_tensors *t, const char *name, mv_tensor *out);
 /* The same for a tensor that must exist: MV_EINPUT says what is the cause. */
 mv_status mv_tensors_find(const mv_tensors *t, const char *name, mv_tensor *out, mv_error *e);
 
-/* Converts a tensor that was found, of a float type, to fp32 in row-major order, and releases its pages. */
+/* Converts a tensor that was found, of a float type, to fp32 in row-major order, and releases its pages. MV_EIO if its
+ * file changed or failed since it was opened. */
 mv_status mv_tensors_read(mv_tensors *t, const char *name, float *out, mv_error *e);
 
 /* The text that a safetensors file carries under `key`; NULL if there is none. */
 const char *mv_tensors_metadata(const mv_tensors *t, const char *key);
 
 /* SHA-256 in lower-case hex: of the file; of shards that of their lines "HASH  NAME\n" by name, as
- * `sha256sum SHARD... | sha256sum` prints it. */
-void mv_tensors_sha256(const mv_tensors *t, char hex[65]);
+ * `sha256sum SHARD... | sha256sum` prints it. MV_EIO as mv_tensors_read. */
+mv_status mv_tensors_sha256(const mv_tensors *t, char hex[65], mv_error *e);
 
 #endif

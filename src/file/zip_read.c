@@ -283,14 +283,24 @@ mv_zip *mv_zip_of(const void *bytes, size_t size, const char *name, mv_error *e)
 mv_zip *mv_zip_open(const char *path, mv_error *e)
 {
     mv_mapping mapping;
+    mv_error why = {0};
     if (mv_mapping_open(&mapping, path, e))
         return NULL;
-    mv_zip *z = mv_zip_of(mapping.bytes, mapping.size, path, e);
+    mv_zip *z = mv_zip_of(mapping.bytes, mapping.size, path, &why);
+    mv_status s = mv_mapping_finish(&mapping, path, &why, e);
     if (z)
         z->mapping = mapping;
     else
         mv_mapping_close(&mapping);
-    return z;
+    if (!s)
+        return z;
+    mv_zip_close(z);
+    return NULL;
+}
+
+mv_status mv_zip_whole(const mv_zip *z, mv_error *e)
+{
+    return mv_mapping_check(&z->mapping, z->file, e);
 }
 
 void mv_zip_close(mv_zip *z)

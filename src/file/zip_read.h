@@ -42,6 +42,9 @@ const unsigned char *mv_zip_stored(const mv_zip *z, int i);
  * their checksum is compared. MV_EINPUT: damaged, or of a kind that is not read. */
 mv_status mv_zip_read(const mv_zip *z, int i, unsigned char *out, size_t n, const char *place, mv_error *e);
 
+/* MV_EIO if the file changed or failed since it was opened: then bytes that were read are not the file's. */
+mv_status mv_zip_whole(const mv_zip *z, mv_error *e);
+
 /* Compares the checksum of entry i, which is stored. */
 mv_status mv_zip_check(const mv_zip *z, int i, const char *place, mv_error *e);
 

@@ -230,7 +230,7 @@ const char *mv_checkpoint_name(const mv_checkpoint *c)
     return c->name;
 }
 
-void mv_checkpoint_sha256(const mv_checkpoint *c, char hex[65])
+mv_status mv_checkpoint_sha256(const mv_checkpoint *c, char hex[65], mv_error *e)
 {
-    mv_tensors_sha256(c->file, hex);
+    return mv_tensors_sha256(c->file, hex, e);
 }

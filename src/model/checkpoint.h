@@ -42,6 +42,6 @@ const char *mv_checkpoint_name(const mv_checkpoint *c);
 const char *mv_checkpoint_file(const mv_checkpoint *c, int i);
 
 /* SHA-256 of the tensor file in lower-case hexadecimal digits, as `sha256sum` prints it; of shards, see tensors.h. */
-void mv_checkpoint_sha256(const mv_checkpoint *c, char hex[65]);
+mv_status mv_checkpoint_sha256(const mv_checkpoint *c, char hex[65], mv_error *e);
 
 #endif

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "src/base/text.h"
+#include "src/file/json.h"
 #include "src/file/kind.h"
 #include "src/file/mapping.h"
 
@@ -120,8 +121,8 @@ static mv_status infer_from_table(mv_config *k, unsigned has, const char *place,
     return MV_OK;
 }
 
-/* Maps file NAME in the folder of `path`. `map->bytes` is NULL if there is none. */
-static mv_status map_beside(mv_mapping *map, char place[4096], const char *path, const char *name, mv_error *e)
+/* Reads file NAME in the folder of `path`. `map->bytes` is NULL if there is none. */
+static mv_status read_beside(mv_mapping *map, char place[4096], const char *path, const char *name, mv_error *e)
 {
     struct stat st;
     *map = (mv_mapping){0};
@@ -130,7 +131,7 @@ static mv_status map_beside(mv_mapping *map, char place[4096], const char *path,
         return MV_OK;
     if (st.st_size == 0) /* bytes that are none would be no config */
         return mv_kind_refuse(e, place, "", 0, MV_KIND_AS_CHECKPOINT, "JSON");
-    return mv_mapping_open(map, place, e);
+    return mv_mapping_load(map, place, MV_JSON_LARGEST, e);
 }
 
 /* Reads config.json, then preprocessor_config.json, in the folder of `path`, if they are there. */
@@ -139,12 +140,12 @@ static mv_status parse_beside(mv_config *c, mv_labels *labels, const char *path,
 {
     char place[4096], config[4096];
     mv_mapping map;
-    mv_status s = map_beside(&map, config, path, "config.json", e);
+    mv_status s = read_beside(&map, config, path, "config.json", e);
     if (!s && map.bytes)
         s = mv_config_parse(c, labels, has, (const char *)map.bytes, map.size, config, warnings, e);
     mv_mapping_close(&map);
     if (!s)
-        s = map_beside(&map, place, path, "preprocessor_config.json", e);
+        s = read_beside(&map, place, path, "preprocessor_config.json", e);
     if (!s && map.bytes)
         s = mv_config_parse_processor(c, has, (const char *)map.bytes, map.size, place, config, warnings, e);
     mv_mapping_close(&map);
