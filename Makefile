@@ -174,7 +174,7 @@ TEST_OBJS := $(filter-out $(BUILD)/tests/test_% $(BUILD)/tests/fuzz_% $(BUILD)/t
 # What tests and times a GPU and needs no library: all there is of a BARE build, linked from these sources alone.
 CARD_PROGRAMS := $(addprefix $(BUILD)/tests/,test_device_ops test_fp8 test_runs bench_device bench_ops)
 CARD_OBJS := $(patsubst %.c,$(BUILD)/%.o,$(wildcard src/base/*.c src/run/*.c) src/device/null.c src/device/plugin.c src/device/profile.c src/device/yardstick.c \
-	src/model/config.c src/model/generated.c src/model/grid.c src/model/layer_name.c src/model/weights.c \
+	src/model/config.c src/model/generated.c src/model/grid.c src/model/layer_name.c src/model/weights.c src/model/weights_end.c \
 	$(addprefix tests/,card.c filled.c network.c op_back_cases.c op_back_reference.c op_cases.c op_reference.c op_stage.c op_table.c timing.c))
 ifdef BARE
 $(CARD_PROGRAMS): $(BUILD)/tests/%: $(BUILD)/tests/%.o $(CARD_OBJS)

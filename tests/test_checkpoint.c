@@ -188,6 +188,83 @@ static void broken_configs_are_told_by_key(void **s)
     collector_free(&c);
 }
 
+/* A shape may claim any size, if another dimension is 0. */
+static void claims_beyond_the_limits_are_refused(void **s)
+{
+    (void)s;
+    static const char sizes[] = "{\"num_heads\": [1,1,2,4], \"window_size\": [8,8,7,4], \"mlp_ratio\": 1}";
+    static const struct {
+        int in_dim, dim, classes;
+        const char *config, *says;
+    } cases[] = {
+        {32, 8193, 0, sizes, "found dim 8193, expected at most 8192"},
+        {32, 1 << 28, 0, sizes, "found dim 268435456, expected at most 8192"},
+        {32, (1 << 30) + 10, 0, NULL, "found dim 1073741834, expected at most 8192"},
+        {32, 2147483647, 0, "{\"dim\": 80}", "found dim 2147483647, expected at most 8192"},
+        {2147483647, 80, 0, sizes, "found in_dim 2147483647, expected at most 8192"},
+        {32, 0, 0, sizes, "found dim 0, in_dim 32, expected at least 1"},
+        {32, 1, 1000001, sizes, "found classes 1000001, expected at most 1000000"},
+        /* within the limits: 2.4 GB that the file has not */
+        {8192, 8192, 0, sizes, "conv_down.0.weight is 8192x0, expected 8192x3x3x3"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const char *const names[] = {"patch_embed.conv_down.0.weight", "patch_embed.conv_down.3.weight", "head.weight"};
+        const char *const key[] = {"config"}, *const text[] = {cases[i].config};
+        mv_error e = {0};
+        mv_tensor t[3] = {mv_tensor_of("", MV_F32, 2, cases[i].in_dim, 0),
+                          mv_tensor_of("", MV_F32, 2, cases[i].dim, 0)};
+        void *head = calloc((size_t)cases[i].classes + 1, 8);
+        assert_non_null(head);
+        t[2] = mv_tensor_of(head, MV_U8, 2, cases[i].classes, 8);
+        mv_safetensors_write(path_of("broken.safetensors"), cases[i].classes ? 3 : 2, names, t, text[0] != NULL, key,
+                             text, &e);
+        free(head);
+        expect_ok(&e);
+        expect_refusal(path_of("broken.safetensors"), cases[i].says);
+    }
+}
+
+/* The numbers of a config that came by another way than JSON. */
+static void every_number_of_a_config_is_bounded(void **s)
+{
+    (void)s;
+    static const struct {
+        size_t at;
+        int value;
+        const char *says;
+    } cases[] = {
+        {offsetof(mv_config, dim), 8193, "dim 8193"},
+        {offsetof(mv_config, dim), 0, "dim 0"},
+        {offsetof(mv_config, dim), -1, "dim -1"},
+        {offsetof(mv_config, in_dim), 1 << 30, "in_dim 1073741824"},
+        {offsetof(mv_config, classes), -1, "classes -1"},
+        {offsetof(mv_config, depth[1]), 513, "level 1 has 513 blocks, expected at most 512"},
+        {offsetof(mv_config, depth[3]), -1, "level 3 has -1 blocks"},
+        {offsetof(mv_config, heads[2]), 8193, "level 2 has 8193 heads"},
+        {offsetof(mv_config, heads[2]), 0, "and 0 heads"},
+        {offsetof(mv_config, window[2]), 513, "level 2 has 513 pixels a side of its windows"},
+        {offsetof(mv_config, window[3]), 0, "level 3 has a window of 0"},
+        {offsetof(mv_config, window[0]), 2147483647, "level 0 has 2147483647"},
+        {offsetof(mv_config, preprocess.h), 31, "31x224"},
+        {offsetof(mv_config, preprocess.w), 2147483647, "224x2147483647"},
+    };
+    mv_error e = {0};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        mv_config c = *mv_config_at(0);
+        memcpy((char *)&c + cases[i].at, &cases[i].value, sizeof(int));
+        e = (mv_error){0};
+        assert_int_equal(mv_config_check(&c, "T", &e), MV_EINPUT);
+        if (!strstr(e.text, cases[i].says))
+            fail_msg("'%s' does not say '%s'", e.text, cases[i].says);
+    }
+    static const double ratios[] = {0, -1, 65, 1e300, 1e-300, NAN, INFINITY};
+    for (size_t i = 0; i < sizeof ratios / sizeof *ratios; i++) {
+        mv_config c = *mv_config_at(0);
+        c.mlp_ratio = ratios[i];
+        assert_int_equal(mv_config_check(&c, "T", NULL), MV_EINPUT);
+    }
+}
+
 /* A name may hold anything JSON can say: it must not reach a terminal or a page as it is. */
 static void names_of_classes_are_safe_to_print(void **s)
 {
@@ -301,10 +378,16 @@ static void labels_are_lines_of_id_and_name(void **s)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(files_folders_prefixes_and_types),   cmocka_unit_test(what_no_config_says_is_inferred),
-        cmocka_unit_test(broken_tensors_are_named),           cmocka_unit_test(broken_configs_are_told_by_key),
-        cmocka_unit_test(names_of_classes_are_safe_to_print), cmocka_unit_test(other_files_are_no_checkpoints),
-        cmocka_unit_test(variants_are_found_by_name),         cmocka_unit_test(labels_are_lines_of_id_and_name),
+        cmocka_unit_test(files_folders_prefixes_and_types),
+        cmocka_unit_test(what_no_config_says_is_inferred),
+        cmocka_unit_test(broken_tensors_are_named),
+        cmocka_unit_test(broken_configs_are_told_by_key),
+        cmocka_unit_test(names_of_classes_are_safe_to_print),
+        cmocka_unit_test(other_files_are_no_checkpoints),
+        cmocka_unit_test(claims_beyond_the_limits_are_refused),
+        cmocka_unit_test(every_number_of_a_config_is_bounded),
+        cmocka_unit_test(variants_are_found_by_name),
+        cmocka_unit_test(labels_are_lines_of_id_and_name),
     };
     return cmocka_run_group_tests_name("checkpoint", tests, make_folder, remove_folder);
 }

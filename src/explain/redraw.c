@@ -66,9 +66,18 @@ static mv_status read(mv_source *s, const char *name, int nd, const int *dim, fl
     return MV_OK;
 }
 
+static mv_status check(mv_source *s, const char *name, int nd, const int *dim, mv_error *e)
+{
+    mv_source *from = ((mv_redraw *)s)->from;
+    return from->check ? from->check(from, name, nd, dim, e) : MV_OK;
+}
+
 mv_source *mv_redraw_source(mv_redraw *r, mv_source *from, const mv_config *config, int stages, uint64_t seed)
 {
-    *r = (mv_redraw){
-        .source = {.read = read, .place = from->place}, .from = from, .config = config, .stages = stages, .seed = seed};
+    *r = (mv_redraw){.source = {.read = read, .check = check, .place = from->place},
+                     .from = from,
+                     .config = config,
+                     .stages = stages,
+                     .seed = seed};
     return &r->source;
 }

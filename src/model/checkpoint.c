@@ -47,17 +47,16 @@ static const char *name_at(const void *checkpoint, int i)
     return i < mv_tensors_count(file) ? mv_tensors_name_at(file, i) : NULL;
 }
 
-static mv_status read_tensor(mv_source *source, const char *name, int nd, const int *dim, float *out, bool *found,
-                             mv_error *e)
+static mv_status check_tensor(mv_source *source, const char *name, int nd, const int *dim, mv_error *e)
 {
     mv_checkpoint *c = (mv_checkpoint *)source;
     mv_tensor t, want = {.nd = nd};
     char have[64], expected[64], full[FULL_NAME];
     memcpy(want.dim, dim, (size_t)nd * sizeof *dim);
-    full_name(full, c, name);
-    *found = mv_tensors_has(c->file, full);
-    mv_status s = *found ? mv_tensors_find(c->file, full, &t, e) : MV_OK;
-    if (s || !*found)
+    if (!mv_tensors_has(c->file, full_name(full, c, name)))
+        return MV_OK;
+    mv_status s = mv_tensors_find(c->file, full, &t, e);
+    if (s)
         return s;
     if (!mv_tensor_same_shape(t, want))
         return mv_fail(e, MV_EINPUT, "%s: tensor %s is %s, expected %s", source->place, full,
@@ -65,6 +64,18 @@ static mv_status read_tensor(mv_source *source, const char *name, int nd, const 
     if (t.type != MV_F32 && t.type != MV_F16 && t.type != MV_BF16 && t.type != MV_F64)
         return mv_fail(e, MV_EINPUT, "%s: tensor %s is of type %s, expected F32, F16 or BF16", source->place, full,
                        mv_dtype_name(t.type));
+    return MV_OK;
+}
+
+static mv_status read_tensor(mv_source *source, const char *name, int nd, const int *dim, float *out, bool *found,
+                             mv_error *e)
+{
+    mv_checkpoint *c = (mv_checkpoint *)source;
+    char full[FULL_NAME];
+    *found = mv_tensors_has(c->file, full_name(full, c, name));
+    mv_status s = check_tensor(source, name, nd, dim, e);
+    if (s || !*found)
+        return s;
     s = mv_tensors_read(c->file, full, out, e);
     return s ? s : mv_name_set_add(&c->read, full, e);
 }
@@ -125,7 +136,7 @@ static mv_checkpoint *checkpoint_with(mv_tensors *file, const char *which, bool 
     }
     const char *path = mv_tensors_file(file);
     c->file = file;
-    c->source = (mv_source){.read = read_tensor, .place = path};
+    c->source = (mv_source){.read = read_tensor, .check = check_tensor, .place = path};
     const mv_shapes shapes = {.lookup = lookup,
                               .name_at = name_at,
                               .context = c,

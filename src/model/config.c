@@ -113,11 +113,38 @@ bool mv_config_attends(int depth, int j)
     return j >= (depth + 1) / 2;
 }
 
+mv_status mv_config_bound(const mv_config *c, const char *place, mv_error *e)
+{
+    const struct {
+        const char *name;
+        int n, most;
+    } number[] = {
+        {"dim", c->dim, MV_DIM_MAX}, {"in_dim", c->in_dim, MV_DIM_MAX}, {"classes", c->classes, MV_CLASSES_MAX}};
+    for (size_t i = 0; i < sizeof number / sizeof *number; i++)
+        if (number[i].n < 0 || number[i].n > number[i].most)
+            return mv_fail(e, MV_EINPUT, "%s: found %s %d, expected at most %d", place, number[i].name, number[i].n,
+                           number[i].most);
+    for (int i = 0; i < MV_LEVELS; i++) {
+        const int n[] = {c->depth[i], c->heads[i], c->window[i]}, most[] = {MV_DEPTH_MAX, MV_DIM_MAX, MV_WINDOW_MAX};
+        static const char *const what[] = {"blocks", "heads", "pixels a side of its windows"};
+        for (int k = 0; k < 3; k++)
+            if (n[k] < 0 || n[k] > most[k])
+                return mv_fail(e, MV_EINPUT, "%s: level %d has %d %s, expected at most %d", place, i, n[k], what[k],
+                               most[k]);
+    }
+    if (!(c->mlp_ratio > 0 && c->mlp_ratio <= MV_MLP_RATIO_MAX))
+        return mv_fail(e, MV_EINPUT, "%s: found mlp_ratio %g, expected above 0, at most %d", place, c->mlp_ratio,
+                       MV_MLP_RATIO_MAX);
+    return MV_OK;
+}
+
 mv_status mv_config_check(const mv_config *c, const char *place, mv_error *e)
 {
-    if (c->dim < 1 || c->in_dim < 1 || c->classes < 0)
-        return mv_fail(e, MV_EINPUT, "%s: found dim %d, in_dim %d, %d classes, expected at least 1, 1 and 0", place,
-                       c->dim, c->in_dim, c->classes);
+    mv_status s = mv_config_bound(c, place, e);
+    if (s)
+        return s;
+    if (c->dim < 1 || c->in_dim < 1)
+        return mv_fail(e, MV_EINPUT, "%s: found dim %d, in_dim %d, expected at least 1", place, c->dim, c->in_dim);
     if ((double)c->dim * 8 * c->mlp_ratio > 1e6 || (int)(c->dim * 4 * c->mlp_ratio) < 1)
         return mv_fail(e, MV_EINPUT, "%s: mlp_ratio %g does not fit dim %d", place, c->mlp_ratio, c->dim);
     for (int i = 2; i < MV_LEVELS; i++) {

@@ -16,6 +16,11 @@ enum {
     MV_LEVELS = 4,
     MV_SIZE_MIN = 32, /* px per side of the input */
     MV_SIZE_MAX = MV_PREPROCESS_MAX_SIDE,
+    MV_DIM_MAX = 8192, /* channels of level 0, of the stem, and heads */
+    MV_DEPTH_MAX = 512,
+    MV_WINDOW_MAX = 512,
+    MV_MLP_RATIO_MAX = 64,
+    MV_CLASSES_MAX = 1000 * 1000,
     MV_CONFIG_NAMES = 256, /* bytes of the list of variants */
     MV_CONFIG_REPOSITORY = 96
 };
@@ -79,7 +84,11 @@ mv_status mv_config_parse(mv_config *c, mv_labels *labels, unsigned *has, const 
 mv_status mv_config_parse_processor(mv_config *c, unsigned *has, const char *json, size_t size, const char *place,
                                     const char *config_place, mv_warnings *warnings, mv_error *e);
 
-/* Checks that the sizes make a network; MV_EINPUT names the one that does not. */
+/* Checks that no number is beyond the limits above, wherever it came from; MV_EINPUT names the one that is. Nothing is
+ * computed from a number, and no memory taken for it, before. */
+mv_status mv_config_bound(const mv_config *c, const char *place, mv_error *e);
+
+/* Checks the limits, and that the sizes make a network; MV_EINPUT names the one that does not. */
 mv_status mv_config_check(const mv_config *c, const char *place, mv_error *e);
 
 /* True if block j of a level of `depth` blocks is an attention block: those are the last half, rounded down. */

@@ -71,7 +71,7 @@ static mv_status scales(const mv_json *r, mv_config *c)
 static mv_status numbers(const mv_json *r, mv_config *c)
 {
     const json_t *v = mv_json_get(r, "mlp_ratio");
-    if (v && (!json_is_number(v) || json_number_value(v) <= 0 || json_number_value(v) > 64))
+    if (v && (!json_is_number(v) || json_number_value(v) <= 0 || json_number_value(v) > MV_MLP_RATIO_MAX))
         return mv_json_bad(r, "mlp_ratio", "a number above 0, at most 64");
     if (v)
         c->mlp_ratio = json_number_value(v);
@@ -142,11 +142,11 @@ mv_status mv_config_parse(mv_config *c, mv_labels *labels, unsigned *has, const 
 #define FIELD(call, bit)                                                                                               \
     if (!s && !(s = (call)) && found)                                                                                  \
     seen |= (bit)
-    FIELD(integer(&r, "dim", 1, 8192, &c->dim, &found), 0);
-    FIELD(integer(&r, "in_dim", 1, 8192, &c->in_dim, &found), 0);
-    FIELD(integers(&r, "depths", 0, 512, c->depth, &found), 0);
-    FIELD(integers(&r, "num_heads", 1, 8192, c->heads, &found), MV_HAS_HEADS);
-    FIELD(integers(&r, "window_size", 1, 512, c->window, &found), MV_HAS_WINDOWS);
+    FIELD(integer(&r, "dim", 1, MV_DIM_MAX, &c->dim, &found), 0);
+    FIELD(integer(&r, "in_dim", 1, MV_DIM_MAX, &c->in_dim, &found), 0);
+    FIELD(integers(&r, "depths", 0, MV_DEPTH_MAX, c->depth, &found), 0);
+    FIELD(integers(&r, "num_heads", 1, MV_DIM_MAX, c->heads, &found), MV_HAS_HEADS);
+    FIELD(integers(&r, "window_size", 1, MV_WINDOW_MAX, c->window, &found), MV_HAS_WINDOWS);
 #undef FIELD
     if (!s)
         s = numbers(&r, c);

@@ -28,7 +28,7 @@ static void infer_from_shapes(mv_config *k, const mv_shapes *from)
     k->dim = first_dim(from, "patch_embed.conv_down.3.weight");
     k->in_dim = first_dim(from, "patch_embed.conv_down.0.weight");
     for (int i = 0; i < MV_LEVELS; i++)
-        for (k->depth[i] = 0; k->depth[i] < 512; k->depth[i]++) {
+        for (k->depth[i] = 0; k->depth[i] < MV_DEPTH_MAX; k->depth[i]++) {
             snprintf(name, sizeof name, "levels.%d.blocks.%d.norm1.weight", i, k->depth[i]);
             if (!shape_of(from, name, &t))
                 break;
@@ -161,7 +161,11 @@ mv_status mv_infer_config(mv_config *c, mv_labels *labels, const mv_shapes *from
         .preprocess = {
             .crop_pct = 1, .mode = MV_CROP_CENTER, .mean = {0.485f, 0.456f, 0.406f}, .std = {0.229f, 0.224f, 0.225f}}};
     infer_from_shapes(c, from); /* these stay where the config has no key */
-    mv_status s = mv_infer_head(c, from, warnings, e);
+    mv_status s = mv_config_bound(c, from->place, e);
+    if (!s)
+        s = mv_infer_head(c, from, warnings, e);
+    if (!s)
+        s = mv_config_bound(c, from->place, e);
     if (!s && from->config) {
         snprintf(place, sizeof place, "%s: metadata \"config\"", from->place);
         s = mv_config_parse(c, labels, &has, from->config, strlen(from->config), place, warnings, e);

@@ -20,6 +20,8 @@ typedef struct {
     size_t weight_room, bias_room, norm_room;
 } walk;
 
+enum { TENSOR_NAME = 256 };
+
 /* The hidden width of an MLP, and the rank of the step size, as the published code rounds them. */
 static int hidden_width(const mv_config *c, int channels)
 {
@@ -54,6 +56,23 @@ static float *room(walk *w, float **buffer, size_t *have, size_t n)
     return *buffer;
 }
 
+static const char *name_of(const walk *w, const char *leaf, char name[TENSOR_NAME])
+{
+    snprintf(name, TENSOR_NAME, "%s%s%s", w->prefix, *w->prefix ? "." : "", leaf);
+    return name;
+}
+
+/* Room for n values of a weight of this shape, once the source has confirmed it: the sizes of a network are claims. */
+static float *room_for(walk *w, const char *leaf, int nd, const int *dim, size_t n)
+{
+    char name[TENSOR_NAME];
+    if (!w->source || w->status)
+        return NULL;
+    if (w->source->check)
+        w->status = w->source->check(w->source, name_of(w, leaf, name), nd, dim, w->e);
+    return w->status ? NULL : room(w, &w->weight, &w->weight_room, n);
+}
+
 /* Counts one tensor of the checkpoint, and reads it if there is a source. */
 static void take(walk *w, float *out, bool trainable, const char *leaf, int nd, const int *dim)
 {
@@ -64,8 +83,8 @@ static void take(walk *w, float *out, bool trainable, const char *leaf, int nd, 
         w->m->parameters[w->part] += n;
     if (!w->source || w->status)
         return;
-    char name[160], shape[64];
-    snprintf(name, sizeof name, "%s%s%s", w->prefix, *w->prefix ? "." : "", leaf);
+    char name[TENSOR_NAME], shape[64];
+    name_of(w, leaf, name);
     bool found = false;
     w->status = w->source->read(w->source, name, nd, dim, out, &found, w->e);
     if (w->status)
@@ -165,11 +184,11 @@ static void take_conv(walk *w, mv_conv *out, mv_conv shape, const char *name, co
     char leaf[64];
     int in = shape.in - shape.spare_in, n = shape.out - shape.spare_out, dim[4] = {n, in, MV_TAPS, MV_TAPS};
     size_t per = (size_t)in * MV_TAPS * MV_TAPS, stored = (size_t)shape.in * MV_TAPS * MV_TAPS;
-    float *weight = w->source ? room(w, &w->weight, &w->weight_room, stored * (size_t)shape.out) : NULL;
+    snprintf(leaf, sizeof leaf, "%s.weight", name);
+    float *weight = room_for(w, leaf, 4, dim, stored * (size_t)shape.out);
     float *bias = w->source ? room(w, &w->bias, &w->bias_room, (size_t)shape.out) : NULL;
     if (w->status)
         return;
-    snprintf(leaf, sizeof leaf, "%s.weight", name);
     take(w, weight, true, leaf, 4, dim);
     if (bias)
         memset(bias, 0, (size_t)shape.out * sizeof *bias);
@@ -201,11 +220,11 @@ static void take_dense(walk *w, mv_dense *out, const char *name, int in, int n, 
 {
     char leaf[96];
     int dim[2] = {n, in};
-    float *weight = w->source ? room(w, &w->weight, &w->weight_room, (size_t)in * (size_t)n) : NULL;
+    snprintf(leaf, sizeof leaf, "%s.weight", name);
+    float *weight = room_for(w, leaf, 2, dim, (size_t)in * (size_t)n);
     float *bias = w->source && has_bias ? room(w, &w->bias, &w->bias_room, (size_t)n) : NULL;
     if (w->status)
         return;
-    snprintf(leaf, sizeof leaf, "%s.weight", name);
     take(w, weight, true, leaf, 2, dim);
     snprintf(leaf, sizeof leaf, "%s.bias", name);
     if (has_bias)
@@ -228,7 +247,7 @@ static void take_x_proj(walk *w, mv_dense *out, int e, int rank, int spare)
 {
     int dim[2] = {rank + 2 * MV_STATES, e};
     size_t width = (size_t)e;
-    float *weight = w->source ? room(w, &w->weight, &w->weight_room, ((size_t)dim[0] + (size_t)spare) * width) : NULL;
+    float *weight = room_for(w, "mixer.x_proj.weight", 2, dim, ((size_t)dim[0] + (size_t)spare) * width);
     if (w->status)
         return;
     take(w, weight, true, "mixer.x_proj.weight", 2, dim);
@@ -245,8 +264,7 @@ static void take_step(walk *w, mv_ssm *s)
 {
     int e = s->channels, rank = s->rank - s->spare_ranks, dim[2] = {e, rank};
     size_t n = (size_t)e * (size_t)rank, stored = (size_t)e * (size_t)s->rank;
-    float *weight = w->source ? room(w, &w->weight, &w->weight_room, n + stored) : NULL,
-          *across = weight ? weight + n : NULL;
+    float *weight = room_for(w, "mixer.dt_proj.weight", 2, dim, n + stored), *across = weight ? weight + n : NULL;
     float *bias = w->source ? room(w, &w->bias, &w->bias_room, (size_t)e) : NULL;
     if (w->status)
         return;
@@ -411,80 +429,4 @@ mv_model *mv_model_new(const mv_config *config, mv_backend *backend, mv_source *
         return NULL;
     }
     return m;
-}
-
-size_t mv_model_parameters(const mv_model *m)
-{
-    size_t n = 0;
-    for (int i = 0; i < MV_PARTS; i++)
-        n += m->parameters[i];
-    return n;
-}
-
-static void free_token_block(mv_backend *b, mv_token_block *t)
-{
-    if (t->attends) {
-        b->dense_free(b, &t->attention.qkv);
-        b->dense_free(b, &t->attention.proj);
-    } else {
-        mv_mixer *x = &t->mixer;
-        b->dense_free(b, &x->in);
-        b->dense_free(b, &x->x);
-        b->dense_free(b, &x->out);
-        b->vector_free(b, &x->ssm.dt_weight);
-        b->vector_free(b, &x->ssm.dt_bias);
-        b->vector_free(b, &x->ssm.A);
-        b->vector_free(b, &x->ssm.D);
-        b->vector_free(b, &x->conv_x);
-        b->vector_free(b, &x->conv_z);
-    }
-    for (int k = 0; k < 2; k++) {
-        b->vector_free(b, &t->norm1[k]);
-        b->vector_free(b, &t->norm2[k]);
-    }
-    b->vector_free(b, &t->gamma1);
-    b->vector_free(b, &t->gamma2);
-    b->dense_free(b, &t->fc1);
-    b->dense_free(b, &t->fc2);
-}
-
-void mv_model_head_mean(double *mean, const mv_model *m, int first, int last)
-{
-    size_t channels = (size_t)m->config.dim << (MV_LEVELS - 1);
-    memset(mean, 0, (channels + 1) * sizeof *mean);
-    for (int c = first; c < last; c++) {
-        for (size_t k = 0; k < channels; k++)
-            mean[k] += (double)m->head_weight[(size_t)c * channels + k];
-        mean[channels] += (double)m->head_bias[c];
-    }
-    for (size_t k = 0; k <= channels; k++)
-        mean[k] /= last - first;
-}
-
-void mv_model_free(mv_model *m)
-{
-    if (!m)
-        return;
-    mv_backend *b = m->backend;
-    for (int k = 0; k < 2; k++)
-        b->conv_free(b, &m->stem[k]);
-    for (int i = 0; i < MV_LEVELS; i++) {
-        mv_level *l = &m->level[i];
-        for (int j = 0; l->conv && j < l->depth; j++) {
-            b->conv_free(b, &l->conv[j].conv1);
-            b->conv_free(b, &l->conv[j].conv2);
-            b->vector_free(b, &l->conv[j].gamma);
-        }
-        for (int j = 0; l->token && j < l->depth; j++)
-            free_token_block(b, &l->token[j]);
-        b->conv_free(b, &l->down);
-        free(l->conv);
-        free(l->token);
-    }
-    b->vector_free(b, &m->norm_scale);
-    b->vector_free(b, &m->norm_shift);
-    b->dense_free(b, &m->head);
-    free(m->head_weight);
-    free(m->head_bias);
-    free(m);
 }

@@ -18,6 +18,9 @@ struct mv_source {
     /* Writes tensor `name` (PyTorch's name; after a '/' that of a tensor outside of the network), which must have this
      * shape, to out as fp32. If there is none, *found is false and out unchanged. */
     mv_status (*read)(mv_source *, const char *name, int nd, const int *dim, float *out, bool *found, mv_error *);
+    /* MV_EINPUT if the tensor has another shape or type; fine if there is none. Asked before memory is taken for the
+     * values, so that a file takes no more than it has. NULL: whatever is asked for is there. */
+    mv_status (*check)(mv_source *, const char *name, int nd, const int *dim, mv_error *);
     const char *place; /* begins error messages: the file's name */
 };
 
