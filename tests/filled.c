@@ -165,7 +165,7 @@ void filled_equals_bare(mv_backend *(*open)(mv_dtype), mv_dtype act, int multipl
             assert_int_equal(bare.model->parameters[part], filled.model->parameters[part]);
         compare_sites(&bare, &filled, NULL, x, bound, false);
         const mv_rules rules[] = {MV_RULES_GRADIENT, MV_RULES_HELD};
-        const mv_back back = {.passes = 2, .rules = rules, .seed = seed_of, .biases = true};
+        const mv_back back = {.passes = 2, .rules = rules, .seed = seed_of, .biases = 3};
         if (act == MV_F32 && !mv_backend_check_back(filled.backend, NULL))
             compare_sites(&bare, &filled, &back, x, bound, false);
         compare_watched(&filled, x);

@@ -324,7 +324,7 @@ static void parts_of_batches_and_threads(void **state)
     mv_config config = small_config();
     float *planes = network_input(PICTURES, H, W, 5);
     const mv_rules rules[] = {MV_RULES_GRADIENT, MV_RULES_HELD};
-    const mv_back back = {.passes = 2, .rules = rules, .seed = seed_top, .biases = true};
+    const mv_back back = {.passes = 2, .rules = rules, .seed = seed_top, .biases = 3};
     passes all[3];
     for (int i = 0; i < 3; i++) {
         mv_error e = {0};
@@ -362,7 +362,7 @@ static void everything_at_once(void **state)
     size_t memory[2];
     passes p[2];
     for (int keep = 0; keep < 2; keep++) {
-        const mv_back back = {.passes = 1, .seed = seed_top, .biases = true, .keep = keep};
+        const mv_back back = {.passes = 1, .seed = seed_top, .biases = 1, .keep = keep};
         p[keep] = passes_new(&n, H, W, 2, "**", &back, NULL);
         mv_run_forward(p[keep].run, planes, 2, NULL, &e);
         expect_ok(&e);
@@ -396,7 +396,7 @@ static void stopped_anywhere(void **state)
     float *planes = network_input(2, H, W, 5);
     for (int keep = 0; keep < 2; keep++) {
         mv_error e = {0};
-        const mv_back back = {.passes = 2, .seed = seed_top, .biases = true, .keep = keep};
+        const mv_back back = {.passes = 2, .seed = seed_top, .biases = 3, .keep = keep};
         passes right = passes_new(&n, H, W, 2, "**", &back, NULL), p = passes_new(&n, H, W, 2, "**", &back, NULL);
         asks_left = ALL;
         mv_run_stop_when(right.run, stop_at);

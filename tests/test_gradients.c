@@ -221,7 +221,7 @@ static void every_cut_adds_up(const network *n, int h, int w, const float *plane
     mv_rules rules = MV_RULES_HELD;
     aim a = {.target = {.class_ = class_}};
     float logits[1000];
-    mv_back back = {.passes = 1, .rules = &rules, .seed = seed_of, .context = &a, .biases = true};
+    mv_back back = {.passes = 1, .rules = &rules, .seed = seed_of, .context = &a, .biases = 1};
     passes p =
         run_back(n, h, w, planes, 1, 1,
                  "*,levels.?,levels.?.downsample,grad.*,grad.levels.?,grad.**.downsample,bias.**", &back, logits);

@@ -268,7 +268,9 @@ bool mv_map_figure_text(const mv_map *map, int i, char text[LINE])
     const mv_figure *f = NULL;
     if (i < 0 || i >= defined_figures(map, i, &f))
         return false;
-    snprintf(text, LINE, "%s  %.*f%s%s", f->name, f->digits, f->value, *f->unit ? " " : "", f->unit);
+    char number[32];
+    snprintf(text, LINE, "%s  %s%s%s", f->name, mv_number_text(number, f->value, f->digits, false), *f->unit ? " " : "",
+             f->unit);
     return true;
 }
 

@@ -10,6 +10,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "src/explain/gradient.h"
 #include "src/explain/relevance.h"
@@ -37,30 +38,32 @@ static bool has_blocks(const mv_config *c, int level, bool mixers)
     return mixers ? c->depth[level] > 0 : c->depth[level] > 1; /* the last half attends, rounded down */
 }
 
-static mv_status open_chain(void **own, const params *p, bool mixers, const mv_config *config, int h, int w,
+static mv_status open_chain(void **own, const char *method, const params *p, const mv_config *config, int h, int w,
                             mv_error *e)
 {
+    bool mixers = strcmp(method, "chefer-hybrid") == 0;
     mv_relevance_options o = {.chain = true, .mixers = mixers};
     o.level[2] = p->level != LEVEL_3;
     o.level[3] = p->level != LEVEL_2;
     for (int i = 2; i < MV_LEVELS; i++)
         if (o.level[i] && p->level != BOTH && !has_blocks(config, i, mixers))
-            return mv_fail(e, MV_EINPUT, "chefer: level: found %d, which has no attention, expected a level that has",
-                           i);
+            return mv_fail(e, MV_EINPUT, "%s: level: found %d, which has no %s, expected a level that has", method, i,
+                           mixers ? "block" : "attention");
     if (!has_blocks(config, 2, mixers) && !has_blocks(config, 3, mixers))
-        return mv_fail(e, MV_EINPUT, "chefer: found no attention block, expected a network that has some");
+        return mv_fail(e, MV_EINPUT, "%s: found no %s block, expected a network that has some", method,
+                       mixers ? "attention or mixer" : "attention");
     *own = mv_relevance_new(&o, config, h, w, e);
     return *own ? MV_OK : e->code;
 }
 
 static mv_status open_attention(void **own, const void *p, const mv_config *config, int h, int w, mv_error *e)
 {
-    return open_chain(own, p, false, config, h, w, e);
+    return open_chain(own, "chefer", p, config, h, w, e);
 }
 
 static mv_status open_hybrid(void **own, const void *p, const mv_config *config, int h, int w, mv_error *e)
 {
-    return open_chain(own, p, true, config, h, w, e);
+    return open_chain(own, "chefer-hybrid", p, config, h, w, e);
 }
 
 static mv_probe *probe_of(void *own)
@@ -74,7 +77,8 @@ static void close_chain(void *own)
 }
 
 /* token (windows, T of the grid) += the relevance of a level, carried down if the grid is that of a level below. */
-static mv_status add_level(double *token, const mv_subject *s, int level, const mv_grid *g, mv_error *e)
+static mv_status add_level(double *token, const mv_subject *s, int level, const mv_grid *g, const char *method,
+                           mv_error *e)
 {
     const double *chain = mv_relevance_chain(s->own, s->picture, s->pass, level);
     size_t n = (size_t)g->windows * (size_t)g->tokens;
@@ -82,7 +86,7 @@ static mv_status add_level(double *token, const mv_subject *s, int level, const 
         return MV_OK;
     double *down = level == g->level ? NULL : malloc(n * sizeof *down);
     if (level != g->level && !down)
-        return mv_fail_memory(e, "chefer");
+        return mv_fail_memory(e, method);
     if (down)
         mv_rollout_bridge(down, g, chain, mv_relevance_grid(s->own, level));
     for (size_t i = 0; i < n; i++)
@@ -119,7 +123,7 @@ static mv_status explain(const mv_subject *s, const params *p, const char *metho
     mv_status status = !token ? mv_fail_memory(e, method) : map ? MV_OK : e->code;
     for (int level = MV_LEVELS - 1; level >= 2 && !status; level--)
         if (p->level == BOTH || level == g->level)
-            status = add_level(token, s, level, g, e);
+            status = add_level(token, s, level, g, method, e);
     if (!status)
         status = draw(map, s, token, g, method, e);
     free(token);

@@ -43,7 +43,8 @@ static char *sites_of(const mv_sweep *s)
     int index;
     mv_edit_kind kind;
     for (int i = 0; i < mv_sweep_count(s); i++)
-        room += 2 * strlen(mv_sweep_item_edit(s, i, &kind)) + 16;
+        for (const char *rest = mv_sweep_item_edit(s, i, &kind); rest; rest = next_site(rest, site, &axis, &index))
+            room += 2 * strcspn(rest, ",[") + strlen(",,grad.");
     char *text = calloc(1, room);
     for (int i = 0; text && i < mv_sweep_count(s); i++) {
         const char *rest = is_estimated(s, i) ? mv_sweep_item_edit(s, i, &kind) : NULL;

@@ -45,7 +45,7 @@ static bool is_cut(const char *site)
     int level, block, used = 0;
     if (sscanf(site, "levels.%d.blocks.%d%n", &level, &block, &used) == 2)
         return !site[used];
-    return strstr(site, "mixer") == NULL;
+    return true;
 }
 
 /* What the bias that is entry i of the trace holds in the cells of the picture: *n values, padding included. */
@@ -178,19 +178,18 @@ static double cells_of(float *cells, const mv_grid *g, const float *field)
 
 /* Adds what a bias holds in each cell (field, n values) to the pixels px of the cell, and what it holds on padding, or
  * without a place (the head), to *rest. The final batch norm is applied after the mean, unless it is watched, and
- * then holds one number, which is spread evenly. */
+ * then holds one number, which is spread evenly: as the one cell of a level that has one. */
 static mv_status lay(double *px, double *rest, const mv_subject *s, const char *module, const float *field, size_t n,
                      mv_error *e)
 {
     size_t pixels = (size_t)s->h * (size_t)s->w;
-    if (n == 1) {
-        bool norm = strcmp(module, "norm") == 0;
-        *rest += norm ? 0 : (double)*field;
-        for (size_t i = 0; i < pixels && norm; i++)
-            px[i] += (double)*field / (double)pixels;
+    if (strcmp(module, "head") == 0) {
+        *rest += (double)*field;
         return MV_OK;
     }
     mv_grid g = grid_of(s, module);
+    if (n == 1)
+        g.h = g.w = 1, g.window = 0;
     size_t cells = (size_t)g.h * (size_t)g.w;
     float *cell = malloc(cells * sizeof *cell);
     double *spread = malloc(pixels * sizeof *spread);

@@ -165,15 +165,15 @@ static double integrate(mv_map *map, const state *own, const mv_subject *s)
 static void prove(mv_map *map, const params *o, double sum, double expected)
 {
     static const double much = 0.05;
-    double gap = sum - expected, share = fabs(gap) / fabs(expected);
+    double gap = sum - expected;
     char a[32], b[32], c[32], of[40] = "";
-    if (isfinite(share))
-        snprintf(of, sizeof of, ", %.3g %% of it", 100 * share);
+    if (expected != 0)
+        snprintf(of, sizeof of, ", %.3g %% of it", 100 * fabs(gap / expected));
     snprintf(map->proof, sizeof map->proof, "sum of pixels  %s, expected  %s: gap  %s%s%s",
              mv_number_text(a, sum, 3, true), mv_number_text(b, expected, 3, true), mv_number_text(c, gap, 3, true), of,
-             share <= much   ? ""
-             : o->rules == 1 ? "; the held gradient does not integrate to it"
-                             : "; above 5 %: take more nodes or another baseline");
+             fabs(gap) <= much * fabs(expected) ? ""
+             : o->rules == MV_RULES_HELD        ? "; the held gradient does not integrate to it"
+                                                : "; above 5 %: take more nodes or another baseline");
 }
 
 static mv_status explain(const mv_subject *s, const void *p, mv_maps *out, mv_error *e)

@@ -139,6 +139,17 @@ static mv_status choose_params(opened *o, mv_error *e)
     return MV_OK;
 }
 
+/* Says whose parameter does not fit: those with a backward pass have parameters of the same names. */
+static mv_status name_method(const mv_method *m, mv_error *e)
+{
+    const mv_error found = *e;
+    if (found.code != MV_EINPUT || !(m->takes & MV_TAKES_GRADIENT) ||
+        strncmp(found.text, m->name, strlen(m->name)) == 0)
+        return found.code;
+    *e = (mv_error){0};
+    return mv_fail(e, found.code, "%s: %s", m->name, found.text);
+}
+
 static mv_status open_ask(mv_explainer *x, int i, const mv_config *config, mv_error *e)
 {
     opened *o = &x->ask[i];
@@ -153,13 +164,14 @@ static mv_status open_ask(mv_explainer *x, int i, const mv_config *config, mv_er
         }
     if (!m->open)
         return MV_OK;
-    mv_status s = m->open(&o->own, o->params, config, x->h, x->w, e);
-    if (!s && m->probe) {
+    if (m->open(&o->own, o->params, config, x->h, x->w, e))
+        return name_method(m, e);
+    if (m->probe) {
         mv_probe *p = m->probe(o->own);
         p->next = x->probe;
         x->probe = p;
     }
-    return s;
+    return MV_OK;
 }
 
 /* ---- backward passes */
@@ -216,12 +228,13 @@ static mv_status choose_passes(mv_explainer *x, const mv_config *config, mv_erro
     for (int i = 0; i < x->n; i++)
         if (x->ask[i].ask->method->takes & MV_TAKES_GRADIENT)
             choose_pass(x, &x->ask[i]);
-    for (int i = 0; i < x->n; i++)
-        x->back.biases |= (x->ask[i].ask->method->takes & MV_TAKES_BIASES) != 0;
     if (x->back.passes > MV_BACK_PASSES)
         return mv_fail(e, MV_EINPUT,
                        "methods: found %d backward passes (classes, targets and rules), expected at most %d",
                        x->back.passes, MV_BACK_PASSES);
+    for (int i = 0; i < x->n; i++)
+        if (x->ask[i].ask->method->takes & MV_TAKES_BIASES)
+            x->back.biases |= 1u << x->ask[i].pass;
     return MV_OK;
 }
 

@@ -7,7 +7,7 @@
  *
  * Under MV_RULES_HELD the network is an affine map of the value at any site that all paths cross (input, patch_embed,
  * the levels, their downsamples and blocks, norm, avgpool, head): the target is the sum of value times gradient there,
- * plus what the biases behind it hold. With `biases`, a pass shows what each bias holds as a diagnostic site
+ * plus what the biases behind it hold. With its bit of `biases`, a pass shows what each bias holds as a diagnostic site
  * bias.MODULE: for each cell the sum over channels of bias times gradient, fp32, "BHW", "NT" or "B". A pass under
  * MV_RULES_GRADIENT shows them too, but there the sum is not the target.
  *
@@ -39,8 +39,8 @@ typedef struct {
     const mv_rules *rules; /* of each pass; NULL: gradients */
     mv_seed *seed;
     void *context;
-    bool biases; /* what the biases hold is shown too: see above */
-    bool keep;   /* every value is kept, and no block is computed again: more memory, less time, the same bits */
+    unsigned biases; /* bit k: pass k shows what the biases hold, too: see above */
+    bool keep;       /* every value is kept, and no block is computed again: more memory, less time, the same bits */
 } mv_back;
 
 /* As mv_run_new; `back` is copied, what it points to is borrowed; NULL: no backward passes. MV_EDEVICE if the device

@@ -280,7 +280,8 @@ static const char *bias_name(const mv_run *r, const void *w, char text[96])
 bool mv_tape_wants_bias(const mv_run *r, const void *w)
 {
     char name[96];
-    return r->tape->back.biases && !r->error.code && bias_name(r, w, name) && mv_probes_want(r, name);
+    return r->tape->back.biases >> r->tape->pass & 1 && !r->error.code && bias_name(r, w, name) &&
+           mv_probes_want(r, name);
 }
 
 /* Scratch of this type and shape that holds zeros. */
