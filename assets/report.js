@@ -1,7 +1,8 @@
 /* The page for browsers: reads the facts and values that html.c wrote, and draws what the chosen cell looks at.
  *
  * A cell is named by y, x on the finest grid. A view is what the large picture shows: the evidence, or one map of a block
- * (a head, or -1: the mean of its heads). Values are multiples of an even spread, or logits per cell. */
+ * (a head, or -1: the mean of its heads). Evidence is that of any class by the exact CAM, or one of the maps that another
+ * method has made. Values are multiples of an even spread, logits per cell, or in the unit of such a map. */
 (function () {
 "use strict";
 
@@ -191,6 +192,14 @@ function evidenceOf(k, j) {
   return { h: evidence.h, w: evidence.w, cell: evidence.cell, v, largest, bad: v.some(isNaN) };
 }
 
+/* The maps of another method, which share a scale. */
+const maps = facts.maps.map((m, i) => {
+  const [most, bytes] = unpack("map-" + i, [1], m.h * m.w), code = new Int8Array(bytes.buffer, bytes.byteOffset, bytes.length);
+  const v = Float32Array.from(code, c => most[0] * c / 127);
+  return Object.assign(m, { v, largest: most[0], bad: v.some(isNaN) });
+});
+const mapScale = Math.max(...maps.map(m => m.largest || 0)) || 1;
+
 /* ---- words */
 
 const signed = (v, digits) => !isFinite(v) ? "not finite" : (v < 0 ? MINUS : "+") + Math.abs(v).toFixed(digits);
@@ -365,8 +374,8 @@ function outline(c, x, y, w, h, width) {
 /* The map that the view shows, with its colours and scale. */
 function viewed() {
   if (state.view.block < 0) {
-    const map = evidenceOf(state.for, state.against);
-    map.hi = Math.max(evidenceScale, map.largest);
+    const map = Object.assign({}, maps[state.by] || evidenceOf(state.for, state.against));
+    map.hi = state.by < 0 ? Math.max(evidenceScale, map.largest) : mapScale;
     map.colour = signedColour(map.hi);
     const step = stepOf(map.hi);
     map.levels = [-4, -3, -2, -1, 1, 2, 3, 4].map(v => v * step).filter(v => Math.abs(v) < map.hi);
@@ -430,8 +439,11 @@ function drawTile(tile) {
 
 /* ---- colour bars */
 
-function drawScale(element, hi, evidence_) {
-  const key = [hi, evidence_, state.drawn, state.opacity].join();
+const digitsOf = hi => hi >= 10 ? 0 : Math.min(9, Math.max(1, 1 - Math.floor(Math.log10(hi)))); /* of the ends of a bar */
+
+/* unit: of evidence; "": multiples of an even spread. */
+function drawScale(element, hi, unit) {
+  const key = [hi, unit, state.drawn, state.opacity].join();
   if (element.dataset.key === key) return;
   element.dataset.key = key;
   element.textContent = "";
@@ -440,21 +452,21 @@ function drawScale(element, hi, evidence_) {
   canvas.height = 1;
   const c = canvas.getContext("2d"), image = c.createImageData(256, 1), rgba = [0, 0, 0, 0];
   const cellsDrawn = state.drawn === "cells", octaves = Math.log2(hi);
-  const colour = evidence_ ? signedColour(hi) : timesColour(hi);
+  const colour = unit ? signedColour(hi) : timesColour(hi);
   for (let i = 0; i < 256; i++) {
     const t = i / 255;
-    colour(rgba, evidence_ ? (2 * t - 1) * hi : 2 ** (cellsDrawn ? t * (octaves + BELOW) - BELOW : t * octaves));
+    colour(rgba, unit ? (2 * t - 1) * hi : 2 ** (cellsDrawn ? t * (octaves + BELOW) - BELOW : t * octaves));
     image.data.set(rgba, 4 * i);
   }
   c.putImageData(image, 0, 0);
   canvas.setAttribute("role", "img");
-  canvas.setAttribute("aria-label", evidence_ ? "colours from " + signed(-hi, 1) + " to " + signed(hi, 1) + " logits per cell"
-                                              : "colours up to " + times(hi) + " an even spread");
+  canvas.setAttribute("aria-label", unit ? "colours from " + signed(-hi, digitsOf(hi)) + " to " + signed(hi, digitsOf(hi)) + " " + unit
+                                         : "colours up to " + times(hi) + " an even spread");
   const tick = (t, text) => { make("span", ticks, "", text).style.left = 100 * t + "%"; };
-  if (evidence_) {
-    tick(0, signed(-hi, hi < 10 ? 1 : 0));
+  if (unit) {
+    tick(0, signed(-hi, digitsOf(hi)));
     tick(0.5, "0");
-    tick(1, signed(hi, hi < 10 ? 1 : 0) + " logits per cell");
+    tick(1, signed(hi, digitsOf(hi)) + " " + unit);
     return;
   }
   const low = cellsDrawn ? -BELOW : 0, place = e => (e - low) / (octaves - low);
@@ -467,7 +479,7 @@ function drawScale(element, hi, evidence_) {
 
 /* ---- state */
 
-const state = { pinned: { y: 0, x: 0 }, hover: null, point: null, view: { block: -1, head: -1 }, for: 0, against: -1,
+const state = { pinned: { y: 0, x: 0 }, hover: null, point: null, view: { block: -1, head: -1 }, for: 0, against: -1, by: -1,
                 opacity: 0.65, drawn: "overlay" };
 const cell = () => state.hover || state.pinned;
 const tiles = [];
@@ -499,12 +511,16 @@ function say() {
 
 function describe(map) {
   const b = blocks[state.view.block], at = cellIn(map, cell());
-  if (!b) {
+  if (!b && state.by >= 0) {
+    write(id("shown"), "Evidence by " + map.method + ": " + map.title);
+    write(id("finding"), valueWords(map));
+    drawScale(id("scale"), map.hi, map.unit);
+  } else if (!b) {
     const over = state.against < 0 ? "the mean of all classes" : className(state.against);
     write(id("shown"), "Evidence for " + className(state.for) + " over " + over);
     write(id("finding"), "Cell " + cellName(at) + " of " + map.h + " " + TIMES + " " + map.w + ": " +
                          signed(map.v[at.y * map.w + at.x], 2) + " logits.");
-    drawScale(id("scale"), map.hi, true);
+    drawScale(id("scale"), map.hi, "logits per cell");
   } else {
     const where = map.query.h * map.query.w > 1 ? "the " + map.query.h + " " + TIMES + " " + map.query.w + " cells from " +
                                                   cellName(map.query) : "cell " + cellName(at);
@@ -514,19 +530,29 @@ function describe(map) {
       : "Looks most at cell " + cellName(map.best) + ", which gets " + times(map.largest) +
         (b.padding ? "; " + percent(map.lost) + " is on padding" : "") +
         (b.scan ? ". Sees only what was scanned before it; the row of |M| sums to " + map.total.toPrecision(3) + "." : "."));
-    drawScale(id("scale"), map.hi, false);
+    drawScale(id("scale"), map.hi, "");
   }
   if (state.point) {
     const p = state.point, of = blocks[p.block], v = rowOf(p.block, p.head, cell()).v[p.y * of.w + p.x];
     write(id("finding"), "Block " + of.name + (of.of > 1 ? ", " + headName(of, p.head) : "") + ": cell " + cellName(p) +
                          (isNaN(v) ? " cannot be seen from cell " : " gets " + times(v) + " from cell ") + cellName(cellIn(of, cell())) + ".");
   }
-  write(id("proof"), proof(b ? evidenceOf(state.for, state.against) : map));
+  write(id("proof"), state.by >= 0 ? maps[state.by].proof : proof(b ? evidenceOf(state.for, state.against) : map));
   for (const [name, scan] of [["attention", false], ["mixers", true]]) {
     if (!id(name)) continue; /* the network has none */
     write(id(name).querySelector(".of"), "of cell " + cellName(cell()) + ", against an even spread");
-    drawScale(id(name).querySelector(".scale"), scale[scan ? "scan" : "attention"], false);
+    drawScale(id(name).querySelector(".scale"), scale[scan ? "scan" : "attention"], "");
   }
+}
+
+/* What the cells of a map add in the chosen cell of the page, which may hold several of them. */
+function valueWords(map) {
+  const from = cellIn(map, cell()), n = Math.max(1, Math.round(fine.cell / map.cell));
+  let sum = 0;
+  for (let y = from.y; y < Math.min(map.h, from.y + n); y++)
+    for (let x = from.x; x < Math.min(map.w, from.x + n); x++) sum += map.v[y * map.w + x];
+  return (n > 1 ? "The " + n + " " + TIMES + " " + n + " cells from " : "Cell ") + cellName(from) + " of " + map.h + " " + TIMES +
+         " " + map.w + ": " + signed(sum, digitsOf(map.hi) + 1) + (n > 1 ? " together." : ".");
 }
 
 function proof(map) {
@@ -655,11 +681,28 @@ function show(block, head) {
 function chooseClass(k, against) {
   state.for = k;
   state.against = against === k ? -1 : against;
+  state.by = -1;
+  id("method").value = -1;
   id("class").value = k;
   id("against").value = state.against;
   for (const row of document.querySelectorAll("#answers tbody tr"))
     row.setAttribute("aria-current", String(+row.dataset.class === k));
   show(-1, -1);
+}
+
+function chooseMap(i) {
+  chooseClass(state.for, state.against);
+  state.by = i;
+  id("method").value = i;
+  show(-1, -1);
+}
+
+function buildMethods() {
+  const select = id("method"), option = (value, text) => { make("option", select, "", text).value = value; };
+  if (!maps.length) id("methods").style.display = "none";
+  maps.forEach((m, i) => option(i, m.method + ": " + m.title));
+  option(-1, "exact CAM: any class");
+  select.addEventListener("change", () => chooseMap(+select.value));
 }
 
 function buildAnswers() {
@@ -750,6 +793,7 @@ function begin() {
   document.documentElement.style.setProperty("--wide", Math.max(0.7, Math.min(1.7, Math.sqrt(facts.w / facts.h))));
   buildSection("attention", false);
   buildSection("mixers", true);
+  buildMethods();
   buildAnswers();
   for (const t of tiles) t.seen = t.seen || t.canvas.getBoundingClientRect().top < innerHeight + 200; /* in the first frame */
   if (window.IntersectionObserver) {
@@ -763,10 +807,11 @@ function begin() {
   if (window.ResizeObserver) new ResizeObserver(() => update(false)).observe(stage);
   else window.addEventListener("resize", () => update(false));
   /* The cell with the most evidence for the answer. */
-  const map = evidenceOf(0, -1), best = map.v.indexOf(Math.max(...map.v)), g = map.cell / fine.cell;
+  const map = maps[0] || evidenceOf(0, -1), best = map.v.indexOf(Math.max(...map.v)), g = map.cell / fine.cell;
   if (best >= 0) state.pinned = { y: Math.min(fine.h - 1, Math.floor((Math.floor(best / map.w) + 0.5) * g)),
                                   x: Math.min(fine.w - 1, Math.floor((best % map.w + 0.5) * g)) };
   chooseClass(0, -1);
+  if (maps.length) chooseMap(0);
   clearTimeout(spoken); /* nothing was asked yet */
 }
 

@@ -141,6 +141,17 @@ static bool explains_class(const mv_method *m, bool asked)
     return m->takes & MV_TAKES_CLASS || (asked && m->takes & MV_MAY_TAKE_CLASS);
 }
 
+void asks_choose_default(mv_ask *ask, const call *c)
+{
+    mv_error none = {0};
+    if (!(ask->method->takes & MV_TAKES_GRADIENT) || !c->session.backend ||
+        !mv_backend_check_back(c->session.backend, &none))
+        return;
+    warn("%s has no backward pass: cam instead of %s; -d cpu has one", session_device(&c->session), ask->method->name);
+    ask->method = mv_method_lookup("cam");
+    ask->params = NULL;
+}
+
 void asks_check_classes(const asks *a, const mv_param_texts *classes, const mv_param_texts *against)
 {
     int n = 0, each = classes->n ? classes->n : 1;

@@ -26,6 +26,9 @@ struct html_facts {
     mv_coded *block;
     int blocks;
     mv_evidence evidence;
+    mv_html_map map[HTML_MAPS]; /* its words are those of the answer's maps */
+    int8_t *code[HTML_MAPS];    /* of the maps */
+    int maps;
 };
 
 /* ---- while pictures run */
@@ -58,7 +61,25 @@ void html_file_free(html_file *f)
     free(f);
 }
 
-mv_status html_facts_of(html_facts **out, const html_file *f, const study *s, mv_error *e)
+static mv_status add_map(html_facts *facts, const mv_map *m, int w, mv_error *e)
+{
+    size_t n = (size_t)m->h * (size_t)m->w;
+    int8_t *code = facts->code[facts->maps] = malloc(n);
+    if (!code)
+        return mv_fail_memory(e, "html page");
+    facts->map[facts->maps++] = (mv_html_map){.title = m->title,
+                                              .method = m->method,
+                                              .unit = m->unit,
+                                              .proof = m->proof,
+                                              .h = m->h,
+                                              .w = m->w,
+                                              .cell = m->cell ? m->cell : (double)w / m->w,
+                                              .code = code,
+                                              .most = mv_coded_signed(code, m->v, n)};
+    return MV_OK;
+}
+
+mv_status html_facts_of(html_facts **out, const html_file *f, const study *s, const int asks[HTML_MAPS], mv_error *e)
 {
     html_facts *facts = *out = calloc(1, sizeof *facts);
     if (!facts)
@@ -66,6 +87,9 @@ mv_status html_facts_of(html_facts **out, const html_file *f, const study *s, mv
     mv_status status = mv_evidence_of(&facts->evidence, f->evidence, s->picture, s->shot->logits, EVIDENCE_BUDGET, e);
     if (!status)
         status = mv_rows_keep_take(f->rows, s->picture, &facts->block, &facts->blocks, e);
+    for (int i = 0; i < HTML_MAPS && !status; i++)
+        if (asks[i] >= 0 && s->maps[asks[i]].n > 0)
+            status = add_map(facts, &s->maps[asks[i]].map[0], s->shot->w, e);
     if (status) {
         html_facts_free(facts);
         *out = NULL;
@@ -79,6 +103,8 @@ void html_facts_free(html_facts *facts)
         return;
     mv_rows_keep_drop(facts->block, facts->blocks);
     mv_evidence_free(&facts->evidence);
+    for (int i = 0; i < facts->maps; i++)
+        free(facts->code[i]);
     free(facts);
 }
 
@@ -164,6 +190,8 @@ static mv_status write_page(const call *c, const shot *t, const html_facts *f, c
                                .class_count = v->n,
                                .class_total = c->session.config.classes,
                                .evidence = {v->h, v->w, 4 << (MV_LEVELS - 1), v->code, v->most, mean_logit(c, t)},
+                               .maps = f->map,
+                               .map_count = f->maps,
                                .blocks = f->block,
                                .block_count = f->blocks};
     return mv_html_write(&content, put, file, e);

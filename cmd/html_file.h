@@ -11,8 +11,6 @@
 #include "cmd/command.h"
 #include "cmd/page_file.h"
 
-#define HTML_METHOD "exact CAM, attention rows, hidden attention" /* page_words.method */
-
 typedef struct html_file html_file;
 typedef struct html_facts html_facts;
 
@@ -20,8 +18,11 @@ typedef struct html_facts html_facts;
 html_file *html_file_new(call *c, mv_error *e);
 void html_file_free(html_file *f); /* NULL is fine; when no picture runs any more */
 
-/* What is on the page of the picture that is studied; the caller's to html_facts_free. */
-mv_status html_facts_of(html_facts **out, const html_file *f, const study *s, mv_error *e);
+enum { HTML_MAPS = 3 };
+
+/* What is on the page of the picture that is studied; the caller's to html_facts_free. asks: the maps that it shows
+ * beside the exact CAM, the first map of each; -1: none. */
+mv_status html_facts_of(html_facts **out, const html_file *f, const study *s, const int asks[HTML_MAPS], mv_error *e);
 void html_facts_free(html_facts *facts); /* NULL is fine */
 
 /* Writes the page to t->page, whole or not at all. */

@@ -44,21 +44,28 @@ static char *add_check(report_findings *f, const char *name)
     return f->finding[f->checks++];
 }
 
-static void find_proof(report_findings *f, const call *c, const shot *t, const mv_map *cam)
+/* How the evidence adds up to the answer; the exact CAM does so for every method that does not. */
+static void find_proof(report_findings *f, const call *c, const shot *t, const report_asks *asks)
 {
+    const mv_map *cam = &t->maps[asks->cam].map[0], *top = &t->maps[asks->top].map[0];
     double mean = 0;
     int classes = c->session.config.classes;
+    const char *of = top == cam ? "" : " of the exact CAM";
     char text[32], cells[48];
+    if (top != cam && *top->proof) {
+        snprintf(add_check(f, "Evidence adds up"), REPORT_WORDS, "%s", top->proof);
+        return;
+    }
     mv_count_text(cells, cam->h * cam->w, "cell");
     if (classes == 1) {
-        snprintf(add_check(f, "Evidence adds up"), REPORT_WORDS, "the mean of %s is the logit, %s, up to %.0e", cells,
-                 mv_number_text(text, f->logit[0], 3, true), fabs(mv_map_mean(cam) - f->logit[0]));
+        snprintf(add_check(f, "Evidence adds up"), REPORT_WORDS, "the mean of %s%s is the logit, %s, up to %.0e", cells,
+                 of, mv_number_text(text, f->logit[0], 3, true), fabs(mv_map_mean(cam) - f->logit[0]));
         return;
     }
     for (int k = 0; k < classes; k++)
         mean += (double)t->logits[k] / classes;
     snprintf(add_check(f, "Evidence adds up"), REPORT_WORDS,
-             "the mean of %s is the logit less the mean logit, %s, up to %.0e", cells,
+             "the mean of %s%s is the logit less the mean logit, %s, up to %.0e", cells, of,
              mv_number_text(text, f->logit[0] - mean, 3, true), fabs(mv_map_mean(cam) - (f->logit[0] - mean)));
 }
 
@@ -102,8 +109,8 @@ static void find_truth(report_findings *f, const report_result *r)
     char a[48], b[48];
     if (!r || r->steps == 0)
         return;
-    double deletion = r->random.deletion_area - r->cam.deletion_area,
-           insertion = r->cam.insertion_area - r->random.insertion_area;
+    double deletion = r->random.deletion_area - r->map.deletion_area,
+           insertion = r->map.insertion_area - r->random.insertion_area;
     snprintf(add_check(f, "Against a random order"), REPORT_WORDS,
              "deletion is %s and insertion %s than with random maps (areas)", better_words(a, deletion),
              better_words(b, insertion));
@@ -122,7 +129,7 @@ static void find_flipped(report_findings *f, const call *c, const report_result 
         mv_number_text(logit, a->flipped[i] - a->logit, 2, true);
         mv_number_text(state, b ? b->state[MV_MIXER_H][i].correlation : (double)NAN, 2, true);
         snprintf(add_check(f, names[i]), REPORT_WORDS,
-                 "%s%s (logit %s); correlation of the evidence %s, of the state %s", same ? "same answer" : "now ",
+                 "%s%s (logit %s); correlation of the exact CAM %s, of the state %s", same ? "same answer" : "now ",
                  same ? "" : name, logit, like, state);
     }
 }
@@ -132,7 +139,7 @@ void report_find(report_findings *f, const call *c, const shot *t, const report_
     char top[64], base[200], p[24];
     *f = (report_findings){0};
     find_answer(f, c, t);
-    find_proof(f, c, t, &t->maps[asks->cam].map[0]);
+    find_proof(f, c, t, asks);
     find_truth(f, r);
     find_flipped(f, c, r);
     find_padding(f, c, t, asks);

@@ -84,7 +84,7 @@ static void add_answer(facts *f, const report_findings *found)
 
 static void add_evidence(facts *f, const shot *t, const report_asks *a, const report_findings *found)
 {
-    const int asks[] = {a->cam, a->second, a->margin};
+    const int asks[] = {a->top, a->second, a->margin};
     mv_report_content *k = &f->content;
     for (int i = 0; i < 3; i++) {
         if (asks[i] < 0 || t->maps[asks[i]].n == 0)
@@ -245,8 +245,8 @@ static void add_faith(facts *f, const report_result *r)
     k->faith = (mv_report_faith){
         .n = r->steps + 1,
         .share = f->share,
-        .deletion = {r->cam.deletion, mean[0], f->low[0], f->high[0], r->cam.deletion_area, r->random.deletion_area},
-        .insertion = {r->cam.insertion, mean[1], f->low[1], f->high[1], r->cam.insertion_area,
+        .deletion = {r->map.deletion, mean[0], f->low[0], f->high[0], r->map.deletion_area, r->random.deletion_area},
+        .insertion = {r->map.insertion, mean[1], f->low[1], f->high[1], r->map.insertion_area,
                       r->random.insertion_area},
         .map = "evidence",
         .note = f->faith_note};
@@ -273,8 +273,9 @@ mv_status report_draw(const call *c, const shot *t, const report_asks *asks, con
         f->check[i] = (mv_report_check){found->check[i], found->finding[i]};
     f->content.check = f->check;
     f->content.check_count = found->checks;
-    char method[96];
-    snprintf(method, sizeof method, "exact CAM, attention, hybrid rollout, lens, mixers%s%s",
+    char method[128];
+    snprintf(method, sizeof method, "%s, attention, hybrid rollout, lens, mixers%s%s",
+             f->content.evidence_count ? f->content.evidence[0].method : "exact CAM",
              r->heads.rows || r->mixers.rows ? ", edits" : "", r->steps ? ", deletion" : "");
     page_words words = {.title = found->title, .subtitle = found->subtitle, .method = method};
     if (!status)

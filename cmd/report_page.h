@@ -10,7 +10,8 @@
 /* Which answers of the asks are what: numbers of asks, or -1. */
 enum { REPORT_LENSES = 3 };
 typedef struct {
-    int cam, second, margin; /* exact CAM of the first and the second class, and of the first less the second */
+    int cam;                 /* exact CAM of the first class, less the mean of all */
+    int top, second, margin; /* evidence for the first and the second class, and for the first over the second */
     int attention;           /* every head and their mean, of the pooled query */
     int rollout;
     int raw;               /* exact CAM of the first class, not less the mean */

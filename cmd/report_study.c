@@ -140,7 +140,7 @@ static mv_status run_faith(const report_study *r, const study *s, const mv_map *
     mv_faith *f = mv_faith_new(&how, s->passes, s->planes, r->h, r->w, r->c->session.config.classes, class_, e);
     if (!f)
         return e->code;
-    mv_status status = mv_faith_map(f, evidence, &out->cam, e);
+    mv_status status = mv_faith_map(f, evidence, &out->map, e);
     if (!status)
         status = mv_faith_random(f, evidence->h, evidence->w, &random, e);
     if (!status) {

@@ -32,7 +32,7 @@ typedef struct {
 typedef struct {
     report_sweep heads, mixers; /* mixers: columns as in MV_SWEEP_MIXERS */
     int steps, seeds;           /* steps 0: deletion and insertion were not computed */
-    mv_faith_score cam, random, spread;
+    mv_faith_score map, random, spread;
     mv_audit *audit; /* NULL: not computed */
 } report_result;
 

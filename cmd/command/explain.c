@@ -118,23 +118,11 @@ static mv_status check_count(const call *c, int n, mv_error *e)
     return c->joined ? together_check(c, n, e) : MV_OK;
 }
 
-/* The default needs a backward pass; a device without one has the exact CAM. */
-static void choose_default(own *o, const call *c)
-{
-    mv_error none = {0};
-    if (o->method.n || o->at || o->rules >= 0 || o->target || !c->session.backend ||
-        !mv_backend_check_back(c->session.backend, &none))
-        return;
-    warn("%s has no backward pass: cam instead of %s; -d cpu has one", session_device(&c->session),
-         o->asks.method[0].method->name);
-    o->asks.method[0].method = mv_method_lookup("cam");
-    o->asks.method[0].params = NULL;
-}
-
 static mv_status open_asks(call *c, mv_error *e)
 {
     own *o = c->own;
-    choose_default(o, c);
+    if (!o->method.n && !o->at && o->rules < 0 && !o->target)
+        asks_choose_default(&o->asks.method[0], c);
     mv_status s = asks_classes(&o->asks, c, &o->class_, &o->against, e);
     int n = s ? -1 : asks_count_maps(c, e);
     if (n < 0)

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cmd/asks.h"
 #include "cmd/html_file.h"
 #include "cmd/page_file.h"
 #include "cmd/reply.h"
@@ -22,13 +23,16 @@ typedef struct {
     bool html;
     int steps, seeds;
     mv_param_list without;
+    const char *method;
 
     report_ask ask;
     report_asks asks;
     mv_attention_params attention;
-    mv_ask evidence; /* the exact CAM relative to the mean of all classes */
+    mv_ask evidence; /* the method that explains */
+    mv_ask cam;      /* the exact CAM relative to the mean of all classes */
     mv_inside_params inside[MV_LEVELS];
-    void *evidence_params;
+    void *evidence_params, *cam_params;
+    const char *name; /* of the evidence, with parameters */
     report_study *study;
     html_file *file;
 } own;
@@ -36,7 +40,20 @@ typedef struct {
 static const char *const parts[] = {"heads", "branches", "faith", "mirror", NULL};
 
 #define AT(member) offsetof(own, member)
+static const char *method_word(int i)
+{
+    const mv_method *m = mv_method_at(i);
+    return m ? m->name : NULL;
+}
+
 static const mv_param params[] = {
+    {.name = "method",
+     .kind = MV_PARAM_TEXT,
+     .offset = AT(method),
+     .otherwise = "held",
+     .argument = "METHOD[:PARAMS]",
+     .word_at = method_word,
+     .help = "what explains the answer: a method that draws one map of a class (mvscope methods)"},
     {.name = "html",
      .kind = MV_PARAM_FLAG,
      .offset = AT(html),
@@ -70,6 +87,19 @@ static const mv_param params[] = {
 
 /* ---- before anything is opened */
 
+static void check_method(call *c)
+{
+    own *o = c->own;
+    mv_error e = {0};
+    if (mv_ask_parse(&o->evidence, &o->evidence_params, o->method, &e))
+        die(EXIT_MISUSE, "--method: %s", e.text);
+    const mv_method *m = o->evidence.method;
+    if (!(m->takes & (MV_TAKES_CLASS | MV_MAY_TAKE_CLASS)) || m->count)
+        die(EXIT_MISUSE, "--method: found %s, which draws %s, expected a method that draws one map of a class", m->name,
+            m->count ? "several maps" : "no class");
+    c->o.exact |= (m->takes & MV_TAKES_GRADIENT) != 0;
+}
+
 static void refuse_with_html(const call *c)
 {
     static const char *const passes[] = {"steps", "seeds", "without", NULL}, *const looks[] = {
@@ -90,6 +120,7 @@ static void check(call *c)
     o->html |= c->o.out && mv_text_ends_in(c->o.out, ".html");
     c->wants_page = c->shows = true;
     c->html = o->html;
+    check_method(c);
     for (int i = 0; i < o->without.n; i++)
         o->ask.without[-1 - o->without.v[i]] = true;
     if (o->ask.without[REPORT_FAITH] && (options_given(c, "steps") || options_given(c, "seeds")))
@@ -105,13 +136,40 @@ static void check(call *c)
 
 /* ---- what is asked */
 
-static int add_ask(call *c, const char *method, const void *params_, int class_, int against)
+static int add_method(call *c, const mv_method *m, const void *params_, int class_, int against)
 {
-    const mv_method *m = mv_method_lookup(method);
     if (!m)
         return -1;
     c->ask[c->asks] = (mv_ask){.method = m, .params = params_, .class_ = class_, .against = against};
     return c->asks++;
+}
+
+static int add_ask(call *c, const char *method, const void *params_, int class_, int against)
+{
+    return add_method(c, mv_method_lookup(method), params_, class_, against);
+}
+
+/* The evidence for the first class, the second, and the first over the second. The exact CAM of one class is drawn less
+ * the mean of all, as all share an offset, unless its parameters say otherwise. */
+static mv_status ask_evidence(call *c, own *o, mv_error *e)
+{
+    const int classes = c->session.config.classes;
+    report_asks *a = &o->asks;
+    if (mv_ask_parse(&o->cam, &o->cam_params, classes > 1 ? "cam:relative" : "cam", e))
+        return e->code;
+    if (!options_given(c, "method"))
+        asks_choose_default(&o->evidence, c);
+    a->cam = add_ask(c, "cam", o->cam.params, MV_CLASS_TOP, MV_MAP_NONE);
+    const mv_method *m = o->evidence.method, *cam = o->cam.method;
+    const bool plain = m == cam && (!o->evidence.params || strcmp(o->method, cam->name) == 0);
+    const void *p = plain ? NULL : o->evidence.params, *one = plain ? o->cam.params : p;
+    o->name = !plain ? o->method : classes > 1 ? "cam:relative" : "cam";
+    a->top = plain ? a->cam : add_method(c, m, one, MV_CLASS_TOP, MV_MAP_NONE);
+    if (classes > 1)
+        a->second = add_method(c, m, one, MV_CLASS_SECOND, MV_MAP_NONE);
+    if (classes > 1 && (m->takes & MV_TAKES_AGAINST))
+        a->margin = add_method(c, m, p, MV_CLASS_TOP, MV_CLASS_SECOND);
+    return MV_OK;
 }
 
 static bool attends(const mv_config *config)
@@ -150,18 +208,13 @@ static mv_status open_report(call *c, mv_error *e)
     own *o = c->own;
     const mv_config *config = &c->session.config;
     report_asks *a = &o->asks;
-    *a = (report_asks){-1, -1, -1, -1, -1, -1, {-1, -1, -1, -1}, {-1, -1, -1}};
-    if (mv_ask_parse(&o->evidence, &o->evidence_params, config->classes > 1 ? "cam:relative" : "cam", e))
+    *a = (report_asks){-1, -1, -1, -1, -1, -1, -1, {-1, -1, -1, -1}, {-1, -1, -1}};
+    if (ask_evidence(c, o, e))
         return e->code;
     o->ask.without[REPORT_FAITH] |= config->classes == 1; /* its probability is always 1 */
-    a->cam = add_ask(c, "cam", o->evidence.params, MV_CLASS_TOP, MV_MAP_NONE);
     if (o->html) {
         o->file = html_file_new(c, e);
         return o->file ? MV_OK : e->code;
-    }
-    if (config->classes > 1) {
-        a->second = add_ask(c, "cam", o->evidence.params, MV_CLASS_SECOND, MV_MAP_NONE);
-        a->margin = add_ask(c, "cam", NULL, MV_CLASS_TOP, MV_CLASS_SECOND);
     }
     if (attends(config)) {
         mv_param_defaults(&o->attention, mv_attention_param);
@@ -200,10 +253,12 @@ static mv_status study_picture(call *c, study *s, mv_error *e)
     known *k = s->own = calloc(1, sizeof *k);
     if (!k)
         return mv_fail_memory(e, s->shot->name);
-    if (o->html)
-        return html_facts_of(&k->html, o->file, s, e);
     const report_asks *a = &o->asks;
-    return report_study_run(o->study, s, &s->maps[a->cam].map[0], &s->maps[a->raw].map[0], &s->maps[a->inside[2]],
+    const int maps[HTML_MAPS] = {a->top == a->cam ? -1 : a->top, a->top == a->cam ? -1 : a->second,
+                                 a->top == a->cam ? -1 : a->margin};
+    if (o->html)
+        return html_facts_of(&k->html, o->file, s, maps, e);
+    return report_study_run(o->study, s, &s->maps[a->top].map[0], &s->maps[a->raw].map[0], &s->maps[a->inside[2]],
                             &k->result, e);
 }
 
@@ -223,7 +278,7 @@ static json_t *sweep_json(const report_sweep *s, int columns)
     return NULL;
 }
 
-static bool add_numbers(json_t *line, const report_result *r)
+static bool add_numbers(json_t *line, const char *method, const report_result *r)
 {
     bool good = true;
     if (r->heads.rows)
@@ -233,9 +288,9 @@ static bool add_numbers(json_t *line, const report_result *r)
     if (r->steps && good)
         good =
             reply_set(line, "faith",
-                      json_pack("{s:s,s:i,s:i,s:f,s:f,s:f,s:f}", "method", "cam:relative", "steps", r->steps, "seeds",
-                                r->seeds, "deletion", r->cam.deletion_area, "random_deletion", r->random.deletion_area,
-                                "insertion", r->cam.insertion_area, "random_insertion", r->random.insertion_area));
+                      json_pack("{s:s,s:i,s:i,s:f,s:f,s:f,s:f}", "method", method, "steps", r->steps, "seeds", r->seeds,
+                                "deletion", r->map.deletion_area, "random_deletion", r->random.deletion_area,
+                                "insertion", r->map.insertion_area, "random_insertion", r->random.insertion_area));
     for (int i = 0; r->audit && i < MV_FLIPS && good; i++) {
         const mv_audit *a = r->audit;
         double like = a->evidence[i].correlation;
@@ -248,13 +303,14 @@ static bool add_numbers(json_t *line, const report_result *r)
 
 static mv_status print_json(const call *c, const shot *t, const report_findings *f, const report_result *r, mv_error *e)
 {
+    const own *o = c->own;
     json_t *line = reply_new(c, t), *top = json_array();
     bool good = line && top;
     for (int i = 0; i < f->n && good; i++)
         good = reply_append(top, json_pack("{s:i,s:s,s:f,s:f}", "index", f->class_[i], "name", f->name[i],
                                            "probability", f->probability[i], "logit", f->logit[i]));
     good = good && reply_set(line, "top", top);
-    if (!good || (r && !add_numbers(line, r))) {
+    if (!good || (r && !add_numbers(line, o->name, r))) {
         json_decref(line);
         line = NULL;
     }
@@ -283,7 +339,10 @@ static mv_status picture(const call *c, const shot *t, mv_error *e)
     } else if (!page_is_stdout(c)) {
         print_findings(c, t, &f);
     }
-    page_words words = {.title = f.title, .subtitle = f.subtitle, .method = HTML_METHOD};
+    char method[128];
+    snprintf(method, sizeof method, "%s%sexact CAM, attention rows, hidden attention",
+             o->asks.top == o->asks.cam ? "" : o->evidence.method->name, o->asks.top == o->asks.cam ? "" : ", ");
+    page_words words = {.title = f.title, .subtitle = f.subtitle, .method = method};
     mv_status status = o->html ? html_file_write(c, t, k->html, &words, e) : report_draw(c, t, &o->asks, &f, r, e);
     if (!status && !c->o.json && !page_is_stdout(c))
         fprintf(t->out, "%s\n", t->page_name);
@@ -297,6 +356,7 @@ static mv_status close_report(call *c, mv_error *e)
     report_study_free(o->study);
     html_file_free(o->file);
     free(o->evidence_params);
+    free(o->cam_params);
     return MV_OK;
 }
 

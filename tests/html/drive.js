@@ -75,7 +75,18 @@ try {
   await rest(400);
   ok(text("say").includes(text("shown")) && id("say").getAttribute("aria-live") === "polite", "a screen reader is told", text("say"));
   await key("0");
-  ok(/^Evidence for /.test(text("shown")), "0 shows the evidence", text("shown"));
+  ok(/^Evidence by held: For /.test(text("shown")), "0 shows the evidence", text("shown"));
+  ok(/^The 2 \u00d7 2 cells from 8,0 of /.test(text("finding")), "cells of a method's map add up in a cell", text("finding"));
+  ok(/^sum of cells .*biases .* = +logit /.test(text("proof")), "a method says what its map adds up to", text("proof"));
+  const by = id("method"), maps = [...by.options].map(o => o.textContent), seen = picture(overlay);
+  ok(maps.length === 4 && /^held: .* over /.test(maps[2]), "the method has three maps, and the exact CAM is beside them", maps);
+  for (const value of ["2", "-1"]) {
+    by.value = value;
+    by.dispatchEvent(new Event("change"));
+    await rest();
+    ok(picture(overlay) !== seen, "another map is drawn: " + value);
+  }
+  ok(/^Evidence for /.test(text("shown")), "the exact CAM is that of a class", text("shown"));
 
   /* pointing */
   await pointer("pointermove", 6, 7);

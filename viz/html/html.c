@@ -178,6 +178,21 @@ static void put_classes(page *p)
     mv_stream_text(p->to, "}");
 }
 
+static void put_map(page *p, const mv_html_map *m)
+{
+    mv_stream_text(p->to, "{\"title\":");
+    mv_stream_json(p->to, m->title);
+    mv_stream_text(p->to, ",\"method\":");
+    mv_stream_json(p->to, m->method);
+    mv_stream_text(p->to, ",\"unit\":");
+    mv_stream_json(p->to, m->unit);
+    mv_stream_text(p->to, ",\"proof\":");
+    mv_stream_json(p->to, m->proof);
+    mv_stream_format(p->to, ",\"h\":%d,\"w\":%d,\"cell\":", m->h, m->w);
+    mv_stream_number(p->to, m->cell, 6);
+    mv_stream_text(p->to, "}");
+}
+
 static void put_block(page *p, const mv_coded *b)
 {
     mv_stream_format(p->to,
@@ -202,7 +217,12 @@ static void put_facts(page *p)
     const mv_html_content *c = p->content;
     mv_stream_format(p->to, "{\"w\":%d,\"h\":%d", c->picture->w, c->picture->h);
     put_classes(p);
-    mv_stream_text(p->to, ",\n\"blocks\":[");
+    mv_stream_text(p->to, ",\n\"maps\":[");
+    for (int i = 0; i < c->map_count; i++) {
+        mv_stream_text(p->to, i ? ",\n" : "");
+        put_map(p, &c->maps[i]);
+    }
+    mv_stream_text(p->to, "],\n\"blocks\":[");
     for (int i = 0; i < c->block_count; i++) {
         mv_stream_text(p->to, i ? ",\n" : "\n");
         put_block(p, &c->blocks[i]);
@@ -251,6 +271,15 @@ static void put_values(page *p)
     pack_floats(p->to, c->evidence.most, classes);
     mv_stream_pack(p->to, c->evidence.code, classes * cells);
     end_values(p);
+    for (int i = 0; i < c->map_count && p->to->status == MV_OK; i++) {
+        char name[32];
+        snprintf(name, sizeof name, "map-%d", i);
+        if (!begin_values(p, name))
+            return;
+        pack_floats(p->to, &c->maps[i].most, 1);
+        mv_stream_pack(p->to, c->maps[i].code, (size_t)c->maps[i].h * (size_t)c->maps[i].w);
+        end_values(p);
+    }
     for (int i = 0; i < c->block_count && p->to->status == MV_OK; i++) {
         const mv_coded *b = &c->blocks[i];
         char name[32];

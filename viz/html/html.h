@@ -31,6 +31,16 @@ typedef struct {
     double mean_logit;  /* of all classes */
 } mv_html_evidence;
 
+/* A map of the whole picture by another method, for one class or one over another. */
+typedef struct {
+    const char *title, *method; /* "For church", "held" */
+    const char *unit, *proof;   /* "logit from a 16 px cell"; proof: "" for none */
+    int h, w;                   /* cells, which cover the picture */
+    double cell;                /* px a side of a cell */
+    const int8_t *code;         /* (h, w), as mv_coded_signed makes them */
+    float most;
+} mv_html_map;
+
 typedef struct {
     const char *title, *subtitle; /* the finding; the file and its size */
     const char *name;             /* of the picture */
@@ -42,8 +52,10 @@ typedef struct {
     int class_count; /* those on the page, by falling logit; at least 1 */
     int class_total; /* of the model */
     mv_html_evidence evidence;
-    const mv_coded *blocks; /* in network order */
-    int block_count;        /* at least 1 */
+    const mv_html_map *maps; /* the first is shown at first */
+    int map_count;           /* 0: the evidence is all there is */
+    const mv_coded *blocks;  /* in network order */
+    int block_count;         /* at least 1 */
 } mv_html_content;
 
 /* Receives the next n bytes. Any result but MV_OK ends the page with that code. */

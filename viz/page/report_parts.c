@@ -131,6 +131,7 @@ mv_panel *mv_report_evidence(const mv_report *r, double width)
     mv_panel *column = mv_panel_column(l), *titles = mv_panel_row(l, REPORT_GUTTER, MV_BOTTOM),
              *maps = mv_panel_row(l, REPORT_GUTTER, MV_TOP), *proofs = mv_panel_row(l, REPORT_GUTTER, MV_TOP);
     double each = (width - (c->evidence_count - 1) * REPORT_GUTTER) / c->evidence_count;
+    const char *method = c->evidence[0].method;
     int odd = 0;
     for (int i = 0; i < c->evidence_count; i++) {
         const mv_map *m = &c->evidence[i];
@@ -154,7 +155,10 @@ mv_panel *mv_report_evidence(const mv_report *r, double width)
     mv_panel_add(column, mv_panel_space(l, 4));
     mv_panel *bar = mv_panel_add(column, width < ROOM_FOR_UNIT ? mv_panel_column(l) : mv_panel_row(l, 12, MV_TOP));
     mv_panel_add(bar, mv_panel_colour_bar(l, &r->signs, false, MV_BAR_OVERLAY));
-    mv_panel_add(bar, mv_panel_wide(small(r, mv_layout_text(l, "%s; lines: dashed below 0", c->evidence[0].unit), 1),
+    mv_panel_add(bar, mv_panel_wide(small(r,
+                                          mv_layout_text(l, "%s%s%s; lines: dashed below 0", method ? method : "",
+                                                         method ? ": " : "", c->evidence[0].unit),
+                                          1),
                                     MV_NATURAL));
     mv_page_add_odd(r->p, column, odd);
     return column;
