@@ -191,7 +191,7 @@ static const char *const examples[] = {"dump -o features.safetensors photo.jpg",
 
 const command command_dump = {.name = "dump",
                               .operands = "IMAGE...",
-                              .summary = "Writes the activations of any layer to .safetensors, .npz or .npy",
+                              .summary = "Writes activations and gradients of any layer to .safetensors, .npz or .npy",
                               .params = params,
                               .size = sizeof(own),
                               .takes = TAKES_NETWORK | TAKES_PICTURES | TAKES_VALUES | TAKES_JSON,
