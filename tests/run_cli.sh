@@ -1,7 +1,8 @@
 #!/bin/bash
-# Runs the cases of tests/cli/*.cli, and compares the manuals in man/ with the program's help. Prints TAP.
+# Runs the cases of tests/cli/*.cli, compares the manuals in man/ with the program's help, and runs the manuals' examples.
+# Prints TAP.
 #
-#   MVSCOPE=PROGRAM tests/run_cli.sh [NAME...]      only these files of tests/cli (and "manuals")
+#   MVSCOPE=PROGRAM tests/run_cli.sh [NAME...]      only these files of tests/cli (and "manuals", "examples")
 #   MVSCOPE_BARE=PROGRAM                            a build without an embedded model
 #
 # Each case runs in a fresh folder with photo.jpg, photos/, input.safetensors and input.npy. $MODEL is the file of the small
@@ -245,17 +246,17 @@ check_examples() { # PAGE SECTION|all: runs all its examples in one folder, in t
         (cd "$tmp/case" && HOME=$tmp/case/home exec timeout 120 bash -c "$line") </dev/null >"$tmp/out" 2>"$tmp/err" || status=$?
         without_demo_line "$tmp/err"
         if [ "$status" != 0 ] || [ -s "$tmp/err" ]; then
-            not_ok "manuals: examples of $name" "\$ $line"$'\n'"exit status $status: $(head -c 500 "$tmp/err")"
+            not_ok "examples: those of $name" "\$ $line"$'\n'"exit status $status: $(head -c 500 "$tmp/err")"
             return
         fi
     done <"$tmp/examples"
-    ok "manuals: $n examples of $name run"
+    ok "examples: the $n of $name run"
 }
 
 run_manuals() {
     local page c
     if [ -z "$have_mandoc" ]; then
-        skip "manuals: pages against --help, and their examples" "mandoc is not installed"
+        skip "manuals: pages against --help" "mandoc is not installed"
         return
     fi
     for c in $(commands); do
@@ -267,6 +268,16 @@ run_manuals() {
         if mandoc -T lint -W warning "$page" >"$tmp/lint" 2>&1; then ok "manuals: $(basename "$page") is well formed"
         else not_ok "manuals: $(basename "$page") is well formed" "$(<"$tmp/lint")"
         fi
+    done
+}
+
+run_examples() {
+    local page
+    if [ -z "$have_mandoc" ]; then
+        skip "examples: those of the manuals" "mandoc is not installed"
+        return
+    fi
+    for page in "$root"/man/*.[1-8]; do
         if [[ $page == *-tutorial.7 ]]; then check_examples "$page" all
         elif grep -q '^\.SH EXAMPLES' "$page"; then check_examples "$page" EXAMPLES
         fi
@@ -278,24 +289,24 @@ if ! make_fixture; then
     exit 1
 fi
 names=("$@")
-((${#names[@]})) || names=($(basename -s .cli "$root"/tests/cli/*.cli) manuals)
-plan=0
+((${#names[@]})) || names=($(basename -s .cli "$root"/tests/cli/*.cli) manuals examples)
+plan=0 pages=("$root"/man/*.[1-8])
 for file in "${names[@]}"; do
-    if [ "$file" != manuals ]; then
+    case $file${have_mandoc:+ and mandoc} in
+    "manuals and mandoc") ((plan += $(commands | wc -w) + ${#pages[@]})) ;;
+    "examples and mandoc") ((plan += $(grep -l '^\.SH EXAMPLES' "${pages[@]}" | wc -l) + 1)) ;; # and the tutorial
+    manuals* | examples*) ((plan++)) ;;
+    *)
         ((plan += $(grep -c '^== ' "$root/tests/cli/$file.cli")))
-        [ -n "$have_jq" ] || filters=$((filters + $(grep -c '^= ' "$root/tests/cli/$file.cli")))
-    elif [ -n "$have_mandoc" ]; then
-        pages=("$root"/man/*.[1-8])
-        ((plan += $(commands | wc -w) + ${#pages[@]} + $(grep -l '^\.SH EXAMPLES' "${pages[@]}" | wc -l)))
-    else
-        ((plan++))
-    fi
+        [ -n "$have_jq" ] || filters=$((filters + $(grep -c '^= ' "$root/tests/cli/$file.cli"))) ;;
+    esac
 done
 echo "1..$((plan + (filters > 0)))"
 for file in "${names[@]}"; do
-    if [ "$file" = manuals ]; then run_manuals
-    else run_file "$root/tests/cli/$file.cli"
-    fi
+    case $file in
+    manuals | examples) "run_$file" ;;
+    *) run_file "$root/tests/cli/$file.cli" ;;
+    esac
 done
 if ((filters)); then skip "json: $filters filters" "jq is not installed"; fi
 ((failed == 0))
