@@ -82,21 +82,14 @@ static void list_pictures(comparison *k)
         die(EXIT_MISUSE, "compare: found %d pictures, expected at most %d for CKA", k->pictures, MV_CKA_MOST);
 }
 
-/* All files that are read besides the first picture, so that no output replaces one. The names stay their owners'. */
-static const char **list_files(const comparison *k)
+static void claim_inputs(const comparison *k, claims *files)
 {
     const session *opened[] = {&k->c->session, k->own_second ? &k->second : NULL};
-    int n = 0;
+    claims_read_operands(files, &k->list);
+    claims_read(files, "of --dump", k->o->dump);
     for (int i = 0; i < 2; i++)
         for (char **file = opened[i] ? opened[i]->files : NULL; file && *file; file++)
-            n++;
-    const char **all = must(calloc((size_t)n + 2, sizeof *all));
-    n = 0;
-    for (int i = 0; i < 2; i++)
-        for (char **file = opened[i] ? opened[i]->files : NULL; file && *file; file++)
-            all[n++] = *file;
-    all[n] = k->o->dump;
-    return all;
+            claims_read(files, "the model", *file);
 }
 
 /* The page and the numbers are called after the first picture. */
@@ -105,22 +98,20 @@ static void choose_targets(comparison *k)
     static const char *const page_endings[] = {".png", ".svg", ".pdf", NULL}, *const raw_endings[] = {".safetensors",
                                                                                                       NULL};
     call *c = k->c;
-    const char **file = list_files(k);
+    claims *files = claims_new();
     target page = {.option = "-o",
                    .out = c->o.out,
                    .suffix = "-compare",
                    .ending = page_endings[page_format(&c->o)],
                    .endings = page_endings,
                    .what = "page",
-                   .may_be_stdout = true,
-                   .also_read = file};
+                   .may_be_stdout = true};
     target raw = {.option = "--raw",
                   .out = c->raw,
                   .suffix = "-compare",
                   .ending = ".safetensors",
                   .endings = raw_endings,
-                  .what = "file",
-                  .also_read = file};
+                  .what = "file"};
     target *all[] = {c->wants_page ? &page : NULL, c->wants_raw ? &raw : NULL};
     char **path[] = {&k->page, &k->raw};
     mv_error e = {0};
@@ -130,18 +121,17 @@ static void choose_targets(comparison *k)
             continue;
         target_check(all[i], &first, 1);
         *path[i] = must(target_path(all[i], &first, 0, 0, 1));
-        for (int n = 1; n < k->list.n; n++)
-            if (mv_output_is_same(k->list.path[n], *path[i]))
-                die(EXIT_MISUSE, "%s: %s is the picture %s, which it would replace", all[i]->option, *path[i],
-                    k->list.path[n]);
-        if (target_make_folders(all[i], *path[i], &e))
-            die_of(&e, false);
+        target_claim(all[i], &first, 1, files);
     }
+    claim_inputs(k, files);
+    claims_end(files);
+    for (int i = 0; i < 2; i++)
+        if (all[i] && target_make_folders(all[i], *path[i], &e))
+            die_of(&e, false);
     if (c->wants_page && page.to_stdout && c->o.json)
         die(EXIT_MISUSE, "-o: found '-' with --json, which writes to standard output too");
     if (c->wants_page && !page.folder && c->o.format >= 0)
         die(EXIT_MISUSE, "--format: has no effect on a page with a name of its own");
-    free(file);
 }
 
 static void refuse_ready(const comparison *k)

@@ -11,13 +11,7 @@ typedef struct {
     bool merge;                          /* the operands are read, too */
 } evaluation_files;
 
-/* Refuses what would replace a file. Before anything runs. */
-void evaluation_files_check(const call *c, const evaluation_files *f);
-
-/* Refuses an output that is a file of the model. `path` NULL: none */
-void evaluation_files_check_model(const session *s, const char *option, const char *path);
-
-/* Refuses an output that is a picture, or that cannot be written. `path` NULL: none */
-void evaluation_files_check_pictures(const operands *l, const char *option, const char *path);
+/* Refuses what would replace a file. `l`: the pictures, once they are known with the model; NULL before. */
+void evaluation_files_check(const call *c, const evaluation_files *f, const operands *l);
 
 #endif

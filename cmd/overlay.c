@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "cmd/talk.h"
 #include "cmd/target.h"
@@ -180,7 +181,7 @@ static mv_status list_inputs(const operands *o, mv_error *e)
     if (!inputs)
         return mv_fail_memory(e, "--overlay");
     for (int i = 0; i < o->n; i++)
-        if (stat(o->path[i], &st) == 0)
+        if ((strcmp(o->path[i], "-") ? stat(o->path[i], &st) : fstat(STDIN_FILENO, &st)) == 0)
             inputs[inputs_n++] = (target_file){st.st_dev, st.st_ino, i, 0};
     qsort(inputs, inputs_n, sizeof *inputs, target_file_order);
     return MV_OK;

@@ -80,20 +80,6 @@ static void list_pictures(stream *s)
     c->list = &s->o;
 }
 
-/* Two options may name one file, of which the second would be all that is left. */
-static void check_apart(const stream *s)
-{
-    const call *c = s->c;
-    const bool wanted[] = {c->wants_page, c->wants_raw, c->wants_film, c->wants_overlay};
-    const target *const all[] = {&s->to.page, &s->to.raw, &s->to.film, &s->to.overlay};
-    for (int i = 0; i < 4; i++)
-        for (int k = 0; k < i; k++)
-            if (wanted[i] && wanted[k] && !all[i]->folder && !all[k]->folder && !all[k]->to_stdout &&
-                target_is_one_file(all[k]->out, all[i]->out))
-                die(EXIT_MISUSE, "%s: found '%s', which %s names too, expected a file of its own", all[i]->option,
-                    all[i]->out, all[k]->option);
-}
-
 static void check_targets(stream *s, char suffix[64])
 {
     call *c = s->c;
@@ -106,15 +92,13 @@ static void check_targets(stream *s, char suffix[64])
                           .what = "page",
                           .may_be_stdout = true,
                           .together = c->o.sheet ? c->o.sheet : c->together,
-                          .sheet = c->o.sheet,
-                          .also_read = (const char *const *)c->session.files};
+                          .sheet = c->o.sheet};
     s->to.raw = (target){.option = "--raw",
                          .out = c->raw,
                          .suffix = "",
                          .ending = ".safetensors",
                          .endings = raw_endings,
-                         .what = "file",
-                         .also_read = (const char *const *)c->session.files};
+                         .what = "file"};
     if (c->wants_page)
         target_check(&s->to.page, &s->o, c->pictures);
     c->pages = &s->to.page;
@@ -128,16 +112,14 @@ static void check_targets(stream *s, char suffix[64])
                           .suffix = "-scan",
                           .ending = ".png",
                           .endings = film_endings,
-                          .what = "film",
-                          .also_read = (const char *const *)c->session.files};
+                          .what = "film"};
     s->to.overlay = (target){.option = "--overlay",
                              .out = c->o.overlay,
                              .suffix = "",
                              .ending = "", /* names go on with the method and the class */
                              .endings = overlay_endings,
                              .what = "overlay",
-                             .several = true,
-                             .also_read = (const char *const *)c->session.files};
+                             .several = true};
     if (c->wants_raw)
         target_check(&s->to.raw, &s->o, c->pictures);
     if (c->wants_film)
@@ -148,7 +130,6 @@ static void check_targets(stream *s, char suffix[64])
         die(EXIT_MISUSE, "-o: found '-' with --json, which writes to standard output too");
     if (c->wants_page && !s->to.page.folder && c->o.format >= 0)
         die(EXIT_MISUSE, "--format: has no effect on a page with a name of its own");
-    check_apart(s);
 }
 
 /* All operands must be of one size. One that cannot be read has any: its own read reports it. */
@@ -168,19 +149,24 @@ static void measure(const stream *s)
     }
 }
 
-/* Standard output, or a store, that is one of the inputs would replace it. */
-static void check_inputs(const stream *s)
+/* No file that is written is one that is read, or another one. */
+static void check_files(const stream *s)
 {
     const call *c = s->c;
-    for (int i = 0; i < s->o.n; i++) {
-        if (c->store && mv_output_is_same(s->o.path[i], c->store))
-            die(EXIT_MISUSE, "%s: %s is the input %s, which it would replace", c->store_option, c->store, s->o.path[i]);
-        if (results_are_kept() && strcmp(s->o.path[i], "-") && mv_output_is_same(s->o.path[i], "/dev/stdout"))
-            die(EXIT_MISUSE, "%s: is standard output, too, which would overwrite it", s->o.path[i]);
-    }
-    for (char **file = c->session.files; c->store && file && *file; file++)
-        if (mv_output_is_same(*file, c->store))
-            die(EXIT_MISUSE, "%s: %s is the model, which it would replace", c->store_option, c->store);
+    claims *k = claims_new();
+    claims_read_operands(k, &s->o);
+    for (char **file = c->session.files; file && *file; file++)
+        claims_read(k, "the model", *file);
+    if (c->wants_page)
+        target_claim(&s->to.page, &s->o, c->pictures, k);
+    if (c->wants_raw)
+        target_claim(&s->to.raw, &s->o, c->pictures, k);
+    if (c->wants_film)
+        target_claim(&s->to.film, &s->o, c->pictures, k);
+    if (c->wants_overlay)
+        target_claim(&s->to.overlay, &s->o, c->pictures, k);
+    claims_write_store(k, c->store_option, c->store);
+    claims_end(k);
 }
 
 /* Refuses what prepares pictures where all inputs are ready. */
@@ -400,7 +386,7 @@ int stream_run(call *c)
         session_need_head(&c->session, c->command->name);
     list_pictures(&s);
     check_targets(&s, suffix);
-    check_inputs(&s);
+    check_files(&s);
     check_resume(&s);
     check_ready(&s);
     measure(&s);

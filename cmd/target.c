@@ -66,25 +66,6 @@ bool target_exists(const char *path)
     return !path || (stat(path, &st) == 0 && S_ISREG(st.st_mode));
 }
 
-static bool same_folder(const char *a, const char *b)
-{
-    struct stat of_a, of_b;
-    char *folder_a =
-             a < mv_text_base_name(a) ? must(strndup(a, (size_t)(mv_text_base_name(a) - a))) : must(strdup(".")),
-         *folder_b =
-             b < mv_text_base_name(b) ? must(strndup(b, (size_t)(mv_text_base_name(b) - b))) : must(strdup("."));
-    bool same = stat(folder_a, &of_a) == 0 && stat(folder_b, &of_b) == 0 && of_a.st_dev == of_b.st_dev &&
-                of_a.st_ino == of_b.st_ino;
-    free(folder_a);
-    free(folder_b);
-    return same;
-}
-
-bool target_is_one_file(const char *a, const char *b)
-{
-    return mv_output_is_same(a, b) || (strcmp(mv_text_base_name(a), mv_text_base_name(b)) == 0 && same_folder(a, b));
-}
-
 mv_status target_make_folders(const target *t, const char *path, mv_error *e)
 {
     return t->folder ? mv_output_make_parents(path, e) : MV_OK;
@@ -204,52 +185,23 @@ static char *path_of(const target *t, const operands *o, int i, int index)
     return must(t->sheet ? target_sheet(t, i + 1) : target_path(t, o, i, index, operand_pictures(o, i)));
 }
 
-/* An output that exists and is one of the inputs would replace it. */
-static void check_inputs(const target *t, const operands *o, int pictures)
+void target_claim(const target *t, const operands *o, int pictures, claims *k)
 {
     int files = !t->folder ? 1 : t->sheet ? (pictures + t->sheet - 1) / t->sheet : o->n;
-    target_file *there = must(calloc((size_t)pictures + 1, sizeof *there));
-    size_t n = 0;
-    struct stat st;
+    if (t->to_stdout || (t->several && t->folder))
+        return;
     for (int i = 0; i < files; i++)
-        for (int index = 0; index < (t->sheet ? 1 : operand_pictures(o, i)); index++) {
+        for (int index = 0; index < (!t->folder || t->sheet ? 1 : operand_pictures(o, i)); index++) {
             char *path = path_of(t, o, i, index);
-            if (stat(path, &st) == 0 && S_ISREG(st.st_mode))
-                there[n++] = (target_file){st.st_dev, st.st_ino, i, index};
+            claims_write(k, t->option, path);
             free(path);
         }
-    qsort(there, n, sizeof *there, target_file_order);
-    for (int i = 0; n && i < o->n; i++) {
-        if (stat(o->path[i], &st))
-            continue;
-        target_file key = {.device = st.st_dev, .inode = st.st_ino},
-                    *found = bsearch(&key, there, n, sizeof *there, target_file_order);
-        if (found) {
-            char *path = path_of(t, o, found->i, found->index);
-            free(there);
-            die(EXIT_MISUSE, "%s: %s is the picture %s, which it would replace", t->option, path, o->path[i]);
-        }
-    }
-    for (const char *const *p = t->also_read; n && p && *p; p++) {
-        if (stat(*p, &st))
-            continue;
-        target_file key = {.device = st.st_dev, .inode = st.st_ino};
-        if (bsearch(&key, there, n, sizeof *there, target_file_order)) {
-            free(there);
-            die(EXIT_MISUSE, "%s: would replace %s, which is read", t->option, *p);
-        }
-    }
-    free(there);
 }
 
 void target_check(target *t, const operands *o, int pictures)
 {
     choose_kind(t, pictures);
     check_parent(t);
-    if (t->to_stdout)
-        return;
     if (t->folder && pictures > 1 && !t->sheet)
         check_collisions(t, o, pictures);
-    if (!t->several || !t->folder)
-        check_inputs(t, o, pictures);
 }

@@ -14,6 +14,7 @@
 
 #include <sys/types.h>
 
+#include "cmd/claims.h"
 #include "cmd/operands.h"
 
 typedef struct target {
@@ -24,10 +25,9 @@ typedef struct target {
     const char *const *endings; /* known ones, ended by NULL */
     const char *what;           /* "page", for messages */
     bool may_be_stdout;
-    bool several;                 /* files for each picture in a folder, whose names begin so */
-    int together;                 /* pictures that one file may show; 0: one */
-    int sheet;                    /* a folder gets numbered files that show so many pictures each; 0: one each */
-    const char *const *also_read; /* other files that must not be replaced, ended by NULL; NULL: none */
+    bool several; /* files for each picture in a folder, whose names begin so */
+    int together; /* pictures that one file may show; 0: one */
+    int sheet;    /* a folder gets numbered files that show so many pictures each; 0: one each */
     /* ---- set by target_check */
     bool folder, to_stdout;
 } target;
@@ -37,10 +37,12 @@ typedef struct {
     target page, raw, film, overlay;
 } targets;
 
-/* Checks the target against the rule, against other outputs (two pictures that would write one file) and against the
- * inputs (an output that is an input, also through links). `pictures`: of all operands. Ends the program with status 2
- * for a name that does not fit and 1 for a folder that cannot be written. */
+/* Checks the target against the rule, and that no two pictures would write one file. `pictures`: of all operands. Ends
+ * the program with status 2 for a name that does not fit and 1 for a folder that cannot be written. */
 void target_check(target *t, const operands *o, int pictures);
+
+/* Names all files of a target that was checked, but for those whose names are not known yet (several). */
+void target_claim(const target *t, const operands *o, int pictures, claims *k);
 
 /* The file of picture `index` of `of` of operand i. The caller's to free; NULL without memory. */
 char *target_path(const target *t, const operands *o, int i, int index, int of);
@@ -51,9 +53,6 @@ char *target_sheet(const target *t, int k);
 
 /* True if the file is there; also for NULL, no file. */
 bool target_exists(const char *path);
-
-/* True if both are one file, also through links, or would be, as neither exists. */
-bool target_is_one_file(const char *a, const char *b);
 
 /* A file as the kernel knows it, for a search among many. */
 typedef struct {

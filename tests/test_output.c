@@ -153,8 +153,8 @@ static void links_are_followed(void **state)
     assert_holds(in_folder("sub/file"), "new");
 
     assert_int_equal(symlink(in_folder("sub/absent"), in_folder("dangling")), 0);
-    assert_int_equal(write_text(in_folder("dangling"), "made", &e), MV_OK);
-    assert_holds(in_folder("sub/absent"), "made");
+    expect_refused(in_folder("dangling"), "does not exist"); /* as cp does */
+    assert_int_equal(access(in_folder("sub/absent"), F_OK), -1);
     struct stat st;
     assert_int_equal(lstat(in_folder("two"), &st), 0);
     assert_true(S_ISLNK(st.st_mode));
@@ -375,23 +375,72 @@ static void moved_and_resized(void **state)
     }
 }
 
-static void the_same_file(void **state)
+/* In a folder like /tmp anybody can plant a link: as with the kernel's rule, one's own and the folder owner's count. */
+static void planted_links_are_refused(void **state)
 {
     (void)state;
-    put_file(in_folder("photo"), "x", 0644);
-    put_file(in_folder("other"), "x", 0644);
-    assert_int_equal(symlink("photo", in_folder("link")), 0);
-    assert_int_equal(link(in_folder("photo"), in_folder("hard")), 0);
-    assert_int_equal(symlink("nothing", in_folder("dangling")), 0);
-    assert_true(mv_output_is_same(in_folder("photo"), in_folder("photo")));
-    assert_true(mv_output_is_same(in_folder("./photo"), in_folder("photo")));
-    assert_true(mv_output_is_same(in_folder("link"), in_folder("photo")));
-    assert_true(mv_output_is_same(in_folder("photo"), in_folder("link")));
-    assert_true(mv_output_is_same(in_folder("hard"), in_folder("link")));
-    assert_false(mv_output_is_same(in_folder("other"), in_folder("photo")));
-    assert_false(mv_output_is_same(in_folder("dangling"), in_folder("dangling")));
-    assert_false(mv_output_is_same(in_folder("new"), in_folder("photo")));
-    assert_false(mv_output_is_same("/dev/null", "/dev/null")); /* nothing is lost there */
+    const uid_t nobody = 65534;
+    mv_error e = {0};
+    put_file(in_folder("victim"), "alive", 0644);
+    assert_int_equal(mkdir(in_folder("tmp"), 0777), 0);
+    assert_int_equal(symlink("../victim", in_folder("tmp/out")), 0);
+    if (geteuid() != 0 || lchown(in_folder("tmp/out"), nobody, (gid_t)-1) != 0)
+        skip();
+    assert_int_equal(chmod(in_folder("tmp"), 01777), 0);
+    expect_refused(in_folder("tmp/out"), "another user");
+    assert_int_equal(symlink("tmp/out", in_folder("way")), 0); /* also on the way */
+    mv_error late = {0};
+    assert_int_equal(write_text(in_folder("way"), "new", &late), MV_EIO);
+    assert_holds(in_folder("victim"), "alive");
+    assert_int_equal(chown(in_folder("tmp"), nobody, (gid_t)-1), 0); /* the folder's owner may */
+    assert_int_equal(write_text(in_folder("tmp/out"), "new", &e), MV_OK);
+    assert_holds(in_folder("victim"), "new");
+    assert_int_equal(chown(in_folder("tmp"), 0, (gid_t)-1), 0);
+    assert_int_equal(chmod(in_folder("tmp"), 0777), 0); /* it is not sticky */
+    assert_int_equal(write_text(in_folder("tmp/out"), "newer", &e), MV_OK);
+    assert_holds(in_folder("victim"), "newer");
+}
+
+/* The mode of the hidden file in the scratch folder. */
+static mode_t mode_of_temporary(void)
+{
+    DIR *files = opendir(scratch_folder());
+    mode_t mode = 0;
+    assert_non_null(files);
+    for (struct dirent *d; (d = readdir(files));)
+        if (strncmp(d->d_name, ".mvscope-", 9) == 0)
+            mode = mode_of(in_folder(d->d_name));
+    closedir(files);
+    return mode;
+}
+
+static void what_replaces_is_private_at_first(void **state)
+{
+    (void)state;
+    mv_error e = {0};
+    no_tmpfile = true;
+    put_file(in_folder("secret"), "old", 0640);
+    mv_output *o = mv_output_open(in_folder("secret"), &e);
+    assert_int_equal(mode_of_temporary(), 0600);
+    assert_int_equal(mv_output_commit(o, &e), MV_OK);
+    assert_int_equal(mode_of(in_folder("secret")), 0640);
+}
+
+/* Where the group cannot be kept, its members' rights do not go to another group. */
+static void rights_are_not_given_to_another_group(void **state)
+{
+    (void)state;
+    const uid_t nobody = 65534;
+    mv_error e = {0};
+    put_file(in_folder("theirs"), "old", 0672);
+    if (geteuid() != 0 || chown(in_folder("theirs"), 0, 12345) != 0 ||
+        chown(scratch_folder(), nobody, (gid_t)-1) != 0 || seteuid(nobody) != 0)
+        skip();
+    mv_status s = write_text(in_folder("theirs"), "new", &e);
+    assert_int_equal(seteuid(0), 0);
+    assert_int_equal(s, MV_OK);
+    assert_holds(in_folder("theirs"), "new");
+    assert_int_equal(mode_of(in_folder("theirs")), 0622);
 }
 
 static int enter(void **state)
@@ -418,7 +467,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(target_becomes_a_folder, enter, scratch_leave),
         cmocka_unit_test_setup_teardown(a_check_changes_nothing, enter, scratch_leave),
         cmocka_unit_test_setup_teardown(moved_and_resized, enter, scratch_leave),
-        cmocka_unit_test_setup_teardown(the_same_file, enter, scratch_leave),
+        cmocka_unit_test_setup_teardown(planted_links_are_refused, enter, scratch_leave),
+        cmocka_unit_test_setup_teardown(what_replaces_is_private_at_first, enter, scratch_leave),
+        cmocka_unit_test_setup_teardown(rights_are_not_given_to_another_group, enter, scratch_leave),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

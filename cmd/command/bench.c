@@ -194,6 +194,7 @@ static void check_weights(const session *s)
 static void open_models(call *c)
 {
     own *o = c->own;
+    claims *files = claims_new();
     o->models = c->operands ? c->operands : 1;
     o->model = must(calloc((size_t)o->models, sizeof *o->model));
     for (int i = 0; i < o->models; i++) {
@@ -203,7 +204,11 @@ static void open_models(call *c)
         check_captures(o, &o->model[i]);
         if (i > 0)
             check_weights(&o->model[i]);
+        for (char **file = o->model[i].files; file && *file; file++)
+            claims_read(files, "the model", *file);
     }
+    claims_write(files, "-o", o->page);
+    claims_end(files);
 }
 
 static bool is_cpu(const char *device)

@@ -20,6 +20,7 @@
 #include "src/base/name_set.h"
 #include "src/base/text.h"
 #include "src/explain/redraw.h"
+#include "src/file/output.h"
 #include "viz/page/eval.h"
 
 typedef struct {
@@ -205,7 +206,7 @@ static void check(call *c)
     static const char *const of_faith[] = {"steps", "seeds", "without", "randomise", "boxes"};
     check_page(c);
     evaluation_files_check(
-        c, &(evaluation_files){o->classes, o->truth_file, o->boxes, o->page, o->csv, o->records_path, o->merge});
+        c, &(evaluation_files){o->classes, o->truth_file, o->boxes, o->page, o->csv, o->records_path, o->merge}, NULL);
     if (o->merge) {
         check_merge(c);
         return;
@@ -228,16 +229,22 @@ static void check(call *c)
 
 /* ---- the list */
 
+static void check_writable(const char *path)
+{
+    mv_error e = {0};
+    if (path && mv_output_check(path, &e))
+        die_of(&e, false);
+}
+
 static void list(call *c, operands *l)
 {
     own *o = c->own;
     if (l->n && !l->below[0])
         die(EXIT_MISUSE, "%s: found a file, expected a folder", c->operand[0]);
-    evaluation_files_check_model(&c->session, "--csv", o->csv);
-    evaluation_files_check_model(&c->session, "--records", o->records_path);
-    evaluation_files_check_model(&c->session, "-o", o->page);
-    evaluation_files_check_pictures(l, "--csv", o->csv);
-    evaluation_files_check_pictures(l, "-o", c->o.out && strcmp(c->o.out, "-") ? o->page : NULL);
+    evaluation_files_check(
+        c, &(evaluation_files){o->classes, o->truth_file, o->boxes, o->page, o->csv, o->records_path, o->merge}, l);
+    check_writable(o->csv);
+    check_writable(c->o.out && strcmp(c->o.out, "-") ? o->page : NULL);
     o->study.below = l->below[0];
     truth_of(&o->truth, &c->session, l, c->operand[0], o->classes, o->truth_file, o->limit);
     int kinds = 0;

@@ -13,15 +13,13 @@
 #include <unistd.h>
 
 #include "src/file/json.h"
-#include "src/file/mapping.h"
+#include "src/file/place_impl.h"
 #include "src/file/temporary_impl.h"
 
 struct mv_folder {
-    char *path;       /* as given, for errors */
-    char *target;     /* without trailing slashes; without links too if it exists. Its last component is `name` */
-    const char *name; /* in `parent` */
-    int parent;       /* -1 when not open */
-    char temporary[MV_TEMPORARY_NAME]; /* in `parent`; empty before it is created */
+    char *path; /* as given, for errors */
+    mv_place at;
+    char temporary[MV_TEMPORARY_NAME]; /* a name in the place's folder; empty before it is created */
     int slot;                          /* of `temporary` in the list of temporaries; -1: none */
     DIR *files, *there; /* temporary and target (NULL: not there), opened early: cleaning up needs no memory */
     json_t *earlier;    /* names of the files of the dump that is there; NULL if there is none */
@@ -44,19 +42,40 @@ static bool lists(const json_t *files, const char *name)
     return false;
 }
 
-/* Sets f->earlier to the files of the dump in f->target, manifest.json included; NULL if it is no dump of ours. */
+/* The whole of a file in an open folder, the caller's to free; NULL if it is no regular file of at most `most` bytes,
+ * is empty, or cannot be read, with ENOMEM for want of memory. */
+static char *read_text(int folder, const char *name, size_t most, size_t *size)
+{
+    struct stat st;
+    int fd = openat(folder, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    bool good = fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0 && (size_t)st.st_size <= most;
+    char *text = good ? malloc((size_t)st.st_size) : NULL;
+    *size = 0;
+    for (ssize_t n = 1; text && n > 0 && *size < (size_t)st.st_size;) {
+        n = read(fd, text + *size, (size_t)st.st_size - *size);
+        if (n > 0)
+            *size += (size_t)n;
+        else if (n < 0 && errno == EINTR)
+            n = 1;
+    }
+    int saved = errno;
+    if (fd >= 0)
+        close(fd);
+    errno = saved;
+    return text;
+}
+
+/* Sets f->earlier to the files of the dump in f->there, manifest.json included; NULL if it is no dump of ours. */
 static mv_status read_manifest(mv_folder *f, mv_error *e)
 {
-    char *path;
-    if (asprintf(&path, "%s/" MV_FOLDER_MANIFEST, f->target) < 0)
-        return mv_fail_memory(e, f->path);
-    mv_mapping text = {0};
     json_t *manifest = NULL;
+    size_t size;
     errno = 0;
-    if (mv_mapping_load(&text, path, MAX_MANIFEST, NULL) == MV_OK && text.size > 0 &&
-        mv_json_weight((const char *)text.bytes, text.size) <= MV_JSON_ROOM)
-        manifest = json_loadb((const char *)text.bytes, text.size, 0, NULL);
-    bool memory = errno != ENOMEM;
+    char *text = read_text(dirfd(f->there), MV_FOLDER_MANIFEST, MAX_MANIFEST, &size);
+    if (text && mv_json_weight(text, size) <= MV_JSON_ROOM)
+        manifest = json_loadb(text, size, 0, NULL);
+    bool memory = manifest || errno != ENOMEM;
+    free(text);
     json_t *files = json_object_get(manifest, "files");
     const char *format = json_string_value(json_object_get(manifest, "format"));
     if (json_is_array(files) && format && strcmp(format, MV_FOLDER_FORMAT) == 0) {
@@ -64,9 +83,29 @@ static mv_status read_manifest(mv_folder *f, mv_error *e)
         memory = memory && json_array_append_new(files, json_string(MV_FOLDER_MANIFEST)) == 0;
     }
     json_decref(manifest);
-    mv_mapping_close(&text);
-    free(path);
     return memory ? MV_OK : mv_fail_memory(e, f->path);
+}
+
+/* Is this a file that a dump wrote? The manifest may be a stranger's, so its word alone is not enough: a file of any
+ * other kind is never removed, whatever the manifest says. */
+static bool is_dumped(int folder, const char *name, const json_t *files)
+{
+    static const char start[] = "\x93NUMPY";
+    char found[sizeof start - 1];
+    struct stat st;
+    size_t n = strlen(name);
+    if (!lists(files, name) || fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode))
+        return false;
+    if (strcmp(name, MV_FOLDER_MANIFEST) == 0)
+        return true;
+    if (n < 5 || strcmp(name + n - 4, ".npy") != 0)
+        return false;
+    int fd = openat(folder, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    bool array = fd >= 0 && pread(fd, found, sizeof found, 0) == (ssize_t)sizeof found &&
+                 memcmp(found, start, sizeof found) == 0;
+    if (fd >= 0)
+        close(fd);
+    return array;
 }
 
 static void forget_target(mv_folder *f)
@@ -78,11 +117,20 @@ static void forget_target(mv_folder *f)
     f->earlier = NULL;
 }
 
-/* Refuses a folder that must not be replaced, and notes the files of an earlier dump. */
-static mv_status look_at_target(mv_folder *f, mv_error *e)
+static DIR *open_folder(int parent, const char *name)
+{
+    int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    DIR *folder = fd < 0 ? NULL : fdopendir(fd);
+    if (fd >= 0 && !folder)
+        close(fd);
+    return folder;
+}
+
+/* Refuses a folder that must not be replaced, and notes the files of an earlier dump. `name`: in the place's folder. */
+static mv_status look_at(mv_folder *f, const char *name, mv_error *e)
 {
     forget_target(f);
-    f->there = opendir(f->target);
+    f->there = open_folder(f->at.folder, name);
     if (!f->there && errno == ENOENT)
         return MV_OK;
     if (!f->there && errno == ENOTDIR)
@@ -92,55 +140,53 @@ static mv_status look_at_target(mv_folder *f, mv_error *e)
         return mv_fail_errno(e, f->path, "cannot be read");
     mv_status code = read_manifest(f, e);
     for (struct dirent *d; code == MV_OK && (d = readdir(f->there));)
-        if (!is_dots(d->d_name) && !lists(f->earlier, d->d_name))
+        if (!is_dots(d->d_name) && !is_dumped(dirfd(f->there), d->d_name, f->earlier))
             code =
                 mv_fail(e, MV_EINPUT, "%s: found '%s' in it, expected an empty folder or nothing but an earlier dump",
                         f->path, d->d_name);
     return code;
 }
 
-static mv_status find_target(mv_folder *f, mv_error *e)
+static mv_status find_target(mv_folder *f, const char *path, mv_error *e)
 {
-    size_t n = strlen(f->target);
-    while (n > 1 && f->target[n - 1] == '/')
-        f->target[--n] = 0;
-    const char *slash = strrchr(f->target, '/');
-    if (n == 0 || is_dots(slash ? slash + 1 : f->target) || strcmp(f->target, "/") == 0)
-        return mv_fail(e, MV_EINPUT, "%s: found no name, expected the name of a folder", n ? f->path : "output");
-    char *real = realpath(f->target, NULL);
-    if (real) {
-        free(f->target);
-        f->target = real;
-    } else if (errno != ENOENT) {
-        return mv_fail_errno(e, f->path, "cannot be examined");
-    }
-    slash = strrchr(f->target, '/');
-    f->name = slash ? slash + 1 : f->target;
-    f->parent = mv_temporary_parent(f->target, f->name);
-    return f->parent < 0 ? mv_fail_errno(e, f->path, "its folder") : look_at_target(f, e);
+    char *bare = strdup(path);
+    if (!bare)
+        return mv_fail_memory(e, path);
+    size_t n = strlen(bare);
+    while (n > 1 && bare[n - 1] == '/')
+        bare[--n] = 0;
+    const char *slash = strrchr(bare, '/');
+    mv_status code;
+    if (n == 0 || is_dots(slash ? slash + 1 : bare) || strcmp(bare, "/") == 0)
+        code = mv_fail(e, MV_EINPUT, "%s: found no name, expected the name of a folder", n ? path : "output");
+    else
+        code = mv_place_find(&f->at, bare, path, e);
+    free(bare);
+    return code == MV_OK ? look_at(f, f->at.name, e) : code;
 }
 
+/* What replaces a dump may be as private as that is: until it has its rights, nobody else looks into it. */
 static mv_status make_temporary(mv_folder *f, mv_error *e)
 {
     for (int i = 0; i < MOST_TRIES; i++) {
         mv_temporary_name(f->temporary);
-        if (mkdirat(f->parent, f->temporary, 0777) < 0) {
+        f->slot = mv_temporary_list(f->at.folder, f->temporary);
+        if (mkdirat(f->at.folder, f->temporary, f->there ? 0700 : 0777) < 0) {
             f->temporary[0] = 0;
             return mv_fail_errno(e, f->path, "cannot be created");
         }
-        int fd = openat(f->parent, f->temporary, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (fd >= 0 && mv_temporary_lock(fd, f->parent, f->temporary)) {
-            f->files = fdopendir(fd);
-            if (f->files)
-                f->slot = mv_temporary_list(f->parent, f->temporary, fd);
-            else
-                close(fd);
-            return f->files ? MV_OK : mv_fail_errno(e, f->path, "cannot be opened");
+        f->files = open_folder(f->at.folder, f->temporary);
+        if (f->files && mv_temporary_lock(dirfd(f->files), f->at.folder, f->temporary)) {
+            mv_temporary_enter(f->slot, dirfd(f->files));
+            return MV_OK;
         }
-        if (fd >= 0)
-            close(fd);
+        if (f->files)
+            closedir(f->files);
         else if (errno != ENOENT) /* ENOENT: removed as stale before it was opened */
             return mv_fail_errno(e, f->path, "cannot be opened");
+        f->files = NULL;
+        mv_temporary_unlist(f->slot);
+        f->slot = -1;
         errno = EAGAIN;
     }
     return mv_fail_errno(e, f->path, "cannot be created");
@@ -153,13 +199,12 @@ mv_folder *mv_folder_open(const char *path, mv_error *e)
         mv_fail_memory(e, path);
         return NULL;
     }
-    f->parent = f->slot = -1;
+    f->at.folder = f->slot = -1;
     f->path = strdup(path);
-    f->target = strdup(path);
-    if (!f->path || !f->target)
+    if (!f->path)
         mv_fail_memory(e, path);
-    else if (find_target(f, e) == MV_OK) {
-        mv_temporary_clean(f->parent);
+    else if (find_target(f, path, e) == MV_OK) {
+        mv_temporary_clean(f->at.folder);
         if (make_temporary(f, e) == MV_OK)
             return f;
     }
@@ -194,32 +239,43 @@ mv_status mv_folder_write(mv_folder *f, const char *name, const void *bytes, siz
 }
 
 /* Calls `each` for every file of an open folder until one call fails. */
-static int for_each_file(DIR *folder, int (*each)(int fd, const char *name, const json_t *files), const json_t *files)
+static int for_each_file(DIR *folder, int (*each)(const mv_folder *f, int fd, const char *name), const mv_folder *f)
 {
     int failed = 0;
     rewinddir(folder);
     for (struct dirent *d; failed == 0 && (d = readdir(folder));)
         if (!is_dots(d->d_name))
-            failed = each(dirfd(folder), d->d_name, files);
+            failed = each(f, dirfd(folder), d->d_name);
     return failed;
 }
 
-static int sync_file(int folder, const char *name, const json_t *files)
+/* Brings a file to the disk, with the rights of the one that it replaces. */
+static int finish_file(const mv_folder *f, int folder, const char *name)
 {
-    (void)files;
+    struct stat st;
     int fd = openat(folder, name, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return -1;
-    int failed = fsync(fd), saved = errno;
+    int failed = 0;
+    if (f->earlier && fstatat(dirfd(f->there), name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+        failed = mv_temporary_take_rights(fd, st.st_uid, st.st_gid, st.st_mode & 0777);
+    failed = failed ? failed : fsync(fd);
+    int saved = errno;
     close(fd);
     errno = saved;
     return failed;
 }
 
-/* Removes the file if it is listed. */
-static int remove_listed(int folder, const char *name, const json_t *files)
+/* A later run may be at it too, and have taken it for stale: what is gone is fine. */
+static int unlink_it(int folder, const char *name, int flags)
 {
-    return lists(files, name) ? unlinkat(folder, name, 0) : 0;
+    return unlinkat(folder, name, flags) < 0 && errno != ENOENT ? -1 : 0;
+}
+
+/* Removes the file if it is the earlier dump's. */
+static int remove_dumped(const mv_folder *f, int folder, const char *name)
+{
+    return is_dumped(folder, name, f->earlier) ? unlink_it(folder, name, 0) : 0;
 }
 
 static void folder_free(mv_folder *f)
@@ -228,10 +284,8 @@ static void folder_free(mv_folder *f)
     if (f->files)
         closedir(f->files);
     forget_target(f);
-    if (f->parent >= 0)
-        close(f->parent);
+    mv_place_close(&f->at);
     free(f->path);
-    free(f->target);
     free(f);
 }
 
@@ -242,82 +296,109 @@ void mv_folder_discard(mv_folder *f)
     if (f->files)
         mv_temporary_empty(dirfd(f->files));
     if (f->temporary[0])
-        unlinkat(f->parent, f->temporary, AT_REMOVEDIR);
+        unlinkat(f->at.folder, f->temporary, AT_REMOVEDIR);
     folder_free(f);
 }
 
 /* The path of an entry beside the target, for errors. */
 static void path_beside(const mv_folder *f, const char *name, char path[256])
 {
-    snprintf(path, 256, "%.*s%s", (int)(f->name - f->target), f->target, name);
+    snprintf(path, 256, "%.*s%s", (int)(f->at.name - f->at.path), f->at.path, name);
 }
 
-/* The target and the temporary folder exchange names. On a file system without that call (NFS) the target is missing
- * for a moment. */
-static mv_status exchange_names(mv_folder *f, mv_error *e)
+/* The target and the temporary folder exchange names; 0, or -1 with errno. On a file system without that call (NFS) the
+ * target is missing for a moment. */
+static int exchange_names(mv_folder *f)
 {
-    if (renameat2(f->parent, f->temporary, f->parent, f->name, RENAME_EXCHANGE) == 0)
-        return MV_OK;
-    char aside[MV_TEMPORARY_NAME], path[256];
+    int parent = f->at.folder;
+    if (renameat2(parent, f->temporary, parent, f->at.name, RENAME_EXCHANGE) == 0)
+        return 0;
+    if (errno != EINVAL && errno != ENOSYS && errno != EOPNOTSUPP)
+        return -1;
+    char aside[MV_TEMPORARY_NAME];
     mv_temporary_name(aside);
-    if (renameat(f->parent, f->name, f->parent, aside) < 0)
-        return mv_fail_errno(e, f->path, "cannot be replaced");
-    if (renameat(f->parent, f->temporary, f->parent, f->name) < 0) {
+    if (renameat(parent, f->at.name, parent, aside) < 0)
+        return -1;
+    if (renameat(parent, f->temporary, parent, f->at.name) < 0) {
         int saved = errno;
-        bool back = renameat(f->parent, aside, f->parent, f->name) == 0;
-        path_beside(f, aside, path);
-        return mv_fail(e, MV_EIO, "%s: cannot be given its name: %s%s%s", f->path, strerror(saved),
-                       back ? "" : "; the earlier dump is in ", back ? "" : path);
+        renameat(parent, aside, parent, f->at.name);
+        errno = saved;
+        return -1;
     }
     memcpy(f->temporary, aside, sizeof aside);
-    return MV_OK;
+    return 0;
 }
 
-/* After the exchange the earlier dump has the temporary name. Only its own files are removed: if somebody added another
- * one meanwhile, the folder stays. */
-static mv_status remove_earlier(const mv_folder *f, mv_error *e)
+/* After the exchange the earlier dump has the temporary name. It is looked at again, for it may not be what was looked
+ * at before: another process may have exchanged its own dump for that one meanwhile, or somebody added a file. What
+ * must not be removed gets its name back. */
+static mv_status remove_earlier(mv_folder *f, mv_error *e)
 {
     char path[256];
-    for_each_file(f->there, remove_listed, f->earlier);
-    if (unlinkat(f->parent, f->temporary, AT_REMOVEDIR) == 0)
-        return MV_OK;
-    int saved = errno;
+    mv_error why = {0};
+    if (look_at(f, f->temporary, &why) != MV_OK && exchange_names(f) == 0)
+        return mv_fail(e, why.code, "%s", why.text);
     path_beside(f, f->temporary, path);
-    return mv_fail(e, MV_EIO, "%s: was written, but the earlier dump in %s cannot be removed: %s", f->path, path,
-                   strerror(saved));
+    if (f->there)
+        flock(dirfd(f->there), LOCK_EX | LOCK_NB); /* not stale while this process lives */
+    if (why.code == MV_OK && f->there &&
+        (for_each_file(f->there, remove_dumped, f) < 0 || unlink_it(f->at.folder, f->temporary, AT_REMOVEDIR) < 0))
+        mv_fail_errno(&why, path, "cannot be removed");
+    f->temporary[0] = 0;
+    return why.code == MV_OK
+               ? MV_OK
+               : mv_fail(e, MV_EIO, "%s: was written, but the earlier dump is left in %s: %s", f->path, path, why.text);
+}
+
+/* Gives the folder its name, whatever other processes give that name to. *replaced: an earlier dump has the temporary
+ * name now. */
+static mv_status take_name(mv_folder *f, bool *replaced, mv_error *e)
+{
+    struct stat st;
+    for (int i = 0; i < MOST_TRIES; i++) {
+        mv_status code = look_at(f, f->at.name, e);
+        if (code != MV_OK)
+            return code;
+        if (f->there && (fstat(dirfd(f->there), &st) < 0 ||
+                         mv_temporary_take_rights(dirfd(f->files), st.st_uid, st.st_gid, st.st_mode & 0777) < 0))
+            return mv_fail_errno(e, f->path, "its permissions cannot be kept");
+        *replaced = f->earlier;
+        if (f->earlier)
+            flock(dirfd(f->there), LOCK_EX | LOCK_NB); /* it gets the temporary name */
+        if ((f->earlier ? exchange_names(f) : renameat(f->at.folder, f->temporary, f->at.folder, f->at.name)) == 0)
+            return MV_OK;
+        if (errno != EEXIST && errno != ENOTEMPTY && errno != ENOENT)
+            break;
+    }
+    return mv_fail_errno(e, f->path, "cannot be given its name");
 }
 
 static mv_status commit(mv_folder *f, mv_error *e)
 {
-    struct stat st;
-    if (for_each_file(f->files, sync_file, NULL) < 0)
-        return mv_fail_errno(e, f->path, "cannot be written to the disk");
-    mv_status code = look_at_target(f, e); /* again: it may have changed since it was opened */
+    bool replaced = false;
+    mv_status code = look_at(f, f->at.name, e); /* again: it may have changed since it was opened */
     if (code != MV_OK)
         return code;
-    if (f->there && (fstat(dirfd(f->there), &st) < 0 || fchmod(dirfd(f->files), st.st_mode & 0777) < 0))
-        return mv_fail_errno(e, f->path, "its permissions cannot be kept");
-    if (f->earlier)
-        flock(dirfd(f->there), LOCK_EX | LOCK_NB); /* it gets the temporary name: not stale while this process lives */
+    if (for_each_file(f->files, finish_file, f) < 0 || fsync(dirfd(f->files)) < 0)
+        return mv_fail_errno(e, f->path, "cannot be written to the disk");
     /* Off the list first: once renamed, the files are the output and must not be removed. */
     mv_temporary_unlist(f->slot);
     f->slot = -1;
-    if (f->earlier)
-        return exchange_names(f, e);
-    return renameat(f->parent, f->temporary, f->parent, f->name) < 0
-               ? mv_fail_errno(e, f->path, "cannot be given its name")
-               : MV_OK;
+    code = take_name(f, &replaced, e);
+    if (code != MV_OK)
+        return code;
+    if (!replaced)
+        f->temporary[0] = 0;
+    mv_temporary_sync(f->at.folder);
+    return replaced ? remove_earlier(f, e) : MV_OK;
 }
 
 mv_status mv_folder_commit(mv_folder *f, mv_error *e)
 {
     mv_status code = commit(f, e);
-    if (code != MV_OK) {
+    if (f->temporary[0])
         mv_folder_discard(f);
-        return code;
-    }
-    if (f->earlier)
-        code = remove_earlier(f, e);
-    folder_free(f);
+    else
+        folder_free(f);
     return code;
 }

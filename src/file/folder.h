@@ -2,7 +2,9 @@
  *
  * The folder is filled under a temporary name beside the target and renamed at the end. An existing folder is replaced
  * only if it is empty, or if its manifest.json says that it is an earlier dump ("format": MV_FOLDER_FORMAT) and lists
- * every other file in it ("files"). Otherwise nothing in it is touched.
+ * every other file in it ("files"), each of which is an array, NAME.npy. Otherwise nothing in it is touched: a manifest
+ * may be a stranger's. The new folder and its files keep the rights of those they replace, and nobody else looks into
+ * it before it has them.
  */
 #ifndef MV_FOLDER_H
 #define MV_FOLDER_H

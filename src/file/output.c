@@ -2,98 +2,57 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/magic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
+#include "src/file/place_impl.h"
 #include "src/file/temporary_impl.h"
 
 struct mv_output {
-    char *path;   /* as given, for errors */
-    char *target; /* the path with symbolic links resolved; its last component is `name` */
-    const char *name;
-    int folder, fd; /* -1 when not open */
-    bool direct;    /* not a regular file: no temporary, no rename */
-    bool replaces;  /* a regular file exists; its owner and mode follow */
+    char *path; /* as given, for errors */
+    mv_place at;
+    int fd;        /* -1 when not open */
+    bool direct;   /* not a regular file: no temporary, no rename */
+    bool replaces; /* a regular file exists; its owner and mode follow */
     uid_t owner;
     gid_t group;
     mode_t mode;
-    char temporary[MV_TEMPORARY_NAME]; /* a name in `folder`; empty while the file has no name */
+    char temporary[MV_TEMPORARY_NAME]; /* a name in the place's folder; empty while the file has no name */
     int slot;                          /* of `temporary` in the list of temporaries; -1: none */
     uint64_t position;
     mv_error error;
 };
 
 static const size_t largest_write = (size_t)1 << 30; /* Linux writes at most 2 GiB per call */
-static const int most_links = 40;                    /* the kernel's own limit */
 static const int most_tries = 8;
-
-/* Reads symbolic link `path` and returns its target as a path from here, malloc'd; NULL with errno if it is no link. */
-static char *link_text(const char *path)
-{
-    char text[4096];
-    ssize_t n = readlink(path, text, sizeof text - 1);
-    if (n < 0)
-        return NULL;
-    text[n] = 0;
-    const char *slash = text[0] == '/' ? NULL : strrchr(path, '/');
-    char *result;
-    return asprintf(&result, "%.*s%s", slash ? (int)(slash + 1 - path) : 0, path, text) < 0 ? NULL : result;
-}
-
-static void name_of_target(mv_output *o)
-{
-    const char *slash = strrchr(o->target, '/');
-    o->name = slash ? slash + 1 : o->target;
-}
-
-/* Sets target, name and folder. Follows links by hand, since the last one may point to a file that does not exist. */
-static mv_status find_target(mv_output *o)
-{
-    for (int i = 0;; i++) {
-        if (o->folder >= 0)
-            close(o->folder);
-        name_of_target(o);
-        if ((o->folder = mv_temporary_parent(o->target, o->name)) < 0)
-            return mv_fail_errno(&o->error, o->path, "its folder");
-        struct statfs fs;
-        if (fstatfs(o->folder, &fs) == 0 && fs.f_type == PROC_SUPER_MAGIC) { /* /dev/stdout leads here */
-            o->direct = true;
-            return MV_OK;
-        }
-        char *next = link_text(o->target);
-        if (!next)
-            return errno == ENOMEM ? mv_fail_memory(&o->error, o->path) : MV_OK;
-        free(o->target);
-        o->target = next;
-        if (i == most_links)
-            return mv_fail(&o->error, MV_EIO,
-                           "%s: found a chain of more than %d symbolic links, expected a shorter one", o->path, i);
-    }
-}
 
 static mv_status look_at_target(mv_output *o)
 {
     struct stat st;
-    if (fstatat(o->folder, o->name, &st, 0) < 0)
+    if (fstatat(o->at.folder, o->at.name, &st, o->at.proc ? 0 : AT_SYMLINK_NOFOLLOW) < 0)
         return errno == ENOENT ? MV_OK : mv_fail_errno(&o->error, o->path, "cannot be examined");
     if (S_ISDIR(st.st_mode))
         return mv_fail(&o->error, MV_EIO, "%s: found a folder, expected the name of a file", o->path);
     if (!S_ISREG(st.st_mode))
         o->direct = true;
-    if (faccessat(o->folder, o->name, W_OK, AT_EACCESS) < 0)
+    if (faccessat(o->at.folder, o->at.name, W_OK, AT_EACCESS) < 0)
         return mv_fail_errno(&o->error, o->path, "cannot be written");
     o->replaces = !o->direct;
     o->owner = st.st_uid;
     o->group = st.st_gid;
     o->mode = st.st_mode & 0777;
     return MV_OK;
+}
+
+/* What replaces a file may be as private as that is: until it has the file's rights, nobody else reads it. */
+static mode_t first_mode(const mv_output *o)
+{
+    return o->replaces ? 0600 : 0666;
 }
 
 static void path_of_fd(char path[40], int fd)
@@ -105,7 +64,7 @@ static void path_of_fd(char path[40], int fd)
 static bool open_nameless(mv_output *o)
 {
     char proc[40];
-    o->fd = openat(o->folder, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0666);
+    o->fd = openat(o->at.folder, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, first_mode(o));
     if (o->fd < 0)
         return false;
     path_of_fd(proc, o->fd);
@@ -125,11 +84,10 @@ static void forget_temporary(mv_output *o)
     o->temporary[0] = 0;
 }
 
-/* Lists the name before the file exists, so that no moment is left in which an interruption would leave it behind. */
 static void name_temporary(mv_output *o)
 {
     mv_temporary_name(o->temporary);
-    o->slot = mv_temporary_list(o->folder, o->temporary, -1);
+    o->slot = mv_temporary_list(o->at.folder, o->temporary);
 }
 
 static mv_status open_temporary(mv_output *o)
@@ -138,8 +96,8 @@ static mv_status open_temporary(mv_output *o)
         return MV_OK;
     for (int i = 0; i < most_tries; i++) {
         name_temporary(o);
-        o->fd = openat(o->folder, o->temporary, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0666);
-        if (o->fd >= 0 && mv_temporary_lock(o->fd, o->folder, o->temporary))
+        o->fd = openat(o->at.folder, o->temporary, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, first_mode(o));
+        if (o->fd >= 0 && mv_temporary_lock(o->fd, o->at.folder, o->temporary))
             return MV_OK;
         forget_temporary(o);
         if (o->fd < 0)
@@ -153,9 +111,10 @@ static mv_status open_temporary(mv_output *o)
 
 static mv_status open_target(mv_output *o)
 {
-    if (find_target(o) != MV_OK)
+    if (mv_place_find(&o->at, o->path, o->path, &o->error) != MV_OK)
         return o->error.code;
-    if (!*o->name)
+    o->direct = o->at.proc; /* /dev/stdout leads there */
+    if (!*o->at.name)
         return mv_fail(&o->error, MV_EIO, "%s: found no file name, expected one", *o->path ? o->path : "output");
     if (look_at_target(o) != MV_OK)
         return o->error.code;
@@ -167,8 +126,8 @@ static int own_socket(const mv_output *o)
 {
     struct stat named, own;
     int fd;
-    if (sscanf(o->name, "%d", &fd) != 1 || stat(o->target, &named) || fstat(fd, &own) || named.st_dev != own.st_dev ||
-        named.st_ino != own.st_ino) {
+    if (sscanf(o->at.name, "%d", &fd) != 1 || stat(o->at.path, &named) || fstat(fd, &own) ||
+        named.st_dev != own.st_dev || named.st_ino != own.st_ino) {
         errno = ENXIO;
         return -1;
     }
@@ -178,7 +137,8 @@ static int own_socket(const mv_output *o)
 /* Not done by a check: opening a pipe may wait for a reader, and closing it ends that reader's input. */
 static mv_status open_direct(mv_output *o)
 {
-    o->fd = open(o->target, O_WRONLY | O_APPEND | O_NOCTTY | O_CLOEXEC);
+    int follows = o->at.proc ? 0 : O_NOFOLLOW;
+    o->fd = openat(o->at.folder, o->at.name, O_WRONLY | O_APPEND | O_NOCTTY | O_CLOEXEC | follows);
     if (o->fd < 0 && errno == ENXIO)
         o->fd = own_socket(o);
     return o->fd >= 0 ? MV_OK : mv_fail_errno(&o->error, o->path, "cannot be opened");
@@ -191,12 +151,10 @@ static void output_free(mv_output *o)
     if (o->fd >= 0)
         close(o->fd);
     if (o->temporary[0])
-        unlinkat(o->folder, o->temporary, 0);
+        unlinkat(o->at.folder, o->temporary, 0);
     mv_temporary_unlist(o->slot);
-    if (o->folder >= 0)
-        close(o->folder);
+    mv_place_close(&o->at);
     free(o->path);
-    free(o->target);
     free(o);
 }
 
@@ -206,10 +164,9 @@ static mv_output *output_new(const char *path)
     mv_output *o = calloc(1, sizeof *o);
     if (!o)
         return NULL;
-    o->folder = o->fd = o->slot = -1;
+    o->at.folder = o->fd = o->slot = -1;
     o->path = strdup(path);
-    o->target = strdup(path);
-    if (!o->path || !o->target)
+    if (!o->path)
         mv_fail_memory(&o->error, path);
     else
         open_target(o);
@@ -253,21 +210,14 @@ mv_status mv_output_check(const char *path, mv_error *e)
     if (!o)
         return mv_fail_memory(e, path);
     if (o->error.code == MV_OK && !o->direct)
-        mv_temporary_clean(o->folder);
-    else if (o->error.code == MV_OK && access(o->target, W_OK) < 0)
+        mv_temporary_clean(o->at.folder);
+    else if (o->error.code == MV_OK && access(o->at.path, W_OK) < 0)
         mv_fail_errno(&o->error, o->path, "cannot be opened");
     mv_status code = o->error.code;
     if (code != MV_OK)
         mv_fail(e, code, "%s", o->error.text);
     output_free(o);
     return code;
-}
-
-bool mv_output_is_same(const char *path, const char *other)
-{
-    struct stat a, b;
-    return stat(path, &a) == 0 && stat(other, &b) == 0 && S_ISREG(a.st_mode) && a.st_dev == b.st_dev &&
-           a.st_ino == b.st_ino;
 }
 
 const mv_error *mv_output_error(const mv_output *o)
@@ -355,11 +305,7 @@ mv_status mv_output_write(mv_output *o, const void *bytes, size_t n)
 /* Gives the finished file a temporary name, if it has none, and then the target's name. */
 static mv_status rename_to_target(mv_output *o)
 {
-    if (o->replaces) { /* root keeps the owner of a file it replaces; other users cannot, and own the new file */
-        int ignored = fchown(o->fd, o->owner, o->group);
-        (void)ignored;
-    }
-    if (o->replaces && fchmod(o->fd, o->mode) < 0)
+    if (o->replaces && mv_temporary_take_rights(o->fd, o->owner, o->group, o->mode) < 0)
         return mv_fail_errno(&o->error, o->path, "its permissions cannot be kept");
     if (fsync(o->fd) < 0)
         return mv_fail_errno(&o->error, o->path, "cannot be written to the disk");
@@ -367,16 +313,17 @@ static mv_status rename_to_target(mv_output *o)
         char proc[40];
         path_of_fd(proc, o->fd);
         name_temporary(o);
-        if (linkat(AT_FDCWD, proc, o->folder, o->temporary, AT_SYMLINK_FOLLOW) < 0) {
+        if (linkat(AT_FDCWD, proc, o->at.folder, o->temporary, AT_SYMLINK_FOLLOW) < 0) {
             mv_fail_errno(&o->error, o->path, "cannot be given its name");
             forget_temporary(o);
             return o->error.code;
         }
     }
     /* Renamed while open, and so locked: another process must not take it for stale. */
-    if (renameat(o->folder, o->temporary, o->folder, o->name) < 0)
+    if (renameat(o->at.folder, o->temporary, o->at.folder, o->at.name) < 0)
         return mv_fail_errno(&o->error, o->path, "cannot be given its name");
     forget_temporary(o);
+    mv_temporary_sync(o->at.folder);
     return MV_OK;
 }
 

@@ -3,8 +3,9 @@
  * The bytes go to a temporary file in the target's folder, which has no name where the file system allows that.
  * mv_output_commit gives it the target's name in one step. Until then, and after a failure, an existing target is
  * untouched and no other file is left. If the target is a symbolic link, the link stays and the file it points to is
- * replaced. A new file gets its mode from the umask; a replaced file keeps its mode. A target that is not a regular
- * file (a pipe, /dev/stdout, /dev/full) is written directly, from front to back.
+ * replaced; one that points to nothing, or that another user planted in a sticky folder, is refused. A new file gets
+ * its mode from the umask; a replaced file keeps its rights, and nobody else reads what replaces it before it has them.
+ * A target that is not a regular file (a pipe, /dev/stdout, /dev/full) is written directly, from front to back.
  *
  * The first failure sticks: later writes do nothing, and mv_output_commit reports it.
  */
@@ -31,10 +32,6 @@ mv_status mv_output_check(const char *path, mv_error *e);
 
 /* Makes every folder that `path` lies in; those that exist are fine. */
 mv_status mv_output_make_parents(const char *path, mv_error *e);
-
-/* True if both paths lead to the same regular file, also through symbolic and hard links. False if either does not
- * exist. Use it to refuse an output that would replace an input. */
-bool mv_output_is_same(const char *path, const char *other);
 
 /* Appends n bytes. */
 mv_status mv_output_write(mv_output *o, const void *bytes, size_t n);

@@ -31,14 +31,20 @@ void mv_temporary_name(char name[MV_TEMPORARY_NAME])
     snprintf(name, MV_TEMPORARY_NAME, "%s%0*llx", prefix, DIGITS, (unsigned long long)r);
 }
 
-int mv_temporary_parent(const char *path, const char *name)
+int mv_temporary_take_rights(int fd, uid_t owner, gid_t group, mode_t mode)
 {
-    if (name == path)
-        return open(".", O_DIRECTORY | O_PATH | O_CLOEXEC);
-    char *folder = strndup(path, (size_t)(name - path));
-    int fd = folder ? open(folder, O_DIRECTORY | O_PATH | O_CLOEXEC) : -1;
-    free(folder);
-    return fd;
+    if (fchown(fd, owner, group) < 0 && fchown(fd, (uid_t)-1, group) < 0)
+        mode &= ~(mode_t)070 | (mode & 07) << 3;
+    return fchmod(fd, mode);
+}
+
+void mv_temporary_sync(int parent)
+{
+    int fd = openat(parent, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    fsync(fd);
+    close(fd);
 }
 
 static bool is_at(int fd, int parent, const char *name)
@@ -61,24 +67,30 @@ bool mv_temporary_lock(int fd, int parent, const char *name)
 enum { FREE, CHANGING, LISTED };
 
 static struct {
-    atomic_int state;
-    int parent, inside;
+    atomic_int state, inside; /* inside: -1 if it is a file, or a folder that is not open yet */
+    int parent;
     char name[MV_TEMPORARY_NAME];
 } list[SLOTS];
 
-int mv_temporary_list(int parent, const char *name, int inside)
+int mv_temporary_list(int parent, const char *name)
 {
     for (int i = 0; i < SLOTS; i++) {
         int expected = FREE;
         if (!atomic_compare_exchange_strong(&list[i].state, &expected, CHANGING))
             continue;
         list[i].parent = parent;
-        list[i].inside = inside;
+        list[i].inside = -1;
         snprintf(list[i].name, sizeof list[i].name, "%s", name);
         atomic_store(&list[i].state, LISTED);
         return i;
     }
     return -1;
+}
+
+void mv_temporary_enter(int slot, int inside)
+{
+    if (slot >= 0)
+        list[slot].inside = inside;
 }
 
 void mv_temporary_unlist(int slot)
@@ -119,7 +131,8 @@ void mv_output_discard_all(void)
             continue;
         if (list[i].inside >= 0)
             mv_temporary_empty(list[i].inside);
-        unlinkat(list[i].parent, list[i].name, list[i].inside >= 0 ? AT_REMOVEDIR : 0);
+        if (unlinkat(list[i].parent, list[i].name, 0) < 0)
+            unlinkat(list[i].parent, list[i].name, AT_REMOVEDIR);
     }
     errno = saved;
 }
