@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "cmd/asks.h"
 #include "cmd/evaluation_files.h"
@@ -32,7 +33,8 @@ typedef struct {
     int limit;
     bool merge;
     /* ---- state */
-    char *page; /* NULL: none */
+    char *page;     /* NULL: none */
+    bool in_folder; /* -o is its folder */
     truth truth;
     records records;
     mv_name_set known; /* pictures of an earlier run */
@@ -193,11 +195,18 @@ static void check_page(call *c)
         o->page = must(strdup(strcmp(out, "-") ? out : "/dev/stdout"));
     else if (asprintf(&o->page, "%s%seval.%s", out, out[n - 1] == '/' ? "" : "/", formats[page_format(&c->o)]) < 0)
         die(EXIT_FAILED, "out of memory");
-    else if (mkdir(out, 0777) && errno != EEXIST) {
-        mv_error e = {0};
-        mv_fail_errno(&e, out, "the folder cannot be made");
-        die_of(&e, false);
-    }
+    o->in_folder = folder;
+}
+
+/* Makes the page's folder, when nothing is wrong with the words and the inputs: a mistake leaves no folder. */
+static void make_folder(const call *c)
+{
+    const own *o = c->own;
+    mv_error e = {0};
+    if (!o->in_folder || mkdir(c->o.out, 0777) == 0 || errno == EEXIST)
+        return;
+    mv_fail_errno(&e, c->o.out, "the folder cannot be made");
+    die_of(&e, false);
 }
 
 static void check(call *c)
@@ -244,9 +253,11 @@ static void list(call *c, operands *l)
     evaluation_files_check(
         c, &(evaluation_files){o->classes, o->truth_file, o->boxes, o->page, o->csv, o->records_path, o->merge}, l);
     check_writable(o->csv);
-    check_writable(c->o.out && strcmp(c->o.out, "-") ? o->page : NULL);
+    if (o->page && strcmp(c->o.out, "-") && (!o->in_folder || access(c->o.out, F_OK) == 0))
+        check_writable(o->page);
     o->study.below = l->below[0];
     truth_of(&o->truth, &c->session, l, c->operand[0], o->classes, o->truth_file, o->limit);
+    make_folder(c);
     int kinds = 0;
     char *seen = must(calloc((size_t)c->session.config.classes, 1));
     for (int i = 0; i < o->truth.n; i++) {
@@ -455,8 +466,10 @@ static int run_eval(call *c)
     if (!o->merge)
         return stream_run(c);
     mv_status s = records_merge(&o->records, c->operands, c->operand, &e);
-    if (!s)
+    if (!s) {
+        make_folder(c);
         s = conclude(c, &e);
+    }
     int failed = o->records.failed;
     free_all(o);
     if (s)
