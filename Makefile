@@ -8,7 +8,8 @@
 #   make dist       pack the program with its libraries into OUT (build/): a .tar.gz that runs where the C library is as new
 #   make lint       clang-format, clang-tidy, cppcheck
 #   make bench      speed, beside what it is compared with
-#   make fuzz       every fuzzer for FUZZ_SECONDS (600) each; what they find stays in build/fuzz
+#   make fuzz       every fuzzer for FUZZ_SECONDS (600) each (FUZZ="png gif": only these); what they find stays in build/fuzz
+#                   make fuzz-coverage prints what their inputs reach, by file; make fuzz-corpora packs the inputs anew
 #   make cuda       the GPU plug-in, ./mvscope-cuda.so: needs nvcc 13, and takes cuDNN where it is found
 #   make check-cuda the device tests and compute-sanitizer on a GPU (CHECK="ops runs nets memcheck racecheck initcheck");
 #                   make card packs the one of them that needs libraries; make bench-cuda its speed, beside PyTorch
@@ -61,13 +62,15 @@ HEIF     := $(if $(BARE),,$(shell pkg-config --exists libheif 2>/dev/null && ech
 PC_FLAGS := $(if $(BARE),-Itests/bare,$(shell pkg-config --cflags $(PC) $(HEIF) 2>/dev/null) $(if $(HEIF),-DMV_HEIF))
 PC_LIBS  := $(if $(BARE),,$(shell pkg-config --libs $(PC) 2>/dev/null))
 
+# gcov's files by GCC, llvm-cov's by clang.
+COVERED := $(if $(COVERAGE),$(if $(findstring clang,$(CC)),-fprofile-instr-generate -fcoverage-mapping,--coverage))
 WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla $(if $(WERROR),-Werror)
 OPT  := $(if $(DEBUG),-O0,$(if $(SANITIZE),-O1,-O3)) -g
 CPPFLAGS_ALL := -D_GNU_SOURCE -DMV_VERSION='"$(VERSION)"' -I. $(PC_FLAGS) $(CPPFLAGS)
 CFLAGS_ALL := -std=c11 $(OPT) $(WARN) -pthread -fno-math-errno -ffp-contract=off -fno-omit-frame-pointer \
 	-ffile-prefix-map=$(CURDIR)=. $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=all) \
-	$(if $(COVERAGE),--coverage) $(CFLAGS)
-LDFLAGS_ALL := -pthread -Wl,--as-needed $(if $(SANITIZE),-fsanitize=$(SANITIZE)) $(if $(COVERAGE),--coverage) $(LDFLAGS)
+	$(COVERED) $(CFLAGS)
+LDFLAGS_ALL := -pthread -Wl,--as-needed $(if $(SANITIZE),-fsanitize=$(SANITIZE)) $(COVERED) $(LDFLAGS)
 LIBS := $(if $(BARE),-ldl -lm,$(PC_LIBS) -lgif -ldnnl -lgomp -lm)
 
 # --- what is built -----------------------------------------------------------------------------
@@ -240,10 +243,16 @@ $(BUILD)/simt/libcuda.so.1: $(BUILD)/simt/flags
 	@$(call say,link $@)
 	$(Q)$(CC) -shared -o $@ -x c /dev/null
 
-# With CC=clang SANITIZE=fuzzer-no-link,address,undefined: libFuzzer's own main joins only here.
+# With CC=clang SANITIZE=fuzzer-no-link,address,undefined: libFuzzer's own main joins only here. Fuzzers of what commands
+# share have the program's, too, which ends without ending them (tests/fuzz_program.h).
+FUZZ_CMD := $(addprefix $(BUILD)/tests/,fuzz_argv fuzz_index_file fuzz_regions fuzz_results fuzz_truth)
+$(BUILD)/libmvcmd.a: $(filter-out $(BUILD)/cmd/main.o,$(CMD_OBJS))
+	@rm -f $@ && $(AR) rcs $@ $^
+$(FUZZ_CMD) $(BUILD)/tests/fuzz_records: $(BUILD)/libmvcmd.a $(VIZ) $(ASSET_OBJS)
 $(FUZZERS): $(BUILD)/tests/%: $(BUILD)/tests/%.o $(LIB)
 	@$(call say,link $@)
-	$(Q)$(CC) $(subst fuzzer-no-link,fuzzer,$(LDFLAGS_ALL)) -o $@ $^ $(LIBS)
+	$(Q)$(CC) $(subst fuzzer-no-link,fuzzer,$(LDFLAGS_ALL)) $(if $(filter $(FUZZ_CMD),$@),-Wl$(comma)--wrap=exit) \
+		-o $@ $(filter-out $(LIB),$^) $(LIB) $(LIBS)
 
 # The program with an allocator that fails when told to: by its own calls alone, and (the .so) by those of libraries.
 FAULT_WRAPS := $(addprefix -Wl$(comma)--wrap=,malloc calloc realloc posix_memalign aligned_alloc strdup strndup)
@@ -414,6 +423,14 @@ fuzz:
 	@.ci/deps build test
 	@+FUZZ_SECONDS=$(FUZZ_SECONDS) tests/run fuzz
 
+FUZZ_BUILD = $(NEXT) CC=clang SANITIZE=fuzzer-no-link$(1) $(JOBS) fuzzers
+fuzz-coverage:
+	@+$(call FUZZ_BUILD, COVERAGE=1)
+	@tests/run_fuzz.sh build/clang-fuzzer-no-link-coverage coverage
+fuzz-corpora:
+	@+$(call FUZZ_BUILD,$(comma)address$(comma)undefined)
+	@tests/run_fuzz.sh build/clang-fuzzer-no-link-address-undefined corpora
+
 LINTED := $(sort $(wildcard src/*/*.[ch] viz/*/*.[ch] cmd/*.[ch] cmd/*/*.[ch] tests/*.[ch] tests/bare/*.h tests/*.cc assets/*.h cuda/*.cu cuda/*.h))
 lint:
 	@.ci/deps build lint
@@ -477,5 +494,5 @@ help:
 
 FORCE:
 -include $(shell find $(BUILD) build/cuda -name '*.d' 2>/dev/null)
-.PHONY: all missing tables dist gallery cuda bare card check-cuda bench-cuda profile-cuda tests fuzzers faults deps demo demo-pages check check-all bench golden fuzz lint lint-format lint-tidy lint-cppcheck install uninstall clean help FORCE
+.PHONY: all missing tables dist gallery cuda bare card check-cuda bench-cuda profile-cuda tests fuzzers faults deps demo demo-pages check check-all bench golden fuzz fuzz-coverage fuzz-corpora lint lint-format lint-tidy lint-cppcheck install uninstall clean help FORCE
 .SECONDARY:

@@ -162,6 +162,7 @@ void options_parse(call *c, int argc, const char **argv)
 {
     static const char *const none[] = {NULL};
     static table t; /* popt keeps pointers into it */
+    t = (table){0};
     options_visit(c->command, add_row, &t);
     poptContext parser = c->given.parser = poptGetContext("mvscope", argc, argv, t.row, 0);
     if (!parser)

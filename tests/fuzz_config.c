@@ -1,12 +1,12 @@
-/* Any bytes as a config.json, and as a preprocessor_config.json after it: they are read or refused with a sentence. */
+/* Any bytes as a config.json, and as a preprocessor_config.json after it: they are read or refused with a sentence.
+ *
+ * Covers: src/model/config.c src/model/config_json.c src/model/processor_json.c src/model/labels_json.c
+ * src/model/json.c src/file/json.c
+ */
 #include <math.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <string.h>
 
 #include "src/model/config.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "tests/fuzz.h"
 
 static void check(const mv_config *c)
 {

@@ -1,12 +1,8 @@
-/* Any bytes as HEIC or AVIF: what does not begin so gets the first box. Without libheif there is nothing to try. */
-#include <stdbool.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-
+/* Any bytes as HEIC or AVIF: what does not begin so gets the first box. Without libheif there is nothing to try.
+ *
+ * Covers: src/picture/heif.c src/picture/heif_items.c
+ */
 #include "tests/fuzz_picture.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

@@ -1,14 +1,9 @@
 /* Any bytes as a JPEG: as they are, and as the contents of a file whose structure is right, without which the fuzzer
  * would hardly come to the entropy-coded data: process, size, components, sampling and scans are taken from the bytes.
+ *
+ * Covers: src/picture/jpeg.c
  */
-#include <stdbool.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "tests/fuzz_picture.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 typedef struct {
     const uint8_t *in;

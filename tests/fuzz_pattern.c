@@ -1,12 +1,10 @@
-/* Any bytes as a pattern: mv_pattern_match and mv_pattern_check agree, and a refusal has a sentence. */
-#include <stddef.h>
-#include <stdint.h>
-#include <string.h>
-
+/* Any bytes as a pattern: mv_pattern_match and mv_pattern_check agree, and a refusal has a sentence.
+ *
+ * Covers: src/base/pattern.c
+ */
 #include "src/base/pattern.h"
 #include "src/run/edit.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "tests/fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

@@ -1,12 +1,8 @@
-/* Any bytes as a TIFF, of either byte order or BigTIFF by the first of them; the directory lies where the bytes say. */
-#include <stdbool.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-
+/* Any bytes as a TIFF, of either byte order or BigTIFF by the first of them; the directory lies where the bytes say.
+ *
+ * Covers: src/picture/tiff.c src/picture/tiff_pixels.c
+ */
 #include "tests/fuzz_picture.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

@@ -1,13 +1,9 @@
 /* Any bytes as a WebP: the container's lengths are made to fit the bytes, without which the fuzzer would not reach what
- * follows them. */
-#include <stdbool.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-
+ * follows them.
+ *
+ * Covers: src/picture/webp.c
+ */
 #include "tests/fuzz_picture.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void put32(uint8_t *p, size_t v)
 {

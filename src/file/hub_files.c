@@ -123,8 +123,8 @@ void mv_hub_read_licence(const char *path, char *out, size_t size)
     *out = 0;
     if (mv_mapping_load(&map, path, MV_JSON_LARGEST, NULL))
         return;
-    const char *at = (const char *)map.bytes, *end = at + (map.size < MOST_CARD ? map.size : MOST_CARD);
-    for (bool first = true; at && at < end; first = false) {
+    const char *at = map.size ? (const char *)map.bytes : "", *end = at + (map.size < MOST_CARD ? map.size : MOST_CARD);
+    for (bool first = true; at < end; first = false) {
         const char *stop = memchr(at, '\n', (size_t)(end - at));
         size_t n = (size_t)((stop ? stop : end) - at);
         bool rule = n >= 3 && strncmp(at, "---", 3) == 0;
