@@ -8,6 +8,7 @@
 #include "cmd/page_file.h"
 #include "src/base/number.h"
 #include "src/base/text.h"
+#include "src/explain/faith.h"
 #include "viz/page/eval.h"
 
 /* What the page shows, and the memory of it. */
@@ -135,9 +136,11 @@ static void set_figures(page *p, const evaluation *v)
         p->content.figures++;
     }
     p->content.figure = p->figure;
-    char cells[32] = "the coarsest map's";
+    char cells[32];
     if (v->grain[0] && v->grain[1])
         snprintf(cells, sizeof cells, "%dx%d", v->grain[0], v->grain[1]);
+    else
+        snprintf(cells, sizeof cells, "%d px", MV_FAITH_CELL);
     snprintf(p->figures_note, sizeof p->figures_note,
              "Means over the pictures with 95 %% bootstrap intervals, all maps averaged to %s cells. Random cells: a "
              "random value for each; centre: a blob in the middle%s.",

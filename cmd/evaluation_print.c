@@ -7,6 +7,7 @@
 #include "cmd/reply.h"
 #include "src/base/number.h"
 #include "src/base/text.h"
+#include "src/explain/faith.h"
 #include "src/file/output.h"
 
 /* ---- JSON */
@@ -222,7 +223,7 @@ static void print_maps(const evaluation *v, FILE *out)
     if (v->grain[0] && v->grain[1])
         fprintf(out, "%dx%d cells, finer maps averaged\n", v->grain[0], v->grain[1]);
     else
-        fprintf(out, "the cells of each picture's coarsest map, finer maps averaged\n");
+        fprintf(out, "cells of %d px, finer maps averaged\n", MV_FAITH_CELL);
     print_gains(v, out);
 }
 

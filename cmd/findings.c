@@ -239,28 +239,55 @@ static const char *verb(double lo, double hi)
     return lo >= 0.6 ? "agree" : hi < 0.3 ? "do not agree" : lo >= 0.2 ? "agree in part" : "disagree in part";
 }
 
-/* Which maps beat a random order; NULL where not all of them were measured. */
+enum { AT_NEITHER, AT_DELETION, AT_INSERTION, AT_BOTH };
+
+/* Where a map is better than "random" or "centre"; -1 for a map that was not measured. */
+static int beats(const mv_map *m, const char *baseline)
+{
+    char deletion[32], insertion[32];
+    snprintf(deletion, sizeof deletion, "%s_deletion", baseline);
+    snprintf(insertion, sizeof insertion, "%s_insertion", baseline);
+    double falls = mv_map_figure_value(m, deletion) - mv_map_figure_value(m, "deletion"),
+           rises = mv_map_figure_value(m, "insertion") - mv_map_figure_value(m, insertion);
+    if (!isfinite(falls) || !isfinite(rises))
+        return -1;
+    return (falls > 0 ? AT_DELETION : 0) + (rises > 0 ? AT_INSERTION : 0);
+}
+
+const char *finding_of_trust(char text[FINDING], const mv_map *m)
+{
+    static const char *const at[] = {"neither deletion nor insertion", "deletion", "insertion",
+                                     "deletion and insertion"};
+    int random = beats(m, "random"), centre = beats(m, "centre");
+    *text = '\0';
+    if (random >= 0 && random == centre)
+        snprintf(text, FINDING, "the map beats random cells and a blob in the middle at %s", at[random]);
+    else if (random >= 0 && centre >= 0)
+        snprintf(text, FINDING, "the map beats random cells at %s, a blob in the middle at %s", at[random], at[centre]);
+    return text;
+}
+
+/* Which maps beat both baselines; NULL where not all of them were measured. */
 static const char *trust_text(char text[FINDING], const mv_map *const maps[], int n)
 {
+    static const char what[] = "random cells and a blob in the middle at deletion and insertion";
     int good = 0;
     const mv_map *best = NULL;
     for (int i = 0; i < n; i++) {
-        double deletion = mv_map_figure_value(maps[i], "random_deletion") - mv_map_figure_value(maps[i], "deletion"),
-               insertion = mv_map_figure_value(maps[i], "insertion") - mv_map_figure_value(maps[i], "random_insertion");
-        if (!isfinite(deletion) || !isfinite(insertion))
+        int random = beats(maps[i], "random"), centre = beats(maps[i], "centre");
+        if (random < 0 || centre < 0)
             return NULL;
-        if (deletion > 0 && insertion > 0) {
+        if (random == AT_BOTH && centre == AT_BOTH) {
             best = maps[i];
             good++;
         }
     }
     if (good == 1)
-        snprintf(text, FINDING, "Only one of %d maps beats a random order at deletion and insertion: %s", n,
-                 best->method);
+        snprintf(text, FINDING, "Only one of %d maps beats %s: %s", n, what, best->method);
     else if (good == n)
-        snprintf(text, FINDING, "All %d maps beat a random order at deletion and insertion", n);
+        snprintf(text, FINDING, "All %d maps beat %s", n, what);
     else
-        snprintf(text, FINDING, "%d of %d maps beat a random order at deletion and insertion", good, n);
+        snprintf(text, FINDING, "%d of %d maps beat %s", good, n, what);
     return text;
 }
 

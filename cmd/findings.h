@@ -21,6 +21,10 @@ const char *finding_of_attention(char text[FINDING], const mv_map *maps, int n);
 /* "12 of 64 heads put half of their attention on one cell". Returns text. */
 const char *finding_of_heads(char text[FINDING], const mv_map *maps, int n);
 
+/* "the map beats random cells at deletion and insertion, a blob in the middle at insertion", by the figures of faith;
+ * empty for a map that was not measured. Returns text. */
+const char *finding_of_trust(char text[FINDING], const mv_map *map);
+
 /* The part of the picture, 0 to 1, that the highest values cover which make up half of the sum of the positive ones.
  * NaN where no value is positive, or without memory. */
 double finding_half_of(const mv_map *map);

@@ -142,7 +142,7 @@ static mv_status run_faith(const report_study *r, const study *s, const mv_map *
         return e->code;
     mv_status status = mv_faith_map(f, evidence, &out->map, e);
     if (!status)
-        status = mv_faith_random(f, evidence->h, evidence->w, &random, e);
+        status = mv_faith_random(f, &random, e);
     if (!status) {
         out->random = random->mean;
         out->spread = random->spread;

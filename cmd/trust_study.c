@@ -38,12 +38,6 @@ static score *add_score(const trust_study *t, records *r, record *one, int a, co
     return &one->score[one->n++];
 }
 
-/* A map of values has an order; one of colours has none. */
-static bool is_ordered(const mv_map *m)
-{
-    return m->channels <= 1;
-}
-
 /* ---- deletion, insertion, ROAD; boxes */
 
 static void take(score *s, const mv_faith_score *f)
@@ -72,7 +66,7 @@ static mv_status measure_maps(trust_study *t, const call *c, const study *s, mv_
         for (int k = 0; k < s->maps[a].n && !status; k++) {
             const mv_map *m = &s->maps[a].map[k];
             mv_faith_score got;
-            if (!is_ordered(m))
+            if (!mv_faith_has_order(m))
                 continue;
             ordered++;
             status = mv_faith_map(f, m, &got, e);
@@ -88,19 +82,6 @@ static mv_status measure_maps(trust_study *t, const call *c, const study *s, mv_
                            t->label[a]);
     }
     return status;
-}
-
-/* Coarse maps take away larger holes, whatever they show: all are compared at the cells of the coarsest. */
-static void find_grain(const call *c, const study *s, record *one)
-{
-    for (int a = 0; a < c->asks; a++)
-        for (int k = 0; k < s->maps[a].n; k++) {
-            const mv_map *m = &s->maps[a].map[k];
-            if (!is_ordered(m))
-                continue;
-            one->grain[0] = one->grain[0] && one->grain[0] < m->h ? one->grain[0] : m->h;
-            one->grain[1] = one->grain[1] && one->grain[1] < m->w ? one->grain[1] : m->w;
-        }
 }
 
 static score *add_baseline(trust_study *t, records *r, record *one, const char *name, mv_error *e)
@@ -119,7 +100,7 @@ static mv_status measure_random(trust_study *t, const study *s, mv_faith *f, con
     double area = 0;
     for (int i = 0; inside && i < s->shot->h * s->shot->w; i++)
         area += inside[i] / (double)(s->shot->h * s->shot->w);
-    if (mv_faith_random(f, one->grain[0], one->grain[1], &b, e))
+    if (mv_faith_random(f, &b, e))
         return e->code;
     score *to = add_baseline(t, r, one, EVAL_RANDOM_CELLS, e);
     if (!to)
@@ -134,13 +115,13 @@ static mv_status measure_random(trust_study *t, const study *s, mv_faith *f, con
 /* A blob in the middle knows nothing of the picture, but photos are centred. */
 static mv_status measure_centre(trust_study *t, mv_faith *f, records *r, record *one, mv_error *e)
 {
-    mv_faith_score got;
-    if (mv_faith_centre(f, one->grain[0], one->grain[1], &got, e))
+    const mv_faith_score *got;
+    if (mv_faith_centre(f, &got, e))
         return e->code;
     score *to = add_baseline(t, r, one, EVAL_CENTRE, e);
     if (!to)
         return e->code;
-    take(to, &got);
+    take(to, got);
     return MV_OK;
 }
 
@@ -223,7 +204,7 @@ static mv_status explain_quarters(trust_study *t, const call *c, const study *s,
         status = explain(&t->quarters, c, input, t->truth->class_[i], maps, e);
     for (int a = 0; a < c->asks && !status; a++)
         for (int k = 0; k < maps[a].n && !status; k++)
-            if (is_ordered(&maps[a].map[k]) && row < one->n)
+            if (mv_faith_has_order(&maps[a].map[k]) && row < one->n)
                 status = mv_quarters_share(&maps[a].map[k], own, h, w, &one->score[row++].v[FIGURE_GRID], e);
     for (int a = 0; a < CALL_ASKS; a++)
         mv_maps_free(&maps[a]);
@@ -264,7 +245,7 @@ static mv_status compare(const call *c, const study *s, const mv_maps *maps, int
     for (int a = 0; a < c->asks; a++)
         for (int k = 0; k < s->maps[a].n; k++) {
             const mv_map *was = &s->maps[a].map[k];
-            if (!is_ordered(was))
+            if (!mv_faith_has_order(was))
                 continue;
             score *to = &one->score[row++];
             if (!to->stage && !(to->stage = calloc((size_t)stages, sizeof *to->stage)))
@@ -307,17 +288,15 @@ static mv_status measure_redrawn(const trust_study *t, const call *c, const stud
 
 mv_status trust_study_picture(trust_study *t, const call *c, const study *s, records *r, record *one, mv_error *e)
 {
-    find_grain(c, s, one);
     mv_faith_options o = {.steps = t->steps,
                           .seeds = t->seeds,
-                          .grain_h = one->grain[0],
-                          .grain_w = one->grain[1],
                           .road = !t->without[WITHOUT_ROAD],
                           .seed = SEED + 1000 * (uint64_t)one->i};
     bool *inside = NULL;
     mv_faith *f =
         mv_faith_new(&o, s->passes, s->planes, s->shot->h, s->shot->w, c->session.config.classes, one->answer, e);
     mv_status status = f ? MV_OK : e->code;
+    mv_faith_grain(s->shot->h, s->shot->w, one->grain);
     if (!status && t->regions && one->rank == 0)
         status = regions_of(t->regions, &c->session, t->truth->path[one->i] + t->below, one->class_, s->shot->h,
                             s->shot->w, &inside, e);

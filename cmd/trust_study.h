@@ -23,7 +23,7 @@ typedef struct {
 } trust_study;
 
 /* Adds the scores of picture `i` of the list, which is answered as `one` says, to it: a row for each map of each
- * method, averaged to the cells of the coarsest one, then those of random maps and of a blob in the middle. */
+ * method at the grain of faith.h, then those of random maps and of a blob in the middle. */
 mv_status trust_study_picture(trust_study *t, const call *c, const study *s, records *r, record *one, mv_error *e);
 void trust_study_free(trust_study *t);
 

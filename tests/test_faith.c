@@ -183,23 +183,30 @@ static void random_maps_are_reproduced(void **state)
     stage s = stage_new();
     mv_error e = {0};
     const mv_faith_baseline *r, *twice, *cells;
-    mv_faith *f = faith_of(&s, (mv_faith_options){.steps = 5, .seeds = 4, .seed = 1}),
-             *g = faith_of(&s, (mv_faith_options){.steps = 5, .seeds = 4, .seed = 1});
-    mv_faith_random(f, 5, 4, &r, &e);
+    const mv_faith_score *centre, *same;
+    const mv_faith_options coarse = {.steps = 5, .seeds = 4, .seed = 1, .grain_h = 2, .grain_w = 3};
+    mv_faith *f = faith_of(&s, (mv_faith_options){.steps = 5, .seeds = 4, .seed = 1, .grain_h = 5, .grain_w = 4}),
+             *g = faith_of(&s, coarse), *h = faith_of(&s, coarse);
+    mv_faith_random(f, &r, &e);
+    mv_faith_centre(f, &centre, &e);
     expect_ok(&e);
     long before = mv_passes_count(s.passes);
-    mv_faith_random(f, 5, 4, &twice, &e);
+    mv_faith_random(f, &twice, &e);
+    mv_faith_centre(f, &same, &e);
     assert_ptr_equal(r, twice);
+    assert_ptr_equal(centre, same);
     assert_true(mv_passes_count(s.passes) == before); /* computed once */
-    mv_faith_random(f, 2, 3, &cells, &e);
+    mv_faith_random(g, &cells, &e);
     expect_ok(&e);
     assert_true(mv_passes_count(s.passes) == before + 4 * 12);
-    mv_faith_random(g, 2, 3, &twice, &e); /* its own order of questions changes nothing */
+    mv_faith_centre(h, &same, &e); /* the order of questions changes nothing */
+    mv_faith_random(h, &twice, &e);
     expect_ok(&e);
     assert_memory_equal(cells, twice, sizeof *cells);
     assert_true(r->seeds == 4 && r->spread.deletion_area > 0 && r->mean.deletion_area > 0);
     assert_true(r->spread.deletion[0] < 1e-7 && r->spread.deletion[5] < 1e-7); /* nothing and everything removed */
     assert_true(cells->mean.deletion_area != r->mean.deletion_area);
+    mv_faith_free(h);
     mv_faith_free(g);
     mv_faith_free(f);
     stage_free(&s);
@@ -231,42 +238,52 @@ static void maps_are_averaged_by_area(void **state)
     assert_true(fabs((double)out[0] - rows - columns) < 1e-5);
 }
 
-/* A map finer than the grain scores what its averages score; one as coarse stays as it is. */
+/* A map finer than the grain scores what its averages score; one as coarse stays as it is. Nobody has to ask for a
+ * grain: maps of all sizes are compared at cells of the last level, and random maps with them. */
 static void maps_are_compared_at_one_grain(void **state)
 {
     (void)state;
     stage s = stage_new();
     mv_error e = {0};
-    mv_faith_score fine, coarse, own, whole, middle, blob;
+    mv_faith_score fine, coarse, own, whole, blob;
+    const mv_faith_score *middle;
+    const mv_faith_baseline *random, *asked;
+    int cells[2];
     mv_map m, averaged;
-    assert_int_equal(mv_map_new(&m, 9, 11, &e), MV_OK);
-    assert_int_equal(mv_map_new(&averaged, 2, 3, &e), MV_OK);
-    for (int i = 0; i < 99; i++)
+    mv_faith_grain(s.h, s.w, cells);
+    assert_true(cells[0] == (s.h + 31) / 32 && cells[1] == (s.w + 31) / 32 && cells[0] > 1 && cells[1] > 1);
+    assert_int_equal(mv_map_new(&m, s.h, s.w, &e), MV_OK);
+    assert_int_equal(mv_map_new(&averaged, cells[0], cells[1], &e), MV_OK);
+    for (int i = 0; i < s.h * s.w; i++)
         m.v[i] = (float)(i * 37 % 101);
-    mv_coarsen(averaged.v, 2, 3, m.v, 9, 11);
-    mv_faith *f = faith_of(&s, (mv_faith_options){.steps = 5, .grain_h = 2, .grain_w = 3}),
-             *g = faith_of(&s, (mv_faith_options){.steps = 5});
+    mv_coarsen(averaged.v, cells[0], cells[1], m.v, s.h, s.w);
+    mv_faith *f = faith_of(&s, (mv_faith_options){.steps = 5, .seeds = 2}),
+             *g = faith_of(&s, (mv_faith_options){.steps = 5, .seeds = 2, .grain_h = cells[0], .grain_w = cells[1]}),
+             *pixels = faith_of(&s, (mv_faith_options){.steps = 5, .grain_h = s.h, .grain_w = s.w});
     mv_faith_map(f, &m, &fine, &e);
     mv_faith_map(f, &averaged, &coarse, &e);
-    mv_faith_map(g, &averaged, &own, &e);
-    mv_faith_map(g, &m, &whole, &e);
+    mv_faith_map(pixels, &averaged, &own, &e);
+    mv_faith_map(pixels, &m, &whole, &e);
+    mv_faith_random(f, &random, &e);
+    mv_faith_random(g, &asked, &e);
     expect_ok(&e);
     assert_memory_equal(fine.deletion, coarse.deletion, sizeof fine.deletion);
     assert_memory_equal(coarse.insertion, own.insertion, sizeof own.insertion);
+    assert_memory_equal(random, asked, sizeof *random);
     assert_true(whole.deletion_area != fine.deletion_area);
-    for (int i = 0; i < 99; i++) { /* the blob is any map that falls with the distance from the middle */
-        double y = (i / 11 + 0.5) / 9 - 0.5, x = (i % 11 + 0.5) / 11 - 0.5;
+    for (int i = 0; i < s.h * s.w; i++) { /* the blob is any map that falls with the distance from the middle */
+        double y = (i / s.w + 0.5) / s.h - 0.5, x = (i % s.w + 0.5) / s.w - 0.5;
         m.v[i] = (float)exp(-8 * (y * y + x * x));
     }
-    mv_faith_centre(g, 9, 11, &middle, &e);
-    mv_faith_map(g, &m, &blob, &e);
+    mv_faith_centre(pixels, &middle, &e);
+    mv_faith_map(pixels, &m, &blob, &e);
     expect_ok(&e);
-    assert_memory_equal(middle.insertion, blob.insertion, sizeof blob.insertion);
-    assert_int_equal(mv_faith_centre(g, 0, 3, &middle, NULL), MV_EMISUSE);
+    assert_memory_equal(middle->insertion, blob.insertion, sizeof blob.insertion);
     mv_map_free(&m);
     mv_map_free(&averaged);
     mv_faith_free(f);
     mv_faith_free(g);
+    mv_faith_free(pixels);
     stage_free(&s);
 }
 
@@ -274,7 +291,8 @@ static void refusals(void **state)
 {
     (void)state;
     stage s = stage_new();
-    const mv_faith_options bad[] = {{.steps = 51}, {.steps = -1}, {.seeds = 101}};
+    const mv_faith_options bad[] = {
+        {.steps = 51}, {.steps = -1}, {.seeds = 101}, {.grain_h = -1}, {.grain_w = s.w + 1}};
     mv_error e = {0};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         assert_null(mv_faith_new(&bad[i], s.passes, s.planes, s.h, s.w, s.classes, 0, &e));
@@ -286,8 +304,6 @@ static void refusals(void **state)
     colours.channels = 3;
     mv_faith_score score;
     assert_int_equal(mv_faith_map(f, &colours, &score, NULL), MV_EMISUSE);
-    const mv_faith_baseline *r;
-    assert_int_equal(mv_faith_random(f, 3, 0, &r, NULL), MV_EMISUSE);
     s.map.v[0] = NAN; /* the lowest */
     e = (mv_error){0};
     mv_faith_map(f, &s.map, &score, &e);

@@ -20,6 +20,7 @@
 #include "cmd/trust_study.h"
 #include "src/base/name_set.h"
 #include "src/base/text.h"
+#include "src/explain/faith.h"
 #include "src/explain/redraw.h"
 #include "src/file/output.h"
 #include "viz/page/eval.h"
@@ -334,8 +335,8 @@ static mv_status make_settings(call *c, mv_error *e)
         good =
             good && json_object_set_new(s, "faith", text_list(o->label, c->asks)) == 0 &&
             json_object_set_new(s, "how",
-                                json_pack("{s:i,s:i,s:s,s:b,s:b,s:b,s:b,s:i}", "steps", o->steps, "seeds", o->seeds,
-                                          "grain", "coarsest", "road", !o->study.without[WITHOUT_ROAD], "grid",
+                                json_pack("{s:i,s:i,s:i,s:b,s:b,s:b,s:b,s:i}", "steps", o->steps, "seeds", o->seeds,
+                                          "cell", MV_FAITH_CELL, "road", !o->study.without[WITHOUT_ROAD], "grid",
                                           !o->study.without[WITHOUT_GRID], "random", !o->study.without[WITHOUT_RANDOM],
                                           "boxes", o->boxes != NULL, "randomise", o->redraws)) == 0;
     if (o->redraws)

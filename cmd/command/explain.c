@@ -19,6 +19,8 @@
 #include "src/explain/faith.h"
 #include "viz/page/sheet.h"
 
+enum { GRAIN = 96, SUBTITLE = 800 };
+
 typedef struct {
     mv_param_texts method, class_, against;
     const char *at, *raw;
@@ -68,7 +70,7 @@ static const mv_param params[] = {
     {.name = "faith",
      .kind = MV_PARAM_FLAG,
      .offset = AT(faith),
-     .help = "measure each map: deletion and insertion, against a random order"},
+     .help = "measure each map: deletion and insertion, beside random cells and a blob in the middle"},
     OPTION_RAW(AT(raw), "write the maps as numbers: .safetensors, .npz or .npy of all pictures, or FOLDER/"),
     {0}};
 
@@ -141,46 +143,63 @@ static int top_class(const call *c, const shot *t)
     return mv_class_next(t->logits, c->session.config.classes, MV_MAP_NONE);
 }
 
-/* Beside random maps of 32 px cells, as coarse as most maps are: single pixels at random would shred the picture, and
- * any map of cells would look bad beside them. */
-static mv_status measure_map(mv_map *m, const shot *t, mv_faith *f, mv_error *e)
+/* How maps were measured, for tables and pages. */
+static const char *grain_text(const shot *t, char text[GRAIN])
+{
+    int grain[2];
+    mv_faith_grain(t->h, t->w, grain);
+    snprintf(text, GRAIN, "deletion and insertion at one grain: %dx%d cells, finer maps averaged", grain[0], grain[1]);
+    return text;
+}
+
+static mv_status measure_map(mv_map *m, mv_faith *f, mv_error *e)
 {
     mv_faith_score score;
     const mv_faith_baseline *random;
-    mv_status s = mv_faith_map(f, m, &score, e);
-    if (!s)
-        s = mv_faith_random(f, (t->h + 31) / 32, (t->w + 31) / 32, &random, e);
-    if (s)
-        return s;
+    const mv_faith_score *centre;
+    if (mv_faith_map(f, m, &score, e) || mv_faith_random(f, &random, e) || mv_faith_centre(f, &centre, e))
+        return e->code;
     mv_map_figure(m, "deletion", "deletion", "", 3, score.deletion_area);
-    mv_map_figure(m, "at random", "random_deletion", "", 3, random->mean.deletion_area);
+    mv_map_figure(m, "random cells", "random_deletion", "", 3, random->mean.deletion_area);
+    mv_map_figure(m, "centre", "centre_deletion", "", 3, centre->deletion_area);
     mv_map_figure(m, "insertion", "insertion", "", 3, score.insertion_area);
-    mv_map_figure(m, "at random", "random_insertion", "", 3, random->mean.insertion_area);
+    mv_map_figure(m, "random cells", "random_insertion", "", 3, random->mean.insertion_area);
+    mv_map_figure(m, "centre", "centre_insertion", "", 3, centre->insertion_area);
     return MV_OK;
 }
 
-/* Each map of one channel, for its class or the answer. Maps of one class share the random orders. */
-static mv_status measure(const call *c, const study *t, mv_error *e)
+/* The class for which a map is measured: its own, or the answer. */
+static int measured_class(const call *c, const study *t, const mv_map *m)
 {
-    mv_faith_options defaults = {0};
-    mv_faith *f = NULL;
-    int of = -1;
-    mv_status s = MV_OK;
-    for (int a = 0; a < c->asks && !s; a++)
+    return m->class_ >= 0 ? m->class_ : top_class(c, t->shot);
+}
+
+/* All maps of a class that have an order, with the same random maps. */
+static mv_status measure_class(const call *c, const study *t, int class_, mv_error *e)
+{
+    const mv_faith_options defaults = {0};
+    mv_faith *f =
+        mv_faith_new(&defaults, t->passes, t->planes, t->shot->h, t->shot->w, c->session.config.classes, class_, e);
+    mv_status s = f ? MV_OK : e->code;
+    for (int a = 0; a < c->asks; a++)
         for (int i = 0; i < t->maps[a].n && !s; i++) {
             mv_map *m = &t->maps[a].map[i];
-            int class_ = m->class_ >= 0 ? m->class_ : top_class(c, t->shot);
-            if (m->channels == 3)
-                continue;
-            if (class_ != of) {
-                mv_faith_free(f);
-                f = mv_faith_new(&defaults, t->passes, t->planes, t->shot->h, t->shot->w, c->session.config.classes,
-                                 class_, e);
-                of = class_;
-            }
-            s = f ? measure_map(m, t->shot, f, e) : e->code;
+            if (mv_faith_has_order(m) && measured_class(c, t, m) == class_)
+                s = measure_map(m, f, e);
         }
     mv_faith_free(f);
+    return s;
+}
+
+static mv_status measure(const call *c, const study *t, mv_error *e)
+{
+    mv_status s = MV_OK;
+    for (int a = 0; a < c->asks; a++)
+        for (int i = 0; i < t->maps[a].n && !s; i++) {
+            const mv_map *m = &t->maps[a].map[i];
+            if (mv_faith_has_order(m) && !isfinite(mv_map_figure_value(m, "deletion")))
+                s = measure_class(c, t, measured_class(c, t, m), e);
+        }
     return s;
 }
 
@@ -241,8 +260,13 @@ static json_t *map_json(const call *c, const mv_maps *maps, int a, int i)
 
 static mv_status print_json(const call *c, const shot *t, mv_error *e)
 {
+    const own *o = c->own;
+    int grain[2];
     json_t *line = reply_new(c, t), *list = json_array();
     bool good = line && list;
+    mv_faith_grain(t->h, t->w, grain);
+    if (good && o->faith)
+        good = reply_set(line, "grain", json_pack("[i,i]", grain[0], grain[1]));
     for (int a = 0; a < c->asks && good; a++)
         for (int i = 0; i < t->maps[a].n && good; i++)
             good = reply_append(list, map_json(c, t->maps, a, i));
@@ -284,6 +308,8 @@ static void print_table(const call *c, const shot *t)
     for (int a = 0; a < c->asks; a++)
         for (int i = 0; i < t->maps[a].n; i++)
             print_map(c, t, a, i, width);
+    if (o->faith)
+        fprintf(t->out, "  %s\n", grain_text(t, name));
 }
 
 /* ---- pages */
@@ -305,35 +331,27 @@ static void arrange(mv_sheet_content *content, const mv_map *const maps[], int n
     content->sections = methods ? MV_SHEET_BY_METHOD : levels ? MV_SHEET_BY_LEVEL : MV_SHEET_PLAIN;
 }
 
-/* ", worse than a random order at deletion, better at insertion"; empty for a map that was not measured */
-static const char *trust_of(const mv_map *m, char text[120])
-{
-    double deletion = mv_map_figure_value(m, "random_deletion") - mv_map_figure_value(m, "deletion"),
-           insertion = mv_map_figure_value(m, "insertion") - mv_map_figure_value(m, "random_insertion");
-    const char *first = deletion > 0 ? "better" : "worse", *second = insertion > 0 ? "better" : "worse";
-    *text = '\0';
-    if (isfinite(deletion) && isfinite(insertion) && first == second)
-        snprintf(text, 120, "; the map is %s than a random order at deletion and insertion", first);
-    else if (isfinite(deletion) && isfinite(insertion))
-        snprintf(text, 120, "; the map is %s than a random order at deletion, %s at insertion", first, second);
-    return text;
-}
-
 /* maps: the n of the page */
-static const char *subtitle_of(const call *c, const shot *t, const mv_map *const maps[], int n, char text[520])
+static const char *subtitle_of(const call *c, const shot *t, const mv_map *const maps[], int n, char text[SUBTITLE])
 {
-    char name[24], number[24], trust[120] = "";
+    const own *o = c->own;
+    char name[24], number[24], cells[GRAIN] = "", trust[FINDING] = "";
     int best = top_class(c, t);
-    mv_text_print(text, 520, "%.200s, classified as %.80s, %s%s%s", t->base, session_class(&c->session, best, name),
+    if (n == 1)
+        finding_of_trust(trust, maps[0]);
+    if (o->faith)
+        grain_text(t, cells);
+    mv_text_print(text, SUBTITLE, "%.200s, classified as %.80s, %s%s%s%s%s%s", t->base,
+                  session_class(&c->session, best, name),
                   finding_probability(number, mv_probability(t->logits, c->session.config.classes, best), 2),
-                  session_sigmoid(&c->session), n == 1 ? trust_of(maps[0], trust) : "");
+                  session_sigmoid(&c->session), *trust ? "; " : "", trust, *cells ? "; " : "", cells);
     return text;
 }
 
 static mv_status draw(const call *c, const shot *t, mv_error *e)
 {
     const own *o = c->own;
-    char title[FINDING], subtitle[520], names[200];
+    char title[FINDING], subtitle[SUBTITLE], names[200];
     int n = 0;
     for (int a = 0; a < c->asks; a++)
         n += t->maps[a].n;

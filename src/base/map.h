@@ -15,10 +15,10 @@
 #include "src/base/status.h"
 
 enum {
-    MV_MAP_NONE = -9, /* level, block, head, class: the map belongs to none */
-    MV_MAP_ALL = -2,  /* block: a combination of all blocks of the level (rollout) */
-    MV_MAP_MEAN = -1, /* head: the mean of the block's heads */
-    MV_MAP_FIGURES = 6,
+    MV_MAP_NONE = -9,    /* level, block, head, class: the map belongs to none */
+    MV_MAP_ALL = -2,     /* block: a combination of all blocks of the level (rollout) */
+    MV_MAP_MEAN = -1,    /* head: the mean of the block's heads */
+    MV_MAP_FIGURES = 12, /* a method's, and six of faith */
     MV_MAP_OTHERS = 15
 };
 

@@ -1,7 +1,6 @@
 #include "src/explain/faith.h"
 
 #include <math.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,7 +10,7 @@
 #include "src/explain/road.h"
 #include "src/explain/upsample.h"
 
-enum { BASELINES = 4, DOUBLES = sizeof(mv_faith_score) / sizeof(double) };
+enum { DOUBLES = sizeof(mv_faith_score) / sizeof(double) };
 
 struct mv_faith {
     mv_faith_options o;
@@ -19,18 +18,16 @@ struct mv_faith {
     const float *planes;
     int h, w, classes, class_;
     size_t pixels;
-    float *blurred;        /* as planes */
-    int *rank;             /* of each pixel: 0 goes first */
-    void *order;           /* memory of the sort */
-    bool *removed;         /* for ROAD */
-    mv_road *road;         /* NULL: not wanted */
-    uint64_t noise;        /* seed of this map's noise */
-    mv_faith_score *score; /* that is being filled */
-    int baselines;
-    struct {
-        int h, w;
-        mv_faith_baseline value;
-    } baseline[BASELINES];
+    float *blurred;           /* as planes */
+    int *rank;                /* of each pixel: 0 goes first */
+    void *order;              /* memory of the sort */
+    bool *removed;            /* for ROAD */
+    mv_road *road;            /* NULL: not wanted */
+    uint64_t noise;           /* seed of this map's noise */
+    mv_faith_score *score;    /* that is being filled */
+    mv_faith_baseline random; /* 0 seeds: not computed yet */
+    bool centred;             /* centre is computed */
+    mv_faith_score centre;
 };
 
 /* ---- the order of the pixels */
@@ -65,15 +62,15 @@ static mv_status rank_by(mv_faith *f, const float *v, int gh, int gw, mv_error *
 }
 
 /* The order of a random value for each cell. */
-static mv_status rank_randomly(mv_faith *f, int grid_h, int grid_w, uint64_t state, mv_error *e)
+static mv_status rank_randomly(mv_faith *f, uint64_t state, mv_error *e)
 {
-    size_t cells = (size_t)grid_h * (size_t)grid_w;
+    size_t cells = (size_t)f->o.grain_h * (size_t)f->o.grain_w;
     float *v = malloc(cells * sizeof *v);
     if (!v)
         return mv_fail_memory(e, "faith");
     for (size_t i = 0; i < cells; i++)
         v[i] = (float)(mv_random_next(&state) >> 40) * 0x1p-24f;
-    mv_status s = rank_by(f, v, grid_h, grid_w, e);
+    mv_status s = rank_by(f, v, f->o.grain_h, f->o.grain_w, e);
     free(v);
     return s;
 }
@@ -177,16 +174,31 @@ static mv_status measure(mv_faith *f, mv_faith_score *out, mv_error *e)
 
 /* ---- the object */
 
+void mv_faith_grain(int h, int w, int grain[2])
+{
+    grain[0] = (h + MV_FAITH_CELL - 1) / MV_FAITH_CELL;
+    grain[1] = (w + MV_FAITH_CELL - 1) / MV_FAITH_CELL;
+}
+
 mv_faith *mv_faith_new(const mv_faith_options *o, mv_passes *passes, const float *planes, int h, int w, int classes,
                        int class_, mv_error *e)
 {
     mv_faith_options all = *o;
+    int cells[2];
     all.steps = all.steps ? all.steps : MV_FAITH_STEPS;
     all.seeds = all.seeds ? all.seeds : 10;
+    mv_faith_grain(h, w, cells);
+    all.grain_h = all.grain_h ? all.grain_h : cells[0];
+    all.grain_w = all.grain_w ? all.grain_w : cells[1];
     if (all.steps < 1 || all.steps > MV_FAITH_STEPS || all.seeds < 1 || all.seeds > MV_FAITH_SEEDS || class_ < 0 ||
         class_ >= classes || h != mv_passes_height(passes) || w != mv_passes_width(passes)) {
         mv_fail(e, MV_EMISUSE, "faith: found %d steps, %d seeds and class %d, expected 1 to %d, 1 to %d and 0 to %d",
                 all.steps, all.seeds, class_, MV_FAITH_STEPS, MV_FAITH_SEEDS, classes - 1);
+        return NULL;
+    }
+    if (all.grain_h < 1 || all.grain_w < 1 || all.grain_h > h || all.grain_w > w) {
+        mv_fail(e, MV_EMISUSE, "faith: found a grain of %dx%d, expected cells of %dx%d px", all.grain_h, all.grain_w, h,
+                w);
         return NULL;
     }
     mv_faith *f = calloc(1, sizeof *f);
@@ -225,13 +237,17 @@ void mv_faith_free(mv_faith *f)
     free(f);
 }
 
+bool mv_faith_has_order(const mv_map *map)
+{
+    return map->channels <= 1;
+}
+
 mv_status mv_faith_map(mv_faith *f, const mv_map *map, mv_faith_score *out, mv_error *e)
 {
-    if (map->channels > 1 || map->h < 1 || map->w < 1)
+    if (!mv_faith_has_order(map) || map->h < 1 || map->w < 1)
         return mv_fail(e, MV_EMISUSE, "faith: found a map of %d channels, expected one", map->channels);
     f->noise = f->o.seed;
-    int h = f->o.grain_h && f->o.grain_h < map->h ? f->o.grain_h : map->h,
-        w = f->o.grain_w && f->o.grain_w < map->w ? f->o.grain_w : map->w;
+    int h = f->o.grain_h < map->h ? f->o.grain_h : map->h, w = f->o.grain_w < map->w ? f->o.grain_w : map->w;
     if (h == map->h && w == map->w)
         return rank_by(f, mv_map_raw(map), h, w, e) ? e->code : measure(f, out, e);
     float *coarse = malloc((size_t)h * (size_t)w * sizeof *coarse);
@@ -243,8 +259,9 @@ mv_status mv_faith_map(mv_faith *f, const mv_map *map, mv_faith_score *out, mv_e
     return s ? s : measure(f, out, e);
 }
 
-static mv_status rank_centre(mv_faith *f, int h, int w, mv_error *e)
+static mv_status rank_centre(mv_faith *f, mv_error *e)
 {
+    int h = f->o.grain_h, w = f->o.grain_w;
     float *v = malloc((size_t)h * (size_t)w * sizeof *v);
     if (!v)
         return mv_fail_memory(e, "faith");
@@ -258,12 +275,15 @@ static mv_status rank_centre(mv_faith *f, int h, int w, mv_error *e)
     return s;
 }
 
-mv_status mv_faith_centre(mv_faith *f, int grid_h, int grid_w, mv_faith_score *out, mv_error *e)
+mv_status mv_faith_centre(mv_faith *f, const mv_faith_score **out, mv_error *e)
 {
-    if (grid_h < 1 || grid_w < 1)
-        return mv_fail(e, MV_EMISUSE, "faith: found a grid of %dx%d, expected cells", grid_h, grid_w);
+    *out = NULL;
     f->noise = f->o.seed;
-    return rank_centre(f, grid_h, grid_w, e) ? e->code : measure(f, out, e);
+    if (!f->centred && (rank_centre(f, e) || measure(f, &f->centre, e)))
+        return e->code;
+    f->centred = true;
+    *out = &f->centre;
+    return MV_OK;
 }
 
 /* Adds one seed's score, by Welford: spread is the sum of squares until the end. */
@@ -279,17 +299,11 @@ static void accumulate(mv_faith_baseline *b, const mv_faith_score *s)
     }
 }
 
-mv_status mv_faith_random(mv_faith *f, int grid_h, int grid_w, const mv_faith_baseline **out, mv_error *e)
+mv_status mv_faith_random(mv_faith *f, const mv_faith_baseline **out, mv_error *e)
 {
-    *out = NULL;
-    for (int i = 0; i < f->baselines; i++)
-        if (f->baseline[i].h == grid_h && f->baseline[i].w == grid_w)
-            *out = &f->baseline[i].value;
+    *out = f->random.seeds ? &f->random : NULL;
     if (*out)
         return MV_OK;
-    if (f->baselines == BASELINES || grid_h < 1 || grid_w < 1)
-        return mv_fail(e, MV_EMISUSE, "faith: found a grid of %dx%d, expected at most %d grids", grid_h, grid_w,
-                       BASELINES);
     mv_faith_baseline b = {0};
     mv_road *road = f->road;
     f->road = NULL; /* an order and its reverse are equally probable: what ROAD expects is 0 */
@@ -297,7 +311,7 @@ mv_status mv_faith_random(mv_faith *f, int grid_h, int grid_w, const mv_faith_ba
         mv_faith_score s;
         uint64_t seed = f->o.seed + 1 + (uint64_t)k;
         uint64_t state = mv_random_next(&seed); /* a seed's numbers are not those of the next one, shifted */
-        if (rank_randomly(f, grid_h, grid_w, state, e) || measure(f, &s, e))
+        if (rank_randomly(f, state, e) || measure(f, &s, e))
             break;
         accumulate(&b, &s);
     }
@@ -309,10 +323,8 @@ mv_status mv_faith_random(mv_faith *f, int grid_h, int grid_w, const mv_faith_ba
         squares[i] = b.seeds > 1 ? sqrt(squares[i] / (b.seeds - 1)) : 0;
     b.mean.road = road ? 0 : NAN;
     b.spread.road = NAN;
-    f->baseline[f->baselines].h = grid_h;
-    f->baseline[f->baselines].w = grid_w;
-    f->baseline[f->baselines].value = b;
-    *out = &f->baseline[f->baselines++].value;
+    f->random = b;
+    *out = &f->random;
     return MV_OK;
 }
 

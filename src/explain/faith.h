@@ -8,19 +8,21 @@
  *                 most relevant ones removed
  *
  * and the same for random maps, which every area must be read against, and for a blob in the middle: photos are
- * centred. Coarse maps take away larger holes than fine ones, so only areas of one grain can be compared: maps are
- * averaged to the cells of the coarsest one.
+ * centred. Coarse maps take away larger holes than fine ones, and single pixels at random would shred the picture, so
+ * only areas of one grain can be compared: all maps are averaged to the same cells.
  *
  *     mv_faith *f = mv_faith_new(&options, passes, planes, h, w, classes, class, &e);
  *     mv_faith_map(f, map, &score, &e);             as many maps as there are
- *     mv_faith_random(f, 0, 0, &random, &e);        computed at the first call
+ *     mv_faith_random(f, &random, &e);              computed at the first call
+ *     mv_faith_centre(f, &centre, &e);              the same
  *     mv_faith_free(f);
  *
- * A map takes 2 (steps + 1) forward passes, and 8 more with ROAD; a random baseline 2 (steps + 1) for each seed.
+ * A map or the blob takes 2 (steps + 1) forward passes, and 8 more with ROAD; random maps 2 (steps + 1) for each seed.
  */
 #ifndef MV_FAITH_H
 #define MV_FAITH_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "src/base/map.h"
@@ -30,14 +32,15 @@ enum {
     MV_FAITH_STEPS = 50,
     MV_FAITH_POINTS = MV_FAITH_STEPS + 1,
     MV_FAITH_SHARES = 4, /* shares of the pixels that ROAD removes: 0.2, 0.4, 0.6, 0.8 */
-    MV_FAITH_SEEDS = 100
+    MV_FAITH_SEEDS = 100,
+    MV_FAITH_CELL = 32 /* px a side: the cells of the last level, the coarsest that maps have */
 };
 
 typedef struct {
     int steps;            /* even steps of deletion and insertion, 1 to MV_FAITH_STEPS; 0: MV_FAITH_STEPS */
     int seeds;            /* random maps, 1 to MV_FAITH_SEEDS; 0: 10 */
     bool road;            /* ROAD, too; without it its values are NaN */
-    int grain_h, grain_w; /* cells that each map is averaged to; 0: its own */
+    int grain_h, grain_w; /* cells that each map is averaged to; 0: cells of MV_FAITH_CELL */
     uint64_t seed;        /* of the random maps and of ROAD's noise */
 } mv_faith_options;
 
@@ -65,19 +68,25 @@ mv_faith *mv_faith_new(const mv_faith_options *o, mv_passes *passes, const float
                        int class_, mv_error *e);
 void mv_faith_free(mv_faith *f); /* NULL is fine */
 
+/* The cells of MV_FAITH_CELL of an input of h x w: down, across. */
+void mv_faith_grain(int h, int w, int grain[2]);
+
+/* A map of values has an order; one of colours has none. */
+bool mv_faith_has_order(const mv_map *map);
+
 /* The score of one map over the whole picture, of one channel (MV_EMISUSE otherwise). Its values are averaged to the
- * grain, by the area of each cell, then brought to the input's size bilinearly with half-pixel centres; pixels of equal
- * value go by their index; a value that is not finite counts as the lowest. */
+ * grain, by the area of each cell (a map of fewer cells keeps its own), then brought to the input's size bilinearly
+ * with half-pixel centres; pixels of equal value go by their index; a value that is not finite counts as the lowest. */
 mv_status mv_faith_map(mv_faith *f, const mv_map *map, mv_faith_score *out, mv_error *e);
 
-/* The scores of random maps: a random value for each cell of a grid, brought to the input's size like a map. As coarse
- * as the maps that are measured, so it does not differ from them by its texture. Borrowed until f is freed; each grid
- * is computed once, at most 4 of them. */
-mv_status mv_faith_random(mv_faith *f, int grid_h, int grid_w, const mv_faith_baseline **out, mv_error *e);
+/* The scores of random maps: a random value for each cell of the grain, brought to the input's size like a map. As
+ * coarse as the maps that are measured, so it does not differ from them by its texture. Borrowed until f is freed;
+ * computed once. */
+mv_status mv_faith_random(mv_faith *f, const mv_faith_baseline **out, mv_error *e);
 
 /* The score of a map that knows nothing of the picture: a Gaussian in its middle, of a quarter of each side, on the
- * cells of a grid. */
-mv_status mv_faith_centre(mv_faith *f, int grid_h, int grid_w, mv_faith_score *out, mv_error *e);
+ * cells of the grain. Borrowed until f is freed; computed once. */
+mv_status mv_faith_centre(mv_faith *f, const mv_faith_score **out, mv_error *e);
 
 /* ---- of use alone */
 
