@@ -124,7 +124,7 @@ int main(int argc, char **argv)
         return help();
     if (strcmp(argv[1], "help") == 0)
         return help_on(argc, argv);
-    stop_mend();
+    stop_guard();
     move_command(argc, argv);
     const command *c = lookup(argv[1]);
     if (!c)

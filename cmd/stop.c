@@ -5,8 +5,10 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stddef.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
+#include "cmd/talk.h"
 #include "src/file/mapping.h"
 #include "src/file/output.h"
 
@@ -14,7 +16,11 @@ static volatile sig_atomic_t caught;
 static atomic_int results_error;
 
 static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
-enum { SIGNALS = sizeof signals / sizeof *signals };
+enum {
+    SIGNALS = sizeof signals / sizeof *signals,
+    SOME_MEMORY = 256 << 20, /* bytes; less than that is short */
+    FAULT_STACK = 1 << 16
+};
 
 static void end_by(int number)
 {
@@ -46,21 +52,40 @@ void stop_watch(void)
     signal(SIGPIPE, SIG_IGN);
 }
 
-/* SIGBUS of anything but a mapped file ends the program, as without a handler. */
-static void on_lost_page(int number, siginfo_t *info, void *context)
+static bool memory_is_short(void)
 {
-    (void)context;
-    if (mv_mapping_mend(info->si_addr))
-        return;
-    mv_output_discard_all();
-    end_by(number);
+    void *some = mmap(NULL, SOME_MEMORY, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (some != MAP_FAILED)
+        munmap(some, SOME_MEMORY);
+    return some == MAP_FAILED;
 }
 
-void stop_mend(void)
+static void on_fault(int number, siginfo_t *info, void *context)
 {
-    struct sigaction lost = {.sa_sigaction = on_lost_page, .sa_flags = SA_SIGINFO};
-    sigemptyset(&lost.sa_mask);
-    sigaction(SIGBUS, &lost, NULL);
+    static const char text[] = "mvscope: out of memory: a library ended the program, because it cannot do without\n";
+    (void)context;
+    if (number == SIGBUS && mv_mapping_mend(info->si_addr))
+        return;
+    mv_output_discard_all();
+    if (!memory_is_short())
+        end_by(number);
+    ssize_t written = write(STDERR_FILENO, text, sizeof text - 1);
+    (void)written;
+    _exit(EXIT_FAILED);
+}
+
+void stop_guard(void)
+{
+    static const int faults[] = {SIGBUS, SIGSEGV, SIGABRT, SIGTRAP, SIGILL, SIGFPE};
+    static char stack[FAULT_STACK]; /* where the usual one may be full */
+    sigaltstack(&(stack_t){.ss_sp = stack, .ss_size = sizeof stack}, NULL);
+    for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) {
+        struct sigaction now, next = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_ONSTACK};
+        sigemptyset(&next.sa_mask);
+        /* A sanitizer has handlers of its own, and more to say; but it does not mend. */
+        if (faults[i] == SIGBUS || (sigaction(faults[i], NULL, &now) == 0 && now.sa_handler == SIG_DFL))
+            sigaction(faults[i], &next, NULL);
+    }
 }
 
 bool stop_asked(void)

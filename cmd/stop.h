@@ -18,8 +18,10 @@ bool stop_asked(void);
 void stop_results(int error);
 int stop_results_error(void); /* 0: none failed */
 
-/* Lets the reading of a mapped file that was cut go on, with zeros; the reader then finds out (src/file/mapping.h). */
-void stop_mend(void);
+/* From here on a fault ends the program without leaving temporary files. If memory is short, that is the cause: oneDNN
+ * 2.6 crashes and GLib traps where they get none; it is a sentence and status 1. A mapped file that was cut is no
+ * fault: its reader goes on, and finds out (src/file/mapping.h). */
+void stop_guard(void);
 
 /* After a failed write of a page to standard output: stops as stop_results(EPIPE) does if the reader has left. */
 void stop_if_reader_left(void);

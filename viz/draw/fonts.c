@@ -4,6 +4,7 @@
  */
 #include "viz/draw/fonts.h"
 
+#include <errno.h>
 #include <fontconfig/fontconfig.h>
 #include <math.h>
 #include <pango/pangocairo.h>
@@ -73,7 +74,11 @@ static mv_status write_face(int *fd, mv_asset face, mv_error *e)
         return mv_fail_errno(e, "fonts", "memory file");
     for (size_t done = 0; done < face.size;) {
         ssize_t n = write(*fd, face.bytes + done, face.size - done);
-        if (n < 0)
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n == 0)
+            errno = ENOSPC;
+        if (n <= 0)
             return mv_fail_errno(e, "fonts", "memory file");
         done += (size_t)n;
     }
@@ -90,7 +95,8 @@ static mv_status add_faces(const mv_fonts *f, FcConfig *config, mv_error *e)
         char path[64];
         snprintf(path, sizeof path, "/proc/self/fd%s%d", slashes + i, f->fd[i]);
         if (!FcConfigAppFontAddFile(config, (const FcChar8 *)path))
-            return mv_fail(e, MV_EIO, "fonts: %s cannot be read, expected a mounted /proc", path);
+            return access(path, R_OK) ? mv_fail(e, MV_EIO, "fonts: %s cannot be read, expected a mounted /proc", path)
+                                      : mv_fail_memory(e, "fonts");
     }
     return MV_OK;
 }
