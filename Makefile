@@ -65,17 +65,22 @@ PC_LIBS  := $(if $(BARE),,$(shell pkg-config --libs $(PC) 2>/dev/null))
 # gcov's files by GCC, llvm-cov's by clang.
 COVERED := $(if $(COVERAGE),$(if $(findstring clang,$(CC)),-fprofile-instr-generate -fcoverage-mapping,--coverage))
 WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla $(if $(WERROR),-Werror)
+ARCH := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine 2>/dev/null)))
+# What turns an overflow into an end at once, not into somebody's code. glibc's checks need the optimiser, and would hide
+# errors from a sanitizer; a level that is asked for (Debian's) stays.
+FORTIFY := $(if $(DEBUG)$(SANITIZE)$(findstring _FORTIFY_SOURCE,$(CFLAGS) $(CPPFLAGS)),,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
+GUARD := $(if $(SANITIZE),,-fstack-protector-strong $(if $(filter x86_64 aarch64,$(ARCH)),-fstack-clash-protection))
+GUARD_LINK := -Wl,-z,relro,-z,now,-z,noexecstack
 OPT  := $(if $(DEBUG),-O0,$(if $(SANITIZE),-O1,-O3)) -g
 CPPFLAGS_ALL := -D_GNU_SOURCE -DMV_VERSION='"$(VERSION)"' -I. $(PC_FLAGS) $(CPPFLAGS)
 CFLAGS_ALL := -std=c11 $(OPT) $(WARN) -pthread -fno-math-errno -ffp-contract=off -fno-omit-frame-pointer \
 	-ffile-prefix-map=$(CURDIR)=. $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=all) \
-	$(COVERED) $(CFLAGS)
-LDFLAGS_ALL := -pthread -Wl,--as-needed $(if $(SANITIZE),-fsanitize=$(SANITIZE)) $(COVERED) $(LDFLAGS)
+	$(COVERED) $(FORTIFY) $(GUARD) $(CFLAGS)
+LDFLAGS_ALL := -pthread -Wl,--as-needed $(GUARD_LINK) $(if $(SANITIZE),-fsanitize=$(SANITIZE)) $(COVERED) $(LDFLAGS)
 LIBS := $(if $(BARE),-ldl -lm,$(PC_LIBS) -lgif -ldnnl -lgomp -lm)
 
 # --- what is built -----------------------------------------------------------------------------
 # Kernels of the CPU device are one source compiled once per instruction set and chosen at run time.
-ARCH := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine 2>/dev/null)))
 KERNEL_FLAGS := -O3 -ffp-contract=fast
 ISA_FLAGS_plain  :=
 ISA_FLAGS_avx2   := -mavx2 -mfma -mf16c
@@ -289,7 +294,7 @@ CUDNN_LIB  := $(wildcard $(CUDNN:%/include/cudnn.h=%/lib)/libcudnn.so.9)
 CUDNN_LINK := $(if $(CUDNN),$(if $(CUDNN_LIB),-L$(dir $(CUDNN_LIB)) -l:libcudnn.so.9 -Xlinker -rpath$(comma)$(dir $(CUDNN_LIB)),-lcudnn))
 CUDA_FLAGS := -std=c++17 -O3 -lineinfo $(foreach a,$(CUDA_ARCHS),-gencode arch=compute_$(a)$(comma)code=sm_$(a)) \
 	-gencode arch=compute_$(lastword $(CUDA_ARCHS))$(comma)code=compute_$(lastword $(CUDA_ARCHS)) -I. \
-	-Xcompiler -fPIC$(comma)-fvisibility=hidden$(comma)-Wall $(if $(WERROR),-Werror all-warnings) $(if $(CUDNN),-DMV_CUDNN -I$(dir $(CUDNN)))
+	-Xcompiler -fPIC$(comma)-fvisibility=hidden$(comma)-fstack-protector-strong$(comma)-Wall $(if $(WERROR),-Werror all-warnings) $(if $(CUDNN),-DMV_CUDNN -I$(dir $(CUDNN)))
 CUDA_OBJS  := $(patsubst cuda/%.cu,build/cuda/%.o,$(sort $(wildcard cuda/*.cu))) build/cuda/status.o build/cuda/tensor.o
 
 build/cuda/flags: FORCE
@@ -300,10 +305,10 @@ build/cuda/%.o: cuda/%.cu build/cuda/flags
 	$(Q)$(NVCC) $(CUDA_FLAGS) -MMD -MP -MF $(@:.o=.d) -c -o $@ $<
 build/cuda/%.o: src/base/%.c build/cuda/flags
 	@$(call say,$(notdir $(CC)) $@)
-	$(Q)$(CC) -D_GNU_SOURCE -std=c11 -O2 -g -fPIC -fvisibility=hidden $(WARN) -I. -MMD -MP -c -o $@ $<
+	$(Q)$(CC) -D_GNU_SOURCE -std=c11 -O2 -g -fPIC -fvisibility=hidden -fstack-protector-strong $(WARN) -I. -MMD -MP -c -o $@ $<
 mvscope-cuda.so: $(CUDA_OBJS)
 	@$(call say,link $@)
-	$(Q)$(NVCC) -shared -o $@ $^ -L$(CUDA_HOME)/lib64 -lcublasLt $(CUDNN_LINK) -Xlinker -rpath$(comma)$(CUDA_HOME)/lib64
+	$(Q)$(NVCC) -shared -Xlinker -z$(comma)relro$(comma)-z$(comma)now$(comma)-z$(comma)noexecstack -o $@ $^ -L$(CUDA_HOME)/lib64 -lcublasLt $(CUDNN_LINK) -Xlinker -rpath$(comma)$(CUDA_HOME)/lib64
 # The doubles that the tests put in the place of CUDA's libraries, against the headers of the real ones.
 build/cuda/double_%.o: tests/double_%.cc build/cuda/flags
 	@$(call say,$(CXX) $@)
