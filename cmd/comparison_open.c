@@ -136,7 +136,8 @@ static void choose_targets(comparison *k)
 
 static void refuse_ready(const comparison *k)
 {
-    static const char *const names[] = {"size", "crop-pct", "crop-mode", "interpolation", "no-exif", "max-pixels"};
+    static const char *const names[] = {"size",    "crop-pct",   "crop-mode", "interpolation",
+                                        "no-exif", "max-pixels", "max-memory"};
     for (int i = 0; i < k->list.n; i++)
         if (!operand_is_ready(k->list.path[i]))
             return;
@@ -156,8 +157,11 @@ void comparison_open(comparison *k)
     if (k->o->dump && !(k->dump = mv_arrays_open(k->o->dump, &e)))
         die(EXIT_FAILED, "--dump: %s", e.text);
     stop_watch();
-    k->inputs = inputs_new(&c->session, &k->list,
-                           (input_options){.no_exif = c->o.no_exif, .max_pixels = c->o.max_pixels, .threads = 1}, &e);
+    k->inputs = inputs_new(
+        &c->session, &k->list,
+        (input_options){
+            .no_exif = c->o.no_exif, .max_pixels = c->o.max_pixels, .max_memory = c->o.max_memory, .threads = 1},
+        &e);
     if (!k->inputs)
         die_of(&e, false);
     load_sessions(k);

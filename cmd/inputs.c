@@ -136,8 +136,9 @@ static mv_status load_picture(const session *s, const mv_picture_options *o, boo
     mv_picture_options noted = *o;
     noted.warnings = &in->warnings;
     mv_status status = mv_picture_load(&whole, path, &noted, e);
-    if (!status)
-        status = mv_preprocess_crop(&s->config.preprocess, &whole, &in->image, e);
+    mv_error why = {0};
+    if (!status && mv_preprocess_crop(&s->config.preprocess, &whole, &in->image, &why))
+        status = mv_fail(e, why.code, "%s: %s", path, why.text);
     in->photo_w = whole.w, in->photo_h = whole.h;
     if (!status && keep && !is_plain(path)) {
         in->photo = whole;
@@ -196,6 +197,14 @@ typedef struct {
     input input;
 } slot;
 
+/* What the readers may take together. A picture takes its part at once, when its header is known, and holds nothing
+ * then but its file; so no two wait for each other. */
+typedef struct {
+    size_t most, taken;
+    pthread_mutex_t lock;
+    pthread_cond_t freed;
+} memory;
+
 struct inputs {
     const session *s;
     const operands *o;
@@ -209,7 +218,29 @@ struct inputs {
     slot slot[AHEAD]; /* operand i in i % AHEAD */
     int readers;      /* from here on, the caller's own */
     pthread_t reader[READERS];
+    memory memory;
+    mv_picture_share share;
 };
+
+/* More than all there is was refused before. */
+static void take_memory(void *context, size_t bytes)
+{
+    memory *m = context;
+    pthread_mutex_lock(&m->lock);
+    while (m->taken && bytes > m->most - m->taken)
+        pthread_cond_wait(&m->freed, &m->lock);
+    m->taken += bytes;
+    pthread_mutex_unlock(&m->lock);
+}
+
+static void give_memory(void *context, size_t bytes)
+{
+    memory *m = context;
+    pthread_mutex_lock(&m->lock);
+    m->taken -= bytes;
+    pthread_cond_broadcast(&m->freed);
+    pthread_mutex_unlock(&m->lock);
+}
 
 static mv_status load(const inputs *all, const char *path, input *in, mv_error *e)
 {
@@ -230,7 +261,8 @@ static mv_status load_and_warn(const inputs *all, const char *path, input *in, m
 
 mv_status input_read(const session *s, const char *path, input_options how, input *in, mv_error *e)
 {
-    const inputs one = {.s = s, .options = {.ignore_exif = how.no_exif, .max_pixels = how.max_pixels}};
+    const inputs one = {
+        .s = s, .options = {.ignore_exif = how.no_exif, .max_pixels = how.max_pixels, .max_memory = how.max_memory}};
     return load_and_warn(&one, path, in, e);
 }
 
@@ -277,7 +309,15 @@ inputs *inputs_new(const session *s, const operands *o, input_options how, mv_er
         return NULL;
     }
     all->s = s, all->o = o;
-    all->options = (mv_picture_options){.ignore_exif = how.no_exif, .max_pixels = how.max_pixels};
+    all->options =
+        (mv_picture_options){.ignore_exif = how.no_exif, .max_pixels = how.max_pixels, .max_memory = how.max_memory};
+    if (how.max_memory) {
+        all->memory.most = how.max_memory;
+        pthread_mutex_init(&all->memory.lock, NULL);
+        pthread_cond_init(&all->memory.freed, NULL);
+        all->share = (mv_picture_share){&all->memory, take_memory, give_memory};
+        all->options.share = &all->share;
+    }
     all->cores = how.threads;
     all->keep = how.keep;
     pthread_mutex_init(&all->lock, NULL);
@@ -335,6 +375,10 @@ void inputs_free(inputs *all)
         pthread_join(all->reader[i], NULL);
     for (int i = 0; i < AHEAD; i++)
         input_free(&all->slot[i].input);
+    if (all->options.share) {
+        pthread_cond_destroy(&all->memory.freed);
+        pthread_mutex_destroy(&all->memory.lock);
+    }
     pthread_cond_destroy(&all->changed);
     pthread_mutex_destroy(&all->lock);
     free(all);

@@ -27,9 +27,9 @@ mv_status input_show(const session *s, const input *in, int index, mv_image *out
 /* How pictures are decoded. */
 typedef struct {
     bool no_exif;
-    size_t max_pixels;
-    int threads; /* at most 8 are used */
-    bool keep;   /* keep the picture itself if it cannot be read again: standard input, a pipe */
+    size_t max_pixels, max_memory; /* of all threads together */
+    int threads;                   /* at most 8 are used */
+    bool keep;                     /* keep the picture itself if it cannot be read again: standard input, a pipe */
 } input_options;
 
 /* What one file holds, read at once: a picture or a ready input. The caller frees it. */

@@ -11,16 +11,17 @@
 
 /* What a command takes: each bit adds its options. */
 enum {
-    TAKES_MODEL = 1,         /* --model */
-    TAKES_WEIGHTS = 2,       /* and --device, --threads: the network is run */
-    TAKES_PRECISION = 4,     /* --precision */
-    TAKES_SIZE = 8,          /* --size */
-    TAKES_CROP = 16,         /* --crop-pct, --crop-mode, --interpolation */
-    TAKES_PICTURES = 32,     /* operands are pictures: --no-exif, --max-pixels, --batch, --resume, --shard */
-    TAKES_PAGES = 64,        /* writes a page for each picture: --output, --format and the looks of pages */
-    TAKES_VALUES = 128,      /* --output names a store of values */
-    TAKES_JSON = 256,        /* --json */
-    TAKES_DECODING = 512,    /* --no-exif, --max-pixels: part of TAKES_PICTURES, for a command with a loop of its own */
+    TAKES_MODEL = 1,     /* --model */
+    TAKES_WEIGHTS = 2,   /* and --device, --threads: the network is run */
+    TAKES_PRECISION = 4, /* --precision */
+    TAKES_SIZE = 8,      /* --size */
+    TAKES_CROP = 16,     /* --crop-pct, --crop-mode, --interpolation */
+    TAKES_PICTURES = 32, /* operands are pictures: --no-exif, --max-pixels, --max-memory, --batch, --resume, --shard */
+    TAKES_PAGES = 64,    /* writes a page for each picture: --output, --format and the looks of pages */
+    TAKES_VALUES = 128,  /* --output names a store of values */
+    TAKES_JSON = 256,    /* --json */
+    TAKES_DECODING =
+        512, /* --no-exif, --max-pixels, --max-memory: part of TAKES_PICTURES, for a command with a loop of its own */
     TAKES_CLASSES = 1024,    /* works with a classification head only; no options */
     TAKES_QUIET = 2048,      /* --quiet: part of TAKES_PICTURES and TAKES_DECODING */
     TAKES_OVERLAY = 4096,    /* --overlay and its looks */
@@ -40,7 +41,7 @@ typedef struct {
     int crop_mode;      /* -1: the model's */
     int interpolation;  /* -1: the model's */
     bool no_exif;
-    size_t max_pixels;
+    size_t max_pixels, max_memory;
     int batch;
     bool resume;
     mv_param_part shard; /* n 0: everything */

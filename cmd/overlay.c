@@ -66,7 +66,8 @@ static void leave(size_t pixels)
 /* The photo again, as it was when the network saw it. */
 static mv_status read_photo(mv_image *out, const call *c, const shot *t, mv_error *e)
 {
-    const mv_picture_options o = {.max_pixels = c->o.max_pixels, .ignore_exif = c->o.no_exif};
+    const mv_picture_options o = {
+        .max_pixels = c->o.max_pixels, .max_memory = c->o.max_memory, .ignore_exif = c->o.no_exif};
     mv_status s = mv_picture_load(out, t->path, &o, e);
     if (!s && (out->w != t->photo_w || out->h != t->photo_h)) {
         s = mv_fail(e, MV_EIO, "%s: was changed while it was looked at: found %d x %d pixels, expected %d x %d",

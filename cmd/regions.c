@@ -14,7 +14,7 @@ enum { UNKNOWN = -1 };
 
 struct regions {
     const char *folder; /* NULL: coco */
-    size_t max_pixels;
+    size_t max_pixels, max_memory;
     mv_boxes coco;
     int *class_; /* of each of its categories */
 };
@@ -31,7 +31,7 @@ static int *classes_of(const session *s, const mv_boxes *b)
     return class_;
 }
 
-regions *regions_open(const session *s, const char *path, size_t max_pixels, mv_error *e)
+regions *regions_open(const session *s, const char *path, size_t max_pixels, size_t max_memory, mv_error *e)
 {
     struct stat st;
     mv_mapping m = {0};
@@ -41,6 +41,7 @@ regions *regions_open(const session *s, const char *path, size_t max_pixels, mv_
         mv_fail_memory(e, path);
         return NULL;
     }
+    r->max_memory = max_memory;
     r->max_pixels = max_pixels ? max_pixels : MV_PICTURE_MAX_PIXELS;
     if (stat(path, &st) == 0 && S_ISDIR(st.st_mode)) {
         r->folder = path;
@@ -140,7 +141,7 @@ static mv_status of_voc(const regions *r, const session *s, mv_image *out, const
 
 static mv_status of_mask(const regions *r, mv_image *out, const char *path, mv_error *e)
 {
-    mv_picture_options how = {.max_pixels = r->max_pixels};
+    mv_picture_options how = {.max_pixels = r->max_pixels, .max_memory = r->max_memory};
     mv_status s = mv_picture_load(out, path, &how, e);
     for (size_t i = 0; !s && i < (size_t)out->w * (size_t)out->h; i++) {
         uint8_t *p = out->rgb + 3 * i;

@@ -12,7 +12,7 @@
 typedef struct regions regions;
 
 /* Opens a file or folder. NULL on failure. */
-regions *regions_open(const session *s, const char *path, size_t max_pixels, mv_error *e);
+regions *regions_open(const session *s, const char *path, size_t max_pixels, size_t max_memory, mv_error *e);
 void regions_free(regions *r); /* NULL is fine */
 
 /* The pixels of the network's input that lie inside, h * w of them, the caller's to free; *inside NULL where nothing of

@@ -48,7 +48,8 @@ static void free_facts(facts *f)
  * saw. */
 static void load_photo(facts *f, const call *c, const shot *t)
 {
-    const mv_picture_options how = {.max_pixels = c->o.max_pixels, .ignore_exif = c->o.no_exif};
+    const mv_picture_options how = {
+        .max_pixels = c->o.max_pixels, .max_memory = c->o.max_memory, .ignore_exif = c->o.no_exif};
     mv_report_content *k = &f->content;
     if (strcmp(t->path, "-") == 0 || mv_picture_load(&f->photo, t->path, &how, NULL)) {
         snprintf(f->photo_words, sizeof f->photo_words, "what the network sees: %d \xc3\x97 %d px", t->w, t->h);

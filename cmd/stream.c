@@ -172,7 +172,8 @@ static void check_files(const stream *s)
 /* Refuses what prepares pictures where all inputs are ready. */
 static void check_ready(const stream *s)
 {
-    static const char *const names[] = {"size", "crop-pct", "crop-mode", "interpolation", "no-exif", "max-pixels"};
+    static const char *const names[] = {"size",    "crop-pct",   "crop-mode", "interpolation",
+                                        "no-exif", "max-pixels", "max-memory"};
     bool ready = true;
     for (int i = 0; i < s->o.n && ready; i++)
         ready = operand_is_ready(s->o.path[i]);
@@ -212,8 +213,11 @@ static int batch_size(const stream *s)
 
 static input_options decoding(const call *c)
 {
-    return (input_options){
-        .no_exif = c->o.no_exif, .max_pixels = c->o.max_pixels, .threads = threads_of(&c->o), .keep = c->wants_overlay};
+    return (input_options){.no_exif = c->o.no_exif,
+                           .max_pixels = c->o.max_pixels,
+                           .max_memory = c->o.max_memory,
+                           .threads = threads_of(&c->o),
+                           .keep = c->wants_overlay};
 }
 
 /* Do the parameters of the asks fit the network, and their maps the file? */

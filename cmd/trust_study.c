@@ -153,7 +153,8 @@ static mv_status explain(another *x, const call *c, const float *planes, int cla
 static mv_status load(const call *c, const char *path, float *planes, mv_error *e)
 {
     mv_image whole = {0}, crop = {0};
-    mv_picture_options how = {.ignore_exif = c->o.no_exif, .max_pixels = c->o.max_pixels};
+    mv_picture_options how = {
+        .ignore_exif = c->o.no_exif, .max_pixels = c->o.max_pixels, .max_memory = c->o.max_memory};
     mv_status s = mv_picture_load(&whole, path, &how, e);
     if (!s)
         s = mv_preprocess_crop(&c->session.config.preprocess, &whole, &crop, e);

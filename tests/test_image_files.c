@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -72,6 +73,69 @@ static void test_too_many_bytes(void **state)
     free(png);
     assert_int_equal(truncate(path, (off_t)3 << 20), 0);
     not_loaded(path, &(mv_picture_options){.max_pixels = 1000}, MV_EINPUT, "found more than 1056576 bytes");
+}
+
+/* --- memory ------------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    size_t taken, most;
+    int calls;
+} ledger;
+
+static void take(void *context, size_t bytes)
+{
+    ledger *l = context;
+    l->taken += bytes;
+    l->most = l->taken > l->most ? l->taken : l->most;
+    l->calls++;
+}
+
+static void give(void *context, size_t bytes)
+{
+    ledger *l = context;
+    assert_true(bytes <= l->taken);
+    l->taken -= bytes;
+}
+
+static void test_memory_is_bounded(void **state)
+{
+    (void)state;
+    size_t size;
+    uint8_t *png = reference_file(SMALL, &size);
+    const size_t need = size + 16 * 20 * 14 + (1 << 20);
+    ledger l = {0};
+    const mv_picture_share share = {&l, take, give};
+    mv_image image;
+    mv_error e = {0};
+    mv_picture_options o = {.max_memory = need, .share = &share};
+    assert_int_equal(mv_picture_decode(&image, png, size, "pic", &o, &e), MV_OK);
+    assert_int_equal(l.most, need);
+    assert_int_equal(l.taken, 0);
+    mv_image_free(&image);
+    o.max_memory--;
+    assert_int_equal(mv_picture_decode(&image, png, size, "pic", &o, &e), MV_EINPUT);
+    assert_string_equal(e.text,
+                        "pic: found 20 x 14 pixels, which may take 1 MB of memory to decode, expected at most 1 "
+                        "(--max-memory)");
+    assert_int_equal(l.calls, 1);
+    o.max_memory = 0;
+    png[60] ^= 1; /* one that fails gives all back, too */
+    if (mv_picture_decode(&image, png, size, "pic", &o, NULL) == MV_OK)
+        mv_image_free(&image);
+    assert_int_equal(l.calls, 2);
+    assert_int_equal(l.taken, 0);
+    free(png);
+
+    const char *path = in_folder("large.jpg"); /* is no picture: its 100 GB are not read, nor is there room for them */
+    written(path, (const uint8_t *)"no picture", 10);
+    if (truncate(path, (off_t)100 << 30) == 0) {
+        struct rusage before, after;
+        getrusage(RUSAGE_SELF, &before);
+        not_loaded(path, NULL, MV_EINPUT, "is no picture of a known format");
+        getrusage(RUSAGE_SELF, &after);
+        assert_true(after.ru_maxrss - before.ru_maxrss < 16 << 10);
+    }
+    not_loaded(SMALL, &(mv_picture_options){.max_memory = 100}, MV_EINPUT, "found more than 100 bytes");
 }
 
 /* --- pipes and standard input --------------------------------------------------------------------------------------
@@ -167,9 +231,8 @@ static int enter(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_no_pictures),
-        cmocka_unit_test(test_too_many_bytes),
-        cmocka_unit_test(test_standard_input),
+        cmocka_unit_test(test_no_pictures),       cmocka_unit_test(test_too_many_bytes),
+        cmocka_unit_test(test_memory_is_bounded), cmocka_unit_test(test_standard_input),
         cmocka_unit_test(test_a_named_pipe),
     };
     return cmocka_run_group_tests_name("image files", tests, enter, scratch_leave);

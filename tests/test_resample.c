@@ -79,6 +79,27 @@ static void test_sums_of_every_table(void **state)
     assert_string_equal(mv_kernels_at(tables - 1)->name, "plain");
 }
 
+/* A narrow picture that becomes wide has its height times the new width in pixels between the passes. */
+static void test_more_between_than_allowed(void **state)
+{
+    (void)state;
+    enum { TALL = 1000000, SIDE = 4096 };
+    mv_error e = {0};
+    mv_image tall = {.w = 1, .h = TALL, .rgb = calloc(TALL, 3)};
+    assert_non_null(tall.rgb);
+    mv_resample_area squash = {.scaled_w = SIDE, .scaled_h = SIDE, .w = SIDE, .h = SIDE};
+    assert_int_equal(mv_resample(&tall, MV_RESAMPLE_BICUBIC, &squash, NULL, 0, &e), MV_EINPUT);
+    assert_string_equal(e.text,
+                        "resizing 1 x 1000000 pixels to 4096 x 4096 takes 4096 million pixels between width and "
+                        "height, expected at most 536 million: crop the picture, or take a smaller --size");
+    uint8_t *out = calloc(SIDE, 3 * 8);
+    assert_non_null(out);
+    squash.h = 8; /* a part of the height alone */
+    assert_int_equal(mv_resample(&tall, MV_RESAMPLE_BICUBIC, &squash, out, 3 * SIDE, &e), MV_OK);
+    free(out);
+    free(tall.rgb);
+}
+
 static void test_an_empty_area(void **state)
 {
     (void)state;
@@ -92,6 +113,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sums_of_every_table),
+        cmocka_unit_test(test_more_between_than_allowed),
         cmocka_unit_test(test_an_empty_area),
     };
     return cmocka_run_group_tests_name("resample", tests, NULL, NULL);

@@ -369,7 +369,7 @@ static mv_status open_eval(call *c, mv_error *e)
         o->study.label[a] = o->label[a];
     if (make_settings(c, e))
         return e->code;
-    if (o->boxes && !(o->study.regions = regions_open(&c->session, o->boxes, c->o.max_pixels, e)))
+    if (o->boxes && !(o->study.regions = regions_open(&c->session, o->boxes, c->o.max_pixels, c->o.max_memory, e)))
         return e->code;
     if (o->records_path && records_open(&o->records, o->records_path, c->o.shard.i, c->o.shard.n, c->o.resume, e))
         return e->code;

@@ -2,9 +2,9 @@
  * message lists, the endings of file names and the recognition of files follow from the table.
  *
  * A hostile file takes bounded memory and time. `check` refuses a size beyond the limit before any memory is taken. A
- * decoder takes at most 16 bytes a pixel, the image's 3 among them, and time that is linear in pixels and bytes. A file
- * whose data end early is refused there; one whose pixels are all there, although something else is missing, is read
- * with a warning.
+ * decoder takes at most 16 bytes a pixel, the image's 3 among them, and `extra`; and time that is linear in pixels and
+ * bytes. A file whose data end early is refused there; one whose pixels are all there, although something else is
+ * missing, is read with a warning.
  */
 #ifndef MV_CODEC_H
 #define MV_CODEC_H
@@ -29,6 +29,7 @@ typedef struct {
 
     const mv_codec *codec;
     int w, h;      /* as stored */
+    size_t extra;  /* bytes that decoding may take besides 16 a pixel and the file */
     int exif, xmp; /* the orientation that each of them names, 1 to 8; 0: none (src/picture/orient_impl.h) */
 } mv_encoded;
 

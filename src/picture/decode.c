@@ -15,6 +15,31 @@ static size_t pixels_allowed(const mv_picture_options *o)
     return o && o->max_pixels ? o->max_pixels : MV_PICTURE_MAX_PIXELS;
 }
 
+/* What decoding may take: the file, and what a codec promises (codec_impl.h). */
+static size_t memory_of(const mv_encoded *f)
+{
+    return f->size + (size_t)MV_PICTURE_PIXEL * (size_t)f->w * (size_t)f->h + MV_PICTURE_BASE + f->extra;
+}
+
+static mv_status decode_shared(const mv_encoded *f, mv_image *out, const mv_picture_options *o, mv_error *e)
+{
+    size_t need = memory_of(f);
+    if (o && o->max_memory && need > o->max_memory)
+        return mv_fail(e, MV_EINPUT,
+                       "%s: found %d x %d pixels, which may take %zu MB of memory to decode, expected at most %zu "
+                       "(--max-memory)",
+                       f->name, f->w, f->h, need / 1000000, o->max_memory / 1000000);
+    const mv_picture_share *share = o ? o->share : NULL;
+    if (share)
+        share->take(share->context, need);
+    mv_status s = f->codec->decode(f, out, e);
+    if (!s && !(o && o->ignore_exif))
+        s = mv_orient(out, f, e);
+    if (share)
+        share->give(share->context, need);
+    return s;
+}
+
 mv_status mv_picture_decode(mv_image *out, const void *bytes, size_t size, const char *name,
                             const mv_picture_options *o, mv_error *e)
 {
@@ -26,9 +51,7 @@ mv_status mv_picture_decode(mv_image *out, const void *bytes, size_t size, const
                     .warnings = o ? o->warnings : NULL};
     mv_status s = mv_encoded_check(&f, e);
     if (!s)
-        s = f.codec->decode(&f, out, e);
-    if (!s && !(o && o->ignore_exif))
-        s = mv_orient(out, &f, e);
+        s = decode_shared(&f, out, o, e);
     if (s)
         mv_image_free(out);
     return s;
@@ -39,18 +62,19 @@ mv_status mv_picture_decode(mv_image *out, const void *bytes, size_t size, const
 enum { FIRST_ROOM = 1 << 16, ENOUGH_TO_RECOGNISE = 1 << 12 };
 
 /* Reads fd to its end into *bytes, which is the caller's to free, also after a failure. Stops early if the first bytes
- * are those of no format, because a pipe may have no end. */
+ * are those of no format: a pipe may have no end, and a file that is no picture may be large. */
 static mv_status read_all(int fd, const char *name, size_t expected, size_t most, uint8_t **bytes, size_t *size,
                           mv_error *e)
 {
-    size_t room = expected < FIRST_ROOM ? FIRST_ROOM : expected + 1; /* one more byte shows the end */
+    size_t room = FIRST_ROOM;
     *size = 0;
     *bytes = malloc(room);
     if (!*bytes)
         return mv_fail_memory(e, name);
     for (;;) {
         if (*size == room) {
-            uint8_t *more = realloc(*bytes, room *= 2);
+            room = expected >= room ? expected + 1 : 2 * room; /* one more byte shows the end */
+            uint8_t *more = realloc(*bytes, room);
             if (!more)
                 return mv_fail_memory(e, name);
             *bytes = more;
@@ -63,7 +87,8 @@ static mv_status read_all(int fd, const char *name, size_t expected, size_t most
         *size += (size_t)n;
         if (*size > most)
             return mv_fail(e, MV_EINPUT,
-                           "%s: found more than %zu bytes, which no picture of the allowed pixels needs (--max-pixels)",
+                           "%s: found more than %zu bytes, which no picture of the allowed pixels and memory needs "
+                           "(--max-pixels, --max-memory)",
                            name, most);
         if (*size >= ENOUGH_TO_RECOGNISE && !mv_codec_of(*bytes, *size))
             return MV_OK; /* the decoder reports it */
@@ -81,6 +106,8 @@ mv_status mv_picture_load(mv_image *out, const char *path, const mv_picture_opti
 
     size_t pixels = pixels_allowed(o);
     size_t most = pixels < INT_MAX / 8 - (1 << 20) ? 8 * pixels + (1 << 20) : INT_MAX;
+    if (o && o->max_memory && o->max_memory < most)
+        most = o->max_memory;
     uint8_t *bytes = NULL;
     size_t size = 0;
     struct stat st;

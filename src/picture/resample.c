@@ -18,7 +18,8 @@ enum {
     MAX_COLUMNS = 4096,       /* columns of a block in the buffer: 384 KB */
     MAX_ROWS_BYTES = 4 << 20, /* of rows in the buffer */
     MAX_WEIGHTS = 1 << 20,    /* weights in a table; more are computed when they are used */
-    PIECE = 4096              /* weights that are then computed at a time */
+    PIECE = 4096,             /* weights that are then computed at a time */
+    MOST_BETWEEN = 1 << 29    /* pixels that the horizontal pass makes */
 };
 
 /* ---- weights */
@@ -126,6 +127,13 @@ static bool filter_new(filter *f, interpolator by, int in, int64_t scaled, int64
     return true;
 }
 
+/* The lines of the input that are read. */
+static int lines_of(const filter *f)
+{
+    const filter_span *last = &f->span[f->n - 1];
+    return last->lo + last->taps - f->span[0].lo;
+}
+
 /* ---- a pass */
 
 typedef struct {
@@ -155,9 +163,8 @@ static void pass_free(pass *p)
 static bool pass_start(pass *p)
 {
     const filter *f = &p->filter;
-    const filter_span *last = &f->span[f->n - 1];
-    p->end = last->lo + last->taps;
-    int all = p->end - f->span[0].lo;
+    int all = lines_of(f);
+    p->end = f->span[0].lo + all;
     if (p->room > all)
         p->room = all;
     p->kernels = mv_kernels_best();
@@ -302,8 +309,18 @@ mv_status mv_resample(const mv_image *in, mv_resample_filter with, const mv_resa
     d.pass.write = vertical_write;
 
     bool ready = filter_new(&a.pass.filter, interpolators[with], in->w, area->scaled_w, area->left, area->w) &&
-                 filter_new(&d.pass.filter, interpolators[with], in->h, area->scaled_h, area->top, area->h) &&
-                 pass_start(&a.pass) && pass_start(&d.pass);
+                 filter_new(&d.pass.filter, interpolators[with], in->h, area->scaled_h, area->top, area->h);
+    size_t between = ready ? (size_t)lines_of(&d.pass.filter) * (size_t)area->w : 0;
+    if (between > MOST_BETWEEN) {
+        pass_free(&a.pass);
+        pass_free(&d.pass);
+        return mv_fail(e, MV_EINPUT,
+                       "resizing %d x %d pixels to %lld x %lld takes %zu million pixels between width and height, "
+                       "expected at most %d million: crop the picture, or take a smaller --size",
+                       in->w, in->h, (long long)area->scaled_w, (long long)area->scaled_h, between / 1000000,
+                       MOST_BETWEEN / 1000000);
+    }
+    ready = ready && pass_start(&a.pass) && pass_start(&d.pass);
     if (ready)
         pass_run(&d.pass);
     pass_free(&a.pass);

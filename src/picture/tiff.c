@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "src/file/kind.h"
+#include "src/picture/decode.h"
 #include "src/picture/orient_impl.h"
 
 /* TIFF by libtiff: the first page. Samples are looked at as Pillow's convert("RGB") does, with three exceptions: 16-bit
@@ -263,6 +264,22 @@ static mv_status check_tiles(const mv_tiff *p, mv_error *e)
     return MV_OK;
 }
 
+/* Bytes besides those of the picture's pixels: of a tile that is larger, and of a library behind libtiff. */
+static size_t extra_of(const mv_tiff *p)
+{
+    enum { JPEG_MEMORY = 100 << 20, ZSTD_MEMORY = 128 << 20 };
+    uint32_t w = 0, h = 0;
+    uint16_t compression = COMPRESSION_NONE;
+    TIFFGetField(p->tiff, TIFFTAG_COMPRESSION, &compression);
+    if (p->tiled) {
+        TIFFGetField(p->tiff, TIFFTAG_TILEWIDTH, &w);
+        TIFFGetField(p->tiff, TIFFTAG_TILELENGTH, &h);
+    }
+    size_t library = compression == COMPRESSION_JPEG ? JPEG_MEMORY : compression == COMPRESSION_ZSTD ? ZSTD_MEMORY : 0;
+    size_t tile = (size_t)w * h, whole = (size_t)p->w * p->h;
+    return (tile > whole ? tile - whole : 0) * MV_PICTURE_PIXEL + library;
+}
+
 static void orient(mv_encoded *f, TIFF *tiff)
 {
     uint16_t o;
@@ -291,6 +308,7 @@ static mv_status check(mv_encoded *f, mv_error *e)
         s = check_tiles(&p, e);
     if (!s) {
         orient(f, p.tiff);
+        f->extra = extra_of(&p);
         TIFFGetField(p.tiff, TIFFTAG_SUBFILETYPE, &subfile);
         if (!TIFFLastDirectory(p.tiff))
             mv_warn(f->warnings, "%s: found several pages; the first is read%s", f->name,
