@@ -16,12 +16,14 @@ static const char *name_of(char name[32], const char *text, size_t n)
     return name;
 }
 
-/* True if a method begins here, after the separator that ends `before`. */
+/* True if a method begins here, after the separator that ends `before`. A word that is both, such as rollout, is a
+ * parameter, unless parameters of its own follow. */
 static bool begins_method(const char *text, const mv_method *before)
 {
     char name[32];
     name_of(name, text, strcspn(text, ":,= "));
-    if (text[strlen(name)] == '=' || (before && before->params && mv_param_lookup(before->params, name)))
+    char end = text[strlen(name)];
+    if (end == '=' || (end != ':' && before && before->params && mv_param_lookup(before->params, name)))
         return false;
     return mv_method_lookup(name);
 }
