@@ -282,7 +282,9 @@ static const char *trust_text(char text[FINDING], const mv_map *const maps[], in
             good++;
         }
     }
-    if (good == 1)
+    if (good == 0)
+        snprintf(text, FINDING, "None of %d maps beats %s", n, what);
+    else if (good == 1)
         snprintf(text, FINDING, "Only one of %d maps beats %s: %s", n, what, best->method);
     else if (good == n)
         snprintf(text, FINDING, "All %d maps beat %s", n, what);
