@@ -9,7 +9,8 @@
  * are on the tape, every value is in memory of its own and nothing is freed. Operations are fused unless a probe wants
  * a value that fusing would lose: then that value is computed on its own.
  *
- * The stem and each block are segments, which a backward pass computes once more (tape_impl.h).
+ * The stem, each convolutional block and each half of another block are segments, which a backward pass computes once
+ * more (tape_impl.h): what a half computes last is then not needed, as the input of the next one was kept.
  */
 #include "src/run/forward.h"
 
@@ -40,7 +41,7 @@ static mv_tensor conv_block(mv_run *r, const void *weights, mv_tensor x)
     const mv_conv_block *b = weights;
     size_t mark = mv_scratch_mark(r);
     if (!b->gamma.n)
-        mv_tape_last(r, "norm2");
+        mv_tape_last(r, "norm2", NULL);
     mv_tensor y = mv_conv2d(r, x, &b->conv1, MV_ACT_GELU_TANH);
     if (b->gamma.n || mv_wants(r, "norm2")) {
         mv_tensor branch = mv_conv2d(r, y, &b->conv2, MV_ACT_NONE);
@@ -111,6 +112,7 @@ static mv_tensor attention(mv_run *r, const mv_attention *w, mv_tensor u)
     mv_tap(r, "mixer.q", "NhTd", mv_view_heads(qkv, 0, w->heads));
     mv_tap(r, "mixer.k", "NhTd", mv_view_heads(qkv, 1, w->heads));
     mv_tap(r, "mixer.v", "NhTd", mv_view_heads(qkv, 2, w->heads));
+    mv_tape_last(r, "mixer.attn", "mixer");
     mv_tensor out = mv_scratch_new(r, u.type, 3, u.dim[0], u.dim[1], u.dim[2]);
     if (mv_wants(r, "mixer.attn"))
         rows = mv_scratch_new(r, MV_F32, 4, u.dim[0], w->heads, u.dim[1], u.dim[1]);
@@ -130,20 +132,28 @@ static mv_tensor onto(mv_run *r, mv_tensor x, mv_tensor y, const mv_dense *w, mv
     return mv_add_onto(r, x, out, gamma);
 }
 
-/* x += g1 mix(LN(x)); x += g2 MLP(LN(x)); mix is a mixer or self-attention */
-static mv_tensor token_block(mv_run *r, const void *weights, mv_tensor x)
+/* x += g1 mix(LN(x)); mix is a mixer or self-attention */
+static mv_tensor mixing(mv_run *r, const void *weights, mv_tensor x)
 {
     const mv_token_block *b = weights;
     size_t mark = mv_scratch_mark(r);
     mv_tensor u = mv_layernorm(r, x, b->norm1);
     tap(r, "norm1", "NTC", u);
     mv_tensor y = b->attends ? attention(r, &b->attention, u) : mixer(r, &b->mixer, u);
+    mv_tape_last(r, "mixer", "mixer");
     x = onto(r, x, y, b->attends ? &b->attention.proj : &b->mixer.out, b->gamma1, "mixer");
     mv_scratch_rewind(r, mark);
+    return x;
+}
 
-    u = mv_layernorm(r, x, b->norm2);
+/* x += g2 MLP(LN(x)) */
+static mv_tensor mlp(mv_run *r, const void *weights, mv_tensor x)
+{
+    const mv_token_block *b = weights;
+    size_t mark = mv_scratch_mark(r);
+    mv_tensor u = mv_layernorm(r, x, b->norm2);
     tap(r, "norm2", "NTC", u);
-    mv_tape_last(r, "mlp");
+    mv_tape_last(r, "mlp", NULL);
     x = onto(r, x, mv_linear(r, u, &b->fc1, MV_ACT_GELU, u.type), &b->fc2, b->gamma2, "mlp");
     mv_scratch_rewind(r, mark);
     tap(r, NULL, "NTC", x);
@@ -159,9 +169,10 @@ static mv_tensor level(mv_run *r, const mv_level *l, int i, mv_tensor x)
     mv_tensor tokens = l->token ? mv_split(r, x, l->window) : x;
     for (int j = 0; j < l->depth; j++) {
         mv_path_enter(r, MV_PART_LEVEL0 + i, "levels.%d.blocks.%d", i, j);
-        if (l->token)
-            tokens = mv_tape_segment(r, token_block, &l->token[j], tokens);
-        else
+        if (l->token) {
+            tokens = mv_tape_segment(r, mixing, &l->token[j], tokens);
+            tokens = mv_tape_segment(r, mlp, &l->token[j], tokens);
+        } else
             tokens = mv_tape_segment(r, conv_block, &l->conv[j], tokens);
     }
     x = l->token ? mv_merge(r, tokens, l->window, h, w) : tokens;

@@ -138,10 +138,10 @@ void mv_tape_show(mv_run *r, const char *site, const char *axes, mv_view v)
     snprintf(n->site, sizeof n->site, "%s", site);
 }
 
-void mv_tape_last(mv_run *r, const char *branch)
+void mv_tape_last(mv_run *r, const char *a, const char *b)
 {
     if (mv_tape_again(r))
-        r->tape->last = !mv_wants(r, NULL) && !mv_wants(r, branch);
+        r->tape->last = !mv_wants(r, a) && !mv_wants(r, b);
 }
 
 bool mv_tape_skips(const mv_run *r)

@@ -67,10 +67,11 @@ void mv_grad_pass(mv_run *r, mv_tensor value, mv_tensor grad);
 
 /* x goes through a segment: at once, and again on the way back. */
 mv_tensor mv_tape_segment(mv_run *r, mv_segment *segment, const void *weights, mv_tensor x);
-/* Before the last branch of a segment. While the segment is computed again, activations and sums from here on are
- * skipped, because the way back does not read their values. Nothing is skipped if a probe wants `branch` or the
- * segment's output, because the value is shown with its gradient. */
-void mv_tape_last(mv_run *r, const char *branch);
+/* Before the last operations of a segment. While the segment is computed again, attention, activations and sums from
+ * here on are skipped, because the way back does not read their values. Nothing is skipped if a probe wants one of the
+ * sites that follow in the segment, because the value is shown with its gradient: a and b (NULL: the block's output).
+ */
+void mv_tape_last(mv_run *r, const char *a, const char *b);
 bool mv_tape_skips(const mv_run *r);
 
 /* A probe has edited values of the forward pass: fails the run if the way back goes through them, because no gradient
