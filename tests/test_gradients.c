@@ -326,18 +326,17 @@ static void the_way_does_not_matter(void **state)
 }
 
 /* A forward pass beside a backward one gives the values and logits that it gives alone. */
-static void values_are_those_of_a_forward_pass(void **state)
+static void values_beside_gradients(mv_dtype type, const char *with_gradients, const char *without)
 {
-    (void)state;
     enum { H = 72, W = 96 };
     mv_config config = small_config();
-    network n = network_on(&config, cpu(MV_F32, 2), 3);
+    network n = network_on(&config, cpu(type, 2), 3);
     float *planes = network_input(2, H, W, 5), with[20], alone[20];
     mv_error e = {0};
     mv_back back = one_pass(NULL, false);
-    passes both = run_back(&n, H, W, planes, 2, 2, "**", &back, with);
+    passes both = run_back(&n, H, W, planes, 2, 2, with_gradients, &back, with);
     expect_ok(&both.e);
-    mv_trace *t = mv_trace_new("**", NULL, NULL, &e);
+    mv_trace *t = mv_trace_new(without, NULL, NULL, &e);
     mv_run *r = mv_run_new(n.model, H, W, 2, mv_trace_probe(t), &e);
     expect_ok(&e);
     mv_run_forward(r, planes, 2, alone, &e);
@@ -349,6 +348,13 @@ static void values_are_those_of_a_forward_pass(void **state)
     passes_free(&both);
     network_free(&n);
     free(planes);
+}
+static void values_are_those_of_a_forward_pass(void **state)
+{
+    (void)state;
+    values_beside_gradients(MV_F32, "**", "**");
+    values_beside_gradients(MV_F32, "grad.input,avgpool", "avgpool");
+    values_beside_gradients(MV_BF16, "grad.input,avgpool", "avgpool");
 }
 
 static mv_tensor value_at(const passes *p, const char *site)

@@ -12,8 +12,8 @@
  * MV_RULES_GRADIENT shows them too, but there the sum is not the target.
  *
  * A pass keeps the input of each block, or of each half of one, and computes it once more before it goes backwards
- * through it (Chen et al. 2016, arXiv 1604.06174). It ends when the last site that a probe wants is reached, and keeps
- * nothing before it.
+ * through it (Chen et al. 2016, arXiv 1604.06174); in fp32, products that are small and slow to compute are kept, too.
+ * It ends when the last site that a probe wants is reached, and keeps nothing before it.
  *
  * A probe before it in the network may edit values: gradients are those of the edited network. One that edits a value
  * which the way back passes fails the run, because no gradient flows through a value that was replaced.

@@ -48,7 +48,21 @@ static mv_tensor conv_block(mv_run *r, const void *weights, mv_tensor x)
         tap_planes(r, "norm2", branch, channels_of(&b->conv2));
         x = mv_add_onto(r, x, branch, b->gamma);
     } else
-        x = mv_conv2d_onto(r, x, y, &b->conv2);
+        x = mv_conv2d_onto(r, x, y, MV_ACT_NONE, &b->conv2);
+    mv_scratch_rewind(r, mark);
+    tap_planes(r, NULL, x, channels_of(&b->conv2));
+    return x;
+}
+
+/* The same of a block that no probe looks into and that has no gamma. What comes before the activation is kept: it is
+ * all that the way back reads. */
+static mv_tensor conv_block_kept(mv_run *r, const void *weights, mv_tensor x)
+{
+    const mv_conv_block *b = weights;
+    size_t mark = mv_scratch_mark(r);
+    mv_tensor y = mv_conv2d_kept(r, x, &b->conv1);
+    mv_tape_last(r, "norm2", NULL);
+    x = mv_conv2d_onto(r, x, y, MV_ACT_GELU_TANH, &b->conv2);
     mv_scratch_rewind(r, mark);
     tap_planes(r, NULL, x, channels_of(&b->conv2));
     return x;
@@ -126,7 +140,7 @@ static mv_tensor attention(mv_run *r, const mv_attention *w, mv_tensor u)
 static mv_tensor onto(mv_run *r, mv_tensor x, mv_tensor y, const mv_dense *w, mv_vector gamma, const char *site)
 {
     if (!mv_wants(r, site))
-        return mv_linear_onto(r, x, y, w, gamma);
+        return mv_linear_onto(r, x, y, MV_ACT_NONE, w, gamma);
     mv_tensor out = mv_linear(r, y, w, MV_ACT_NONE, x.type);
     tap(r, site, "NTC", out);
     return mv_add_onto(r, x, out, gamma);
@@ -160,6 +174,34 @@ static mv_tensor mlp(mv_run *r, const void *weights, mv_tensor x)
     return x;
 }
 
+/* The same of the last level, whose few tokens have wide layers: what comes before the activation is small, and slow to
+ * compute again. */
+static mv_tensor mlp_kept(mv_run *r, const void *weights, mv_tensor x)
+{
+    const mv_token_block *b = weights;
+    size_t mark = mv_scratch_mark(r);
+    mv_tensor u = mv_layernorm(r, x, b->norm2);
+    tap(r, "norm2", "NTC", u);
+    mv_tensor y = mv_linear_kept(r, u, &b->fc1);
+    mv_tape_last(r, "mlp", NULL);
+    x = mv_linear_onto(r, x, y, MV_ACT_GELU, &b->fc2, b->gamma2);
+    mv_scratch_rewind(r, mark);
+    tap(r, NULL, "NTC", x);
+    return x;
+}
+
+static mv_tensor conv_segment(mv_run *r, const mv_conv_block *b, mv_tensor x)
+{
+    bool keeps = mv_tape_may_keep(r) && !b->gamma.n && !mv_wants(r, "norm2") && !mv_wants(r, NULL);
+    return mv_tape_segment(r, keeps ? conv_block_kept : conv_block, b, x, !keeps);
+}
+
+static mv_tensor token_segments(mv_run *r, const mv_token_block *b, mv_tensor x, bool last)
+{
+    x = mv_tape_segment(r, mixing, b, x, true);
+    return mv_tape_segment(r, last && mv_tape_may_keep(r) && !mv_wants(r, "mlp") ? mlp_kept : mlp, b, x, true);
+}
+
 /* Levels 0 and 1 apply their blocks to whole maps, levels 2 and 3 to windows of tokens: the map is zero-padded right
  * and below to whole windows before the blocks, and cropped after them. Padding is scanned and attended to like any
  * token. */
@@ -169,11 +211,8 @@ static mv_tensor level(mv_run *r, const mv_level *l, int i, mv_tensor x)
     mv_tensor tokens = l->token ? mv_split(r, x, l->window) : x;
     for (int j = 0; j < l->depth; j++) {
         mv_path_enter(r, MV_PART_LEVEL0 + i, "levels.%d.blocks.%d", i, j);
-        if (l->token) {
-            tokens = mv_tape_segment(r, mixing, &l->token[j], tokens);
-            tokens = mv_tape_segment(r, mlp, &l->token[j], tokens);
-        } else
-            tokens = mv_tape_segment(r, conv_block, &l->conv[j], tokens);
+        tokens = l->token ? token_segments(r, &l->token[j], tokens, i == MV_LEVELS - 1)
+                          : conv_segment(r, &l->conv[j], tokens);
     }
     x = l->token ? mv_merge(r, tokens, l->window, h, w) : tokens;
     mv_path_enter(r, MV_PART_LEVEL0 + i, "levels.%d", i);
@@ -204,7 +243,7 @@ mv_tensor mv_forward(mv_run *r)
     const mv_model *m = r->model;
     const mv_vector no = {0};
     mv_path_enter(r, MV_PART_STEM, "%s", "");
-    mv_tensor x = mv_tape_segment(r, stem, m->stem, (mv_tensor){0});
+    mv_tensor x = mv_tape_segment(r, stem, m->stem, (mv_tensor){0}, true);
     tap_planes(r, "patch_embed", x, channels_of(&m->stem[1]));
     for (int i = 0; i < MV_LEVELS; i++)
         x = level(r, &m->level[i], i, x);

@@ -38,11 +38,14 @@ mv_view mv_view_heads(mv_tensor qkv, int which, int heads); /* N T 3C, packed (3
 mv_tensor mv_picture(mv_run *r);                                           /* B H W 3 */
 mv_tensor mv_conv2d(mv_run *r, mv_tensor x, const mv_conv *w, mv_act act); /* B ceil(H/s) ceil(W/s) O */
 mv_tensor mv_stem(mv_run *r, const mv_conv *w, mv_act act); /* mv_conv2d of mv_picture, if the device has `stem` */
-mv_tensor mv_conv2d_onto(mv_run *r, mv_tensor x, mv_tensor y, const mv_conv *w);          /* x + conv(y) */
-mv_tensor mv_linear(mv_run *r, mv_tensor x, const mv_dense *w, mv_act act, mv_dtype out); /* ... O */
+mv_tensor mv_conv2d_onto(mv_run *r, mv_tensor x, mv_tensor y, mv_act act, const mv_conv *w); /* x + conv(act(y)) */
+mv_tensor mv_linear(mv_run *r, mv_tensor x, const mv_dense *w, mv_act act, mv_dtype out);    /* ... O */
 /* Into out, which is the result; or, if that has nd 0, into scratch, as fp32. */
 mv_tensor mv_linear_into(mv_run *r, mv_tensor out, mv_tensor x, const mv_dense *w);
-mv_tensor mv_linear_onto(mv_run *r, mv_tensor x, mv_tensor y, const mv_dense *w, mv_vector gamma);
+mv_tensor mv_linear_onto(mv_run *r, mv_tensor x, mv_tensor y, mv_act act, const mv_dense *w, mv_vector gamma);
+/* The products of a segment that are kept for the way back, without an activation (mv_tape_keep). */
+mv_tensor mv_conv2d_kept(mv_run *r, mv_tensor x, const mv_conv *w);
+mv_tensor mv_linear_kept(mv_run *r, mv_tensor x, const mv_dense *w);
 mv_tensor mv_add_onto(mv_run *r, mv_tensor x, mv_tensor y, mv_vector gamma);
 
 mv_tensor mv_activate(mv_run *r, mv_tensor x, mv_act act); /* act(x): the fused form is taken apart on the tape */

@@ -26,6 +26,7 @@ struct mv_tape {
     bool showing;   /* a gradient */
     bool inside;    /* a segment */
     bool last;      /* operations whose values are not read are skipped */
+    mv_tensor kept; /* of the segment that is computed: see mv_tape_keep; nd 0: none */
     bool reached;   /* the first place whose gradient is wanted: the way back passes all that follows */
     int segments;   /* begun so far in the batch */
     int pass, left; /* values whose gradients are still wanted in this pass */
@@ -164,32 +165,57 @@ void mv_tape_pass(mv_run *r, const char *site)
         r->tape->reached = true;
 }
 
-/* A copy of x that lives until the batch ends. */
-static mv_tensor hold(mv_run *r, mv_tensor x)
+/* Memory that lives until the batch ends. */
+static mv_tensor held_like(mv_run *r, mv_tensor x)
+{
+    mv_tensor t = mv_scratch_hold(r, x.type, 1, (int)mv_tensor_count(x));
+    x.data = t.data;
+    return x;
+}
+
+static mv_tensor copy_of(mv_run *r, mv_tensor x)
 {
     if (!x.nd)
         return x;
-    mv_tensor copy = mv_scratch_hold(r, x.type, 1, (int)mv_tensor_count(x));
-    void *data = copy.data;
-    copy = x;
-    copy.data = data;
+    mv_tensor copy = held_like(r, x);
     if (mv_op_ready(r))
         MV_OP_RUN(r, copy, copy, x);
     return copy;
 }
 
-mv_tensor mv_tape_segment(mv_run *r, mv_segment *segment, const void *weights, mv_tensor x)
+/* Before the place where something is wanted first, nothing is kept. */
+static bool is_plain(const mv_run *r)
+{
+    return mv_tape_finding(r) || r->tape->segments < r->plan.first_segment;
+}
+
+bool mv_tape_may_keep(const mv_run *r)
+{
+    return r->tape && !is_plain(r) && !r->tape->back.keep && r->b->act == MV_F32;
+}
+
+bool mv_tape_keep(mv_run *r, mv_tensor *value)
+{
+    struct mv_tape *t = r->tape;
+    if (!t->again)
+        t->kept = held_like(r, *value);
+    *value = t->kept;
+    return !t->again;
+}
+
+mv_tensor mv_tape_segment(mv_run *r, mv_segment *segment, const void *weights, mv_tensor x, bool reads)
 {
     struct mv_tape *t = r->tape;
     if (!t)
         return segment(r, weights, x);
-    bool on = t->on, plain = t->finding || t->segments < r->plan.first_segment;
+    bool on = t->on, plain = is_plain(r);
     t->segments++;
     if (t->back.keep && !plain)
         return segment(r, weights, x);
-    mv_tensor copy = plain ? x : hold(r, x);
+    mv_tensor copy = plain || !reads ? x : copy_of(r, x);
     t->on = false;
     t->inside = true;
+    t->kept = (mv_tensor){0};
     mv_tensor out = segment(r, weights, x);
     t->inside = false;
     t->on = on;
@@ -197,6 +223,8 @@ mv_tensor mv_tape_segment(mv_run *r, mv_segment *segment, const void *weights, m
     if (n) {
         n->again = segment;
         n->in[0] = copy;
+        n->inner = t->kept;
+        n->unread = !reads;
         n->w = weights;
         n->part = r->part;
         snprintf(n->site, sizeof n->site, "%s", r->path);
@@ -266,58 +294,6 @@ void mv_grad_pass(mv_run *r, mv_tensor value, mv_tensor grad)
         MV_OP_RUN(r, add, s.out, grad, (mv_vector){0}, s.residual);
 }
 
-/* ---- what biases hold */
-
-/* "bias.levels.2.blocks.0.mlp.fc1"; NULL for a layer without one. */
-static const char *bias_name(const mv_run *r, const void *w, char text[96])
-{
-    char layer[64];
-    const char *name = mv_layer_name(r->model, w, layer);
-    snprintf(text, 96, "bias.%s", name ? name : "");
-    return name ? text : NULL;
-}
-
-bool mv_tape_wants_bias(const mv_run *r, const void *w)
-{
-    char name[96];
-    return r->tape->back.biases >> r->tape->pass & 1 && !r->error.code && bias_name(r, w, name) &&
-           mv_probes_want(r, name);
-}
-
-/* Scratch of this type and shape that holds zeros. */
-static mv_tensor zeros(mv_run *r, mv_tensor like)
-{
-    mv_tensor t = mv_scratch_like(r, like);
-    float *host = calloc(mv_tensor_count(t), sizeof *host);
-    if (!host)
-        mv_run_fail(r, MV_ENOMEM, "%s: out of memory", r->path);
-    else
-        mv_run_write(r, mv_view_of(t), host);
-    free(host);
-    return t;
-}
-
-mv_tensor mv_tape_zeros(mv_run *r, int nd, int channels)
-{
-    mv_tensor like = {.type = r->b->act, .nd = nd, .dim = {1, 1, 1, 1}};
-    like.dim[nd - 1] = channels;
-    return zeros(r, like);
-}
-
-void mv_tape_bias(mv_run *r, const void *w, mv_tensor dy, mv_tensor bias)
-{
-    char name[96];
-    const mv_site_info site = {.name = bias_name(r, w, name),
-                               .axes = dy.nd == 4   ? "BHW"
-                                       : dy.nd == 3 ? "NT"
-                                                    : "B",
-                               .diagnostic = true};
-    mv_tensor held = mv_dot(r, dy, bias, false);
-    r->tape->showing = true;
-    mv_show(r, &site, mv_view_of(held));
-    r->tape->showing = false;
-}
-
 /* ---- the walk */
 
 static void walk(mv_run *r, int from);
@@ -333,11 +309,12 @@ static void segment_back(mv_run *r, const mv_node *n)
     snprintf(r->path, sizeof r->path, "%.63s", n->site);
     r->part = n->part;
     t->on = t->again = true;
-    mv_tensor out = n->again(r, n->w, n->in[0]);
+    t->kept = n->inner;
+    mv_tensor x = n->unread ? mv_scratch_like(r, n->in[0]) : n->in[0], out = n->again(r, n->w, x);
     t->on = t->again = t->last = false;
     mv_grad_set(r, out, grad, false);
     walk(r, nodes);
-    mv_tensor in = mv_grad_of(r, n->in[0]);
+    mv_tensor in = mv_grad_of(r, x);
     if (in.nd && in.data != grad.data && mv_op_ready(r))
         MV_OP_RUN(r, copy, grad, in);
     t->n = nodes;
@@ -350,7 +327,14 @@ static mv_view no_gradient(mv_run *r, mv_view of)
 {
     mv_tensor like = {.type = MV_F32, .nd = of.nd};
     memcpy(like.dim, of.dim, sizeof like.dim);
-    return mv_view_of(zeros(r, like));
+    return mv_view_of(mv_tape_zeros_like(r, like));
+}
+
+void mv_tape_show_now(mv_run *r, const mv_site_info *site, mv_view v)
+{
+    r->tape->showing = true;
+    mv_show(r, site, v);
+    r->tape->showing = false;
 }
 
 static void show_gradient(mv_run *r, const mv_node *n)
@@ -367,9 +351,7 @@ static void show_gradient(mv_run *r, const mv_node *n)
         grad = no_gradient(r, n->view);
     const mv_site_info site = {.name = name, .axes = n->axes};
     t->value = n->view;
-    t->showing = true;
-    mv_show(r, &site, grad);
-    t->showing = false;
+    mv_tape_show_now(r, &site, grad);
     t->left--;
     r->used = mark;
 }
@@ -478,6 +460,11 @@ int mv_run_pass(const mv_run *r)
 mv_view mv_run_value(const mv_run *r)
 {
     return r->tape->value;
+}
+
+bool mv_tape_shows_biases(const mv_run *r)
+{
+    return r->tape->back.biases >> r->tape->pass & 1;
 }
 
 mv_rules mv_run_rules(const mv_run *r)

@@ -26,13 +26,14 @@ typedef void mv_node_back(mv_run *r, const mv_node *n);
 typedef mv_tensor mv_segment(mv_run *r, const void *weights, mv_tensor x);
 
 /* An operation: `back` reads the gradient of `out` and adds to those of `in`. A segment: `again` is set, and in[0] is
- * the copy of its input. A place where a value is shown: neither is set. */
+ * the copy of its input, unless it is unread. A place where a value is shown: neither is set. */
 struct mv_node {
     mv_node_back *back;
     mv_segment *again;
     mv_tensor in[3], out;
-    mv_tensor inner; /* a value between them, which may be shown; nd 0: none */
-    bool inner_wanted;
+    mv_tensor inner;   /* a value between them, which may be shown; nd 0: none */
+    bool inner_wanted; /* of a segment, inner is the value that it keeps */
+    bool unread;       /* of a segment: in[0] has no values */
     /* Of an operation: its weights, borrowed from the model, and parameters. A segment: w is what it is called with. */
     const void *w;
     mv_vector vector[2];
@@ -65,8 +66,15 @@ void mv_grad_set(mv_run *r, mv_tensor value, mv_tensor grad, bool borrowed);
 /* `grad`, which nobody else reads afterwards, is added to the gradient of `value`. */
 void mv_grad_pass(mv_run *r, mv_tensor value, mv_tensor grad);
 
-/* x goes through a segment: at once, and again on the way back. */
-mv_tensor mv_tape_segment(mv_run *r, mv_segment *segment, const void *weights, mv_tensor x);
+/* x goes through a segment: at once, and again on the way back. `reads`: then it reads the values of x; else x is not
+ * kept, and has none on the way back. */
+mv_tensor mv_tape_segment(mv_run *r, mv_segment *segment, const void *weights, mv_tensor x, bool reads);
+/* True if the next segment is computed once more, and may keep a value before an activation: of fp32 only, because one
+ * of 16 bits would be rounded there, and the values be others than those of a forward pass. */
+bool mv_tape_may_keep(const mv_run *r);
+/* For one value of a segment that is kept from the first time to the second, because it would be slow to compute again:
+ * its memory, from its shape and type. True the first time, when it is to be computed. */
+bool mv_tape_keep(mv_run *r, mv_tensor *value);
 /* Before the last operations of a segment. While the segment is computed again, attention, activations and sums from
  * here on are skipped, because the way back does not read their values. Nothing is skipped if a probe wants one of the
  * sites that follow in the segment, because the value is shown with its gradient: a and b (NULL: the block's output).
@@ -79,12 +87,18 @@ bool mv_tape_skips(const mv_run *r);
 void mv_tape_refuse(mv_run *r, const char *values);
 void mv_tape_pass(mv_run *r, const char *site); /* the forward pass has shown this site */
 
+/* ---- what biases hold (op_bias.c) */
+
+bool mv_tape_shows_biases(const mv_run *r); /* this pass shows them */
 /* True if a probe wants to see what the bias of a layer holds (back.h); w: its address in the model. */
 bool mv_tape_wants_bias(const mv_run *r, const void *w);
 /* Shows it: dy is the gradient of the layer's output, and bias (1, ..., channels) what the layer makes of zeros. */
 void mv_tape_bias(mv_run *r, const void *w, mv_tensor dy, mv_tensor bias);
 /* Zeros (1, ..., channels) of the type of activations. */
 mv_tensor mv_tape_zeros(mv_run *r, int nd, int channels);
+mv_tensor mv_tape_zeros_like(mv_run *r, mv_tensor like);
+/* Shows a gradient, or a value that is computed from some. */
+void mv_tape_show_now(mv_run *r, const mv_site_info *site, mv_view v);
 
 /* ---- for ops.c: places where values are shown */
 
