@@ -118,6 +118,10 @@ for lib in build/*/libmvscope.a build/*/libmvviz.a; do
         !((object == "temporary.o" || object == "mapping.o") && $NF == "list") {
             print object ": " $NF }')"
 done
+for stb in build/*/src/picture/stb.o; do
+    case $stb in *-address* | *-undefined* | *-thread* | *-fuzzer* | *-coverage* | *'*'*) continue ;; esac
+    say "$stb has no reader but those of BMP, TGA and PNM" "$(nm "$stb" | grep -iE 'stbi_+(gif|pic|hdr|jpeg|jpg|png|zlib)')"
+done
 for kernels in build/*/src/kernel/plain; do
     case $kernels in *-address* | *-undefined* | *-thread* | *-fuzzer* | *-coverage* | *'*'*) continue ;; esac
     say "${kernels%/plain} takes no memory, starts no threads and reports no errors" "$(

@@ -4,7 +4,11 @@
 #include "src/picture/codec_impl.h"
 
 /* BMP, TGA and PNM by stb_image. The check of each format has found a size within the limits and all pixels in the
- * file; then stb_image takes at most 7 bytes a pixel, and a palette. */
+ * file; then stb_image takes at most 7 bytes a pixel, and a palette.
+ *
+ * Of what is known to be wrong in stb_image up to 2.28, the readers of GIF and PIC are not compiled (CVE-2023-43898,
+ * -45661, -45662, -45664, -45666, -45667; tests/run_rooms.sh looks), and a TGA whose palette or pixels the file lacks,
+ * for which stb_image takes what is in memory (CVE-2023-45663), is refused by its check (tests/test_image_cut.c). */
 #define STBI_ASSERT(x) ((void)sizeof(x))
 #define STBI_NO_STDIO
 #define STBI_NO_SIMD
