@@ -30,7 +30,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (kind)
         mkdir(fuzz_path(path, "marks"), 0700);
     fuzz_file(as[kind], data + 1, size - 1);
-    regions *r = regions_open(&s, fuzz_path(path, kind ? "marks" : as[0]), MOST_PIXELS, &e);
+    regions *r = regions_open(&s, fuzz_path(path, kind ? "marks" : as[0]), MOST_PIXELS, 0, &e);
     fuzz_expect(r ? !e.code : fuzz_refused(e.code, &e));
     if (r && fuzz_refused(regions_of(r, &s, "1.jpg", data[0] >> 4 & 1, SIDE, SIDE, &inside, &e), &e))
         fuzz_expect(!inside);
