@@ -92,6 +92,7 @@ static void the_table_is_complete(void **state)
     for (; (m = mv_method_at(n)); n++) {
         assert_ptr_equal(mv_method_lookup(m->name), m);
         assert_true(*m->title && *m->summary && *m->source && *m->cost && m->explain);
+        assert_true(m->measured && *m->measured);
         assert_int_not_equal(m->summary[strlen(m->summary) - 1], '.');
         assert_true(!m->open == !m->close && (m->open || !m->probe));
         assert_true(!m->params == !m->size);

@@ -181,7 +181,8 @@ const mv_method mv_method_attention_x_gradient = {
     .title = "Attention x gradient",
     .summary = "what each cell gives to the logit through a head, with its sign: rows times their gradients",
     .source = "after Chefer, Gur & Wolf 2021, arXiv 2103.15679",
-    .measured = "level 2, each block: deletion 0.36 to 0.37, insertion 0.59 to 0.61; beats random cells at both",
+    .measured = "level 2, last block, mean of heads: deletion 0.35, insertion 0.58; beats random cells at both, the "
+                "blob at neither",
     .cost = "one forward pass, and one backward pass to the first block that attends",
     .takes = MV_TAKES_CLASS | MV_TAKES_AGAINST | MV_TAKES_GRADIENT,
     .params = param,

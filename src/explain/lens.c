@@ -263,7 +263,8 @@ const mv_method mv_method_lens = {
     .summary = "what the head would answer after each block of levels 2 and 3, cell by cell",
     .source = "nostalgebraist 2020, the logit lens; norm and head as in the exact CAM",
     .cost = "one forward pass",
-    .measured = "30 other photos, next to last block: deletion 0.26, insertion 0.62; beats random cells at both",
+    .measured =
+        "level 2, last block: deletion 0.27, insertion 0.65; beats random cells and the blob at both; better than cam",
     .takes = MV_TAKES_CLASS | MV_TAKES_AGAINST,
     .params = param,
     .size = sizeof(params),

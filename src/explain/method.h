@@ -67,7 +67,7 @@ typedef struct {
     const char *summary;  /* one line: what the map shows */
     const char *source;   /* "Zhou et al. 2016, arXiv 1512.04150" */
     const char *cost;     /* in words: "one forward pass" */
-    const char *measured; /* whether its maps are true, by `mvscope eval --faith`; NULL: not measured */
+    const char *measured; /* whether its maps are true, by `mvscope eval --faith`, or why that is not said */
     unsigned takes;       /* MV_TAKES_ bits */
     const char *keeps;    /* patterns of the sites whose values are kept; NULL: none */
     mv_rules (*rules)(const void *params); /* of its backward pass; NULL: MV_RULES_GRADIENT */

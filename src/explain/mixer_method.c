@@ -164,6 +164,8 @@ const mv_method mv_method_mixer = {
     .source = "hidden attention: Ali, Zimerman & Wolf 2024, arXiv 2403.01590; contributions after LaTIM 2025, arXiv "
               "2502.15612",
     .cost = "one forward pass; contributions: several times the work of the mixers",
+    .measured =
+        "hidden, level 2, last mixer: deletion 0.39, insertion 0.55; beats random cells at both, the blob at neither",
     .takes = MV_TAKES_CELL,
     .params = param,
     .size = sizeof(params),

@@ -134,6 +134,7 @@ const mv_method mv_method_pca = {
     .title = "Principal components as colours",
     .summary = "which cells have similar features: the first three principal components as red, green and blue",
     .source = "Oquab et al. 2023, arXiv 2304.07193",
+    .measured = "not measured: colours have no order",
     .cost = "one forward pass",
     .params = param,
     .size = sizeof(params),

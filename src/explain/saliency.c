@@ -69,7 +69,7 @@ const mv_method mv_method_saliency = {
     .title = "Saliency",
     .summary = "how much the logit changes with each pixel: the largest gradient of its channels, without sign",
     .source = "Simonyan et al. 2013, arXiv 1312.6034",
-    .measured = "deletion 0.39, insertion 0.57; beats random cells at both",
+    .measured = "deletion 0.38, insertion 0.56; beats random cells at both, the blob at neither",
     .explain = saliency,
     SHARED,
 };
@@ -79,7 +79,7 @@ const mv_method mv_method_input_x_gradient = {
     .title = "Input x gradient",
     .summary = "the values of each pixel times their gradients",
     .source = "Shrikumar et al. 2016, arXiv 1605.01713",
-    .measured = "deletion 0.38, insertion 0.60; beats random cells at both",
+    .measured = "deletion 0.36, insertion 0.59; beats random cells at both, the blob at neither",
     .explain = input_x_gradient,
     SHARED,
 };
