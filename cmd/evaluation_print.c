@@ -282,8 +282,11 @@ mv_status evaluation_print(const evaluation *v, FILE *out, mv_error *e)
 
 /* ---- CSV (RFC 4180) */
 
+/* A name. Spreadsheets compute what begins as a formula does, also in quotes, so that character is escaped. */
 static void put_field(FILE *out, const char *text)
 {
+    if (*text && strchr("=+-@", *text))
+        fprintf(out, "\\x%02x", (unsigned char)*text++);
     if (!strpbrk(text, ",\"")) { /* safe names have no line ends */
         fputs(text, out);
         return;

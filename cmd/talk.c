@@ -246,7 +246,9 @@ static void say(const char *format, va_list args)
 {
     char text[1024];
     vsnprintf(text, sizeof text, format, args);
-    char *escaped = mv_text_is_safe(text) ? NULL : mv_text_escape(text);
+    char *escaped = mv_text_escape_once(text);
+    for (char *c = text; !escaped && *c; c++) /* without memory */
+        *c = *c < ' ' || *c > '~' ? '?' : *c;
     pthread_mutex_lock(&terminal);
     clear_progress();
     fflush(stdout); /* results and messages in the order they came */

@@ -108,6 +108,8 @@ static void bytes_that_are_not_ours_are_escaped(void **s)
         {"a\xe2\x80\xa8z", "a\\xe2\\x80\\xa8z"}, /* ends a line */
         {"a\xe2\x80\xaez", "a\\xe2\\x80\\xaez"}, /* turns round what follows */
         {"a\xe2\x81\xa6z\xe2\x80\x93", "a\\xe2\\x81\\xa6z\xe2\x80\x93"},
+        {"\xe2\x80\x8d\xe2\x80\x8e\xe2\x80\x8f\xd8\x9c\xd8\x9d", /* marks of direction, between others */
+         "\xe2\x80\x8d\\xe2\\x80\\x8e\\xe2\\x80\\x8f\\xd8\\x9c\xd8\x9d"},
         {"\xe2\x82", "\\xe2\\x82"}, /* cut short */
         {"\xe2\x82z\xf0\x9f\x90", "\\xe2\\x82z\\xf0\\x9f\\x90"},
         {"\xc3", "\\xc3"},
@@ -142,7 +144,7 @@ static bool may_stay(const uint8_t *p, size_t n)
     static const uint32_t smallest[] = {0, 0, 0x80, 0x800, 0x10000};
     return c >= smallest[n] && c >= 0x20 && c != '\\' && !(c >= 0x7F && c < 0xA0) && !(c >= 0xD800 && c < 0xE000) &&
            c != 0xFFFE && c != 0xFFFF && c <= 0x10FFFF && !(c >= 0x2028 && c <= 0x202E) &&
-           !(c >= 0x2066 && c <= 0x2069);
+           !(c >= 0x2066 && c <= 0x2069) && c != 0x200E && c != 0x200F && c != 0x061C;
 }
 
 /* However short: valid UTF-8 within its bounds, no part of an escape, and the two ends of the name. */

@@ -1,9 +1,11 @@
 /* devices: what can compute here, and why something cannot. */
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "cmd/device.h"
 #include "cmd/reply.h"
 #include "cmd/talk.h"
+#include "src/base/text.h"
 #include "src/device/cpu.h"
 
 static json_t *cpu_json(const mv_backend *b)
@@ -20,10 +22,12 @@ static bool list_cards(json_t *list)
     bool good = true;
     const mv_plugin *p = device_plugin(&e);
     if (!p || p->count(&n, &e)) {
+        char *why = must(mv_text_escape_once(e.text)); /* a path, and what the loader of libraries says */
         if (list)
-            good = reply_append(list, json_pack("{s:s,s:b,s:s}", "device", "cuda", "available", 0, "why", e.text));
+            good = reply_append(list, json_pack("{s:s,s:b,s:s}", "device", "cuda", "available", 0, "why", why));
         else
-            printf("cuda    not available: %s\n", e.text);
+            printf("cuda    not available: %s\n", why);
+        free(why);
     }
     for (int i = 0; i < n && good; i++) {
         char name[24], about[160] = "";

@@ -7,6 +7,7 @@
 #include "cmd/reply.h"
 #include "cmd/stop.h"
 #include "cmd/talk.h"
+#include "src/base/text.h"
 #include "src/device/null.h"
 #include "src/model/weights.h"
 
@@ -111,16 +112,18 @@ static int report_json(const mv_hub_name *name, const mv_hub_snapshot *got)
     json_t *files = json_array();
     bool good = files != NULL;
     mv_error e = {0};
+    char *folder = must(mv_text_escape(got->folder));
     for (int i = 0; i < got->n; i++) {
         const mv_hub_file *f = &got->file[i];
         good = good && reply_append(files, json_pack("{s:s,s:I,s:I,s:s}", "name", f->name, "bytes", (json_int_t)f->size,
                                                      "fetched", (json_int_t)f->fetched, "etag", f->etag));
     }
     json_t *all = json_pack("{s:s,s:s,s:s,s:s,s:s?,s:I,s:o}", "repository", name->id, "revision", name->revision,
-                            "commit", got->commit, "folder", got->folder, "licence",
-                            *got->licence ? got->licence : NULL, "bytes", (json_int_t)got->size, "files", files);
+                            "commit", got->commit, "folder", folder, "licence", *got->licence ? got->licence : NULL,
+                            "bytes", (json_int_t)got->size, "files", files);
+    free(folder);
     if (!good || reply_print(all, stdout, "pull", &e))
-        die(EXIT_FAILED, "pull: out of memory, or a path that is not UTF-8");
+        die(EXIT_FAILED, "pull: out of memory");
     return EXIT_DONE;
 }
 
@@ -147,7 +150,9 @@ static void report(const call *c, const mv_hub_name *name, const mv_hub_snapshot
                                : "fetched, its size is right");
     }
     printf("licence: %s\n", *got->licence ? got->licence : "the model card names none");
-    printf("folder:  %s\n", got->folder);
+    char *folder = must(mv_text_escape(got->folder));
+    printf("folder:  %s\n", folder);
+    free(folder);
     printf("next:    mvscope classify -m %s%s%s photo.jpg\n", c->operand[0], revision ? "@" : "",
            revision ? revision : "");
 }
@@ -182,7 +187,7 @@ static int pull(const call *c, const mv_hub_name *name)
     s.progress = count;
     if (s.offline && s.force)
         die(EXIT_MISUSE, "--force: has no effect offline");
-    stop_watch();
+    stop_watch(false);
     progress_begin("asking the hub");
     mv_status failed = mv_hub_pull(&s, name, &got, &e);
     progress_end();

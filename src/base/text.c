@@ -91,6 +91,10 @@ static size_t clean_length(const uint8_t *p)
         return 0;
     if (p[0] == 0xE2 && p[1] == 0x81 && p[2] >= 0xA6 && p[2] <= 0xA9)
         return 0;
+    if (p[0] == 0xE2 && p[1] == 0x80 && (p[2] & 0xFE) == 0x8E) /* U+200E and U+200F: marks of direction */
+        return 0;
+    if (p[0] == 0xD8 && p[1] == 0x9C) /* U+061C: one more */
+        return 0;
     return n;
 }
 
@@ -143,6 +147,11 @@ bool mv_text_is_safe(const char *bytes)
         p += n;
     }
     return true;
+}
+
+char *mv_text_escape_once(const char *sentence)
+{
+    return mv_text_is_safe(sentence) ? strdup(sentence) : mv_text_escape(sentence);
 }
 
 uint64_t mv_text_hash(const char *text)

@@ -47,7 +47,8 @@ uint64_t mv_text_hash(const char *text);
  * - bytes that are not part of well-formed UTF-8 (overlong forms, surrogates, values above U+10FFFF),
  * - control characters: U+0000 to U+001F, DEL, and U+0080 to U+009F,
  * - U+FFFE and U+FFFF, which XML does not allow,
- * - U+2028 and U+2029, which end a line, and U+202A to U+202E and U+2066 to U+2069, which turn round what follows.
+ * - U+2028 and U+2029, which end a line,
+ * - U+202A to U+202E, U+2066 to U+2069, U+200E, U+200F and U+061C, which set the direction of what is beside them.
  * A backslash becomes two, so that different names stay different. Everything else is copied unchanged. The result is
  * the caller's to free; NULL without memory. */
 char *mv_text_escape(const char *bytes);
@@ -57,5 +58,9 @@ bool mv_text_is_clean(const char *bytes);
 
 /* The same, but a backslash may stay one: true for whatever mv_text_escape has returned. */
 bool mv_text_is_safe(const char *bytes);
+
+/* A copy of a sentence in which names may have been escaped already: unchanged if it is safe, else escaped as a whole.
+ * The caller's to free; NULL without memory. */
+char *mv_text_escape_once(const char *sentence);
 
 #endif
