@@ -156,7 +156,7 @@ void comparison_open(comparison *k)
     refuse_ready(k);
     if (k->o->dump && !(k->dump = mv_arrays_open(k->o->dump, &e)))
         die(EXIT_FAILED, "--dump: %s", e.text);
-    stop_watch();
+    stop_watch(true);
     k->inputs = inputs_new(
         &c->session, &k->list,
         (input_options){

@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 #include <stddef.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cmd/talk.h"
@@ -14,6 +15,9 @@
 
 static volatile sig_atomic_t caught;
 static atomic_int results_error;
+static bool for_reader;    /* what the run computes is for the reader of standard output */
+static atomic_long looked; /* milliseconds: when it was last seen that he is there */
+enum { LOOK_MS = 20 };
 
 static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
 enum {
@@ -41,8 +45,9 @@ static void on_signal(int number)
     caught = number;
 }
 
-void stop_watch(void)
+void stop_watch(bool reader)
 {
+    for_reader = reader;
     for (int i = 0; i < SIGNALS; i++) {
         struct sigaction now, next = {.sa_handler = on_signal}; /* no SA_RESTART: a read that waits is left */
         sigemptyset(&next.sa_mask);
@@ -88,8 +93,19 @@ void stop_guard(void)
     }
 }
 
+/* True once in LOOK_MS: stop_asked is called for each operation of the network. */
+static bool look_again(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
+    long now = (long)t.tv_sec * 1000 + t.tv_nsec / 1000000, before = looked;
+    return now - before >= LOOK_MS && atomic_compare_exchange_strong(&looked, &before, now);
+}
+
 bool stop_asked(void)
 {
+    if (for_reader && !caught && !results_error && look_again())
+        stop_if_reader_left();
     return caught || results_error;
 }
 

@@ -8,8 +8,9 @@
 #include <stdbool.h>
 
 /* From here on SIGINT, SIGTERM and SIGHUP are caught (unless the caller of the program had them ignored), and a write
- * to a reader that has left is an error instead of the end. */
-void stop_watch(void);
+ * to a reader that has left is an error instead of the end. With `reader`, the run is for the reader of standard
+ * output: if that is a pipe and he leaves, the run stops, though nothing may have been written yet. */
+void stop_watch(bool reader);
 
 /* True after a signal, or after stop_results. */
 bool stop_asked(void);

@@ -394,7 +394,7 @@ int stream_run(call *c)
     check_resume(&s);
     check_ready(&s);
     measure(&s);
-    stop_watch();
+    stop_watch(!(c->command->takes & TAKES_VALUES));
     if (!c->o.resume && !(s.inputs = inputs_new(&c->session, &s.o, decoding(c), &e)))
         die_of(&e, false);
     session_load(&c->session, &c->o);
