@@ -1,4 +1,5 @@
 /* The program: finds the command, parses its options and runs it. */
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -92,12 +93,27 @@ static int unknown(const char *word)
     die(EXIT_MISUSE, "%s: no such command (mvscope --help)", word);
 }
 
+static bool closed; /* standard output */
+
+/* A descriptor that is closed would be taken by the next file, which output or input would then go to. In its place
+ * comes one that refuses both, so that a use of it is told. */
+static void fill_descriptors(void)
+{
+    static const int refusing[] = {O_WRONLY, O_RDONLY, O_RDONLY};
+    closed = fcntl(STDOUT_FILENO, F_GETFD) < 0;
+    for (int fd = 0; fd < 3; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", refusing[fd]) != fd)
+            exit(EXIT_FAILED);
+}
+
 static int run(const command *c, int argc, const char **argv)
 {
     call *one = must(calloc(1, sizeof *one));
     one->command = c;
     one->own = must(calloc(1, c->size ? c->size : 1));
     options_parse(one, argc, argv);
+    if (closed && one->o.out && strcmp(one->o.out, "-") == 0) /* its name would lead to what fills its place */
+        die(EXIT_FAILED, "-o: standard output is closed, expected a file, pipe, socket or device");
     if (c->check)
         c->check(one);
     int status = c->run ? c->run(one) : stream_run(one);
@@ -109,6 +125,8 @@ static int run(const command *c, int argc, const char **argv)
 
 int main(int argc, char **argv)
 {
+    fill_descriptors();
+    talk_begin();
     if (argc < 2) {
         fprintf(stderr, "mvscope: found no command, expected one of");
         for (int i = 0; commands[i]; i++)

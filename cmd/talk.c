@@ -1,6 +1,7 @@
 #include "cmd/talk.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
 #include <pthread.h>
@@ -306,6 +307,31 @@ void *must(void *p)
 }
 
 /* ---- results */
+
+/* For standard output that does not wait, as a pipe of Node's or a terminal that another program has set so: stdio
+ * would lose what is not taken at once. */
+static ssize_t put_waiting(void *unused, const char *bytes, size_t n)
+{
+    (void)unused;
+    for (size_t done = 0; done < n;) {
+        struct pollfd out = {.fd = STDOUT_FILENO, .events = POLLOUT};
+        ssize_t k = write(STDOUT_FILENO, bytes + done, n - done);
+        if (k >= 0)
+            done += (size_t)k;
+        else if (errno != EINTR && (errno != EAGAIN || poll(&out, 1, -1) < 0))
+            return 0;
+    }
+    return (ssize_t)n;
+}
+
+void talk_begin(void)
+{
+    int flags = fcntl(STDOUT_FILENO, F_GETFL);
+    FILE *out =
+        flags >= 0 && flags & O_NONBLOCK ? fopencookie(NULL, "w", (cookie_io_functions_t){.write = put_waiting}) : NULL;
+    if (out)
+        stdout = out;
+}
 
 bool talk_results(const char *text, size_t n)
 {

@@ -18,6 +18,9 @@ enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_MISUSE = 2 };
 
 extern bool talk_quiet; /* -q: no warnings, no progress */
 
+/* Called first: what is printed is whole also where standard output does not wait for its reader (O_NONBLOCK). */
+void talk_begin(void);
+
 /* "mvscope: TEXT" on stderr; `warn` only without -q. Bytes that are not safe to print are escaped. */
 void warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));

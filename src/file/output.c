@@ -121,14 +121,15 @@ static mv_status open_target(mv_output *o)
     return o->direct ? MV_OK : open_temporary(o);
 }
 
-/* A socket, such as the standard output of a service, is not opened by a name of /proc, but its descriptor is here. */
-static int own_socket(const mv_output *o)
+/* A socket, such as the standard output of a service, is not opened by a name of /proc, nor is what belongs to another
+ * user, as after su; but the descriptor is here. */
+static int own_descriptor(const mv_output *o)
 {
     struct stat named, own;
-    int fd;
+    int fd, error = errno;
     if (sscanf(o->at.name, "%d", &fd) != 1 || stat(o->at.path, &named) || fstat(fd, &own) ||
         named.st_dev != own.st_dev || named.st_ino != own.st_ino) {
-        errno = ENXIO;
+        errno = error;
         return -1;
     }
     return fcntl(fd, F_DUPFD_CLOEXEC, 3);
@@ -139,8 +140,8 @@ static mv_status open_direct(mv_output *o)
 {
     int follows = o->at.proc ? 0 : O_NOFOLLOW;
     o->fd = openat(o->at.folder, o->at.name, O_WRONLY | O_APPEND | O_NOCTTY | O_CLOEXEC | follows);
-    if (o->fd < 0 && errno == ENXIO)
-        o->fd = own_socket(o);
+    if (o->fd < 0 && (errno == ENXIO || errno == EACCES))
+        o->fd = own_descriptor(o);
     return o->fd >= 0 ? MV_OK : mv_fail_errno(&o->error, o->path, "cannot be opened");
 }
 

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -80,6 +81,9 @@ static mv_status read_all(int fd, const char *name, size_t expected, size_t most
             *bytes = more;
         }
         ssize_t n = read(fd, *bytes + *size, room - *size);
+        struct pollfd more = {.fd = fd, .events = POLLIN};
+        if (n < 0 && errno == EAGAIN && poll(&more, 1, -1) == 1) /* whoever gave us the pipe does not wait for it */
+            continue;
         if (n < 0) /* also EINTR: a program that catches signals without SA_RESTART wants to stop waiting */
             return mv_fail_errno(e, name, "cannot be read");
         if (n == 0)
