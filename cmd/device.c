@@ -26,7 +26,8 @@ static plugin_state find_plugin(const mv_plugin **plugin, mv_error *e)
         return NOT_INSTALLED;
     if (mv_plugin_driver(e))
         return NO_DRIVER;
-    *plugin = mv_plugin_open(path, e);
+    if (!mv_plugin_trust(path, e))
+        *plugin = mv_plugin_open(path, e);
     return *plugin ? AVAILABLE : FAULTY;
 }
 

@@ -1,7 +1,11 @@
 #include "src/device/plugin.h"
 
 #include <dlfcn.h>
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 mv_status mv_plugin_find(const char *folder, char path[], size_t room, mv_error *e)
@@ -19,6 +23,39 @@ mv_status mv_plugin_driver(mv_error *e)
     if (dlopen("libcuda.so.1", RTLD_LAZY | RTLD_LOCAL | RTLD_NODELETE))
         return MV_OK;
     return mv_fail(e, MV_EDEVICE, "no NVIDIA driver is installed: install it, or use -d cpu");
+}
+
+static mv_status trust_one(const char *path, mv_error *e)
+{
+    struct stat st, program;
+    if (stat(path, &st))
+        return mv_fail_errno(e, path, "cannot be examined");
+    bool ours = st.st_uid == 0 || st.st_uid == geteuid() ||
+                (stat("/proc/self/exe", &program) == 0 && st.st_uid == program.st_uid);
+    if (!ours)
+        return mv_fail(
+            e, MV_EDEVICE,
+            "the GPU plug-in is not loaded: %s belongs to user %u, expected root, you or the owner of mvscope", path,
+            (unsigned)st.st_uid);
+    if (st.st_mode & S_IWOTH)
+        return mv_fail(e, MV_EDEVICE,
+                       "the GPU plug-in is not loaded: every user may write to %s; chmod o-w removes that right", path);
+    return MV_OK;
+}
+
+mv_status mv_plugin_trust(const char *path, mv_error *e)
+{
+    char folder[PATH_MAX], real[PATH_MAX];
+    if (!realpath(path, real))
+        return mv_fail(e, MV_EDEVICE, "the GPU plug-in is not loaded: %s cannot be followed", path);
+    const char *const names[] = {path, real};
+    for (int i = 0; i < 2; i++) {
+        const char *slash = strrchr(names[i], '/');
+        snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - names[i]) + 1 : 1, slash ? names[i] : ".");
+        if (trust_one(folder, e))
+            return MV_EDEVICE;
+    }
+    return trust_one(real, e);
 }
 
 const mv_plugin *mv_plugin_open(const char *path, mv_error *e)

@@ -16,6 +16,11 @@ mv_status mv_plugin_find(const char *folder, char path[], size_t room, mv_error 
  * libraries take 90 MB and a tenth of a second to load, even without a GPU. */
 mv_status mv_plugin_driver(mv_error *e);
 
+/* MV_OK if the plug-in is as trustworthy as the program, whose code it becomes: the file, its folder, and the folders
+ * of links that lead there belong to root, to the user or to the owner of the program, and only the owner and his group
+ * may write into them. Else MV_EDEVICE, and which of them is not. */
+mv_status mv_plugin_trust(const char *path, mv_error *e);
+
 /* Loads `path`. It stays loaded until the process ends, because its libraries have threads and exit handlers. NULL, and
  * MV_EDEVICE, if the file cannot be loaded or belongs to another version. */
 const mv_plugin *mv_plugin_open(const char *path, mv_error *e);
