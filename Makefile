@@ -472,7 +472,7 @@ dist: mvscope $(BUILD)/mvscope-dist
 BINDIR  := $(DESTDIR)$(PREFIX)/bin
 DATADIR := $(DESTDIR)$(PREFIX)/share
 MAN     := $(wildcard man/*.[1-8])
-DOCS    := LICENSE README.md CHANGELOG.md $(wildcard assets/*.md) assets/fonts/OFL.txt
+DOCS    := LICENSE README.md CHANGELOG.md SECURITY.md $(wildcard assets/*.md) assets/fonts/OFL.txt
 
 install: mvscope
 	install -d $(BINDIR) $(DATADIR)/bash-completion/completions $(DATADIR)/zsh/site-functions \
