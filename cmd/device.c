@@ -72,7 +72,7 @@ mv_backend *device_cpu(const options *o)
              "faster than -p fp32");
     mv_backend *b = mv_cpu_new(act, o->threads, cpu_isa(o), &e);
     if (!b && cpu_isa(o) && e.code == MV_EINPUT)
-        die(EXIT_MISUSE, "-d %s", e.text);
+        die(misuse_of(&e), "-d %s", e.text);
     if (!b)
         die_of(&e, false);
     return b;

@@ -1,5 +1,6 @@
 #include "cmd/operands.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -74,9 +75,17 @@ bool operands_of(operands *o, int n, const char *const *words)
     *o = (operands){0};
     for (int i = 0; i < n; i++) {
         struct stat st;
-        if (strcmp(words[i], "-") && stat(words[i], &st) == 0 && S_ISDIR(st.st_mode))
+        errno = 0;
+        int failed = strcmp(words[i], "-") ? stat(words[i], &st) : -1;
+        mv_error e = {0};
+        if (failed == 0 && S_ISDIR(st.st_mode))
             complete &= walk_folder(o, words[i]);
-        else
+        else if (failed &&
+                 (errno == EIO || errno == ENOMEM)) { /* it may be a folder; other reasons are said when it is opened */
+            mv_fail_errno(&e, words[i], "cannot be examined");
+            complain("%s", e.text);
+            complete = false;
+        } else
             operands_add(o, words[i], (size_t)(mv_text_base_name(words[i]) - words[i]));
     }
     return complete;

@@ -177,7 +177,7 @@ void options_parse(call *c, int argc, const char **argv)
         mv_error e = {0};
         remember(c, p, value);
         if (mv_param_set(home_of(c, p), p, value ? value : "", option_name(p, name), &e))
-            die(EXIT_MISUSE, "%s", e.text);
+            die(misuse_of(&e), "%s", e.text);
     }
     if (code < -1)
         wrong_option(c->command, &t, poptBadOption(parser, 0), code);

@@ -72,7 +72,7 @@ void page_check(const call *c, const mv_page_kind *kind)
             die(EXIT_MISUSE, "--%s: has no effect with --for, which sets the size in points", i ? "zoom" : "width");
     mv_page_style style = style_of(o);
     if (mv_page_check_style(kind, &style, &e))
-        die(EXIT_MISUSE, "--colours: %s", e.text);
+        die(misuse_of(&e), "--colours: %s", e.text);
     warn_of_table(&style);
     bool vector = o->format > 0 || (o->out && (mv_text_ends_in(o->out, ".svg") || mv_text_ends_in(o->out, ".pdf")));
     if (vector && options_given(c, "zoom"))
@@ -85,7 +85,7 @@ void film_check(const call *c)
     mv_error e = {0};
     mv_page_style style = style_of(&c->o);
     if (mv_film_check_style(&style, &e))
-        die(EXIT_MISUSE, "--colours: %s", e.text);
+        die(misuse_of(&e), "--colours: %s", e.text);
     read_date();
 }
 

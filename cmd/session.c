@@ -116,7 +116,7 @@ static void open_named(session *s, const options *o)
     s->cached = strcmp(path, o->model) != 0;
     free(path);
     if (e.code == MV_EMISUSE)
-        die(EXIT_MISUSE, "--weights: %s", e.text);
+        die(misuse_of(&e), "--weights: %s", e.text);
     if (!s->checkpoint)
         die_of(&e, false);
     warn_each(&warnings);

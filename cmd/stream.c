@@ -67,6 +67,8 @@ static void list_pictures(stream *s)
         die(EXIT_MISUSE, "%s: found no picture, expected at least one (mvscope %s --help)", c->command->name,
             c->command->name);
     c->incomplete = !operands_of(&s->o, c->operands, c->operand);
+    if (s->o.n == 0 && c->incomplete) /* nothing that could be read, which was said */
+        exit(EXIT_FAILED);
     if (c->command->list)
         c->command->list(c, &s->o);
     operands_shard(&s->o, c->o.shard);

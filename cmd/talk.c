@@ -299,6 +299,11 @@ void die_of(const mv_error *e, bool words)
     die(words && e->code == MV_EINPUT ? EXIT_MISUSE : EXIT_FAILED, "%s", e->text);
 }
 
+int misuse_of(const mv_error *e)
+{
+    return e->code == MV_ENOMEM ? EXIT_FAILED : EXIT_MISUSE;
+}
+
 void *must(void *p)
 {
     if (!p)

@@ -34,6 +34,9 @@ void die(int status, const char *format, ...) __attribute__((format(printf, 2, 3
 /* The same with the text of *e: status 2 for MV_EINPUT where `words` says that an option was at fault, else 1. */
 void die_of(const mv_error *e, bool words) __attribute__((noreturn));
 
+/* The status for an option that was refused: 2, but 1 if it could not be examined for want of memory. */
+int misuse_of(const mv_error *e);
+
 /* Returns p, the result of an allocation; ends the program if it is NULL. Never called while an output is open. */
 void *must(void *p);
 

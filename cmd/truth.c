@@ -130,7 +130,7 @@ static int class_of(const session *s, const lines *classes, const char *word, co
         free(spaced);
     }
     if (status && !other)
-        die(EXIT_MISUSE, "%s; --classes FILE gives words for classes, and - leaves them out", e.text);
+        die(misuse_of(&e), "%s; --classes FILE gives words for classes, and - leaves them out", e.text);
     if (status || found < 0)
         die(EXIT_MISUSE, "%s: found '%s', expected a class of %s", status ? e.text : place, name, s->name);
     return found;

@@ -143,7 +143,7 @@ static void add_methods(call *c, const char *text)
             die(EXIT_MISUSE, "--faith: found more than %d methods", CALL_ASKS - 1);
         mv_ask *ask = &c->ask[c->asks];
         if (mv_ask_parse(ask, &o->memory[c->asks], one, &e))
-            die(EXIT_MISUSE, "--faith: %s", e.text);
+            die(misuse_of(&e), "--faith: %s", e.text);
         c->o.exact |= (ask->method->takes & MV_TAKES_GRADIENT) != 0;
         if (ask->method->takes & MV_TAKES_CLASS)
             ask->class_ = MV_CLASS_TOP;

@@ -225,13 +225,13 @@ static int run(call *c)
     }
     if (hub_name(&name, c->operand[0], &e)) {
         const mv_config *near = hub_nearest(c->operand[0]);
-        die(EXIT_MISUSE, "%s%s%s%s (mvscope pull lists the published variants)", e.text, near ? "; did you mean " : "",
-            near ? near->name : "", near ? "?" : "");
+        die(misuse_of(&e), "%s%s%s%s (mvscope pull lists the published variants)", e.text,
+            near ? "; did you mean " : "", near ? near->name : "", near ? "?" : "");
     }
     if (o->revision && strchr(c->operand[0], '@'))
         die(EXIT_MISUSE, "--revision: the name %s has a revision, too", c->operand[0]);
     if (o->revision && mv_hub_revision_set(&name, o->revision, "--revision", &e))
-        die(EXIT_MISUSE, "%s", e.text);
+        die(misuse_of(&e), "%s", e.text);
     return pull(c, &name);
 }
 

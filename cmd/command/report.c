@@ -92,7 +92,7 @@ static void check_method(call *c)
     own *o = c->own;
     mv_error e = {0};
     if (mv_ask_parse(&o->evidence, &o->evidence_params, o->method, &e))
-        die(EXIT_MISUSE, "--method: %s", e.text);
+        die(misuse_of(&e), "--method: %s", e.text);
     const mv_method *m = o->evidence.method;
     if (!(m->takes & (MV_TAKES_CLASS | MV_MAY_TAKE_CLASS)) || m->count)
         die(EXIT_MISUSE, "--method: found %s, which draws %s, expected a method that draws one map of a class", m->name,

@@ -1,6 +1,7 @@
 #include "src/file/arrays.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +12,7 @@
 #include "src/file/mapping.h"
 #include "src/file/npy.h"
 #include "src/file/safetensors.h"
+#include "src/file/system_impl.h"
 #include "src/file/zip_read.h"
 
 enum { MOST_ARRAYS = 1 << 20 };
@@ -101,9 +103,11 @@ static mv_status open_folder(mv_arrays *a, mv_error *e)
 {
     DIR *d = opendir(a->path);
     mv_status s = d ? MV_OK : mv_fail_errno(e, a->path, "cannot be read");
-    for (struct dirent *at; !s && (at = readdir(d));)
+    for (struct dirent *at; !s && (at = mv_system_entry(d));)
         if (at->d_name[0] != '.' && strlen(at->d_name) > 4 && mv_text_ends_in(at->d_name, ".npy"))
             s = add(a, at->d_name, strlen(at->d_name) - 4, 0, e);
+    if (!s && errno)
+        s = mv_fail_errno(e, a->path, "cannot be read");
     if (d)
         closedir(d);
     return s;

@@ -14,6 +14,7 @@
 
 #include "src/file/json.h"
 #include "src/file/place_impl.h"
+#include "src/file/system_impl.h"
 #include "src/file/temporary_impl.h"
 
 struct mv_folder {
@@ -72,6 +73,8 @@ static mv_status read_manifest(mv_folder *f, mv_error *e)
     size_t size;
     errno = 0;
     char *text = read_text(dirfd(f->there), MV_FOLDER_MANIFEST, MAX_MANIFEST, &size);
+    if (!text && errno && errno != ENOENT && errno != ELOOP) /* ELOOP: a link, which is none of ours */
+        return mv_fail_errno(e, f->path, "its manifest cannot be read");
     if (text && mv_json_weight(text, size) <= MV_JSON_ROOM)
         manifest = json_loadb(text, size, 0, NULL);
     bool memory = manifest || errno != ENOMEM;
@@ -86,14 +89,16 @@ static mv_status read_manifest(mv_folder *f, mv_error *e)
     return memory ? MV_OK : mv_fail_memory(e, f->path);
 }
 
-/* Is this a file that a dump wrote? The manifest may be a stranger's, so its word alone is not enough: a file of any
- * other kind is never removed, whatever the manifest says. */
+/* Is this a file that a dump wrote? If not, errno is 0, or says why that could not be found out. The manifest may be a
+ * stranger's, so its word alone is not enough: a file of any other kind is never removed, whatever the manifest says.
+ */
 static bool is_dumped(int folder, const char *name, const json_t *files)
 {
     static const char start[] = "\x93NUMPY";
     char found[sizeof start - 1];
     struct stat st;
     size_t n = strlen(name);
+    errno = 0;
     if (!lists(files, name) || fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode))
         return false;
     if (strcmp(name, MV_FOLDER_MANIFEST) == 0)
@@ -101,8 +106,10 @@ static bool is_dumped(int folder, const char *name, const json_t *files)
     if (n < 5 || strcmp(name + n - 4, ".npy") != 0)
         return false;
     int fd = openat(folder, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-    bool array = fd >= 0 && pread(fd, found, sizeof found, 0) == (ssize_t)sizeof found &&
-                 memcmp(found, start, sizeof found) == 0;
+    size_t got = 0;
+    for (ssize_t k = fd >= 0; k > 0 && got<sizeof found; got += k> 0 ? (size_t)k : 0)
+        k = mv_system_read(fd, found + got, sizeof found - got);
+    bool array = got == sizeof found && memcmp(found, start, sizeof found) == 0;
     if (fd >= 0)
         close(fd);
     return array;
@@ -139,12 +146,13 @@ static mv_status look_at(mv_folder *f, const char *name, mv_error *e)
     if (!f->there)
         return mv_fail_errno(e, f->path, "cannot be read");
     mv_status code = read_manifest(f, e);
-    for (struct dirent *d; code == MV_OK && (d = readdir(f->there));)
+    for (struct dirent *d; code == MV_OK && (d = mv_system_entry(f->there));)
         if (!is_dots(d->d_name) && !is_dumped(dirfd(f->there), d->d_name, f->earlier))
-            code =
-                mv_fail(e, MV_EINPUT, "%s: found '%s' in it, expected an empty folder or nothing but an earlier dump",
-                        f->path, d->d_name);
-    return code;
+            code = errno ? mv_fail_errno(e, f->path, "cannot be examined")
+                         : mv_fail(e, MV_EINPUT,
+                                   "%s: found '%s' in it, expected an empty folder or nothing but an earlier dump",
+                                   f->path, d->d_name);
+    return code == MV_OK && errno ? mv_fail_errno(e, f->path, "cannot be read") : code;
 }
 
 static mv_status find_target(mv_folder *f, const char *path, mv_error *e)
@@ -180,11 +188,13 @@ static mv_status make_temporary(mv_folder *f, mv_error *e)
             mv_temporary_enter(f->slot, dirfd(f->files));
             return MV_OK;
         }
+        int saved = errno;
         if (f->files)
             closedir(f->files);
-        else if (errno != ENOENT) /* ENOENT: removed as stale before it was opened */
-            return mv_fail_errno(e, f->path, "cannot be opened");
         f->files = NULL;
+        errno = saved;
+        if (saved != ENOENT) /* ENOENT: removed as stale before it was opened or locked */
+            return mv_fail_errno(e, f->path, "cannot be opened");
         mv_temporary_unlist(f->slot);
         f->slot = -1;
         errno = EAGAIN;
@@ -212,41 +222,27 @@ mv_folder *mv_folder_open(const char *path, mv_error *e)
     return NULL;
 }
 
-static mv_status write_all(int fd, const char *at, size_t n, uint64_t offset, const char *place, mv_error *e)
-{
-    while (n > 0) {
-        ssize_t done = pwrite(fd, at, n, (off_t)offset);
-        if (done < 0 && errno == EINTR)
-            continue;
-        if (done < 0)
-            return mv_fail_errno(e, place, "cannot be written");
-        at += done;
-        offset += (uint64_t)done;
-        n -= (size_t)done;
-    }
-    return MV_OK;
-}
-
 mv_status mv_folder_write(mv_folder *f, const char *name, const void *bytes, size_t n, uint64_t offset, mv_error *e)
 {
     int fd = openat(dirfd(f->files), name, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
     if (fd < 0)
         return mv_fail_errno(e, f->path, name);
-    mv_status code = write_all(fd, bytes, n, offset, f->path, e);
-    if (close(fd) < 0 && code == MV_OK)
+    mv_status code = mv_system_write(fd, bytes, n, (off_t)offset, f->path, e);
+    if (mv_system_close(fd) < 0 && code == MV_OK)
         code = mv_fail_errno(e, f->path, "cannot be closed");
     return code;
 }
 
-/* Calls `each` for every file of an open folder until one call fails. */
+/* Calls `each` for every file of an open folder until one call fails; not 0 with errno then, or if the folder cannot be
+ * read. */
 static int for_each_file(DIR *folder, int (*each)(const mv_folder *f, int fd, const char *name), const mv_folder *f)
 {
     int failed = 0;
     rewinddir(folder);
-    for (struct dirent *d; failed == 0 && (d = readdir(folder));)
+    for (struct dirent *d; failed == 0 && (d = mv_system_entry(folder));)
         if (!is_dots(d->d_name))
             failed = each(f, dirfd(folder), d->d_name);
-    return failed;
+    return failed == 0 && errno ? -1 : failed;
 }
 
 /* Brings a file to the disk, with the rights of the one that it replaces. */
@@ -259,7 +255,7 @@ static int finish_file(const mv_folder *f, int folder, const char *name)
     int failed = 0;
     if (f->earlier && fstatat(dirfd(f->there), name, &st, AT_SYMLINK_NOFOLLOW) == 0)
         failed = mv_temporary_take_rights(fd, st.st_uid, st.st_gid, st.st_mode & 0777);
-    failed = failed ? failed : fsync(fd);
+    failed = failed ? failed : mv_system_sync(fd);
     int saved = errno;
     close(fd);
     errno = saved;
@@ -379,7 +375,7 @@ static mv_status commit(mv_folder *f, mv_error *e)
     mv_status code = look_at(f, f->at.name, e); /* again: it may have changed since it was opened */
     if (code != MV_OK)
         return code;
-    if (for_each_file(f->files, finish_file, f) < 0 || fsync(dirfd(f->files)) < 0)
+    if (for_each_file(f->files, finish_file, f) < 0 || mv_system_sync(dirfd(f->files)) < 0)
         return mv_fail_errno(e, f->path, "cannot be written to the disk");
     /* Off the list first: once renamed, the files are the output and must not be removed. */
     mv_temporary_unlist(f->slot);

@@ -11,6 +11,7 @@
 #include "src/file/hub_impl.h"
 #include "src/file/kind.h"
 #include "src/file/output.h"
+#include "src/file/system_impl.h"
 
 enum { CHUNK = 1 << 20 };
 
@@ -37,7 +38,7 @@ static mv_status restart(blob *b, mv_error *e)
     b->have = 0;
     b->resumed = false;
     mv_digest_begin(&b->digest, b->f->etag, b->f->size);
-    if (ftruncate(b->fd, 0) || lseek(b->fd, 0, SEEK_SET) < 0)
+    if (mv_system_resize(b->fd, 0) || lseek(b->fd, 0, SEEK_SET) < 0)
         return mv_fail_errno(e, b->path, "cannot be emptied");
     return MV_OK;
 }
@@ -65,14 +66,9 @@ static mv_status take_blob(void *sink, const void *bytes, size_t n, mv_error *e)
     if (n > b->f->size - b->have)
         return restart(b, NULL), mv_fail(e, MV_EINPUT, "%s: found more than the %llu bytes that the hub says",
                                          b->f->name, (unsigned long long)b->f->size);
-    for (size_t at = 0; at < n;) {
-        ssize_t k = write(b->fd, (const char *)bytes + at, n - at);
-        if (k < 0 && errno == EINTR)
-            continue;
-        if (k <= 0)
-            return mv_fail_errno(e, b->path, "cannot be written");
-        at += (size_t)k;
-    }
+    mv_status s = mv_system_write(b->fd, bytes, n, -1, b->path, e);
+    if (s)
+        return s;
     mv_digest_add(&b->digest, bytes, n);
     b->have += n;
     b->f->fetched += n;
@@ -103,9 +99,9 @@ static mv_status take_up(blob *b, mv_error *e)
     char *chunk = malloc(CHUNK);
     mv_status s = chunk ? MV_OK : mv_fail_memory(e, b->path);
     while (!s && b->have < (uint64_t)st.st_size) {
-        ssize_t k = read(b->fd, chunk, CHUNK);
-        if (k < 0 && errno == EINTR)
-            continue;
+        ssize_t k = mv_system_read(b->fd, chunk, CHUNK);
+        if (k == 0)
+            errno = EIO; /* cut short by somebody else */
         if (k <= 0)
             s = mv_fail_errno(e, b->path, "cannot be read");
         else if (mv_hub_stop_asked(b->p))
@@ -182,7 +178,7 @@ static mv_status complete(blob *b, mv_error *e)
 
 static mv_status finish_blob(blob *b, const char *final, mv_error *e)
 {
-    if (fsync(b->fd))
+    if (mv_system_sync(b->fd))
         return mv_fail_errno(e, b->path, "cannot be written to the disk");
     if (rename(b->path, final))
         return mv_fail_errno(e, final, "cannot be given its name");

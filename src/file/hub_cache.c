@@ -14,6 +14,7 @@
 #include "src/file/digest_impl.h"
 #include "src/file/hub_impl.h"
 #include "src/file/output.h"
+#include "src/file/system_impl.h"
 
 /* ---- names */
 
@@ -100,7 +101,7 @@ char *mv_hub_path(const char *cache, const mv_hub_name *name, const char *format
 static bool read_commit(const char *path, char commit[MV_HUB_COMMIT])
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    ssize_t n = fd < 0 ? -1 : read(fd, commit, MV_HUB_COMMIT - 1);
+    ssize_t n = fd < 0 ? -1 : mv_system_read(fd, commit, MV_HUB_COMMIT - 1);
     if (fd >= 0)
         close(fd);
     commit[n > 0 ? n : 0] = 0;
@@ -136,11 +137,15 @@ mv_status mv_hub_check_space(const char *cache, uint64_t bytes, mv_error *e)
                    cache, (double)room * 1e-6, (double)bytes * 1e-6);
 }
 
-/* Another process may have removed the file before it was locked: then the lock is of nothing. */
+/* Another process may have removed the file before it was locked: then the lock is of nothing, and errno is ENOENT. */
 static bool is_still(int fd, const char *path)
 {
     struct stat a, b;
-    return fstat(fd, &a) == 0 && stat(path, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+    if (fstat(fd, &a) || stat(path, &b))
+        return false;
+    bool same = a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+    errno = same ? errno : ENOENT;
+    return same;
 }
 
 static mv_status lock_path(const mv_hub_settings *s, const char *path, int *fd, mv_error *e)
@@ -158,8 +163,11 @@ static mv_status lock_path(const mv_hub_settings *s, const char *path, int *fd, 
         }
         if (locked && is_still(*fd, path))
             return MV_OK;
+        mv_status failed = locked && errno != ENOENT ? mv_fail_errno(e, path, "cannot be examined") : MV_OK;
         close(*fd);
         *fd = -1;
+        if (failed)
+            return failed;
         if (s->stop && s->stop(s->context))
             return mv_fail(e, MV_EIO, "%s: interrupted", path);
         if (!locked && !said && s->say)

@@ -1,5 +1,6 @@
 /* Which files of a repository are wanted, and what is read of them: the index of shards, the licence of the card. */
 #include <dirent.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,7 @@
 #include "src/file/hub_impl.h"
 #include "src/file/json.h"
 #include "src/file/mapping.h"
+#include "src/file/system_impl.h"
 #include "src/file/tensors_impl.h"
 
 enum { MOST_SHARDS = 1000, MOST_CARD = 64 << 10 };
@@ -165,7 +167,7 @@ static mv_status list_folder(const char *folder, char ***names, int *n, mv_error
     mv_status s = d ? MV_OK : mv_fail_errno(e, folder, "cannot be opened");
     *names = NULL;
     *n = 0;
-    for (struct dirent *one; !s && (one = readdir(d));) {
+    for (struct dirent *one; !s && (one = mv_system_entry(d));) {
         if (!mv_hub_is_file_name(one->d_name) || *n == MOST_SHARDS)
             continue;
         char **next = realloc(*names, ((size_t)*n + 1) * sizeof *next);
@@ -176,6 +178,8 @@ static mv_status list_folder(const char *folder, char ***names, int *n, mv_error
         else
             ++*n;
     }
+    if (!s && errno)
+        s = mv_fail_errno(e, folder, "cannot be read");
     if (d)
         closedir(d);
     return s;

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "src/file/place_impl.h"
+#include "src/file/system_impl.h"
 #include "src/file/temporary_impl.h"
 
 struct mv_output {
@@ -28,7 +29,6 @@ struct mv_output {
     mv_error error;
 };
 
-static const size_t largest_write = (size_t)1 << 30; /* Linux writes at most 2 GiB per call */
 static const int most_tries = 8;
 
 static mv_status look_at_target(mv_output *o)
@@ -99,12 +99,15 @@ static mv_status open_temporary(mv_output *o)
         o->fd = openat(o->at.folder, o->temporary, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, first_mode(o));
         if (o->fd >= 0 && mv_temporary_lock(o->fd, o->at.folder, o->temporary))
             return MV_OK;
+        int saved = errno;
+        bool taken = o->fd >= 0 && saved == ENOENT;
         forget_temporary(o);
-        if (o->fd < 0)
-            break;
-        close(o->fd);
+        if (o->fd >= 0)
+            close(o->fd);
         o->fd = -1;
-        errno = EAGAIN;
+        errno = taken ? EAGAIN : saved;
+        if (!taken)
+            break;
     }
     return mv_fail_errno(&o->error, o->path, "cannot be created");
 }
@@ -234,25 +237,11 @@ static mv_status fail_order(mv_output *o)
 
 mv_status mv_output_pwrite(mv_output *o, const void *bytes, size_t n, uint64_t offset)
 {
-    const char *at = bytes;
     if (o->direct && offset != o->position)
         fail_order(o);
-    while (n > 0 && o->error.code == MV_OK) {
-        size_t part = n < largest_write ? n : largest_write;
-        ssize_t done = o->direct ? write(o->fd, at, part) : pwrite(o->fd, at, part, (off_t)offset);
-        if (done < 0 && errno == EINTR)
-            continue;
-        if (done == 0)
-            errno = ENOSPC;
-        if (done <= 0) {
-            mv_fail_errno(&o->error, o->path, "cannot be written");
-            break;
-        }
-        at += done;
-        offset += (uint64_t)done;
-        n -= (size_t)done;
-    }
-    o->position = offset;
+    if (o->error.code == MV_OK)
+        mv_system_write(o->fd, bytes, n, o->direct ? -1 : (off_t)offset, o->path, &o->error);
+    o->position = offset + n;
     return o->error.code;
 }
 
@@ -293,7 +282,7 @@ mv_status mv_output_resize(mv_output *o, uint64_t size)
 {
     if (o->direct)
         return fail_order(o);
-    if (o->error.code == MV_OK && ftruncate(o->fd, (off_t)size) < 0)
+    if (o->error.code == MV_OK && mv_system_resize(o->fd, (off_t)size) < 0)
         mv_fail_errno(&o->error, o->path, "cannot be resized");
     return o->error.code;
 }
@@ -308,7 +297,7 @@ static mv_status rename_to_target(mv_output *o)
 {
     if (o->replaces && mv_temporary_take_rights(o->fd, o->owner, o->group, o->mode) < 0)
         return mv_fail_errno(&o->error, o->path, "its permissions cannot be kept");
-    if (fsync(o->fd) < 0)
+    if (mv_system_sync(o->fd) < 0)
         return mv_fail_errno(&o->error, o->path, "cannot be written to the disk");
     if (!o->temporary[0]) {
         char proc[40];
@@ -332,7 +321,7 @@ static mv_status close_direct(mv_output *o)
 {
     int fd = o->fd;
     o->fd = -1;
-    return close(fd) == 0 ? MV_OK : mv_fail_errno(&o->error, o->path, "cannot be closed");
+    return mv_system_close(fd) == 0 ? MV_OK : mv_fail_errno(&o->error, o->path, "cannot be closed");
 }
 
 mv_status mv_output_commit(mv_output *o, mv_error *e)

@@ -14,6 +14,7 @@
 
 #include "src/file/json.h"
 #include "src/file/mapping.h"
+#include "src/file/system_impl.h"
 
 struct mv_partial {
     char *path; /* "PATH.partial" */
@@ -49,20 +50,6 @@ static mv_status string_of(json_t **out, const mv_partial *p, const char *text, 
     return *out ? MV_OK : mv_fail_memory(e, p->path);
 }
 
-static mv_status write_all(int fd, const char *at, size_t n, const char *place, mv_error *e)
-{
-    while (n > 0) {
-        ssize_t done = write(fd, at, n);
-        if (done < 0 && errno == EINTR)
-            continue;
-        if (done < 0)
-            return mv_fail_errno(e, place, "cannot be written");
-        at += done;
-        n -= (size_t)done;
-    }
-    return MV_OK;
-}
-
 /* Appends one line to the journal; takes `value`, which may be NULL for want of memory. */
 static mv_status write_line(const mv_partial *p, json_t *value, mv_error *e)
 {
@@ -71,7 +58,7 @@ static mv_status write_line(const mv_partial *p, json_t *value, mv_error *e)
     if (!text || asprintf(&line, "%s\n", text) < 0)
         code = mv_fail_memory(e, p->path);
     else
-        code = write_all(p->journal, line, strlen(line), p->path, e);
+        code = mv_system_write(p->journal, line, strlen(line), -1, p->path, e);
     free(line);
     free(text);
     json_decref(value);
@@ -87,10 +74,12 @@ static mv_status check_empty(const mv_partial *p, mv_error *e)
     if (!entries)
         return mv_fail_errno(e, p->path, "cannot be read");
     mv_status code = MV_OK;
-    for (struct dirent *d; code == MV_OK && (d = readdir(entries));)
+    for (struct dirent *d; code == MV_OK && (d = mv_system_entry(entries));)
         if (strcmp(d->d_name, ".") != 0 && strcmp(d->d_name, "..") != 0 && strcmp(d->d_name, journal_name) != 0)
             code = mv_fail(e, MV_EINPUT, "%s: found '%.100s' and no journal, expected an unfinished output or nothing",
                            p->path, d->d_name);
+    if (code == MV_OK && errno)
+        code = mv_fail_errno(e, p->path, "cannot be read");
     closedir(entries);
     return code;
 }
@@ -105,8 +94,11 @@ static mv_status lock_folder(mv_partial *p, bool *gone, mv_error *e)
     p->folder = open(p->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (p->folder < 0)
         return (*gone = errno == ENOENT) ? MV_OK : mv_fail_errno(e, p->path, "cannot be opened");
-    if (fstatat(p->folder, journal_name, &there, AT_SYMLINK_NOFOLLOW) < 0 && check_empty(p, e) != MV_OK)
-        return MV_EINPUT;
+    if (fstatat(p->folder, journal_name, &there, AT_SYMLINK_NOFOLLOW) < 0) {
+        mv_status s = errno == ENOENT ? check_empty(p, e) : mv_fail_errno(e, p->path, "its journal cannot be examined");
+        if (s != MV_OK)
+            return s;
+    }
     p->journal = openat(p->folder, journal_name, O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666);
     if (p->journal < 0)
         return (*gone = errno == ENOENT) ? MV_OK : mv_fail_errno(e, p->path, "its journal cannot be opened");
@@ -114,8 +106,12 @@ static mv_status lock_folder(mv_partial *p, bool *gone, mv_error *e)
         return mv_fail(e, MV_EIO,
                        "%s: found another process that writes it, expected none: wait for it, or choose another name",
                        p->path);
-    *gone = fstat(p->journal, &journal) < 0 || fstatat(p->folder, journal_name, &there, AT_SYMLINK_NOFOLLOW) < 0 ||
-            journal.st_ino != there.st_ino;
+    if (fstat(p->journal, &journal) < 0)
+        return mv_fail_errno(e, p->path, "its journal cannot be examined");
+    bool named = fstatat(p->folder, journal_name, &there, AT_SYMLINK_NOFOLLOW) == 0;
+    if (!named && errno != ENOENT)
+        return mv_fail_errno(e, p->path, "its journal cannot be examined");
+    *gone = !named || journal.st_ino != there.st_ino;
     return MV_OK;
 }
 
@@ -274,7 +270,7 @@ static mv_status continue_folder(mv_partial *p, const char *fingerprint, mv_erro
     valid = text.size ? valid : 0;
     mv_mapping_close(&text);
     free(path);
-    if (code == MV_OK && ftruncate(p->journal, (off_t)valid) < 0)
+    if (code == MV_OK && mv_system_resize(p->journal, (off_t)valid) < 0)
         code = mv_fail_errno(e, p->path, "its journal cannot be cut");
     if (code != MV_OK || valid > 0)
         return code;
@@ -336,7 +332,7 @@ static mv_status cut(const mv_partial *p, size_t i, mv_error *e)
     int fd = openat(p->folder, name, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
         return errno == ENOENT ? MV_OK : mv_fail_errno(e, p->path, name);
-    mv_status code = ftruncate(fd, (off_t)p->size[i]) == 0 ? MV_OK : mv_fail_errno(e, p->path, name);
+    mv_status code = mv_system_resize(fd, (off_t)p->size[i]) == 0 ? MV_OK : mv_fail_errno(e, p->path, name);
     close(fd);
     return code;
 }
@@ -396,8 +392,8 @@ mv_status mv_partial_append(mv_partial *p, int i, const void *bytes, size_t n, m
     int fd = openat(p->folder, name, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666);
     if (fd < 0)
         return mv_fail_errno(e, p->path, name);
-    mv_status code = write_all(fd, bytes, n, p->path, e);
-    if (close(fd) < 0 && code == MV_OK)
+    mv_status code = mv_system_write(fd, bytes, n, -1, p->path, e);
+    if (mv_system_close(fd) < 0 && code == MV_OK)
         code = mv_fail_errno(e, p->path, "cannot be closed");
     p->size[i] += n;
     return code;
@@ -433,16 +429,22 @@ int mv_partial_read(const mv_partial *p, int i, mv_error *e)
     return fd;
 }
 
-/* The journal goes last: a run that is killed in between leaves a folder that can be continued. */
+static bool is_removed(const mv_partial *p, const char *name)
+{
+    return unlinkat(p->folder, name, 0) == 0 || errno == ENOENT;
+}
+
+/* The journal goes last: a run that ends in between leaves a folder that can be continued. */
 mv_status mv_partial_remove(mv_partial *p, mv_error *e)
 {
-    for (size_t i = 0; i < json_array_size(p->names); i++) {
+    bool removed = true;
+    for (size_t i = 0; i < json_array_size(p->names) && removed; i++) {
         char name[RAW_NAME];
         raw_name(name, name_at(p, i));
-        unlinkat(p->folder, name, 0);
+        removed = is_removed(p, name);
     }
-    unlinkat(p->folder, journal_name, 0);
-    mv_status code = rmdir(p->path) == 0 ? MV_OK : mv_fail_errno(e, p->path, "cannot be removed");
+    removed = removed && is_removed(p, journal_name) && rmdir(p->path) == 0;
+    mv_status code = removed ? MV_OK : mv_fail_errno(e, p->path, "cannot be removed");
     partial_free(p);
     return code;
 }

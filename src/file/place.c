@@ -81,8 +81,9 @@ static mv_status step(mv_place *p, int i, const char *told, bool *done, mv_error
     struct stat st;
     mv_status s = MV_OK;
     int fd = openat(p->folder, p->name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-    *done = fd < 0 || (fstat(fd, &st) == 0 && !S_ISLNK(st.st_mode));
-    if (fd < 0 && errno != ENOENT)
+    bool known = fd >= 0 && fstat(fd, &st) == 0;
+    *done = !known || !S_ISLNK(st.st_mode);
+    if (!known && (fd >= 0 || errno != ENOENT))
         s = mv_fail_errno(e, told, "cannot be examined");
     else if (fd < 0 && i > 0)
         s = mv_fail(e, MV_EIO, "%s: found a link to %.200s, which does not exist, expected a file or no link", told,

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "src/file/store_impl.h"
+#include "src/file/system_impl.h"
 
 enum { MAX_NAME = 200, CHUNK = 1 << 20 };
 
@@ -334,9 +335,7 @@ static mv_status copy_array(mv_store *s, int i, char *buffer)
     uint64_t done = 0, size = size_of(a);
     int fd = size > 0 ? mv_partial_read(s->partial, i, &s->error) : -1;
     while (done < size && s->error.code == MV_OK) {
-        ssize_t n = read(fd, buffer, size - done < CHUNK ? (size_t)(size - done) : CHUNK);
-        if (n < 0 && errno == EINTR)
-            continue;
+        ssize_t n = mv_system_read(fd, buffer, size - done < CHUNK ? (size_t)(size - done) : CHUNK);
         if (n == 0)
             errno = EIO; /* cut short by somebody else */
         if (n <= 0)

@@ -16,6 +16,7 @@
 
 #include "src/file/folder.h"
 #include "src/file/output.h"
+#include "src/file/system_impl.h"
 
 static const char prefix[] = ".mvscope-";
 enum { DIGITS = 16, SLOTS = 256 };
@@ -47,18 +48,28 @@ void mv_temporary_sync(int parent)
     close(fd);
 }
 
+/* False with errno: ENOENT if something else has the name, or nothing. */
 static bool is_at(int fd, int parent, const char *name)
 {
     struct stat a, b;
-    return fstat(fd, &a) == 0 && fstatat(parent, name, &b, AT_SYMLINK_NOFOLLOW) == 0 && a.st_dev == b.st_dev &&
-           a.st_ino == b.st_ino;
+    if (fstat(fd, &a) < 0 || fstatat(parent, name, &b, AT_SYMLINK_NOFOLLOW) < 0)
+        return false;
+    bool same = a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+    errno = same ? errno : ENOENT;
+    return same;
 }
 
 bool mv_temporary_lock(int fd, int parent, const char *name)
 {
     while (flock(fd, LOCK_EX) < 0 && errno == EINTR)
         continue;
-    return is_at(fd, parent, name);
+    if (is_at(fd, parent, name))
+        return true;
+    int saved = errno;
+    unlinkat(parent, name, 0); /* if it could not be examined it is still there; as a folder it is empty */
+    unlinkat(parent, name, AT_REMOVEDIR);
+    errno = saved;
+    return false;
 }
 
 /* --- The list. It is global, against the rule of the library, because a signal handler must reach it and gets no
@@ -165,8 +176,9 @@ static bool is_stored_folder(int folder)
         return false;
     }
     bool ours = true;
-    for (struct dirent *d; ours && (d = readdir(files));)
+    for (struct dirent *d; ours && (d = mv_system_entry(files));)
         ours = is_dots(d->d_name) || is_stored_file(folder, d->d_name);
+    ours = ours && errno == 0; /* what could not be read may be somebody else's */
     closedir(files);
     return ours;
 }

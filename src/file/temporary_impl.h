@@ -23,8 +23,9 @@ int mv_temporary_take_rights(int fd, uid_t owner, gid_t group, mode_t mode);
  * its name then, so no failure is reported. */
 void mv_temporary_sync(int parent);
 
-/* Locks a temporary that was just created, until fd is closed. False if another process took it for stale and removed
- * it before it was locked: then create another one. A file system without locks is no failure. */
+/* Locks a temporary that was just created, until fd is closed. If that fails the temporary is no more, and errno says
+ * why: ENOENT if another process took it for stale and removed it before it was locked; then create another one. A file
+ * system without locks is no failure. */
 bool mv_temporary_lock(int fd, int parent, const char *name);
 
 /* Lists a temporary; call it before the temporary is made, so that no moment is left in which an interruption would

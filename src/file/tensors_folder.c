@@ -1,10 +1,12 @@
 #include <dirent.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "src/base/text.h"
+#include "src/file/system_impl.h"
 #include "src/file/tensors_impl.h"
 
 enum { NAMED = 4 }; /* files that a message lists */
@@ -64,11 +66,12 @@ static mv_status scan(found *out, const char *folder, bool (*wanted)(const char 
     *out = (found){0};
     if (!d)
         return mv_fail_errno(e, folder, "cannot be read");
-    for (struct dirent *at; (at = readdir(d));)
+    for (struct dirent *at; (at = mv_system_entry(d));)
         if (at->d_name[0] != '.' && wanted(at->d_name))
             keep(out, at->d_name);
+    mv_status s = errno ? mv_fail_errno(e, folder, "cannot be read") : MV_OK;
     closedir(d);
-    return MV_OK;
+    return s;
 }
 
 static bool is_file(const char *path)

@@ -84,7 +84,9 @@ static mv_status read_all(int fd, const char *name, size_t expected, size_t most
         struct pollfd more = {.fd = fd, .events = POLLIN};
         if (n < 0 && errno == EAGAIN && poll(&more, 1, -1) == 1) /* whoever gave us the pipe does not wait for it */
             continue;
-        if (n < 0) /* also EINTR: a program that catches signals without SA_RESTART wants to stop waiting */
+        if (n < 0 && errno == EINTR && expected > 0)
+            continue;
+        if (n < 0) /* also EINTR on a pipe: a program that catches signals without SA_RESTART wants to stop waiting */
             return mv_fail_errno(e, name, "cannot be read");
         if (n == 0)
             return MV_OK;
