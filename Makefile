@@ -170,7 +170,7 @@ $(BUILD)/mvscope-bare: $(CMD_OBJS) $(VIZ) $(LIB) $(BUILD)/assets/embed-bare.o
 
 # --- tests -------------------------------------------------------------------------------------
 # test_NAME.c is one cmocka program, fuzz_NAME.c one fuzzer, bench_NAME.c one benchmark; fault_malloc.c makes memory run
-# out, fault_cut.c cuts a file that is read; double_hub.c is a server for tests/cli; the rest is what they share.
+# out, fault_calls.c makes calls to the system fail, fault_cut.c cuts a file that is read; double_hub.c is a server for tests/cli; the rest is what they share.
 programs = $(patsubst %.c,$(BUILD)/%,$(sort $(wildcard $(1))))
 TESTS   := $(filter-out $(if $(SANITIZE),%/test_counts %/test_cost),$(call programs,tests/test_*.c))
 FUZZERS := $(call programs,tests/fuzz_*.c)
@@ -275,7 +275,10 @@ $(BUILD)/fault_cut.so: tests/fault_cut.c $(BUILD)/flags
 tests: $(BUILD)/mvscope $(BUILD)/mvscope-bare $(addprefix $(BUILD)/simt/,mvscope-cuda.so libcuda.so.1) $(DOUBLE) $(TESTS) $(if $(SANITIZE),,$(BENCHES) $(BUILD)/fault_cut.so)
 bare: $(CARD_PROGRAMS)
 fuzzers: $(FUZZERS)
-faults: $(BUILD)/mvscope-fault $(if $(SANITIZE),,$(BUILD)/fault_malloc.so)
+$(BUILD)/fault_calls.so: tests/fault_calls.c $(BUILD)/flags
+	@$(call say,link $@)
+	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -fPIC -shared -o $@ $< -ldl
+faults: $(BUILD)/mvscope-fault $(if $(SANITIZE),,$(BUILD)/fault_malloc.so $(BUILD)/fault_calls.so $(DOUBLE))
 
 # --- the GPU plug-in -----------------------------------------------------------------------------
 NVCC       ?= $(or $(shell type -P nvcc),$(wildcard /usr/local/cuda/bin/nvcc))

@@ -52,7 +52,7 @@ numbers() { # REQUESTS RUNS
 }
 
 try() { # NAME RUNS COMMAND...
-    local name=$1 runs=$2 requests tried bad what verdict=ok workers w n
+    local running=() name=$1 runs=$2 requests tried bad what verdict=ok workers w n
     shift 2
     what=$(wrong "$folder/0" 0 "$@")
     requests=$(cat "$folder/0/count" 2>/dev/null)
@@ -68,8 +68,9 @@ try() { # NAME RUNS COMMAND...
             what=$(wrong "$folder/$w" "$n" "$@")
             [ -z "$what" ] || echo "request $n of $requests: ${what//$'\n'/ }"
         done >"$folder/wrong-$w" &
+        running[w]=$!
     done
-    wait
+    wait "${running[@]}"
     tried=$(wc -l <"$folder/numbers")
     bad=$(cat "$folder"/wrong-* | wc -l)
     if ((bad)); then
@@ -85,7 +86,7 @@ picture=assets/samples/church.jpg
 preload=(env LD_PRELOAD="$plain/fault_malloc.so")
 export ASAN_OPTIONS=${ASAN_OPTIONS-}:exitcode=99
 "$plain/mvscope" dump -q -s levels.3.blocks.1,head -o "$folder/dump.npz" $picture || exit 1
-echo 1..17
+echo 1..20
 try "classify" 300 "${preload[@]}" MVSCOPE_FAULT_SPARE=$spare "$plain/mvscope" classify $picture
 try "classify with a page" 150 "${preload[@]}" MVSCOPE_FAULT_SPARE=$spare:libc.so:ld-linux "$plain/mvscope" \
     classify --explain -o OUT/page.png $picture
@@ -107,6 +108,12 @@ try "report with a page" 60 "${preload[@]}" MVSCOPE_FAULT_SPARE=$spare:libc.so:l
     report -q --steps 2 --seeds 1 -o OUT/page.png $picture
 try "a page for browsers" 120 "${preload[@]}" MVSCOPE_FAULT_SPARE=$spare:libc.so:ld-linux "$plain/mvscope" \
     report -q --html -o OUT/page.html $picture
+try "ablate with a page" 60 "${preload[@]}" MVSCOPE_FAULT_SPARE=$spare:libc.so:ld-linux "$plain/mvscope" \
+    ablate --sweep mixers -o OUT/page.png $picture
+try "dump as .npz" 40 "${preload[@]}" MVSCOPE_FAULT_SPARE=$spare:libc.so:ld-linux "$plain/mvscope" \
+    dump --size 64 -o OUT/d.npz $picture
+try "dump as .safetensors" 40 "${preload[@]}" MVSCOPE_FAULT_SPARE=$spare:libc.so:ld-linux "$plain/mvscope" \
+    dump --size 64 -o OUT/d.safetensors $picture
 if python3 tests/torch_file.py deflated assets/nano.safetensors "$folder/nano.pth" 2>/dev/null; then
     try "classify with a checkpoint of PyTorch forgets nothing" 300 "$sanitized/mvscope-fault" classify \
         -m "$folder/nano.pth" $picture
