@@ -19,7 +19,7 @@ enum { SLOTS = 1024, FREE = 0, TAKEN = 1 };
 static struct {
     atomic_int state;
     atomic_bool broken;
-    atomic_uintptr_t begin, end; /* both 0: nothing yet; whole pages */
+    atomic_uintptr_t begin, end; /* whole pages; end 0: none. The end is set last, and read twice */
 } list[SLOTS];
 
 /* 0 when all are taken. */
@@ -31,8 +31,8 @@ static int take_slot(const void *bytes, size_t size)
         if (!atomic_compare_exchange_strong(&list[i].state, &expected, TAKEN))
             continue;
         atomic_store(&list[i].broken, false);
-        atomic_store(&list[i].end, (begin + size + page - 1) / page * page);
         atomic_store(&list[i].begin, begin);
+        atomic_store(&list[i].end, (begin + size + page - 1) / page * page);
         return i + 1;
     }
     return 0;
@@ -43,7 +43,6 @@ static void free_slot(int slot)
     if (slot <= 0)
         return;
     atomic_store(&list[slot - 1].end, 0);
-    atomic_store(&list[slot - 1].begin, 0);
     atomic_store(&list[slot - 1].state, FREE);
 }
 
@@ -52,8 +51,9 @@ bool mv_mapping_mend(const void *address)
     uintptr_t at = (uintptr_t)address, page = (uintptr_t)sysconf(_SC_PAGESIZE);
     int saved = errno;
     for (int i = 0; i < SLOTS; i++) {
-        uintptr_t begin = atomic_load(&list[i].begin), end = atomic_load(&list[i].end);
-        if (at < begin || at >= end)
+        uintptr_t end = atomic_load(&list[i].end), begin = atomic_load(&list[i].begin);
+        /* The begin of one mapping and the end of another, as the place changes hands, would span what is between. */
+        if (at < begin || at >= end || atomic_load(&list[i].end) != end)
             continue;
         atomic_store(&list[i].broken, true);
         uintptr_t from = at / page * page; /* a file that was cut has no page behind this one either */
