@@ -22,9 +22,7 @@ export TMPDIR LLVM_PROFILE_FILE=/dev/null
 trap 'rm -rf "$TMPDIR"' EXIT
 rm -rf "$work/seeds"
 mkdir -p "$work/seeds"
-while IFS= read -r f; do
-    cp "$f" "$work/seeds/$(sha256sum "$f" | cut -c1-16)"
-done < <(find tests/data -type f -size -64k)
+find tests/data -type f -size -64k -exec cp --parents -t "$work/seeds" {} +
 
 # Unpacks the inputs of a fuzzer; says where they are.
 inputs() {
@@ -40,7 +38,7 @@ inputs() {
 
 # fuzz NAME OPTION...: calls a fuzzer with what all modes share.
 fuzz() {
-    local name=$1 options=(-timeout=20 -rss_limit_mb=2560 -max_len=65536 -close_fd_mask=3)
+    local name=$1 options=(-timeout=120 -rss_limit_mb=2560 -max_len=65536 -close_fd_mask=3)
     [ ! -e "tests/fuzz/$name.dict" ] || options+=(-dict="tests/fuzz/$name.dict")
     "$flavour/tests/fuzz_$name" "${options[@]}" -artifact_prefix="$work/$name/" "${@:2}" >"$work/$name.log" 2>&1
 }
