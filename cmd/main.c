@@ -126,6 +126,7 @@ static int run(const command *c, int argc, const char **argv)
 int main(int argc, char **argv)
 {
     fill_descriptors();
+    stop_guard();
     talk_begin();
     if (argc < 2) {
         fprintf(stderr, "mvscope: found no command, expected one of");
@@ -142,7 +143,6 @@ int main(int argc, char **argv)
         return help();
     if (strcmp(argv[1], "help") == 0)
         return help_on(argc, argv);
-    stop_guard();
     move_command(argc, argv);
     const command *c = lookup(argv[1]);
     if (!c)

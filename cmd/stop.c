@@ -13,13 +13,13 @@
 #include "src/file/mapping.h"
 #include "src/file/output.h"
 
-static volatile sig_atomic_t caught;
+static volatile sig_atomic_t caught, watching;
 static atomic_int results_error;
 static bool for_reader;    /* what the run computes is for the reader of standard output */
 static atomic_long looked; /* milliseconds: when it was last seen that he is there */
 enum { LOOK_MS = 20 };
 
-static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
+static const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
 enum {
     SIGNALS = sizeof signals / sizeof *signals,
     SOME_MEMORY = 256 << 20, /* bytes; less than that is short */
@@ -38,22 +38,27 @@ static void end_by(int number)
 
 static void on_signal(int number)
 {
-    if (caught) {
+    if (caught || !watching || number == SIGQUIT) {
         mv_output_discard_all();
         end_by(number);
     }
     caught = number;
 }
 
-void stop_watch(bool reader)
+static void catch_signals(void)
 {
-    for_reader = reader;
     for (int i = 0; i < SIGNALS; i++) {
         struct sigaction now, next = {.sa_handler = on_signal}; /* no SA_RESTART: a read that waits is left */
         sigemptyset(&next.sa_mask);
         if (sigaction(signals[i], NULL, &now) == 0 && now.sa_handler != SIG_IGN)
             sigaction(signals[i], &next, NULL);
     }
+}
+
+void stop_watch(bool reader)
+{
+    for_reader = reader;
+    watching = 1;
     signal(SIGPIPE, SIG_IGN);
 }
 
@@ -81,6 +86,8 @@ static void on_fault(int number, siginfo_t *info, void *context)
 
 void stop_guard(void)
 {
+    catch_signals();
+    signal(SIGXFSZ, SIG_IGN);
     static const int faults[] = {SIGBUS, SIGSEGV, SIGABRT, SIGTRAP, SIGILL, SIGFPE};
     static char stack[FAULT_STACK]; /* where the usual one may be full */
     sigaltstack(&(stack_t){.ss_sp = stack, .ss_size = sizeof stack}, NULL);
