@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include "src/base/text.h"
@@ -362,26 +363,47 @@ static json_t *head_of(const records *r, int part, int parts)
                      r->settings);
 }
 
-static mv_status go_on(records *r, int part, int parts, mv_error *e)
+/* Two runs that write one file would count pictures twice. */
+static mv_status lock(const records *r, mv_error *e)
+{
+    if (flock(fileno(r->out), LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) /* no locks here */
+        return MV_OK;
+    return mv_fail(e, MV_EIO, "%s: found another process that writes it, expected none: wait for it", r->path);
+}
+
+/* Reads what is there, and cuts off what is not whole. */
+static mv_status read_back(records *r, int part, int parts, bool *empty, mv_error *e)
 {
     reading f = {.path = r->path};
-    off_t size;
-    FILE *in = fopen(r->path, "re");
-    if (!in)
-        return mv_fail_errno(e, r->path, "cannot be read");
-    mv_status s = read_file(r, &f, in, &size, e);
+    off_t size = 0;
+    mv_status s = read_file(r, &f, r->out, &size, e);
     const json_t *was = json_object_get(f.head, "part");
     if (!s && f.head &&
         (json_integer_value(json_array_get(was, 0)) != part || json_integer_value(json_array_get(was, 1)) != parts))
         s = mv_fail(e, MV_EINPUT, "%s: is of another part of the pictures (--shard)", r->path);
-    bool empty = !f.head;
+    *empty = !f.head;
     json_decref(f.head);
-    fclose(in);
-    if (!s && truncate(r->path, size))
+    if (!s && (ftruncate(fileno(r->out), size) || fseeko(r->out, 0, SEEK_END)))
         s = mv_fail_errno(e, r->path, "cannot be continued");
-    if (!s && !(r->out = fopen(r->path, "ae")))
-        s = mv_fail_errno(e, r->path, "cannot be written");
-    return !s && empty ? write_line(r, head_of(r, part, parts), e) : s;
+    return s;
+}
+
+static mv_status go_on(records *r, int part, int parts, mv_error *e)
+{
+    bool empty = false;
+    r->out = fopen(r->path, "a+e");
+    if (!r->out)
+        return mv_fail_errno(e, r->path, "cannot be continued");
+    mv_status s = lock(r, e);
+    if (!s)
+        s = read_back(r, part, parts, &empty, e);
+    if (!s && empty)
+        s = write_line(r, head_of(r, part, parts), e);
+    if (s) {
+        fclose(r->out);
+        r->out = NULL;
+    }
+    return s;
 }
 
 mv_status records_open(records *r, const char *path, int part, int parts, bool resume, mv_error *e)
@@ -394,7 +416,8 @@ mv_status records_open(records *r, const char *path, int part, int parts, bool r
         return mv_fail(e, MV_EINPUT, "--records: %s is there; --resume goes on with it", path);
     if (!r->out)
         return mv_fail_errno(e, path, "cannot be written");
-    return write_line(r, head_of(r, part, parts), e);
+    mv_status s = lock(r, e);
+    return s ? s : write_line(r, head_of(r, part, parts), e);
 }
 
 mv_status records_close(records *r, bool ended, mv_error *e)

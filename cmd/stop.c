@@ -86,10 +86,10 @@ static void on_fault(int number, siginfo_t *info, void *context)
 
 void stop_guard(void)
 {
-    catch_signals();
-    signal(SIGXFSZ, SIG_IGN);
     static const int faults[] = {SIGBUS, SIGSEGV, SIGABRT, SIGTRAP, SIGILL, SIGFPE};
     static char stack[FAULT_STACK]; /* where the usual one may be full */
+    catch_signals();
+    signal(SIGXFSZ, SIG_IGN);
     sigaltstack(&(stack_t){.ss_sp = stack, .ss_size = sizeof stack}, NULL);
     for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) {
         struct sigaction now, next = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_ONSTACK};

@@ -148,6 +148,21 @@ static int by_hash(const void *a, const void *b)
     return (x->hash > y->hash) - (x->hash < y->hash);
 }
 
+/* What killed runs left in the folders below the target's, each of which is looked into once. */
+static void clean_folders(const target *t, const operands *o)
+{
+    char *last = NULL;
+    for (int i = 0; i < o->n; i++) {
+        char *path = must(target_path(t, o, i, 0, operand_pictures(o, i)));
+        size_t n = (size_t)(mv_text_base_name(path) - path);
+        if (!last || strncmp(last, path, n) != 0 || (size_t)(mv_text_base_name(last) - last) != n)
+            mv_output_clean(path);
+        free(last);
+        last = path;
+    }
+    free(last);
+}
+
 static void check_collisions(const target *t, const operands *o, int pictures)
 {
     named *name = must(calloc((size_t)pictures + 1, sizeof *name));
@@ -204,4 +219,6 @@ void target_check(target *t, const operands *o, int pictures)
     check_parent(t);
     if (t->folder && pictures > 1 && !t->sheet)
         check_collisions(t, o, pictures);
+    if (t->folder && !t->sheet)
+        clean_folders(t, o);
 }

@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "src/base/text.h"
 #include "src/file/digest_impl.h"
 #include "src/file/hub_impl.h"
 #include "src/file/output.h"
@@ -206,7 +207,9 @@ mv_status mv_hub_link(const char *cache, const mv_hub_name *name, const char *co
         free(link);
         return MV_OK;
     }
-    if (!s && asprintf(&draft, "%s.%ld.tmp", link, (long)getpid()) < 0)
+    /* No file of a repository begins so; and one name only, so that a run removes what a killed one left. The lock of
+     * the file is held. */
+    if (!s && asprintf(&draft, "%.*s.%s.tmp", (int)(mv_text_base_name(link) - link), link, file->name) < 0)
         draft = NULL, s = mv_fail_memory(e, name->id);
     if (!s) {
         unlink(draft);

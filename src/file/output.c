@@ -208,6 +208,15 @@ mv_status mv_output_make_parents(const char *path, mv_error *e)
     return s;
 }
 
+void mv_output_clean(const char *path)
+{
+    mv_place at;
+    if (mv_place_find(&at, path, path, NULL) != MV_OK)
+        return;
+    mv_temporary_clean(at.folder);
+    mv_place_close(&at);
+}
+
 mv_status mv_output_check(const char *path, mv_error *e)
 {
     mv_output *o = output_new(path);

@@ -30,6 +30,9 @@ mv_output *mv_output_open(const char *path, mv_error *e);
  * it once per run and folder. */
 mv_status mv_output_check(const char *path, mv_error *e);
 
+/* Removes temporaries that killed processes left in the folder of `path`, if that is there; no failure is reported. */
+void mv_output_clean(const char *path);
+
 /* Makes every folder that `path` lies in; those that exist are fine. */
 mv_status mv_output_make_parents(const char *path, mv_error *e);
 

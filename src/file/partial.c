@@ -89,11 +89,13 @@ static mv_status lock_folder(mv_partial *p, bool *gone, mv_error *e)
 {
     struct stat journal, there;
     *gone = false;
-    if (mkdir(p->path, 0777) < 0 && errno != EEXIST)
+    if (mkdir(p->path, 0700) < 0 && errno != EEXIST) /* the rights of the output are not known yet */
         return mv_fail_errno(e, p->path, "cannot be created");
-    p->folder = open(p->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    p->folder = open(p->path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (p->folder < 0)
         return (*gone = errno == ENOENT) ? MV_OK : mv_fail_errno(e, p->path, "cannot be opened");
+    if (fstat(p->folder, &there) == 0 && there.st_uid != geteuid())
+        return mv_fail(e, MV_EINPUT, "%s: found a folder of another user, expected one's own or nothing", p->path);
     if (fstatat(p->folder, journal_name, &there, AT_SYMLINK_NOFOLLOW) < 0) {
         mv_status s = errno == ENOENT ? check_empty(p, e) : mv_fail_errno(e, p->path, "its journal cannot be examined");
         if (s != MV_OK)

@@ -6,8 +6,9 @@
  *                [[BYTES,...],"NOTE"]                     one per checkpoint: the size of each .raw file, and a note
  *
  * Values are written first and the journal line after them, so after a kill the files hold at least what the last whole
- * line says. Opening cuts a torn line and values that no line counts. If the files hold less (power was lost), it goes
- * back to the last line that they satisfy. The journal is locked while a process has it open.
+ * line says. Nobody else may look into the folder, or put one there. Opening cuts a torn line and values that no line
+ * counts. If the files hold less (power was lost), it goes back to the last line that they satisfy. The journal is
+ * locked while a process has it open.
  */
 #ifndef MV_PARTIAL_IMPL_H
 #define MV_PARTIAL_IMPL_H
