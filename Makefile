@@ -170,7 +170,8 @@ $(BUILD)/mvscope-bare: $(CMD_OBJS) $(VIZ) $(LIB) $(BUILD)/assets/embed-bare.o
 
 # --- tests -------------------------------------------------------------------------------------
 # test_NAME.c is one cmocka program, fuzz_NAME.c one fuzzer, bench_NAME.c one benchmark; fault_malloc.c makes memory run
-# out, fault_calls.c makes calls to the system fail, fault_cut.c cuts a file that is read; double_hub.c is a server for tests/cli; the rest is what they share.
+# out, fault_calls.c makes calls to the system fail, fault_cut.c cuts a file that is read; double_hub.c is a server for
+# tests/cli; the rest is what they share.
 programs = $(patsubst %.c,$(BUILD)/%,$(sort $(wildcard $(1))))
 TESTS   := $(filter-out $(if $(SANITIZE),%/test_counts %/test_cost),$(call programs,tests/test_*.c))
 FUZZERS := $(call programs,tests/fuzz_*.c)

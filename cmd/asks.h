@@ -37,8 +37,8 @@ void asks_methods(asks *a, const mv_param_texts *methods, const char *otherwise,
 /* The length of the first method in text, with its parameters; what follows is a separator or the end. */
 size_t asks_method_length(const char *text);
 
-/* What is asked where no method was given may need a backward pass: on a device without one it becomes the exact CAM,
- * with a warning. */
+/* For an ask that the user did not name. If its method needs a backward pass and the device has none, the ask becomes
+ * one for the exact CAM, with a warning. */
 void asks_choose_default(mv_ask *ask, const call *c);
 
 /* Warns of classes that no method takes; ends the program with status 2 for a second class that none takes, and for too

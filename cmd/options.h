@@ -11,21 +11,20 @@
 
 /* What a command takes: each bit adds its options. */
 enum {
-    TAKES_MODEL = 1,     /* --model */
-    TAKES_WEIGHTS = 2,   /* and --device, --threads: the network is run */
-    TAKES_PRECISION = 4, /* --precision */
-    TAKES_SIZE = 8,      /* --size */
-    TAKES_CROP = 16,     /* --crop-pct, --crop-mode, --interpolation */
-    TAKES_PICTURES = 32, /* operands are pictures: --no-exif, --max-pixels, --max-memory, --batch, --resume, --shard */
-    TAKES_PAGES = 64,    /* writes a page for each picture: --output, --format and the looks of pages */
-    TAKES_VALUES = 128,  /* --output names a store of values */
-    TAKES_JSON = 256,    /* --json */
-    TAKES_DECODING =
-        512, /* --no-exif, --max-pixels, --max-memory: part of TAKES_PICTURES, for a command with a loop of its own */
-    TAKES_CLASSES = 1024,    /* works with a classification head only; no options */
-    TAKES_QUIET = 2048,      /* --quiet: part of TAKES_PICTURES and TAKES_DECODING */
-    TAKES_OVERLAY = 4096,    /* --overlay and its looks */
-    TAKES_SHEETS = 8192,     /* --sheet */
+    TAKES_MODEL = 1,      /* --model */
+    TAKES_WEIGHTS = 2,    /* and --device, --threads: the network is run */
+    TAKES_PRECISION = 4,  /* --precision */
+    TAKES_SIZE = 8,       /* --size */
+    TAKES_CROP = 16,      /* --crop-pct, --crop-mode, --interpolation */
+    TAKES_PICTURES = 32,  /* operands are pictures: --no-exif, --max-pixels, --max-memory, --batch, --resume, --shard */
+    TAKES_PAGES = 64,     /* writes a page for each picture: --output, --format and the looks of pages */
+    TAKES_VALUES = 128,   /* --output names a store of values */
+    TAKES_JSON = 256,     /* --json */
+    TAKES_DECODING = 512, /* of those the three about decoding, for a command with a loop of its own */
+    TAKES_CLASSES = 1024, /* works with a classification head only; no options */
+    TAKES_QUIET = 2048,   /* --quiet: part of TAKES_PICTURES and TAKES_DECODING */
+    TAKES_OVERLAY = 4096, /* --overlay and its looks */
+    TAKES_SHEETS = 8192,  /* --sheet */
     TAKES_PAGE_FILE = 16384, /* as TAKES_PAGES for a command that writes a page with --output alone */
     TAKES_MAPS = 32768,      /* there are maps on its pages: --colours, --colour-scale, --grid */
     TAKES_NETWORK = TAKES_MODEL | TAKES_WEIGHTS | TAKES_PRECISION | TAKES_SIZE | TAKES_CROP /* all but pictures */

@@ -4,6 +4,7 @@
  */
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,7 +26,8 @@ void *mmap(void *where, size_t n, int protection, int flags, int fd, off_t from)
         return at;
     path[k] = 0;
     size_t letters = strlen(name);
-    if ((size_t)k < letters || strcmp(path + (size_t)k - letters, name) || truncate(path, (off_t)(n / 2)))
-        return at;
+    bool named = (size_t)k >= letters && strcmp(path + (size_t)k - letters, name) == 0;
+    if (named && truncate(path, (off_t)(n / 2)))
+        abort();
     return at;
 }

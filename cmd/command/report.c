@@ -39,13 +39,13 @@ typedef struct {
 
 static const char *const parts[] = {"heads", "branches", "faith", "mirror", NULL};
 
-#define AT(member) offsetof(own, member)
 static const char *method_word(int i)
 {
     const mv_method *m = mv_method_at(i);
     return m ? m->name : NULL;
 }
 
+#define AT(member) offsetof(own, member)
 static const mv_param params[] = {
     {.name = "method",
      .kind = MV_PARAM_TEXT,
@@ -247,6 +247,12 @@ static void drop(void *of)
     free(k);
 }
 
+/* True if the evidence is the exact CAM, which a page for browsers shows in any case. */
+static bool is_cam(const own *o)
+{
+    return o->asks.top == o->asks.cam;
+}
+
 static mv_status study_picture(call *c, study *s, mv_error *e)
 {
     const own *o = c->own;
@@ -254,10 +260,10 @@ static mv_status study_picture(call *c, study *s, mv_error *e)
     if (!k)
         return mv_fail_memory(e, s->shot->name);
     const report_asks *a = &o->asks;
-    const int maps[HTML_MAPS] = {a->top == a->cam ? -1 : a->top, a->top == a->cam ? -1 : a->second,
-                                 a->top == a->cam ? -1 : a->margin};
-    if (o->html)
-        return html_facts_of(&k->html, o->file, s, maps, e);
+    if (o->html) {
+        const int maps[HTML_MAPS] = {a->top, a->second, a->margin}, none[HTML_MAPS] = {-1, -1, -1};
+        return html_facts_of(&k->html, o->file, s, is_cam(o) ? none : maps, e);
+    }
     return report_study_run(o->study, s, &s->maps[a->top].map[0], &s->maps[a->raw].map[0], &s->maps[a->inside[2]],
                             &k->result, e);
 }
@@ -341,7 +347,7 @@ static mv_status picture(const call *c, const shot *t, mv_error *e)
     }
     char method[128];
     snprintf(method, sizeof method, "%s%sexact CAM, attention rows, hidden attention",
-             o->asks.top == o->asks.cam ? "" : o->evidence.method->name, o->asks.top == o->asks.cam ? "" : ", ");
+             is_cam(o) ? "" : o->evidence.method->name, is_cam(o) ? "" : ", ");
     page_words words = {.title = f.title, .subtitle = f.subtitle, .method = method};
     mv_status status = o->html ? html_file_write(c, t, k->html, &words, e) : report_draw(c, t, &o->asks, &f, r, e);
     if (!status && !c->o.json && !page_is_stdout(c))

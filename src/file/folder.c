@@ -107,8 +107,10 @@ static bool is_dumped(int folder, const char *name, const json_t *files)
         return false;
     int fd = openat(folder, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     size_t got = 0;
-    for (ssize_t k = fd >= 0; k > 0 && got<sizeof found; got += k> 0 ? (size_t)k : 0)
+    for (ssize_t k = fd >= 0; k > 0 && got < sizeof found;) {
         k = mv_system_read(fd, found + got, sizeof found - got);
+        got += k > 0 ? (size_t)k : 0;
+    }
     bool array = got == sizeof found && memcmp(found, start, sizeof found) == 0;
     if (fd >= 0)
         close(fd);

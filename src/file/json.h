@@ -15,9 +15,8 @@
 #include "src/base/warnings.h"
 
 enum {
-    MV_JSON_LARGEST =
-        8 << 20,             /* bytes of text: several times what a config of the 21,841 classes of ImageNet-21K has */
-    MV_JSON_ROOM = 256 << 20 /* bytes of memory: some 180,000 tensors of a safetensors header */
+    MV_JSON_LARGEST = 8 << 20, /* bytes of text: several configs of the 21,841 classes of ImageNet-21K */
+    MV_JSON_ROOM = 256 << 20   /* bytes of memory: some 180,000 tensors of a safetensors header */
 };
 
 /* The memory that parsing takes, in bytes, from above: by the number of objects, lists, values and letters. Takes none

@@ -19,7 +19,7 @@ typedef struct {
     bool proc;        /* a name in /proc, such as that of a descriptor, which is not followed further */
 } mv_place;
 
-/* Nothing need have the name. `told`: the path as the user gave it, for errors. On failure the place is closed. */
+/* The name need not exist. `told`: the path as the user gave it, for errors. On failure the place is closed. */
 mv_status mv_place_find(mv_place *p, const char *path, const char *told, mv_error *e);
 
 void mv_place_close(mv_place *p); /* also one that is {.folder = -1} */

@@ -23,9 +23,8 @@ typedef struct {
 } mv_resample_area;
 
 /* Writes area->h rows of area->w pixels to rgb, `stride` bytes apart. Takes a few MB of memory and 40 bytes per row and
- * column of the area. Width comes before height, so a tall, narrow
- * picture that becomes wide has many more pixels in between: more than 2^29 are MV_EINPUT, ten seconds of work.
- * MV_ENOMEM. */
+ * column of the area. The width is resized before the height, so a tall, narrow picture that becomes wide has many more
+ * pixels in between: more than 2^29, some ten seconds of work, are MV_EINPUT. MV_ENOMEM. */
 mv_status mv_resample(const mv_image *in, mv_resample_filter with, const mv_resample_area *area, uint8_t *rgb,
                       size_t stride, mv_error *e);
 
