@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cmd/file_set.h"
 #include "cmd/resume.h"
 #include "cmd/talk.h"
 #include "src/base/text.h"
@@ -25,11 +26,12 @@ typedef struct {
 struct claims {
     int n, room;
     claim *claim;
-    char *parent; /* of the last output, whose files often share it */
+    file_set folders; /* that were read: one that links to itself would have no end */
+    char *parent;     /* of the last output, whose files often share it */
     struct stat parent_is;
 };
 
-enum { DEEPEST = 16 };
+enum { DEEPEST = 64 };
 static const char stdout_words[] = "standard output";
 
 claims *claims_new(void)
@@ -72,7 +74,7 @@ static void read_file(claims *k, const char *what, const char *path, int depth)
     bool input = strcmp(path, "-") == 0;
     if (input ? fstat(STDIN_FILENO, &st) : stat(path, &st))
         return;
-    if (S_ISDIR(st.st_mode))
+    if (S_ISDIR(st.st_mode) && file_set_add(&k->folders, &st))
         each_in(k, path, what, depth, read_file);
     else if (S_ISREG(st.st_mode))
         add(k, (claim){.device = st.st_dev, .inode = st.st_ino, .what = what}, input ? "on standard input" : path);
@@ -194,6 +196,7 @@ void claims_end(claims *k)
     for (int i = 0; i < k->n; i++)
         free(k->claim[i].path);
     free(k->claim);
+    file_set_free(&k->folders);
     free(k->parent);
     free(k);
 }

@@ -15,7 +15,7 @@ typedef struct claims claims;
 
 claims *claims_new(void);
 
-/* A file, all files in and below a folder, 16 folders deep, or "-": the file that standard input is. What is not there,
+/* A file, all files in and below a folder, 64 folders deep, or "-": the file that standard input is. What is not there,
  * a pipe and NULL are passed over. `what` says what it is: "the model"; with a blank at its end the path follows. The
  * texts are borrowed until claims_end. */
 void claims_read(claims *k, const char *what, const char *path);

@@ -86,7 +86,7 @@ static void claim_inputs(const comparison *k, claims *files)
 {
     const session *opened[] = {&k->c->session, k->own_second ? &k->second : NULL};
     claims_read_operands(files, &k->list);
-    claims_read(files, "of --dump", k->o->dump);
+    claims_read(files, "a file of --dump", k->o->dump);
     for (int i = 0; i < 2; i++)
         for (char **file = opened[i] ? opened[i]->files : NULL; file && *file; file++)
             claims_read(files, "the model", *file);

@@ -22,7 +22,7 @@ void evaluation_files_check(const call *c, const evaluation_files *f, const oper
     }
     claims_read(k, "the file of --classes", f->classes);
     claims_read(k, "the file of --truth", f->truth);
-    claims_read(k, "of --boxes", f->boxes);
+    claims_read(k, "a file of --boxes", f->boxes);
     for (int i = 0; f->merge && i < c->operands; i++)
         claims_read(k, "the input ", c->operand[i]);
     if (l)

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
+#include "cmd/file_set.h"
 #include "cmd/talk.h"
 #include "src/base/number.h"
 #include "src/base/text.h"
@@ -19,49 +20,6 @@
 #include "src/picture/decode.h"
 
 enum { DEEPEST = 64 };
-
-/* ---- sets of files */
-
-/* A set of files by device and inode: open addressing, at most half full. */
-typedef struct {
-    struct file_id {
-        dev_t device;
-        ino_t inode;
-        bool used;
-    } * slot;
-    size_t n, room;
-} file_set;
-
-static struct file_id *slot_of(const file_set *s, const struct stat *st)
-{
-    uint64_t h = ((uint64_t)st->st_ino + (uint64_t)st->st_dev * 0x9E3779B97F4A7C15u) * 0xD6E8FEB86659FD93u;
-    for (size_t i = (size_t)(h >> 20) & (s->room - 1);; i = (i + 1) & (s->room - 1))
-        if (!s->slot[i].used || (s->slot[i].inode == st->st_ino && s->slot[i].device == st->st_dev))
-            return s->slot + i;
-}
-
-/* Adds a file. False if it is there already. */
-static bool set_add(file_set *s, const struct stat *st)
-{
-    if (2 * s->n >= s->room) {
-        file_set wider = {.room = s->room ? 2 * s->room : 64};
-        wider.slot = must(calloc(wider.room, sizeof *wider.slot));
-        for (size_t i = 0; i < s->room; i++)
-            if (s->slot[i].used) {
-                struct stat old = {.st_dev = s->slot[i].device, .st_ino = s->slot[i].inode};
-                *slot_of(&wider, &old) = s->slot[i];
-            }
-        wider.n = s->n;
-        free(s->slot);
-        *s = wider;
-    }
-    struct file_id *slot = slot_of(s, st);
-    if (slot->used)
-        return false;
-    *slot = (struct file_id){st->st_dev, st->st_ino, true};
-    s->n++;
-    return true;
-}
 
 /* ---- what is passed over */
 
@@ -221,14 +179,14 @@ static void visit_found(walker *w, const char *path, const struct stat *st, dev_
     if (S_ISDIR(st->st_mode)) {
         if (st->st_dev != above && is_made_up(path))
             pass_over(&w->passed, "folder of the kernel");
-        else if (set_add(&w->folders, st))
+        else if (file_set_add(&w->folders, st))
             walk(w, path, st, depth + 1);
         else
             pass_over(&w->passed, "link to a walked folder");
     } else if (!S_ISREG(st->st_mode))
         pass_over(&w->passed, S_ISFIFO(st->st_mode) ? "pipe" : S_ISSOCK(st->st_mode) ? "socket" : "device");
     else if (is_listed(w, path)) {
-        if (set_add(&w->files, st) || !linked)
+        if (file_set_add(&w->files, st) || !linked)
             operands_add(w->o, path, w->below);
         else
             pass_over(&w->passed, "link to a listed file");
@@ -338,15 +296,15 @@ bool walk_folder(operands *o, const char *folder)
         trouble(&w, folder, "cannot be read");
         return false;
     }
-    set_add(&w.folders, &st);
+    file_set_add(&w.folders, &st);
     walk(&w, folder, &st, 0);
     int unlinked = o->n;
     follow(&w);
     if (o->n > unlinked)
         qsort(o->path + before, (size_t)(o->n - before), sizeof *o->path, by_path);
     tell_passed(&w.passed, folder);
-    free(w.folders.slot);
-    free(w.files.slot);
+    file_set_free(&w.folders);
+    file_set_free(&w.files);
     free(w.link);
     char formats[MV_PICTURE_FORMATS];
     if (o->n == before && w.complete)
