@@ -7,9 +7,9 @@
 
 #include <stdbool.h>
 
-/* From here on SIGINT, SIGTERM and SIGHUP ask first, and a write to a reader that has left is an error instead of the end.
- * With `reader`, the run is for the reader of standard output: if that is a pipe and he leaves, the run stops, though
- * nothing may have been written yet. */
+/* From here on SIGINT, SIGTERM and SIGHUP ask first, and a write to a reader that has left is an error instead of the
+ * end. With `reader`, the run is for the reader of standard output: if that is a pipe and he leaves, the run stops,
+ * though nothing may have been written yet. */
 void stop_watch(bool reader);
 
 /* True after a signal, or after stop_results. */

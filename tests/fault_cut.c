@@ -11,8 +11,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-void *mmap(void *where, size_t n, int protection, int flags, int fd, off_t from);
-
 void *mmap(void *where, size_t n, int protection, int flags, int fd, off_t from)
 {
     void *(*next)(void *, size_t, int, int, int, off_t);
