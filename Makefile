@@ -173,7 +173,7 @@ $(BUILD)/mvscope-bare: $(CMD_OBJS) $(VIZ) $(LIB) $(BUILD)/assets/embed-bare.o
 # out, fault_calls.c makes calls to the system fail, fault_cut.c cuts a file that is read; double_hub.c is a server for
 # tests/cli; the rest is what they share.
 programs = $(patsubst %.c,$(BUILD)/%,$(sort $(wildcard $(1))))
-TESTS   := $(filter-out $(if $(SANITIZE),%/test_counts %/test_cost),$(call programs,tests/test_*.c))
+TESTS   := $(filter-out $(if $(SANITIZE),%/test_counts %/test_cost %/test_stop),$(call programs,tests/test_*.c))
 FUZZERS := $(call programs,tests/fuzz_*.c)
 BENCHES := $(call programs,tests/bench_*.c)
 TEST_OBJS := $(filter-out $(BUILD)/tests/test_% $(BUILD)/tests/fuzz_% $(BUILD)/tests/bench_% $(BUILD)/tests/fault_% \
@@ -192,9 +192,10 @@ $(CARD_PROGRAMS): $(BUILD)/tests/%: $(BUILD)/tests/%.o $(CARD_OBJS)
 endif
 
 ifndef BARE
+$(BUILD)/tests/test_stop: $(BUILD)/cmd/stop.o
 $(TESTS) $(BENCHES): $(BUILD)/tests/%: $(BUILD)/tests/%.o $(TEST_OBJS) $(VIZ) $(LIB) $(ASSET_OBJS)
 	@$(call say,link $@)
-	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ -lcmocka -lzip $(if $(filter $(EMULATED) $(COUNTED),$@),-lstdc++) $(LIBS)
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $(filter-out $(LIB),$^) $(LIB) -lcmocka -lzip $(if $(filter $(EMULATED) $(COUNTED),$@),-lstdc++) $(LIBS)
 endif
 
 # A server that stands in for the Hugging Face hub, for tests/cli.

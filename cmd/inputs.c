@@ -2,11 +2,11 @@
 
 #include <math.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
+#include "cmd/stop.h"
 #include "cmd/talk.h"
 #include "src/base/text.h"
 #include "src/file/mapping.h"
@@ -291,14 +291,9 @@ static void *reader_main(void *of)
 
 static void one_more_reader(inputs *all)
 {
-    sigset_t every, before;
-    sigfillset(&every); /* signals are for the thread that computes, but that of its own lost page */
-    sigdelset(&every, SIGBUS);
-    pthread_sigmask(SIG_SETMASK, &every, &before);
     /* Without a thread the caller reads. */
-    if (all->readers < READERS && pthread_create(&all->reader[all->readers], NULL, reader_main, all) == 0)
+    if (all->readers < READERS && stop_new_thread(&all->reader[all->readers], reader_main, all))
         all->readers++;
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
 inputs *inputs_new(const session *s, const operands *o, input_options how, mv_error *e)

@@ -4,7 +4,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdatomic.h>
-#include <stddef.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
@@ -19,9 +19,13 @@ static bool for_reader;    /* what the run computes is for the reader of standar
 static atomic_long looked; /* milliseconds: when it was last seen that he is there */
 enum { LOOK_MS = 20 };
 
-static const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
+/* The first three ask, the others end the program at once. */
+enum { ASKING = 3 };
+static const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGXCPU, SIGALRM, SIGVTALRM, SIGPROF, SIGUSR1, SIGUSR2};
+static const int faults[] = {SIGBUS, SIGSEGV, SIGABRT, SIGTRAP, SIGILL, SIGFPE};
 enum {
     SIGNALS = sizeof signals / sizeof *signals,
+    FAULTS = sizeof faults / sizeof *faults,
     SOME_MEMORY = 256 << 20, /* bytes; less than that is short */
     FAULT_STACK = 1 << 16
 };
@@ -36,9 +40,17 @@ static void end_by(int number)
     raise(number);
 }
 
+static bool asks(int number)
+{
+    for (int i = 0; i < ASKING; i++)
+        if (number == signals[i])
+            return true;
+    return false;
+}
+
 static void on_signal(int number)
 {
-    if (caught || !watching || number == SIGQUIT) {
+    if (caught || !watching || !asks(number)) {
         mv_output_discard_all();
         end_by(number);
     }
@@ -86,18 +98,53 @@ static void on_fault(int number, siginfo_t *info, void *context)
 
 void stop_guard(void)
 {
-    static const int faults[] = {SIGBUS, SIGSEGV, SIGABRT, SIGTRAP, SIGILL, SIGFPE};
     static char stack[FAULT_STACK]; /* where the usual one may be full */
     catch_signals();
     signal(SIGXFSZ, SIG_IGN);
     sigaltstack(&(stack_t){.ss_sp = stack, .ss_size = sizeof stack}, NULL);
-    for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) {
+    for (size_t i = 0; i < FAULTS; i++) {
         struct sigaction now, next = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_ONSTACK};
         sigemptyset(&next.sa_mask);
         /* A sanitizer has handlers of its own, and more to say; but it does not mend. */
         if (faults[i] == SIGBUS || (sigaction(faults[i], NULL, &now) == 0 && now.sa_handler == SIG_DFL))
             sigaction(faults[i], &next, NULL);
     }
+}
+
+struct start {
+    void *(*work)(void *of);
+    void *of;
+    char stack[FAULT_STACK];
+};
+
+/* cairo jumps nowhere where it gets no memory for a polygon; after that only another stack takes the fault. */
+static void *begin(void *of)
+{
+    struct start *start = of;
+    sigaltstack(&(stack_t){.ss_sp = start->stack, .ss_size = sizeof start->stack}, NULL);
+    void *result = start->work(start->of);
+    sigaltstack(&(stack_t){.ss_flags = SS_DISABLE}, NULL);
+    free(start);
+    return result;
+}
+
+bool stop_new_thread(pthread_t *thread, void *(*work)(void *of), void *of)
+{
+    sigset_t others, before;
+    struct start *start = malloc(sizeof *start);
+    if (!start)
+        return false;
+    start->work = work;
+    start->of = of;
+    sigfillset(&others);
+    for (size_t i = 0; i < FAULTS; i++)
+        sigdelset(&others, faults[i]); /* a fault that is blocked ends the program, unhandled */
+    pthread_sigmask(SIG_SETMASK, &others, &before);
+    bool started = pthread_create(thread, NULL, begin, start) == 0;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (!started)
+        free(start);
+    return started;
 }
 
 /* True once in LOOK_MS: stop_asked is called for each operation of the network. */

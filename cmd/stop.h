@@ -1,10 +1,11 @@
-/* Signals that end the program: Ctrl-C, a termination, a hang-up, Ctrl-\. Of the first three, the first one asks the
- * loop over pictures to stop at the next picture, so that outputs are whole; a second one, and Ctrl-\, end the program
- * at once. Either way nothing hidden stays behind.
+/* Signals that end the program: Ctrl-C, a termination, a hang-up; Ctrl-\, a limit on processor time and others. Of the
+ * first three, the first one asks the loop over pictures to stop at the next picture, so that outputs are whole; a
+ * second one, and any other, ends the program at once. Either way nothing hidden stays behind.
  */
 #ifndef STOP_H
 #define STOP_H
 
+#include <pthread.h>
 #include <stdbool.h>
 
 /* From here on SIGINT, SIGTERM and SIGHUP ask first, and a write to a reader that has left is an error instead of the
@@ -25,6 +26,10 @@ int stop_results_error(void); /* 0: none failed */
  * oneDNN 2.6 crashes and GLib traps where they get none; it is a sentence and status 1. A mapped file that was cut is
  * no fault: its reader goes on, and finds out (src/file/mapping.h). */
 void stop_guard(void);
+
+/* Starts a thread that gets no signals but those of its own faults: the others are for the thread that computes. False:
+ * it cannot be started. */
+bool stop_new_thread(pthread_t *thread, void *(*work)(void *of), void *of);
 
 /* After a failed write of a page to standard output: stops as stop_results(EPIPE) does if the reader has left. */
 void stop_if_reader_left(void);

@@ -162,17 +162,6 @@ static void *tick(void *unused)
     return NULL;
 }
 
-/* A thread without signals: those are for the thread that computes. */
-static bool start_ticker(void)
-{
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    bool started = pthread_create(&progress.ticker, NULL, tick, NULL) == 0;
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return started;
-}
-
 void progress_begin(const char *what)
 {
     if (talk_quiet || !isatty(STDERR_FILENO))
@@ -185,7 +174,7 @@ void progress_begin(const char *what)
     progress.counting = progress.all_bytes = 0;
     progress.ending = false;
     if (!progress.ticking)
-        progress.ticking = start_ticker();
+        progress.ticking = stop_new_thread(&progress.ticker, tick, NULL);
     pthread_mutex_unlock(&terminal);
 }
 

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -110,17 +109,13 @@ static void *writer_main(void *of)
 writers *writers_new(int threads, writer_work *work, void *context)
 {
     writers *w = must(calloc(1, sizeof *w));
-    sigset_t all, before;
     w->work = work;
     w->context = context;
     pthread_mutex_init(&w->lock, NULL);
     pthread_cond_init(&w->changed, NULL);
-    sigfillset(&all); /* signals are for the thread that computes */
-    pthread_sigmask(SIG_SETMASK, &all, &before);
     for (; w->threads < threads && w->threads < THREADS; w->threads++)
-        if (pthread_create(&w->thread[w->threads], NULL, writer_main, w))
+        if (!stop_new_thread(&w->thread[w->threads], writer_main, w))
             break;
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
     return w;
 }
 
