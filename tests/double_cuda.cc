@@ -13,6 +13,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <string>
 
 using work = std::function<void()>;
 
@@ -52,6 +53,8 @@ cudaError_t last_error;
 unsigned break_at;
 unsigned long calls, fail_from, fail_to;
 const char *failed_call = "";
+std::string fail_first;
+std::map<std::string, bool> failed_ever; /* each call that was made: did one of its name fail? */
 
 bool context; /* of the card; it stays */
 
@@ -149,9 +152,13 @@ namespace simt
 bool fails(const char *call)
 {
     calls++;
-    bool now = calls >= fail_from && calls <= fail_to;
-    if (now)
+    bool now = (calls >= fail_from && calls <= fail_to) || fail_first == call;
+    bool &ever = failed_ever[call];
+    if (now) {
         failed_call = call;
+        ever = true;
+        fail_first.clear();
+    }
     return now;
 }
 
@@ -206,6 +213,31 @@ extern "C" unsigned long simt_calls(void)
 extern "C" const char *simt_failed(void)
 {
     return failed_call;
+}
+
+/* The name of call i, of all that were made so far; "" behind the last one. */
+extern "C" const char *simt_call_name(int i)
+{
+    for (const auto &call : failed_ever)
+        if (i-- == 0)
+            return call.first.c_str();
+    return "";
+}
+
+/* The next call of this name fails; "": none. */
+extern "C" void simt_fail_first(const char *name)
+{
+    fail_first = name;
+    failed_call = "";
+}
+
+/* A call that was made and never failed; "" if there is none. */
+extern "C" const char *simt_spared(void)
+{
+    for (const auto &call : failed_ever)
+        if (!call.second)
+            return call.first.c_str();
+    return "";
 }
 
 /* Does all work of all streams. */

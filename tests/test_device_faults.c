@@ -14,6 +14,8 @@
 
 #include <cmocka.h>
 
+#include "src/run/back.h"
+#include "src/run/edit.h"
 #include "src/run/trace.h"
 #include "tests/card.h"
 #include "tests/network.h"
@@ -24,6 +26,9 @@ void simt_fail_at(unsigned long first, unsigned long last);
 unsigned long simt_calls(void);
 const char *simt_failed(void);
 long simt_live(void);
+const char *simt_spared(void);
+const char *simt_call_name(int i);
+void simt_fail_first(const char *name);
 
 enum { SIDE = 32, CLASSES = 3, PASSES = 4, ENDS = 60 };
 #define BOUND 2e-2 /* of fp16: another way to compute a product may have been taken */
@@ -196,7 +201,105 @@ static void the_same_run_goes_on(void **s)
     free(x);
 }
 
-/* ---- gradients */
+/* ---- whole runs: gradients, and edited values */
+
+enum {
+    PICTURES = 3,
+    ANSWERS = PICTURES * CLASSES,
+    SLOPES = PICTURES * 3 * SIDE * SIDE,
+    ALL_VALUES = 2 * ANSWERS + SLOPES
+};
+
+static mv_status seed_first(void *context, int pass, int first, int pictures, int classes, const float *logits,
+                            float *seed, mv_error *e)
+{
+    (void)context, (void)pass, (void)first, (void)logits, (void)e;
+    for (int i = 0; i < pictures; i++)
+        seed[i * classes] = 1;
+    return MV_OK;
+}
+
+/* Batches of two and one of a run with backward passes: logits, and the gradients by the pictures. */
+static void run_gradients(const mv_model *m, const float *x, float *values, mv_error *e)
+{
+    const mv_rules rules[] = {MV_RULES_GRADIENT, MV_RULES_HELD};
+    const mv_back back = {.passes = 2, .rules = rules, .seed = seed_first, .biases = 2};
+    mv_trace *t = mv_trace_new("grad.input,grad.levels.*.blocks.*,grad.**.mixer.y,bias.**,norm", NULL, NULL, e);
+    mv_run *r = e->code ? NULL : mv_run_new_back(m, SIDE, SIDE, 2, mv_trace_probe(t), &back, e);
+    mv_tensor slopes;
+    if (r)
+        mv_run_forward(r, x, PICTURES, values, e);
+    if (!e->code && mv_trace_lookup_pass(t, "grad.input", 1, &slopes)) {
+        assert_int_equal(mv_tensor_count(slopes), SLOPES);
+        memcpy(values + 2 * ANSWERS, slopes.data, SLOPES * sizeof(float));
+    }
+    mv_run_free(r);
+    mv_trace_free(t);
+}
+
+static void run_edits(const mv_model *m, const float *x, float *logits, mv_error *e)
+{
+    mv_edits *edits = mv_edits_new(e);
+    if (!edits)
+        return;
+    mv_edits_add(edits, "levels.1", MV_EDIT_MEAN, (mv_tensor){0}, e);
+    mv_edits_only(edits, 1);
+    mv_edits_add(edits, "levels.2", MV_EDIT_ZERO, (mv_tensor){0}, e);
+    mv_edits_add_noise(edits, "levels.0", 5, 0.25, e);
+    mv_run *r = e->code ? NULL : mv_run_new(m, SIDE, SIDE, 2, mv_edits_probe(edits), e);
+    if (r)
+        mv_run_forward(r, x, PICTURES, logits, e);
+    mv_run_free(r);
+    mv_edits_free(edits);
+}
+
+static void runs_session(const float *x, float values[ALL_VALUES], mv_error *e)
+{
+    weights w;
+    mv_backend *b = mv_plugin_device(card, 0, MV_F16, false, e);
+    mv_model *m = b ? mv_model_new(&config, b, weights_source(&w, 5), e) : NULL;
+    memset(values, 0xff, ALL_VALUES * sizeof *values);
+    if (m)
+        run_gradients(m, x, values, e);
+    if (!e->code)
+        run_edits(m, x, values + ANSWERS, e);
+    mv_model_free(m);
+    if (b)
+        b->free(b);
+}
+
+static void runs_fail(void **s)
+{
+    (void)s;
+    static float want[ALL_VALUES], values[ALL_VALUES];
+    float *x = network_input(PICTURES, SIDE, SIDE, 3);
+    mv_error e = {0};
+    runs_session(x, want, &e);
+    expect_ok(&e);
+    long live = simt_live();
+    unsigned long before = simt_calls();
+    runs_session(x, values, &e);
+    expect_ok(&e);
+    assert_memory_equal(values, want, sizeof want);
+    unsigned long all = simt_calls() - before;
+    int tries = 0;
+    for (int further = 0; further < 2; further++)
+        for (unsigned long n = 1; n <= all; n = test_is_short() ? n + all / 9 : next_call(n, all), tries++) {
+            e = (mv_error){0};
+            simt_fail_at(n, further ? ~0ul : n);
+            runs_session(x, values, &e);
+            simt_fail_at(0, 0);
+            if (simt_live() != live)
+                fail_msg("call %lu: %ld things are not given back", n, simt_live() - live);
+            if (e.code ? !*e.text : !(relative_l2(values, want, ALL_VALUES) <= BOUND))
+                fail_msg("call %lu: no error is reported, and the values are off by %g", n,
+                         relative_l2(values, want, ALL_VALUES));
+        }
+    print_message("           %lu calls, %d tries\n", all, tries);
+    free(x);
+}
+
+/* ---- operations of gradients */
 
 /* Values of all operations lie one behind the other, those of `act` and those of fp32 apart. */
 enum { VALUES = 8192, TOKENS = 6, E = 8, RANK = 3, HEADS = 2, MAP = 6, CHANNELS = 16, NARROW = 5, WIDTH = 24 };
@@ -399,6 +502,45 @@ static void the_next_gradients_are_right(void **s)
     }
 }
 
+/* The first call of every name fails, in runs with gradients and edits, single operations and replayed passes. No name
+ * is left that never failed. */
+static void every_name_fails(void **s)
+{
+    (void)s;
+    enum { MOST = 2 * VALUES > ALL_VALUES ? 2 * VALUES : ALL_VALUES };
+    static float want[3][MOST], values[MOST];
+    float *x = network_input(PICTURES, SIDE, SIDE, 3);
+    mv_error e = {0};
+    runs_session(x, want[0], &e);
+    gradients_session(want[1], &e);
+    session(x, want[2], &e);
+    expect_ok(&e);
+    const size_t n[] = {ALL_VALUES, 2 * VALUES, CLASSES};
+    long live = simt_live();
+    int failed = 0;
+    for (int i = 0; *simt_call_name(i); i++)
+        for (int kind = 0; kind < 3; kind++) {
+            e = (mv_error){0};
+            simt_fail_first(simt_call_name(i));
+            if (kind == 0)
+                runs_session(x, values, &e);
+            else if (kind == 1)
+                gradients_session(values, &e);
+            else
+                session(x, values, &e);
+            failed += *simt_failed() != 0;
+            simt_fail_first("");
+            if (simt_live() != live)
+                fail_msg("%s: %ld things are not given back", simt_call_name(i), simt_live() - live);
+            if (e.code ? !*e.text : !(relative_l2(values, want[kind], n[kind]) <= BOUND))
+                fail_msg("%s: no error is reported, and the values are off by %g", simt_call_name(i),
+                         relative_l2(values, want[kind], n[kind]));
+        }
+    print_message("           %d failures\n", failed);
+    assert_string_equal(simt_spared(), "");
+    free(x);
+}
+
 int main(void)
 {
     if (!card_find())
@@ -408,9 +550,14 @@ int main(void)
         return 0;
     }
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(one_call_fails),        cmocka_unit_test(all_further_calls_fail),
-        cmocka_unit_test(the_next_run_is_right), cmocka_unit_test(the_same_run_goes_on),
-        cmocka_unit_test(gradients_fail),        cmocka_unit_test(the_next_gradients_are_right),
+        cmocka_unit_test(one_call_fails),
+        cmocka_unit_test(all_further_calls_fail),
+        cmocka_unit_test(the_next_run_is_right),
+        cmocka_unit_test(the_same_run_goes_on),
+        cmocka_unit_test(gradients_fail),
+        cmocka_unit_test(the_next_gradients_are_right),
+        cmocka_unit_test(runs_fail),
+        cmocka_unit_test(every_name_fails),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
