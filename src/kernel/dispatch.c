@@ -1,8 +1,8 @@
 #include "src/kernel/kernels.h"
 
-/* The tables that the Makefile compiles. */
+/* The tables that the Makefile compiles: of fuzzers only the plain one. */
 extern const mv_kernels mv_kernels_plain;
-#if defined(__x86_64__)
+#if defined(__x86_64__) && !defined(MV_KERNELS_PLAIN)
 extern const mv_kernels mv_kernels_avx2, mv_kernels_avx512, mv_kernels_avx512bf16;
 #endif
 
@@ -10,7 +10,7 @@ const mv_kernels *mv_kernels_at(int i)
 {
     const mv_kernels *here[4];
     int n = 0;
-#if defined(__x86_64__)
+#if defined(__x86_64__) && !defined(MV_KERNELS_PLAIN)
     __builtin_cpu_init();
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
         __builtin_cpu_supports("avx512dq")) {
