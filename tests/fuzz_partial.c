@@ -15,10 +15,9 @@ static void go_on(mv_store *s, const char *path, int extra)
     static const float row[ROW];
     mv_error e = {0};
     mv_tensor t;
-    const char *note = NULL;
     int there = mv_store_note_count(s);
     for (int i = 0; i < there; i++)
-        fuzz_expect((note = mv_store_note_at(s, i)) != NULL);
+        fuzz_expect(mv_store_note_at(s, i) != NULL);
     if (fuzz_refused(mv_store_declare(s, "head", 2, (int[]){PICTURES, ROW}, &e), &e)) {
         mv_store_suspend(s);
         return;
