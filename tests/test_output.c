@@ -20,6 +20,7 @@
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "src/file/output.h"
@@ -232,6 +233,38 @@ static void sockets_are_written_to(void **state)
     assert_int_equal(read(ends[0], got, sizeof got), 4);
     assert_string_equal(got, "text");
     close(ends[0]);
+}
+
+/* The same where the service made the socket one that does not wait, and reads more slowly than we write. */
+static void a_socket_may_not_wait(void **state)
+{
+    (void)state;
+    enum { SIZE = 4 << 20 };
+    int ends[2], status;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends), 0);
+    fcntl(ends[0], F_SETFL, 0);
+    pid_t reader = fork();
+    if (!reader) {
+        char part[4096];
+        size_t all = 0;
+        close(ends[1]);
+        usleep(50000);
+        for (ssize_t n; (n = read(ends[0], part, sizeof part)) > 0;)
+            all += (size_t)n;
+        _exit(all != SIZE);
+    }
+    close(ends[0]);
+    char path[40], *bytes = calloc(1, SIZE);
+    mv_error e = {0};
+    snprintf(path, sizeof path, "/dev/fd/%d", ends[1]);
+    mv_output *o = mv_output_open(path, &e);
+    assert_non_null(o);
+    assert_int_equal(mv_output_write(o, bytes, SIZE), MV_OK);
+    assert_int_equal(mv_output_commit(o, &e), MV_OK);
+    free(bytes);
+    close(ends[1]);
+    assert_int_equal(waitpid(reader, &status, 0), reader);
+    assert_int_equal(status, 0);
 }
 
 static void refusals(void **state)
@@ -460,6 +493,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(pipes_are_written_directly, enter, scratch_leave),
         cmocka_unit_test_setup_teardown(descriptors_are_appended_to, enter, scratch_leave),
         cmocka_unit_test(sockets_are_written_to),
+        cmocka_unit_test(a_socket_may_not_wait),
         cmocka_unit_test_setup_teardown(refusals, enter, scratch_leave),
         cmocka_unit_test_setup_teardown(read_only_places, enter, scratch_leave),
         cmocka_unit_test_setup_teardown(full_disk, enter, scratch_leave),

@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include "src/file/system_impl.h"
@@ -35,6 +36,9 @@ mv_status mv_system_write(int fd, const void *bytes, size_t n, off_t offset, con
     for (const char *at = bytes; n > 0;) {
         size_t part = n < largest ? n : largest;
         ssize_t done = TEMP_FAILURE_RETRY(offset < 0 ? write(fd, at, part) : pwrite(fd, at, part, offset));
+        struct pollfd out = {.fd = fd, .events = POLLOUT};
+        if (done < 0 && errno == EAGAIN && poll(&out, 1, -1) == 1) /* a socket that does not wait */
+            continue;
         if (done == 0)
             errno = ENOSPC;
         if (done <= 0)
