@@ -84,7 +84,7 @@ static bool memory_is_short(void)
 
 static void on_fault(int number, siginfo_t *info, void *context)
 {
-    static const char text[] = "mvscope: out of memory: a library ended the program, because it cannot do without\n";
+    static const char text[] = "mvscope: out of memory: a library cannot go on without it, so the program ends\n";
     (void)context;
     if (number == SIGBUS && mv_mapping_mend(info->si_addr))
         return;
