@@ -21,6 +21,7 @@ struct mv_folder {
     char *path; /* as given, for errors */
     mv_place at;
     char temporary[MV_TEMPORARY_NAME]; /* a name in the place's folder; empty before it is created */
+    char aside[MV_TEMPORARY_NAME];     /* as well: the earlier dump, if it could not get its name back; else empty */
     int slot;                          /* of `temporary` in the list of temporaries; -1: none */
     DIR *files, *there; /* temporary and target (NULL: not there), opened early: cleaning up needs no memory */
     json_t *earlier;    /* names of the files of the dump that is there; NULL if there is none */
@@ -273,7 +274,9 @@ static int unlink_it(int folder, const char *name, int flags)
 /* Removes the file if it is the earlier dump's. */
 static int remove_dumped(const mv_folder *f, int folder, const char *name)
 {
-    return is_dumped(folder, name, f->earlier) ? unlink_it(folder, name, 0) : 0;
+    if (is_dumped(folder, name, f->earlier))
+        return unlink_it(folder, name, 0);
+    return errno && errno != ENOENT ? -1 : 0;
 }
 
 static void folder_free(mv_folder *f)
@@ -319,7 +322,8 @@ static int exchange_names(mv_folder *f)
         return -1;
     if (renameat(parent, f->temporary, parent, f->at.name) < 0) {
         int saved = errno;
-        renameat(parent, aside, parent, f->at.name);
+        if (renameat(parent, aside, parent, f->at.name) < 0)
+            memcpy(f->aside, aside, sizeof aside);
         errno = saved;
         return -1;
     }
@@ -368,7 +372,13 @@ static mv_status take_name(mv_folder *f, bool *replaced, mv_error *e)
         if (errno != EEXIST && errno != ENOTEMPTY && errno != ENOENT)
             break;
     }
-    return mv_fail_errno(e, f->path, "cannot be given its name");
+    if (!f->aside[0])
+        return mv_fail_errno(e, f->path, "cannot be given its name");
+    char path[256];
+    mv_error why = {0};
+    mv_fail_errno(&why, f->path, "cannot be given its name");
+    path_beside(f, f->aside, path);
+    return mv_fail(e, why.code, "%s, and the earlier dump is left in %s", why.text, path);
 }
 
 static mv_status commit(mv_folder *f, mv_error *e)

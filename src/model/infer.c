@@ -1,6 +1,7 @@
 #include "src/model/infer_impl.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -127,8 +128,12 @@ static mv_status read_beside(mv_mapping *map, char place[4096], const char *path
     struct stat st;
     *map = (mv_mapping){0};
     int n = snprintf(place, 4096, "%.*s%s", (int)(mv_text_base_name(path) - path), path, name);
-    if (n < 0 || n >= 4096 || stat(place, &st))
+    if (n < 0 || n >= 4096)
         return MV_OK;
+    if (stat(place, &st) < 0)
+        return errno == ENOENT || errno == ENOTDIR || errno == ENAMETOOLONG
+                   ? MV_OK
+                   : mv_fail_errno(e, place, "cannot be examined");
     if (st.st_size == 0) /* bytes that are none would be no config */
         return mv_kind_refuse(e, place, "", 0, MV_KIND_AS_CHECKPOINT, "JSON");
     return mv_mapping_load(map, place, MV_JSON_LARGEST, e);
