@@ -81,14 +81,14 @@ LIBS := $(if $(BARE),-ldl -lm,$(PC_LIBS) -lgif -ldnnl -lgomp -lm)
 
 # --- what is built -----------------------------------------------------------------------------
 # Kernels of the CPU device are one source compiled once per instruction set and chosen at run time. Fuzzers, which test
-# readers, have the plain ones alone: the others, with every branch counted, take most of the time of their build.
-PLAIN := $(findstring fuzzer,$(SANITIZE))
-KERNEL_FLAGS := -O3 -ffp-contract=fast
+# readers and the resampler, have none for AVX-512: with every branch counted, kernels take most of the time of their build.
+FUZZED := $(findstring fuzzer,$(SANITIZE))
+KERNEL_FLAGS := $(if $(FUZZED),,-O3) -ffp-contract=fast
 ISA_FLAGS_plain  :=
 ISA_FLAGS_avx2   := -mavx2 -mfma -mf16c
 ISA_FLAGS_avx512 := -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx2 -mfma -mf16c -mprefer-vector-width=512
 ISA_FLAGS_avx512bf16 := $(ISA_FLAGS_avx512) -mavx512bf16
-ISAS := plain $(if $(PLAIN),,$(if $(filter x86_64,$(ARCH)),avx2 avx512 avx512bf16))
+ISAS := plain $(if $(filter x86_64,$(ARCH)),avx2 $(if $(FUZZED),,avx512 avx512bf16))
 
 objects = $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard $(1))))
 LEFT_OUT := $(if $(HEIF),,$(wildcard src/picture/heif*.c))
@@ -127,7 +127,7 @@ $(BUILD)/src/kernel/$(1)/%.o: src/kernel/%.c $(BUILD)/flags
 	$$(Q)$$(CC) $$(CPPFLAGS_ALL) $$(CFLAGS_ALL) $$(KERNEL_FLAGS) $$(ISA_FLAGS_$(1)) -DMV_ISA=$(1) -MMD -MP -c -o $$@ $$<
 endef
 $(foreach i,$(ISAS),$(eval $(call kernels_for,$i)))
-$(BUILD)/src/kernel/dispatch.o: CFLAGS_ALL += $(if $(PLAIN),-DMV_KERNELS_PLAIN)
+$(BUILD)/src/kernel/dispatch.o: CFLAGS_ALL += $(if $(FUZZED),-DMV_NO_AVX512)
 
 # Files carried inside the program: typefaces, pages for browsers, the model if there is one.
 FONTS := assets/fonts/Inter-Regular.otf assets/fonts/Inter-Medium.otf assets/fonts/Inter-SemiBold.otf \
