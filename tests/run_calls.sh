@@ -7,12 +7,12 @@
 # status 1, a message that gives the error's own words, and every file as it was or as it should become. It never crashes,
 # hangs or leaves a temporary. An interrupted call or one that moves less than was asked for is never a failure.
 #
-# The short form has every place of the program that calls the system fail twice: the first and the last call of a run. With
-# MVSCOPE_FAULTS=all each call of each case fails, on files that exist and that do not, on an old file system and a new one.
-# It takes some minutes and is run by hand, after `make tests faults`.
+# The short form has calls fail that are spread over each run, most of them near its end, where outputs are finished, and of
+# places that call the system first those that never failed before. With MVSCOPE_FAULTS=all each call of each case fails, on
+# files that exist and that do not, on an old file system and a new one; that is run by hand, after `make faults`.
 # Lines that begin with a bar are a table: of each case, the runs that were tried and those that ended well.
 set -uo pipefail
-build=$PWD/$1
+build=$(realpath "$1") || exit 1
 shift
 cd "$(dirname "$0")/.." || exit 1
 folder=$(mktemp -d) || exit 1
@@ -25,7 +25,7 @@ run() { # HERE FAULTS... -- COMMAND...    runs COMMAND in HERE; its status
     shift
     while [ "$1" != -- ]; do faults+=("$1") && shift; done
     shift
-    (cd "$here" && exec timeout 60 env "${faults[@]}" "$@" >stdout 2>stderr </dev/null)
+    (cd "$here" && exec timeout -k 5 30 env "${faults[@]}" "$@" >stdout 2>stderr </dev/null)
 }
 
 begin() { # HERE TARGET    an empty folder out, or with what an earlier run wrote
@@ -34,15 +34,34 @@ begin() { # HERE TARGET    an empty folder out, or with what an earlier run wrot
     if [ "$2" = there ]; then cp -a "$folder/$name.old/." "$1/out/"; fi
 }
 
+is_complete() { # FILE
+    case $1 in
+    *.png) tail -c 8 "$1" | grep -aqF IEND ;;
+    *) [ "$(tail -c 1 "$1" | od -An -c)" = '  \n' ] ;;
+    esac
+}
+
 # Is file F of a run that failed as it should be: as it was, as it becomes, or growing?
 is_sound() { # HERE TARGET F
-    local was=$folder/none
+    local was=$folder/none part
     [ "$2" = there ] && was=$folder/$name.old
+    for part in "$folder/$name.part"-*; do # of several pictures one failed
+        cmp -s "$1/out/$3" "$part/out/$3" && return
+    done
     # a list of pages names those that there are
     [[ $3 == */index.html && $(tail -n 1 "$1/out/$3") == "</html>" ]] && return
     cmp -s "$1/out/$3" "$was/$3" || cmp -s "$1/out/$3" "$folder/$name.new/out/$3" && return
+    [[ $smaller == *" $3 "* ]] && is_complete "$1/out/$3" && return
     [[ $grows == *" $3 "* ]] || return
+    [ -s "$1/out/$3" ] || return 0
     cmp -s -n "$(stat -c %s "$1/out/$3")" "$1/out/$3" "$folder/$name.new/out/$3"
+}
+
+# Do the messages say where what is left of an earlier run is now?
+is_told() { # HERE
+    local left
+    left=$(cd "$1" && find out -maxdepth 1 -name '.mvscope-*')
+    [ -n "$left" ] && grep -aqF "is left in $left" "$1/stderr"
 }
 
 # What is wrong with the run in HERE that ended with STATUS, as HOW said.
@@ -53,7 +72,8 @@ judge() { # HERE TARGET HOW STATUS COMMAND...
     case $status in
     0)
         [ -n "$varies" ] || cmp -s "$here/stdout" "$folder/$name.new/stdout" || echo "status 0, but says something else"
-        [ -n "$varies" ] || diff -rq "$here/out" "$folder/$name.new/out" >"$here/diff" || echo "status 0, but $(head -n 2 "$here/diff")" ;;
+        [ -n "$varies" ] || diff -rq -x '.mvscope-*' "$here/out" "$folder/$name.new/out" >"$here/diff" ||
+            echo "status 0, but $(head -n 2 "$here/diff")" ;;
     1)
         [[ $how != interrupted && $how != short ]] || echo "status 1: $(head -c 200 "$here/stderr")"
         [[ $words == "Cannot allocate memory" ]] && words+=$'\nout of memory'
@@ -65,17 +85,20 @@ judge() { # HERE TARGET HOW STATUS COMMAND...
             is_sound "$here" "$target" "$f" || echo "status 1, and $f is neither as it was nor whole"
         done < <(cd "$here/out" && find . -name '.mvscope-*' -prune -o -type f -printf '%P\n')
         if [ "$target" = there ]; then
-            while read -r f; do [ -f "$here/out/$f" ] || echo "status 1, and $f is gone"; done < <(cd "$folder/$name.old" && find . -type f -printf '%P\n')
+            while read -r f; do
+                [ -f "$here/out/$f" ] || is_told "$here" || echo "status 1, and $f is gone"
+            done < <(cd "$folder/$name.old" && find . -type f -printf '%P\n')
         fi
         if [ -n "$resumes" ]; then
             run "$here" -- "$@"
-            diff -rq "$here/out" "$folder/$name.new/out" >"$here/diff" || echo "the next run differs: $(head -n 2 "$here/diff") $(head -c 200 "$here/stderr")"
+            diff -rq "$here/out" "$folder/$name.new/out" >"$here/diff" ||
+                echo "the next run differs: $(head -n 2 "$here/diff") $(head -c 200 "$here/stderr")"
         fi ;;
     *) echo "status $status: $(tail -c 300 "$here/stderr")" ;;
     esac
     left=$(find "$here/out" -name '.mvscope-*')
-    # what could not be removed is removed by the next run
-    [[ -z $left || $call == unlink* ]] || echo "left behind: $left"
+    # what could not be removed is removed by the next run, or told
+    [[ -z $left || $call == unlink* ]] || is_told "$here" || echo "left behind: $left"
 }
 
 attempt() { # HERE TARGET SYSTEM HOW N COMMAND...
@@ -92,30 +115,32 @@ attempt() { # HERE TARGET SYSTEM HOW N COMMAND...
 points() { # HOW COUNT
     awk -v how="$1" -v all="${MVSCOPE_FAULTS-}" -v seen="$folder/seen" '
         BEGIN { while ((getline line <seen) > 0) tried[line]++ }
-        { last[$0] = NR; if (!($0 in first)) first[$0] = NR; order[NR] = $0 }
-        END {
-            step = how ~ /r$|l$/ ? int(NR / 5) + 1 : NR + 1 # some of every case; the fifth is not what repeats
-            for (n = 1; n <= NR; n++) {
-                place = order[n]
-                if (all || n % step == 0 || (n == first[place] || n == last[place]) && tried[how " " place] + mine[place] < 2) {
-                    print n
-                    if (!all) { print how " " place >>seen; mine[place]++ }
-                }
-                if (n == first[place] && !tried[how " " place "+"]) {
-                    print n "+"
-                    print how " " place "+" >>seen
-                }
+        {
+            place = how " " $0
+            first = !(place in here)
+            here[place]
+            if (all) {
+                print NR
+                if (first) print NR "+"
+            } else if (first && tried[place] < 2) {
+                print NR (tried[place] ? "+" : "") # one fails, and in another case all further ones
+                print place >>seen
             }
-        }' "$2"
+        }
+        END {
+            if (!all && how ~ /^(error|full)$/)
+                for (step = 1; step <= NR; step *= 3) print NR + 1 - step
+        }' "$2" | sort -u
 }
 
 # One case. `setup` makes what an earlier run wrote, in its folder; `varies`: two runs differ; `resumes`: what an unfinished
-# run leaves is taken up by the next; `grows`: files that are written line by line.
+# run leaves is taken up by the next; `grows`: files that are written line by line; `smaller`: files that are complete
+# without a picture that fails; `either`: arguments of which one may fail, and the outputs are those of a run without it.
 try() { # NAME COMMAND...
     name=$1
     shift
     ((${#chosen[@]})) && [[ " ${chosen[*]} " != *" $name "* ]] && return
-    local running=() how system target what workers w n tried=0 bad=0 verdict=ok
+    local running=() how system target what workers w n a word left tried=0 bad=0 verdict=ok
     workers=$(nproc)
     mkdir -p "$folder/$name.old"
     (cd "$folder/$name.old" && eval "$setup") >/dev/null 2>&1
@@ -126,6 +151,12 @@ try() { # NAME COMMAND...
         echo "not ok - $name: does not run"
         return
     fi
+    for a in "${either[@]}"; do
+        begin "$folder/$name.part-${a##*/}" none
+        left=()
+        for word; do [ "$word" = "$a" ] || left+=("$word"); done
+        run "$folder/$name.part-${a##*/}" -- "${left[@]}"
+    done
     ((cases++))
     : >"$folder/wrong"
     for way in ${MVSCOPE_FAULTS:+error:none:old error:there:new full:none:new} error:none:new full:there:old \
@@ -153,7 +184,7 @@ try() { # NAME COMMAND...
     fi
     printf '| %-24s %5d tried %5d survived\n' "$name" "$tried" $((tried - bad))
     echo "$verdict - $name"
-    rm -rf "$folder/$name".???
+    rm -rf "$folder/$name".*
 }
 
 # --- What the cases read
@@ -163,12 +194,12 @@ chosen=("$@") cases=0
 mkdir -p "$folder/none" "$folder/in/labelled/church" "$folder/in/labelled/golf ball"
 cp "$picture" "$folder/in/labelled/church/" && cp "$other" "$folder/in/labelled/golf ball/" || exit 1
 "$mvscope" dump -q -s levels.3.blocks.1,head -o "$folder/in/dump.npz" "$picture" || exit 1
-"$mvscope" dump -q -s input -o "$folder/in/input.npz" "$picture" || exit 1
+"$mvscope" dump -q -s input -o "$folder/in/input.npy" "$picture" || exit 1
 start_hub "$build"
 python3 tests/torch_file.py deflated assets/nano.safetensors "$folder/in/nano.pth" 2>/dev/null
 python3 tests/torch_file.py shards assets/nano.safetensors "$folder/in/shards" 2>/dev/null
 
-file() { setup="for f in $*; do echo old >\$f; done" varies='' resumes='' grows=''; }
+file() { setup="for f in $*; do echo old >\$f; done" varies='' resumes='' grows='' smaller='' either=(); }
 
 # --- The cases
 file page.png
@@ -192,8 +223,10 @@ try overlay "$mvscope" classify --overlay out/over.jpg "$picture"
 file pages/church-classify.png
 try pages-in-a-folder "$mvscope" classify --json --explain --size 64 -o out/pages/ "$samples"
 file d.npz
+either=("$picture" "$other")
 try dump-npz "$mvscope" dump --size 64 -s levels.3,head -o out/d.npz "$picture" "$other"
 file d.npy
+either=("$picture" "$other")
 try dump-npy "$mvscope" dump --size 64 -s head -o out/d.npy "$picture" "$other"
 file d.safetensors
 try dump-safetensors "$mvscope" dump --size 64 --gradient --class church -s '**.mixer.y,input' -o out/d.safetensors "$picture"
@@ -202,12 +235,14 @@ setup="'$mvscope' dump --size 64 -s head -o d/ '$other'"
 try dump-folder "$mvscope" dump --size 64 -s avgpool,head -o out/d/ "$picture"
 file d.npz
 resumes=1
+either=("$picture" "$other")
 try dump-resume "$mvscope" dump --resume --size 64 -b 1 -s head -o out/d.npz "$picture" "$other"
 file page.png table.csv
-grows=" records.jsonl "
+grows=" records.jsonl " smaller=" records.jsonl table.csv page.png "
 try eval "$mvscope" eval --size 64 --faith cam --steps 2 --seeds 1 --csv out/table.csv --records out/records.jsonl \
     -o out/page.png "$folder/in/labelled"
 file pages/church.png
+smaller=" pages/eval.png "
 try eval-json "$mvscope" eval --json --size 64 -o out/pages/ "$folder/in/labelled"
 file page.png
 varies=1
@@ -218,7 +253,7 @@ try pull env HF_HOME=out "$mvscope" pull T --json
 file
 try read-a-folder "$mvscope" classify --json "$folder/in/labelled"
 file
-try read-values "$mvscope" classify --json "$folder/in/input.npz"
+try read-values "$mvscope" classify --json "$folder/in/input.npy"
 file
 try read-safetensors "$mvscope" classify --json -m "$model" "$picture"
 if [ -s "$folder/in/nano.pth" ]; then
