@@ -57,10 +57,13 @@ is_sound() { # HERE TARGET F
     cmp -s -n "$(stat -c %s "$1/out/$3")" "$1/out/$3" "$folder/$name.new/out/$3"
 }
 
+# The names of what is not an output yet, or not any more.
+aside=('(' -name '.mvscope-*' -o -name 'earlier-dump-*' ')')
+
 # Do the messages say where what is left of an earlier run is now?
 is_told() { # HERE
     local left
-    left=$(cd "$1" && find out -maxdepth 1 -name '.mvscope-*')
+    left=$(cd "$1" && find out -maxdepth 1 "${aside[@]}")
     [ -n "$left" ] && grep -aqF "is left in $left" "$1/stderr"
 }
 
@@ -72,7 +75,7 @@ judge() { # HERE TARGET HOW STATUS COMMAND...
     case $status in
     0)
         [ -n "$varies" ] || cmp -s "$here/stdout" "$folder/$name.new/stdout" || echo "status 0, but says something else"
-        [ -n "$varies" ] || diff -rq -x '.mvscope-*' "$here/out" "$folder/$name.new/out" >"$here/diff" ||
+        [ -n "$varies" ] || diff -rq -x '.mvscope-*' -x 'earlier-dump-*' "$here/out" "$folder/$name.new/out" >"$here/diff" ||
             echo "status 0, but $(head -n 2 "$here/diff")" ;;
     1)
         [[ $how != interrupted && $how != short ]] || echo "status 1: $(head -c 200 "$here/stderr")"
@@ -83,7 +86,7 @@ judge() { # HERE TARGET HOW STATUS COMMAND...
             [[ $f == *.partial/* || $f == *.incomplete || $f == *.lock ]] && [ -n "$resumes" ] && continue
             [ -n "$varies" ] && [ -s "$here/out/$f" ] && continue
             is_sound "$here" "$target" "$f" || echo "status 1, and $f is neither as it was nor whole"
-        done < <(cd "$here/out" && find . -name '.mvscope-*' -prune -o -type f -printf '%P\n')
+        done < <(cd "$here/out" && find . "${aside[@]}" -prune -o -type f -printf '%P\n')
         if [ "$target" = there ]; then
             while read -r f; do
                 [ -f "$here/out/$f" ] || is_told "$here" || echo "status 1, and $f is gone"
@@ -91,12 +94,12 @@ judge() { # HERE TARGET HOW STATUS COMMAND...
         fi
         if [ -n "$resumes" ]; then
             run "$here" -- "$@"
-            diff -rq "$here/out" "$folder/$name.new/out" >"$here/diff" ||
+            diff -rq -x 'earlier-dump-*' "$here/out" "$folder/$name.new/out" >"$here/diff" ||
                 echo "the next run differs: $(head -n 2 "$here/diff") $(head -c 200 "$here/stderr")"
         fi ;;
     *) echo "status $status: $(tail -c 300 "$here/stderr")" ;;
     esac
-    left=$(find "$here/out" -name '.mvscope-*')
+    left=$(find "$here/out" "${aside[@]}")
     # what could not be removed is removed by the next run, or told
     [[ -z $left || $call == unlink* ]] || is_told "$here" || echo "left behind: $left"
 }

@@ -308,7 +308,8 @@ static void path_beside(const mv_folder *f, const char *name, char path[256])
 }
 
 /* The target and the temporary folder exchange names; 0, or -1 with errno. On a file system without that call (NFS) the
- * target is missing for a moment. */
+ * target is missing for a moment, and the earlier dump gets a name that cleaning does not take for a stale temporary:
+ * if the process ends in that moment, it is all that the user has. */
 static int exchange_names(mv_folder *f)
 {
     int parent = f->at.folder;
@@ -316,8 +317,9 @@ static int exchange_names(mv_folder *f)
         return 0;
     if (errno != EINVAL && errno != ENOSYS && errno != EOPNOTSUPP)
         return -1;
-    char aside[MV_TEMPORARY_NAME];
-    mv_temporary_name(aside);
+    char fresh[MV_TEMPORARY_NAME], aside[MV_TEMPORARY_NAME];
+    mv_temporary_name(fresh);
+    snprintf(aside, sizeof aside, "earlier-dump%.17s", strrchr(fresh, '-'));
     if (renameat(parent, f->at.name, parent, aside) < 0)
         return -1;
     if (renameat(parent, f->temporary, parent, f->at.name) < 0) {
