@@ -136,8 +136,7 @@ static void choose_targets(comparison *k)
 
 static void refuse_ready(const comparison *k)
 {
-    static const char *const names[] = {"size",    "crop-pct",   "crop-mode", "interpolation",
-                                        "no-exif", "max-pixels", "max-memory"};
+    static const char *const names[] = {"size", "crop-pct", "crop-mode", "interpolation", "no-exif", "max-pixels"};
     for (int i = 0; i < k->list.n; i++)
         if (!operand_is_ready(k->list.path[i]))
             return;

@@ -95,17 +95,23 @@ static void warn_of_pixels(const session *s, const char *path, const float *v, s
                       : "numbers from 0 to 1 only");
 }
 
-/* Reads all of a ready input: finite numbers. */
-static mv_status load_ready(const session *of, const char *path, input *in, mv_error *e)
+/* Reads all of a ready input: finite numbers. More than `most` bytes of them are refused; 0: no bound. */
+static mv_status load_ready(const session *of, size_t most, const char *path, input *in, mv_error *e)
 {
     ready r;
     mv_status s = ready_open(&r, path, e);
     if (s)
         return s;
     size_t n = mv_tensor_count(r.value);
-    in->planes = malloc(n * sizeof *in->planes);
+    bool fits = !most || n <= most / sizeof *in->planes;
+    in->planes = fits ? malloc(n * sizeof *in->planes) : NULL;
     in->pictures = r.value.dim[0], in->h = r.value.dim[2], in->w = r.value.dim[3];
-    if (!in->planes)
+    if (!fits)
+        s = mv_fail(e, MV_EINPUT,
+                    "%s: found %d inputs, which take %zu MB of memory, expected at most %zu: write them to several "
+                    "files, or raise --max-memory",
+                    path, in->pictures, (n * sizeof *in->planes + 999999) / 1000000, most / 1000000);
+    else if (!in->planes)
         s = mv_fail_memory(e, path);
     else {
         mv_safetensors_read(in->planes, r.value);
@@ -245,7 +251,7 @@ static void give_memory(void *context, size_t bytes)
 static mv_status load(const inputs *all, const char *path, input *in, mv_error *e)
 {
     *in = (input){0};
-    mv_status status = operand_is_ready(path) ? load_ready(all->s, path, in, e)
+    mv_status status = operand_is_ready(path) ? load_ready(all->s, all->options.max_memory, path, in, e)
                                               : load_picture(all->s, &all->options, all->keep, path, in, e);
     if (status)
         input_free(in);

@@ -174,8 +174,7 @@ static void check_files(const stream *s)
 /* Refuses what prepares pictures where all inputs are ready. */
 static void check_ready(const stream *s)
 {
-    static const char *const names[] = {"size",    "crop-pct",   "crop-mode", "interpolation",
-                                        "no-exif", "max-pixels", "max-memory"};
+    static const char *const names[] = {"size", "crop-pct", "crop-mode", "interpolation", "no-exif", "max-pixels"};
     bool ready = true;
     for (int i = 0; i < s->o.n && ready; i++)
         ready = operand_is_ready(s->o.path[i]);
