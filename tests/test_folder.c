@@ -130,6 +130,8 @@ static void two_writers_of_one_folder(void **state)
             mv_error e = {0};
             for (int k = 0; k < 40 && !e.code; k++)
                 mv_store_commit(begin(in_folder("x/"), &e), &e);
+            if (e.code)
+                fprintf(stderr, "round of writer %d: %s\n", i, e.text);
             _exit(e.code ? 1 : 0);
         }
     for (int i = 0; i < 2; i++) {

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "src/file/json.h"
@@ -136,8 +137,7 @@ static DIR *open_folder(int parent, const char *name)
     return folder;
 }
 
-/* Refuses a folder that must not be replaced, and notes the files of an earlier dump. `name`: in the place's folder. */
-static mv_status look_at(mv_folder *f, const char *name, mv_error *e)
+static mv_status look_once(mv_folder *f, const char *name, mv_error *e)
 {
     forget_target(f);
     f->there = open_folder(f->at.folder, name);
@@ -151,11 +151,33 @@ static mv_status look_at(mv_folder *f, const char *name, mv_error *e)
     mv_status code = read_manifest(f, e);
     for (struct dirent *d; code == MV_OK && (d = mv_system_entry(f->there));)
         if (!is_dots(d->d_name) && !is_dumped(dirfd(f->there), d->d_name, f->earlier))
-            code = errno ? mv_fail_errno(e, f->path, "cannot be examined")
-                         : mv_fail(e, MV_EINPUT,
-                                   "%s: found '%s' in it, expected an empty folder or nothing but an earlier dump",
-                                   f->path, d->d_name);
+            code = errno == ENOENT ? MV_OK /* it is gone meanwhile */
+                   : errno         ? mv_fail_errno(e, f->path, "cannot be examined")
+                                   : mv_fail(e, MV_EINPUT,
+                                             "%s: found '%s' in it, expected an empty folder or nothing but an earlier dump",
+                                             f->path, d->d_name);
     return code == MV_OK && errno ? mv_fail_errno(e, f->path, "cannot be read") : code;
+}
+
+static bool still_has(const mv_folder *f, const char *name)
+{
+    struct stat seen, now;
+    return fstat(dirfd(f->there), &seen) < 0 || (fstatat(f->at.folder, name, &now, AT_SYMLINK_NOFOLLOW) == 0 &&
+                                                 seen.st_dev == now.st_dev && seen.st_ino == now.st_ino);
+}
+
+/* Refuses a folder that must not be replaced, and notes the files of an earlier dump. `name`: in the place's folder.
+ * What another process replaced meanwhile, and empties, is no reason: then it looks at what has the name now. */
+static mv_status look_at(mv_folder *f, const char *name, mv_error *e)
+{
+    for (int i = 1;; i++) {
+        mv_error why = {0};
+        mv_status code = look_once(f, name, &why);
+        if (code == MV_OK)
+            return MV_OK;
+        if (!f->there || i == MOST_TRIES || still_has(f, name))
+            return mv_fail(e, code, "%s", why.text);
+    }
 }
 
 static mv_status find_target(mv_folder *f, const char *path, mv_error *e)
@@ -333,6 +355,16 @@ static int exchange_names(mv_folder *f)
     return 0;
 }
 
+/* Opens and locks the folder that has the temporary name; NULL if it is gone. Its writer may hold it a moment longer,
+ * and then a process that cleans may take it for stale, and remove it as we want to; so this waits for both. */
+static DIR *lock_earlier(const mv_folder *f)
+{
+    DIR *held = open_folder(f->at.folder, f->temporary);
+    for (int i = 0; held && i < 400 && flock(dirfd(held), LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK; i++)
+        nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
+    return held;
+}
+
 /* After the exchange the earlier dump has the temporary name. It is looked at again, for it may not be what was looked
  * at before: another process may have exchanged its own dump for that one meanwhile, or somebody added a file. What
  * must not be removed gets its name back. */
@@ -340,14 +372,17 @@ static mv_status remove_earlier(mv_folder *f, mv_error *e)
 {
     char path[256];
     mv_error why = {0};
-    if (look_at(f, f->temporary, &why) != MV_OK && exchange_names(f) == 0)
-        return mv_fail(e, why.code, "%s", why.text);
+    forget_target(f); /* and its lock: another process may wait for that */
+    DIR *held = lock_earlier(f);
+    bool back = look_at(f, f->temporary, &why) != MV_OK && exchange_names(f) == 0;
     path_beside(f, f->temporary, path);
-    if (f->there)
-        flock(dirfd(f->there), LOCK_EX | LOCK_NB); /* not stale while this process lives */
     if (why.code == MV_OK && f->there &&
         (for_each_file(f->there, remove_dumped, f) < 0 || unlink_it(f->at.folder, f->temporary, AT_REMOVEDIR) < 0))
         mv_fail_errno(&why, path, "cannot be removed");
+    if (held)
+        closedir(held);
+    if (back)
+        return mv_fail(e, why.code, "%s", why.text);
     f->temporary[0] = 0;
     return why.code == MV_OK
                ? MV_OK
