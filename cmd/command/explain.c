@@ -283,10 +283,11 @@ static void print_map(const call *c, const shot *t, int a, int i, int width)
 {
     const own *o = c->own;
     const mv_map *m = &t->maps[a].map[i];
-    char name[ASKS_NAME + MV_MAP_NAME], figure[96];
+    char name[ASKS_NAME + MV_MAP_NAME], figure[96], lo[32], hi[32];
     fprintf(t->out, "  %-*s  ", width, asks_map_name(&o->asks, &t->maps[a], a, i, name));
     if (m->channels != 3)
-        fprintf(t->out, m->diverging ? "%+.3f to %+.3f %s" : "%.3f to %.3f %s", (double)m->lo, (double)m->hi, m->unit);
+        fprintf(t->out, "%s to %s %s", mv_number_text(lo, (double)m->lo, 3, m->diverging),
+                mv_number_text(hi, (double)m->hi, 3, m->diverging), m->unit);
     for (int k = 0; mv_map_figure_text(m, k, figure); k++)
         fprintf(t->out, "%s%s", k || m->channels != 3 ? ", " : "", figure);
     if (*m->proof)
