@@ -375,8 +375,9 @@ static int end(stream *s)
         bool whole = c->joined || (c->store && !(c->command->takes & TAKES_VALUES)); /* what --resume is refused for */
         bool kept = c->journal || c->wants_page || c->wants_raw || c->wants_film || (c->o.json && c->command->results);
         bool goes_on = c->command->takes & TAKES_VALUES ? c->o.resume : kept && !whole;
-        complain("stopped after %d of %d pictures%s", c->kept + c->done + c->failed, c->pictures,
-                 goes_on ? "; the same command with --resume goes on from there" : "");
+        int behind = c->kept + c->done + c->failed;
+        complain("stopped after %d of %d pictures%s", behind, c->pictures,
+                 goes_on && behind ? "; the same command with --resume goes on from there" : "");
     }
     return c->failed || c->broken || c->stopped || c->incomplete ? EXIT_FAILED : EXIT_DONE;
 }
