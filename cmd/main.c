@@ -95,8 +95,8 @@ static int unknown(const char *word)
 
 static bool closed; /* standard output */
 
-/* A descriptor that is closed would be taken by the next file, which output or input would then go to. In its place
- * comes one that refuses both, so that a use of it is told. */
+/* The next file that is opened would get the number of a closed descriptor, and standard input or output would go to
+ * that file. So the number is given to a descriptor that refuses reads and writes, and a use of it is reported. */
 static void fill_descriptors(void)
 {
     static const int refusing[] = {O_WRONLY, O_RDONLY, O_RDONLY};

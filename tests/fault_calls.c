@@ -307,8 +307,9 @@ int __openat_2(int at, const char *path, int flags)
     return goes_wrong(CALL_openat, __builtin_return_address(0)) ? -1 : real(at, path, flags);
 }
 
-/* --- Streams: the C library's own would not come by here. Their parts are called by the library but are the program's.
- * --- */
+/* --- Streams: the C library calls its own read and write, not those above, so the functions of streams fail instead.
+ * ---
+ */
 
 static bool stream_fails(int call)
 {

@@ -163,7 +163,7 @@ static void test_load(void **state)
     assert_int_equal(mv_mapping_load(&m, path, 10, &e), MV_EINPUT);
     assert_non_null(strstr(e.text, "found 11 bytes, expected at most 10"));
     e = (mv_error){0};
-    assert_int_equal(mv_mapping_load(&m, "/proc/self/status", 10, &e), MV_EINPUT); /* whose size is told to be 0 */
+    assert_int_equal(mv_mapping_load(&m, "/proc/self/status", 10, &e), MV_EINPUT); /* its size is given as 0 */
     assert_non_null(strstr(e.text, "found more than 10 bytes"));
     assert_int_equal(mv_mapping_load(&m, "/proc/self/status", 1 << 20, NULL), MV_OK);
     assert_true(m.size > 10);
@@ -195,7 +195,7 @@ static void test_many(void **state)
     mv_mapping_close(&m[0]);
 }
 
-/* What reads weights and arrays tells of the cause, not of a consequence. */
+/* Readers of weights and arrays report the cause, not a consequence. */
 static void test_readers(void **state)
 {
     (void)state;
