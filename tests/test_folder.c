@@ -7,29 +7,16 @@
 #include <cmocka.h>
 
 #include <dirent.h>
-#include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "src/file/store.h"
+#include "tests/no_exchange.h"
 #include "tests/scratch.h"
-
-/* A file system on which two names cannot be exchanged: this takes the place of libc's. */
-static bool no_exchange;
-
-int renameat2(int from_folder, const char *from, int to_folder, const char *to, unsigned flags)
-{
-    if (no_exchange) {
-        errno = EINVAL;
-        return -1;
-    }
-    return (int)syscall(SYS_renameat2, from_folder, from, to_folder, to, flags);
-}
 
 static mv_store *begin(const char *path, mv_error *e)
 {
@@ -54,9 +41,8 @@ static void expect_refused(const char *path, const char *part)
         fail_msg("'%s' lacks '%s'", e.text, part);
 }
 
-/* A manifest may list what is no array, as one from an archive of a stranger: a text, a text with an array's name, a
- * link.
- */
+/* The manifest of a stranger may list files that are no arrays: a text, a text with the name of an array, a link. None
+ * of them is removed. */
 static void a_manifest_cannot_condemn_what_is_no_array(void **state)
 {
     (void)state;
@@ -141,12 +127,6 @@ static void two_writers_of_one_folder(void **state)
     }
     assert_int_equal(files_in(in_folder("x")), 2);
     assert_int_equal(files_in(scratch_folder()), 1);
-}
-
-static int enter(void **state)
-{
-    no_exchange = false;
-    return scratch_enter(state);
 }
 
 int main(void)

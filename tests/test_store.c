@@ -16,26 +16,14 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 #include <zip.h>
 
 #include "src/file/npy.h"
 #include "src/file/safetensors.h"
 #include "src/file/store.h"
+#include "tests/no_exchange.h"
 #include "tests/scratch.h"
-
-/* A file system without exchange of names: this takes the place of libc's. */
-static bool no_exchange;
-
-int renameat2(int from_folder, const char *from, int to_folder, const char *to, unsigned flags)
-{
-    if (no_exchange) {
-        errno = EINVAL;
-        return -1;
-    }
-    return (int)syscall(SYS_renameat2, from_folder, from, to_folder, to, flags);
-}
 
 static bool holds(const char *path, const char *expected)
 {
@@ -457,12 +445,6 @@ static void full_disk(void **state)
         if (!strstr(e.text, c == 1 ? "regular file" : "No space left on device"))
             fail_msg("%s", e.text);
     }
-}
-
-static int enter(void **state)
-{
-    no_exchange = false;
-    return scratch_enter(state);
 }
 
 int main(void)

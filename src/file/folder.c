@@ -30,11 +30,6 @@ struct mv_folder {
 
 enum { MAX_MANIFEST = 64 << 20, MOST_TRIES = 8 };
 
-static bool is_dots(const char *name)
-{
-    return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
-}
-
 /* True if `name` is one of the files. */
 static bool lists(const json_t *files, const char *name)
 {
@@ -55,11 +50,8 @@ static char *read_text(int folder, const char *name, size_t most, size_t *size)
     char *text = good ? malloc((size_t)st.st_size) : NULL;
     *size = 0;
     for (ssize_t n = 1; text && n > 0 && *size < (size_t)st.st_size;) {
-        n = read(fd, text + *size, (size_t)st.st_size - *size);
-        if (n > 0)
-            *size += (size_t)n;
-        else if (n < 0 && errno == EINTR)
-            n = 1;
+        n = mv_system_read(fd, text + *size, (size_t)st.st_size - *size);
+        *size += n > 0 ? (size_t)n : 0;
     }
     int saved = errno;
     if (fd >= 0)
@@ -150,7 +142,7 @@ static mv_status look_once(mv_folder *f, const char *name, mv_error *e)
         return mv_fail_errno(e, f->path, "cannot be read");
     mv_status code = read_manifest(f, e);
     for (struct dirent *d; code == MV_OK && (d = mv_system_entry(f->there));)
-        if (!is_dots(d->d_name) && !is_dumped(dirfd(f->there), d->d_name, f->earlier))
+        if (!is_dumped(dirfd(f->there), d->d_name, f->earlier))
             code = errno == ENOENT ? MV_OK /* it is gone meanwhile */
                    : errno         ? mv_fail_errno(e, f->path, "cannot be examined")
                                    : mv_fail(e, MV_EINPUT,
@@ -190,7 +182,7 @@ static mv_status find_target(mv_folder *f, const char *path, mv_error *e)
         bare[--n] = 0;
     const char *slash = strrchr(bare, '/');
     mv_status code;
-    if (n == 0 || is_dots(slash ? slash + 1 : bare) || strcmp(bare, "/") == 0)
+    if (n == 0 || mv_system_is_dots(slash ? slash + 1 : bare) || strcmp(bare, "/") == 0)
         code = mv_fail(e, MV_EINPUT, "%s: found no name, expected the name of a folder", n ? path : "output");
     else
         code = mv_place_find(&f->at, bare, path, e);
@@ -265,8 +257,7 @@ static int for_each_file(DIR *folder, int (*each)(const mv_folder *f, int fd, co
     int failed = 0;
     rewinddir(folder);
     for (struct dirent *d; failed == 0 && (d = mv_system_entry(folder));)
-        if (!is_dots(d->d_name))
-            failed = each(f, dirfd(folder), d->d_name);
+        failed = each(f, dirfd(folder), d->d_name);
     return failed == 0 && errno ? -1 : failed;
 }
 

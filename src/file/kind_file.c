@@ -1,9 +1,9 @@
-#include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "src/file/kind.h"
+#include "src/file/system_impl.h"
 
 mv_status mv_kind_of_file(mv_kind *out, const char *path, mv_error *e)
 {
@@ -20,8 +20,8 @@ mv_status mv_kind_of_file(mv_kind *out, const char *path, mv_error *e)
         return mv_fail_errno(e, path, "cannot be opened");
     mv_status s = MV_OK;
     while (!s && size < sizeof bytes) {
-        ssize_t n = read(fd, bytes + size, sizeof bytes - size);
-        if (n < 0 && errno != EINTR)
+        ssize_t n = mv_system_read(fd, bytes + size, sizeof bytes - size);
+        if (n < 0)
             s = mv_fail_errno(e, path, "cannot be read");
         if (n == 0)
             break;

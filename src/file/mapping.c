@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "src/file/digest_impl.h"
+#include "src/file/system_impl.h"
 
 /* --- The list. It is global, against the rule of the library, because a signal handler must reach it and gets no
  * argument. It is of fixed size and lock-free for the same reason. --- */
@@ -99,13 +100,13 @@ static mv_status read_file(mv_mapping *out, int fd, size_t expected, size_t most
                 break;
             bytes = more;
         }
-        n = read(fd, bytes + size, room - size);
-        if (n < 0 && errno != EINTR) {
+        n = mv_system_read(fd, bytes + size, room - size);
+        if (n < 0) {
             mv_status s = mv_fail_errno(e, path, "cannot be read");
             free(bytes);
             return s;
         }
-        size += n > 0 ? (size_t)n : 0;
+        size += (size_t)n;
     }
     if (bytes && size > 0 && n == 0) {
         *out = (mv_mapping){.bytes = bytes, .size = size};

@@ -75,7 +75,7 @@ static mv_status check_empty(const mv_partial *p, mv_error *e)
         return mv_fail_errno(e, p->path, "cannot be read");
     mv_status code = MV_OK;
     for (struct dirent *d; code == MV_OK && (d = mv_system_entry(entries));)
-        if (strcmp(d->d_name, ".") != 0 && strcmp(d->d_name, "..") != 0 && strcmp(d->d_name, journal_name) != 0)
+        if (strcmp(d->d_name, journal_name) != 0)
             code = mv_fail(e, MV_EINPUT, "%s: found '%.100s' and no journal, expected an unfinished output or nothing",
                            p->path, d->d_name);
     if (code == MV_OK && errno)

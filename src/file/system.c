@@ -1,13 +1,23 @@
 #include <errno.h>
 #include <poll.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "src/file/system_impl.h"
 
+bool mv_system_is_dots(const char *name)
+{
+    return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
+}
+
 struct dirent *mv_system_entry(DIR *folder)
 {
+    struct dirent *d;
     errno = 0;
-    return readdir(folder);
+    do
+        d = readdir(folder);
+    while (d && mv_system_is_dots(d->d_name));
+    return d;
 }
 
 ssize_t mv_system_read(int fd, void *bytes, size_t n)

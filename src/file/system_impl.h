@@ -6,13 +6,18 @@
 #define MV_SYSTEM_IMPL_H
 
 #include <dirent.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
 #include "src/base/status.h"
 
-/* The next entry of a folder. NULL at its end, where errno is 0, and when the folder cannot be read. */
+/* True for "." and "..". Async-signal-safe. */
+bool mv_system_is_dots(const char *name);
+
+/* The next entry of a folder, without "." and "..". NULL at its end, where errno is 0, and when the folder cannot be
+ * read. */
 struct dirent *mv_system_entry(DIR *folder);
 
 /* As read, fsync, ftruncate. Some of the bytes may be read. */

@@ -110,11 +110,6 @@ void mv_temporary_unlist(int slot)
         atomic_store(&list[slot].state, FREE);
 }
 
-static bool is_dots(const char *name)
-{
-    return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
-}
-
 /* getdents64 is a bare system call; opendir would allocate. A pass that removes nothing is the last one. */
 void mv_temporary_empty(int folder)
 {
@@ -126,7 +121,7 @@ void mv_temporary_empty(int folder)
         while ((n = getdents64(folder, buffer, sizeof buffer)) > 0)
             for (ssize_t at = 0; at < n;) {
                 const struct dirent64 *d = (const void *)(buffer + at);
-                if (!is_dots(d->d_name) && unlinkat(folder, d->d_name, 0) == 0)
+                if (!mv_system_is_dots(d->d_name) && unlinkat(folder, d->d_name, 0) == 0)
                     again = true;
                 at += d->d_reclen;
             }
@@ -177,7 +172,7 @@ static bool is_stored_folder(int folder)
     }
     bool ours = true;
     for (struct dirent *d; ours && (d = mv_system_entry(files));)
-        ours = is_dots(d->d_name) || is_stored_file(folder, d->d_name);
+        ours = is_stored_file(folder, d->d_name);
     ours = ours && errno == 0; /* what could not be read may be somebody else's */
     closedir(files);
     return ours;
