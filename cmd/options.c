@@ -51,31 +51,48 @@ bool has_fp8(const options *o)
 /* ---- parsing */
 
 /* All options of a command, and popt's table of them. popt returns an option's number plus one. */
-typedef struct {
-    int n;
-    const mv_param *param[96];
-    struct poptOption row[2 * 96]; /* with other spellings, and the end */
-    int rows;
-} table;
+struct options_rows {
+    int n, rows;
+    const mv_param **param;
+    struct poptOption *row; /* with other spellings, and the end */
+};
+
+static void count_row(void *context, const char *group, const mv_param *p)
+{
+    (void)group;
+    struct options_rows *t = context;
+    t->n++;
+    t->rows += p->also ? 2 : 1;
+}
 
 static void add_row(void *context, const char *group, const mv_param *p)
 {
     (void)group;
-    table *t = context;
+    struct options_rows *t = context;
     unsigned takes = p->kind == MV_PARAM_FLAG ? POPT_ARG_NONE : POPT_ARG_STRING;
-    if (t->n == sizeof t->param / sizeof *t->param)
-        return;
     t->param[t->n++] = p;
     t->row[t->rows++] = (struct poptOption){p->name, p->letter, takes, NULL, t->n, NULL, p->argument};
     if (p->also)
         t->row[t->rows++] = (struct poptOption){p->also, 0, takes, NULL, t->n, NULL, p->argument};
 }
 
-static void wrong_option(const command *c, const table *t, const char *bad, int code) __attribute__((noreturn));
-
-static void wrong_option(const command *c, const table *t, const char *bad, int code)
+static struct options_rows *rows_of(const command *c)
 {
-    const char *words[96], *near = NULL;
+    struct options_rows *t = must(calloc(1, sizeof *t));
+    options_visit(c, count_row, t);
+    t->param = must(calloc((size_t)t->n + 1, sizeof *t->param));
+    t->row = must(calloc((size_t)t->rows + 1, sizeof *t->row));
+    t->n = t->rows = 0;
+    options_visit(c, add_row, t);
+    return t;
+}
+
+static void wrong_option(const command *c, const struct options_rows *t, const char *bad, int code)
+    __attribute__((noreturn));
+
+static void wrong_option(const command *c, const struct options_rows *t, const char *bad, int code)
+{
+    const char **words = must(calloc((size_t)t->n + 1, sizeof *words)), *near = NULL;
     char name[64], *shown = must(mv_text_escape(bad));
     for (int i = 0; i < t->n; i++)
         words[i] = t->param[i]->name;
@@ -87,6 +104,20 @@ static void wrong_option(const command *c, const table *t, const char *bad, int 
         die(EXIT_MISUSE, "%s: no such option; did you mean --%s? (mvscope %s --help)", shown, near, c->name);
     die(EXIT_MISUSE, "%s: %s (mvscope %s --help)", shown,
         code == POPT_ERROR_BADOPT ? "no such option" : poptStrerror(code), c->name);
+}
+
+static bool names_file(const mv_param *p)
+{
+    return p->completes == MV_COMPLETE_FILE || p->completes == MV_COMPLETE_MODEL;
+}
+
+/* A variable of a script that is not set. */
+static void refuse_empty_operand(const call *c)
+{
+    const command *d = c->command;
+    for (int i = 0; i < c->operands; i++)
+        if (!*c->operand[i] && (d->takes & TAKES_PICTURES || (d->completes && names_file(d->completes))))
+            die(EXIT_MISUSE, "%s: found an empty name, expected %s (mvscope %s --help)", d->name, d->operands, d->name);
 }
 
 static void remember(call *c, const mv_param *p, char *value)
@@ -161,26 +192,28 @@ static void take_default_model(call *c)
 void options_parse(call *c, int argc, const char **argv)
 {
     static const char *const none[] = {NULL};
-    static table t; /* popt keeps pointers into it */
-    t = (table){0};
-    options_visit(c->command, add_row, &t);
-    poptContext parser = c->given.parser = poptGetContext("mvscope", argc, argv, t.row, 0);
+    struct options_rows *t = c->given.rows = rows_of(c->command);
+    poptContext parser = c->given.parser = poptGetContext("mvscope", argc, argv, t->row, 0);
     if (!parser)
         die(EXIT_FAILED, "out of memory");
     set_defaults(c);
     operands_refuse_dashes(argc, argv);
     int code;
     while ((code = poptGetNextOpt(parser)) > 0) {
-        const mv_param *p = t.param[code - 1];
+        const mv_param *p = t->param[code - 1];
         char *value = p->kind == MV_PARAM_FLAG ? NULL : poptGetOptArg(parser);
         char name[64];
         mv_error e = {0};
         remember(c, p, value);
-        if (mv_param_set(home_of(c, p), p, value ? value : "", option_name(p, name), &e))
+        option_name(p, name);
+        if (value && !*value && names_file(p))
+            die(EXIT_MISUSE, "%s: found an empty name, expected %s (mvscope %s --help)", name, p->argument,
+                c->command->name);
+        if (mv_param_set(home_of(c, p), p, value ? value : "", name, &e))
             die(misuse_of(&e), "%s", e.text);
     }
     if (code < -1)
-        wrong_option(c->command, &t, poptBadOption(parser, 0), code);
+        wrong_option(c->command, t, poptBadOption(parser, 0), code);
     talk_quiet = c->o.quiet;
     if (c->o.help) {
         options_help(c->command);
@@ -195,6 +228,7 @@ void options_parse(call *c, int argc, const char **argv)
     c->operand = rest ? (const char *const *)rest : none;
     for (c->operands = 0; c->operand[c->operands]; c->operands++)
         ;
+    refuse_empty_operand(c);
     refuse_without_effect(c);
 }
 
@@ -204,4 +238,7 @@ void options_free(call *c)
         free(c->given.item[i].value);
     free(c->given.item);
     poptFreeContext(c->given.parser);
+    free(c->given.rows->param);
+    free(c->given.rows->row);
+    free(c->given.rows);
 }

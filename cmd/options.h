@@ -62,6 +62,7 @@ typedef struct {
 /* Options as they were given, in order, and what popt holds of the command line: the values and operands. */
 typedef struct {
     struct poptContext_s *parser;
+    struct options_rows *rows; /* its table */
     int n;
     struct {
         const mv_param *param;

@@ -223,6 +223,8 @@ static int run(call *c)
         refuse_without_name(c);
         return list(c);
     }
+    if (!*c->operand[0])
+        die(EXIT_MISUSE, "pull: found an empty name, expected a variant or OWNER/NAME (mvscope pull --help)");
     if (hub_name(&name, c->operand[0], &e)) {
         const mv_config *near = hub_nearest(c->operand[0]);
         die(misuse_of(&e), "%s%s%s%s (mvscope pull lists the published variants)", e.text,
