@@ -1,6 +1,8 @@
 #include "cmd/claims.h"
 
 #include <dirent.h>
+#include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,60 +14,116 @@
 #include "cmd/talk.h"
 #include "src/base/text.h"
 
-/* One file, or for an output the name in a folder that it gets. */
+/* One file, or for an output the name that it gets in a folder. */
 typedef struct {
     dev_t device;
     ino_t inode;
-    uint64_t name;    /* a hash; 0: a file */
+    uint64_t name;    /* a hash of what is below the folder; 0: a file */
     const char *what; /* of an input; NULL: an output */
     const char *option;
     char *path;
-    int order; /* in which they were named */
+    int order;   /* in which they were named */
+    bool folder; /* is made for outputs, which may share it */
 } claim;
+
+/* The folder that outputs lie in, as far as it is there; those of many pictures often share it. */
+typedef struct {
+    char *path; /* as it was given; NULL: none yet */
+    struct stat is;
+    char *rest; /* of folders that are made: "new/below/", or empty */
+} parent;
 
 struct claims {
     int n, room;
-    claim *claim;
+    claim *claim;     /* sorted by claims_check */
     file_set folders; /* that were read: one that links to itself would have no end */
-    char *parent;     /* of the last output, whose files often share it */
-    struct stat parent_is;
+    parent parent;    /* of the last output */
+    bool broken;      /* without memory */
+    pthread_mutex_t lock;
+    file_set late; /* names of claims_late, under the lock */
 };
 
-enum { DEEPEST = 64 };
+enum { DEEPEST = 64, WORDS = 1024 };
 static const char stdout_words[] = "standard output";
 
 claims *claims_new(void)
 {
-    return must(calloc(1, sizeof(claims)));
+    claims *k = must(calloc(1, sizeof *k));
+    pthread_mutex_init(&k->lock, NULL);
+    return k;
+}
+
+/* Frees what is in it. */
+static void empty(claims *k)
+{
+    for (int i = 0; i < k->n; i++)
+        free(k->claim[i].path);
+    free(k->claim);
+    file_set_free(&k->folders);
+    file_set_free(&k->late);
+    free(k->parent.path);
+    free(k->parent.rest);
+}
+
+void claims_free(claims *k)
+{
+    if (!k)
+        return;
+    empty(k);
+    pthread_mutex_destroy(&k->lock);
+    free(k);
 }
 
 static void add(claims *k, claim one, const char *path)
 {
     if (k->n == k->room) {
-        k->room = k->room ? 2 * k->room : 64;
-        k->claim = must(realloc(k->claim, (size_t)k->room * sizeof *k->claim));
+        int room = k->room ? 2 * k->room : 64;
+        claim *more = realloc(k->claim, (size_t)room * sizeof *more);
+        k->broken |= !more;
+        if (!more)
+            return;
+        k->claim = more;
+        k->room = room;
     }
-    one.path = must(strdup(path));
+    one.path = strdup(path);
     one.order = k->n;
-    k->claim[k->n++] = one;
+    k->broken |= !one.path;
+    if (one.path)
+        k->claim[k->n++] = one;
 }
 
-/* Calls `each` for what is in a folder. */
-static void each_in(claims *k, const char *folder, const char *with, int depth,
-                    void (*each)(claims *k, const char *with, const char *path, int depth))
+/* ---- inputs */
+
+static void read_file(claims *k, const char *what, const char *path, int depth);
+static void write_file(claims *k, const char *option, const char *path);
+
+/* All files in a folder, and below one that is read: with what they are, or with the option. */
+static void each_in(claims *k, const char *what, const char *option, const char *folder, int depth)
 {
-    DIR *entries = depth < DEEPEST ? opendir(folder) : NULL;
-    for (struct dirent *d; entries && (d = readdir(entries));) {
-        char *path;
-        if (strcmp(d->d_name, ".") == 0 || strcmp(d->d_name, "..") == 0)
-            continue;
-        if (asprintf(&path, "%s/%s", folder, d->d_name) < 0)
-            die(EXIT_FAILED, "out of memory");
-        each(k, with, path, depth + 1);
-        free(path);
+    struct dirent **entry;
+    if (depth > DEEPEST)
+        die(EXIT_FAILED, "%s: lies %d folders deep, expected at most %d", folder, depth, DEEPEST);
+    int n = scandir(folder, &entry, NULL, alphasort);
+    if (n < 0 && errno != ENOENT) {
+        mv_error e = {0};
+        mv_fail_errno(&e, folder, "cannot be read");
+        die_of(&e, false);
     }
-    if (entries)
-        closedir(entries);
+    for (int i = 0; i < n; i++) {
+        char *path;
+        if (asprintf(&path, "%s%s%s", folder, folder[strlen(folder) - 1] == '/' ? "" : "/", entry[i]->d_name) < 0)
+            die(EXIT_FAILED, "out of memory");
+        if (strcmp(entry[i]->d_name, ".") == 0 || strcmp(entry[i]->d_name, "..") == 0)
+            ;
+        else if (what)
+            read_file(k, what, path, depth + 1);
+        else
+            write_file(k, option, path);
+        free(path);
+        free(entry[i]);
+    }
+    if (n >= 0)
+        free(entry);
 }
 
 static void read_file(claims *k, const char *what, const char *path, int depth)
@@ -75,7 +133,7 @@ static void read_file(claims *k, const char *what, const char *path, int depth)
     if (input ? fstat(STDIN_FILENO, &st) : stat(path, &st))
         return;
     if (S_ISDIR(st.st_mode) && file_set_add(&k->folders, &st))
-        each_in(k, path, what, depth, read_file);
+        each_in(k, what, NULL, path, depth);
     else if (S_ISREG(st.st_mode))
         add(k, (claim){.device = st.st_dev, .inode = st.st_ino, .what = what}, input ? "on standard input" : path);
 }
@@ -92,57 +150,158 @@ void claims_read_operands(claims *k, const operands *o)
         claims_read(k, operand_is_ready(o->path[i]) ? "the input " : "the picture ", o->path[i]);
 }
 
-/* The name of an output in its folder, behind all links: two outputs of one name are one, also where it is new. */
-static void add_name(claims *k, claim one, const char *path, const char *real)
+void claims_read_model(claims *k, char *const *files)
 {
-    const char *name = mv_text_base_name(real);
-    size_t n = (size_t)(name - real);
-    if (!k->parent || strncmp(k->parent, real, n) != 0 || k->parent[n]) {
-        free(k->parent);
-        k->parent = must(strndup(real, n));
-        if (stat(n ? k->parent : ".", &k->parent_is)) {
-            free(k->parent);
-            k->parent = NULL;
-            return; /* writing it reports that */
-        }
-    }
-    one.device = k->parent_is.st_dev;
-    one.inode = k->parent_is.st_ino;
-    one.name = mv_text_hash(name) | 1;
-    add(k, one, path);
+    for (; files && *files; files++)
+        claims_read(k, "the model", *files);
 }
 
-static void write_file(claims *k, const char *option, const char *path, int depth)
+/* ---- outputs */
+
+/* Cuts the last part, with the slashes behind it, off *path, and puts it in front of `rest`. False without memory. */
+static bool cut_last(char *path, char **rest)
+{
+    size_t n = strlen(path);
+    char *longer;
+    while (n && path[n - 1] == '/')
+        n--;
+    path[n] = '\0';
+    const char *name = mv_text_base_name(path);
+    if (asprintf(&longer, "%s/%s", name, *rest ? *rest : "") < 0)
+        return false;
+    free(*rest);
+    *rest = longer;
+    path[name - path] = '\0';
+    return true;
+}
+
+/* "a/.//b/" becomes "a/b/". False where a ".." follows a folder that is not there. */
+static bool clean_rest(char *rest)
+{
+    char *to = rest, *part = rest;
+    for (char *slash; (slash = strchr(part, '/')); part = slash + 1) {
+        size_t n = (size_t)(slash - part);
+        if (n == 2 && part[0] == '.' && part[1] == '.')
+            return false;
+        if (n > 1 || (n == 1 && *part != '.')) {
+            memmove(to, part, n + 1);
+            to += n + 1;
+        }
+    }
+    *to = '\0';
+    return true;
+}
+
+/* Finds how much of the folder is there. False where nothing can be written into it, which writing says. */
+static bool find_parent(claims *k, parent *p)
+{
+    char *path = strdup(p->path);
+    bool good = path && (p->rest = strdup(""));
+    k->broken |= !good;
+    while (good && (stat(*path ? path : ".", &p->is) || !S_ISDIR(p->is.st_mode))) {
+        good = strspn(path, "/") < strlen(path);
+        if (good && !cut_last(path, &p->rest)) {
+            k->broken = true;
+            good = false;
+        }
+    }
+    free(path);
+    return good && clean_rest(p->rest);
+}
+
+/* A name below the parent. */
+static void add_below(claims *k, claim one, const char *name, const char *path)
+{
+    char *below;
+    if (asprintf(&below, "%s%s", k->parent.rest, name) < 0) {
+        k->broken = true;
+        return;
+    }
+    one.device = k->parent.is.st_dev;
+    one.inode = k->parent.is.st_ino;
+    one.name = mv_text_hash(below) | 1;
+    add(k, one, path);
+    free(below);
+}
+
+/* The folders that are made: "new" and "new/below". */
+static void add_folders(claims *k, const char *option)
+{
+    char *rest = k->parent.rest;
+    for (char *slash = strchr(rest, '/'); slash; slash = strchr(slash + 1, '/')) {
+        claim one = {.option = option, .device = k->parent.is.st_dev, .inode = k->parent.is.st_ino, .folder = true};
+        *slash = '\0';
+        one.name = mv_text_hash(rest) | 1;
+        *slash = '/';
+        add(k, one, k->parent.path);
+    }
+}
+
+/* Makes the folder of `path` the parent, whose own new folders are named. False where it is of no use. */
+static bool enter(claims *k, const char *option, const char *path)
+{
+    size_t n = (size_t)(mv_text_base_name(path) - path);
+    parent *p = &k->parent;
+    if (p->path && strncmp(p->path, path, n) == 0 && !p->path[n])
+        return true;
+    free(p->path);
+    free(p->rest);
+    *p = (parent){.path = strndup(path, n)};
+    k->broken |= !p->path;
+    if (p->path && find_parent(k, p)) {
+        add_folders(k, option);
+        return true;
+    }
+    free(p->path);
+    free(p->rest);
+    *p = (parent){0};
+    return false;
+}
+
+static void write_file(claims *k, const char *option, const char *path)
 {
     struct stat st;
     claim one = {.option = option};
-    (void)depth;
     bool there = lstat(path, &st) == 0;
     char *real = there && S_ISLNK(st.st_mode) ? realpath(path, NULL) : NULL;
     there = there && stat(path, &st) == 0;
     if (there && S_ISREG(st.st_mode))
         add(k, (claim){.device = st.st_dev, .inode = st.st_ino, .option = option}, path);
-    if (!there || S_ISREG(st.st_mode))
-        add_name(k, one, path, real ? real : path);
+    /* Two outputs of one name are one, also where it is new. */
+    if ((!there || S_ISREG(st.st_mode)) && enter(k, option, real ? real : path))
+        add_below(k, one, mv_text_base_name(real ? real : path), path);
     free(real);
 }
 
 void claims_write(claims *k, const char *option, const char *path)
 {
     if (path)
-        write_file(k, option, path, 0);
+        write_file(k, option, path);
+}
+
+void claims_make_folders(claims *k, const char *option, const char *path)
+{
+    enter(k, option, path);
 }
 
 void claims_write_store(claims *k, const char *option, const char *path)
 {
     struct stat st;
-    if (path && stat(path, &st) == 0 && S_ISDIR(st.st_mode))
-        each_in(k, path, option, DEEPEST - 1, write_file);
-    else if (path && path[strlen(path) - 1] != '/')
-        claims_write(k, option, path);
+    size_t n = path ? strlen(path) : 0;
+    while (n > 1 && path[n - 1] == '/')
+        n--;
+    if (n == 0)
+        return;
+    if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
+        each_in(k, NULL, option, path, DEEPEST);
+    char *bare = must(strndup(path, n));
+    write_file(k, option, bare);
+    free(bare);
 }
 
-/* By file; among those of one, inputs first. */
+/* ---- the check */
+
+/* By file; among those of one, inputs first, and folders last. */
 static int by_file(const void *a, const void *b)
 {
     const claim *x = a, *y = b;
@@ -152,7 +311,9 @@ static int by_file(const void *a, const void *b)
         return x->inode < y->inode ? -1 : 1;
     if (x->name != y->name)
         return x->name < y->name ? -1 : 1;
-    return !x->what != !y->what ? !x->what - !y->what : x->order - y->order;
+    if (!x->what != !y->what)
+        return !x->what - !y->what;
+    return x->folder != y->folder ? x->folder - y->folder : x->order - y->order;
 }
 
 static bool is_one(const claim *a, const claim *b)
@@ -160,43 +321,109 @@ static bool is_one(const claim *a, const claim *b)
     return a->device == b->device && a->inode == b->inode && a->name == b->name;
 }
 
-static void refuse_input(const claim *in, const claim *out)
+/* True if the first claim of a file and another one exclude each other. */
+static bool clash(const claim *first, const claim *one)
 {
-    bool named = in->what[strlen(in->what) - 1] == ' ';
-    if (out->option == stdout_words)
-        die(EXIT_MISUSE, "%s: is standard output, too, which would overwrite it", in->path);
-    die(EXIT_MISUSE, "%s: %s is %s%s, which it would replace", out->option, out->path, in->what, named ? in->path : "");
+    if (first->what || one->what)
+        return !one->what;
+    return one->name && !(first->folder && one->folder); /* hard links of outputs part when they are replaced */
 }
 
-static void refuse_output(const claim *a, const claim *b)
+static void tell_clash(char text[WORDS], const claim *a, const claim *b)
 {
-    if (a->option == b->option)
-        die(EXIT_MISUSE, "%s: %s and %s are one file, expected one for each", a->option, a->path, b->path);
     const claim *one = b->option == stdout_words ? a : b, *other = one == a ? b : a;
-    die(EXIT_MISUSE, "%s: found '%s', which %s names too, expected a file of its own", one->option, one->path,
-        other->option);
+    if (a->what && b->option == stdout_words)
+        snprintf(text, WORDS, "%s: is standard output, too, which would overwrite it", a->path);
+    else if (a->what)
+        snprintf(text, WORDS, "%s: %s is %s%s, which it would replace", b->option, b->path, a->what,
+                 a->what[strlen(a->what) - 1] == ' ' ? a->path : "");
+    else if (a->folder || b->folder) {
+        const claim *file = a->folder ? b : a;
+        snprintf(text, WORDS, "%s: found '%s', which is a folder for %s, expected a file of its own", file->option,
+                 file->path, (file == a ? b : a)->option);
+    } else if (a->option == b->option)
+        snprintf(text, WORDS, "%s: %s and %s are one file, expected one for each", a->option, a->path, b->path);
+    else
+        snprintf(text, WORDS, "%s: found '%s', which %s names too, expected a file of its own", one->option, one->path,
+                 other->option);
 }
 
-void claims_end(claims *k)
+void claims_check(claims *k)
 {
     if (results_are_kept())
         claims_write(k, stdout_words, "/dev/stdout");
+    if (k->broken)
+        die(EXIT_FAILED, "out of memory");
     if (k->n)
         qsort(k->claim, (size_t)k->n, sizeof *k->claim, by_file);
     const claim *first = NULL; /* of those of one file */
     for (int i = 0; i < k->n; i++) {
         const claim *one = &k->claim[i];
+        char text[WORDS];
         if (!first || !is_one(first, one))
             first = one;
-        else if (first->what && !one->what)
-            refuse_input(first, one);
-        else if (!first->what && one->name) /* hard links of outputs part when they are replaced */
-            refuse_output(first, one);
+        else if (clash(first, one)) {
+            tell_clash(text, first, one);
+            die(EXIT_MISUSE, "%s", text);
+        }
     }
-    for (int i = 0; i < k->n; i++)
-        free(k->claim[i].path);
-    free(k->claim);
-    file_set_free(&k->folders);
-    free(k->parent);
-    free(k);
+}
+
+void claims_end(claims *k)
+{
+    claims_check(k);
+    claims_free(k);
+}
+
+/* ---- outputs that are named late */
+
+/* The first claim of that file; NULL: none. */
+static const claim *find(const claims *k, const claim *key)
+{
+    int from = 0, to = k->n;
+    while (from < to) {
+        int middle = from + (to - from) / 2;
+        const claim *c = &k->claim[middle];
+        bool below = c->device != key->device ? c->device < key->device
+                     : c->inode != key->inode ? c->inode < key->inode
+                                              : c->name < key->name;
+        if (below)
+            from = middle + 1;
+        else
+            to = middle;
+    }
+    return from < k->n && is_one(&k->claim[from], key) ? &k->claim[from] : NULL;
+}
+
+static mv_status keep_name(claims *k, const claim *one, mv_error *e)
+{
+    bool added;
+    struct stat key = {.st_dev = one->device, .st_ino = one->inode ^ one->name};
+    pthread_mutex_lock(&k->lock);
+    mv_status s = file_set_try(&k->late, &key, &added, e);
+    pthread_mutex_unlock(&k->lock);
+    if (!s && !added)
+        s = mv_fail(e, MV_EINPUT, "%s: %s is a file of this run, expected one for each", one->option, one->path);
+    return s;
+}
+
+mv_status claims_late(claims *k, const char *option, const char *path, mv_error *e)
+{
+    claims now = {0};
+    char text[WORDS];
+    struct stat st;
+    if (lstat(path, &st) == 0 && S_ISLNK(st.st_mode) && stat(path, &st)) /* another thread may write there now */
+        return mv_fail(e, MV_EINPUT, "%s: %s is a link to nothing, expected a file or no link", option, path);
+    write_file(&now, option, path);
+    mv_status s = now.broken ? mv_fail_memory(e, path) : MV_OK;
+    for (int i = 0; i < now.n && !s; i++) {
+        const claim *one = &now.claim[i], *first = find(k, one);
+        if (first && clash(first, one)) {
+            tell_clash(text, first, one);
+            s = mv_fail(e, MV_EINPUT, "%s", text);
+        } else if (one->name && !one->folder)
+            s = keep_name(k, one, e);
+    }
+    empty(&now);
+    return s;
 }

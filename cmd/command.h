@@ -137,11 +137,12 @@ struct call {
     int pictures;                /* of all operands of this run; one that cannot be read counts as one */
     bool joined;                 /* a page shows several pictures: by `together` or --sheet (together.h) */
     const struct target *pages;  /* where pages go */
-    int done, failed, kept;      /* of these: answered, failed, and answered by an earlier run */
-    bool incomplete;             /* a folder could not be read */
-    bool stopped;                /* by a signal, or because the reader of the results has left */
-    bool broken;                 /* the run cannot go on */
-    int culprit;                 /* the picture of the batch, from 1, because of which the batch fails; 0: all alike */
+    struct claims *claims;  /* what outputs that are named late are held against; NULL: there are none (claims.h) */
+    int done, failed, kept; /* of these: answered, failed, and answered by an earlier run */
+    bool incomplete;        /* a folder could not be read */
+    bool stopped;           /* by a signal, or because the reader of the results has left */
+    bool broken;            /* the run cannot go on */
+    int culprit;            /* the picture of the batch, from 1, because of which the batch fails; 0: all alike */
 };
 
 extern const command *const commands[]; /* in the order of help; ended by NULL */

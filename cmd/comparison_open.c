@@ -84,12 +84,11 @@ static void list_pictures(comparison *k)
 
 static void claim_inputs(const comparison *k, claims *files)
 {
-    const session *opened[] = {&k->c->session, k->own_second ? &k->second : NULL};
     claims_read_operands(files, &k->list);
     claims_read(files, "a file of --dump", k->o->dump);
-    for (int i = 0; i < 2; i++)
-        for (char **file = opened[i] ? opened[i]->files : NULL; file && *file; file++)
-            claims_read(files, "the model", *file);
+    claims_read_model(files, k->c->session.files);
+    if (k->own_second)
+        claims_read_model(files, k->second.files);
 }
 
 /* The page and the numbers are called after the first picture. */

@@ -16,8 +16,8 @@ void evaluation_files_check(const call *c, const evaluation_files *f, const oper
     claims *k = claims_new();
     for (size_t i = 0; i < sizeof out / sizeof *out; i++) {
         const char *path = out[i].path;
-        if (path && (!*path || strcmp(path, "-") == 0))
-            die(EXIT_MISUSE, "%s: found '%s', expected the name of a file", out[i].option, path);
+        if (path && strcmp(path, "-") == 0)
+            die(EXIT_MISUSE, "%s: found '-', expected the name of a file", out[i].option);
         claims_write(k, out[i].option, path);
     }
     claims_read(k, "the file of --classes", f->classes);
@@ -27,7 +27,6 @@ void evaluation_files_check(const call *c, const evaluation_files *f, const oper
         claims_read(k, "the input ", c->operand[i]);
     if (l)
         claims_read_operands(k, l);
-    for (char **file = c->session.files; file && *file; file++)
-        claims_read(k, "the model", *file);
+    claims_read_model(k, c->session.files);
     claims_end(k);
 }

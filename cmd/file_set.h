@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <sys/stat.h>
 
+#include "src/base/status.h"
+
 /* Begins as {0}. Open addressing, at most half full. */
 typedef struct {
     struct file_id {
@@ -16,7 +18,10 @@ typedef struct {
     size_t n, room;
 } file_set;
 
-/* Adds what `st` is of. False if it is there already. Ends the program with status 1 without memory. */
+/* Adds what `st` is of; *added is false if it is there already. */
+mv_status file_set_try(file_set *s, const struct stat *st, bool *added, mv_error *e);
+
+/* The same. False if it is there already. Ends the program with status 1 without memory. */
 bool file_set_add(file_set *s, const struct stat *st);
 
 void file_set_free(file_set *s);

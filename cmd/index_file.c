@@ -218,9 +218,16 @@ static mv_status take_all(index_file *x, const call *c, mv_error *e)
 
 /* ---- the file */
 
-index_file *index_file_new(const call *c)
+char *index_file_path(const call *c)
 {
     char name[64] = "index.html";
+    if (c->o.shard.n)
+        snprintf(name, sizeof name, "index-%d-of-%d.html", c->o.shard.i, c->o.shard.n);
+    return in_folder(c->o.out, name);
+}
+
+index_file *index_file_new(const call *c)
+{
     mv_mapping m;
     mv_error ignored = {0};
     struct stat st;
@@ -230,9 +237,7 @@ index_file *index_file_new(const call *c)
                       .side = c->pictures <= FEW    ? LARGE
                               : c->pictures <= MANY ? SMALL
                                                     : 0};
-    if (c->o.shard.n)
-        snprintf(name, sizeof name, "index-%d-of-%d.html", c->o.shard.i, c->o.shard.n);
-    x->path = must(in_folder(c->o.out, name));
+    x->path = must(index_file_path(c));
     pthread_mutex_init(&x->lock, NULL);
     if (stat(x->path, &st))
         return x;

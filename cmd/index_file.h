@@ -16,6 +16,9 @@
 
 typedef struct index_file index_file;
 
+/* Where it is written. The caller's to free; NULL without memory. */
+char *index_file_path(const call *c);
+
 index_file *index_file_new(const call *c);
 void index_file_free(index_file *x); /* NULL is fine */
 

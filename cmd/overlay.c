@@ -4,11 +4,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
+#include "cmd/claims.h"
 #include "cmd/talk.h"
-#include "cmd/target.h"
 #include "src/base/text.h"
 #include "src/picture/decode.h"
 #include "viz/draw/jpeg_file.h"
@@ -171,40 +169,6 @@ static char *path_of(writing *w, const mv_map *m)
     return path;
 }
 
-/* The pictures that are looked at, in order; listed when the first overlay finds its file there. */
-static target_file *inputs;
-static size_t inputs_n;
-
-static mv_status list_inputs(const operands *o, mv_error *e)
-{
-    struct stat st;
-    inputs = calloc((size_t)o->n + 1, sizeof *inputs);
-    if (!inputs)
-        return mv_fail_memory(e, "--overlay");
-    for (int i = 0; i < o->n; i++)
-        if ((strcmp(o->path[i], "-") ? stat(o->path[i], &st) : fstat(STDIN_FILENO, &st)) == 0)
-            inputs[inputs_n++] = (target_file){st.st_dev, st.st_ino, i, 0};
-    qsort(inputs, inputs_n, sizeof *inputs, target_file_order);
-    return MV_OK;
-}
-
-/* An overlay must not replace a picture that is looked at, such as one that was made by an earlier run. */
-static mv_status check_path(const call *c, const char *path, mv_error *e)
-{
-    struct stat st;
-    if (stat(path, &st) || !S_ISREG(st.st_mode))
-        return MV_OK;
-    pthread_mutex_lock(&lock);
-    mv_status s = inputs ? MV_OK : list_inputs(c->list, e);
-    pthread_mutex_unlock(&lock);
-    target_file key = {.device = st.st_dev, .inode = st.st_ino}, *found = NULL;
-    if (!s)
-        found = bsearch(&key, inputs, inputs_n, sizeof key, target_file_order);
-    return found ? mv_fail(e, MV_EINPUT, "--overlay: %s is the picture %s, which it would replace", path,
-                           c->list->path[found->i])
-                 : s;
-}
-
 /* ---- files */
 
 static mv_status check_size(const char *path, const mv_image *photo, mv_error *e)
@@ -225,7 +189,9 @@ static mv_status write_one(writing *w, const mv_map *m, mv_error *e)
                                   .threshold = o->threshold,
                                   .colours = o->photo > 0};
     char *path = path_of(w, m), *name = path ? mv_text_escape(path) : NULL;
-    mv_status s = name ? check_path(w->c, path, e) : mv_fail_memory(e, w->t->name);
+    mv_status s = name ? MV_OK : mv_fail_memory(e, w->t->name);
+    if (!s && w->t->overlays) /* one that was made by an earlier run may be looked at, or be a link */
+        s = claims_late(w->c->claims, "--overlay", path, e);
     shot t = *w->t;
     t.page = path;
     page_words words = {.title = m->title, .method = m->method};

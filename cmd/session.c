@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "assets/assets.h"
+#include "cmd/claims.h"
 #include "cmd/device.h"
 #include "cmd/hub.h"
 #include "cmd/talk.h"
@@ -92,6 +93,14 @@ static void list_files(session *s)
             die(EXIT_FAILED, "out of memory");
 }
 
+/* Results must not be appended to the model, whatever the command. */
+static void claim_files(const session *s)
+{
+    claims *k = claims_new();
+    claims_read_model(k, s->files);
+    claims_end(k);
+}
+
 /* Ends the program for --weights where there is no file that may hold several networks. */
 static void refuse_weights(const options *o, const char *what)
 {
@@ -128,6 +137,7 @@ void session_open(session *s, const options *o)
     if (o->model) {
         open_named(s, o);
         list_files(s);
+        claim_files(s);
     } else {
         refuse_weights(o, "the embedded model");
         open_embedded(s);

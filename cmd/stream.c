@@ -151,14 +151,21 @@ static void measure(const stream *s)
     }
 }
 
+static bool writes_index(const stream *s)
+{
+    const call *c = s->c;
+    return c->indexed && c->wants_page && !c->joined && c->o.out && s->to.page.folder &&
+           (c->pictures > 1 || c->o.shard.n > 1);
+}
+
 /* No file that is written is one that is read, or another one. */
 static void check_files(const stream *s)
 {
-    const call *c = s->c;
+    call *c = s->c;
     claims *k = claims_new();
+    char *index = writes_index(s) ? must(index_file_path(c)) : NULL;
     claims_read_operands(k, &s->o);
-    for (char **file = c->session.files; file && *file; file++)
-        claims_read(k, "the model", *file);
+    claims_read_model(k, c->session.files);
     if (c->wants_page)
         target_claim(&s->to.page, &s->o, c->pictures, k);
     if (c->wants_raw)
@@ -168,7 +175,13 @@ static void check_files(const stream *s)
     if (c->wants_overlay)
         target_claim(&s->to.overlay, &s->o, c->pictures, k);
     claims_write_store(k, c->store_option, c->store);
-    claims_end(k);
+    claims_write(k, "the index of pages", index);
+    free(index);
+    claims_check(k);
+    if (c->wants_overlay && s->to.overlay.folder)
+        c->claims = k;
+    else
+        claims_free(k);
 }
 
 /* Refuses what prepares pictures where all inputs are ready. */
@@ -408,8 +421,7 @@ int stream_run(call *c)
     if (c->o.resume)
         s.quiet = must(calloc((size_t)s.o.n, sizeof *s.quiet));
     open_command(&s);
-    if (c->indexed && c->wants_page && !c->joined && c->o.out && s.to.page.folder &&
-        (c->pictures > 1 || c->o.shard.n > 1))
+    if (writes_index(&s))
         c->index = index_file_new(c);
     if (c->o.resume) {
         c->kept = operands_drop(&s.o, s.quiet, drop_answered, &s);
@@ -426,6 +438,7 @@ int stream_run(call *c)
     results_free(&s.known);
     free(s.quiet);
     operands_free(&s.o);
+    claims_free(c->claims);
     session_close(&c->session);
     stop_end();
     return status;

@@ -84,6 +84,26 @@ static void refuse_several(const target *t, int pictures)
         t->out, t->what);
 }
 
+/* "out" of "out///", "/" of "//" */
+static size_t length_without_slashes(const char *path)
+{
+    size_t n = strlen(path);
+    while (n > 1 && path[n - 1] == '/')
+        n--;
+    return n;
+}
+
+/* A file where a folder is to be made. */
+static void refuse_file(const target *t)
+{
+    struct stat st;
+    char *bare = must(strndup(t->out, length_without_slashes(t->out)));
+    if (stat(bare, &st) == 0 && !S_ISDIR(st.st_mode))
+        die(EXIT_MISUSE, "%s: found the file '%s', expected a folder, or a name that does not end in /", t->option,
+            t->out);
+    free(bare);
+}
+
 /* Sets folder and to_stdout by the rule. */
 static void choose_kind(target *t, int pictures)
 {
@@ -94,9 +114,6 @@ static void choose_kind(target *t, int pictures)
         t->folder = true;
         return;
     }
-    if (n == 0)
-        die(EXIT_MISUSE, "%s: found an empty name, expected a name ending in %s, or a folder", t->option,
-            list_endings(t, endings));
     t->to_stdout = t->may_be_stdout && strcmp(t->out, "-") == 0;
     t->folder = !t->to_stdout && (t->out[n - 1] == '/' || is_folder(t->out));
     if (!t->folder && !t->to_stdout && !has_known_ending(t, t->out))
@@ -104,15 +121,8 @@ static void choose_kind(target *t, int pictures)
             list_endings(t, endings), t->out);
     if (!t->folder && several)
         refuse_several(t, pictures);
-}
-
-/* "out" of "out///", "/" of "//" */
-static size_t length_without_slashes(const char *path)
-{
-    size_t n = strlen(path);
-    while (n > 1 && path[n - 1] == '/')
-        n--;
-    return n;
+    if (t->folder)
+        refuse_file(t);
 }
 
 /* The folder that the first file needs must be there, or its parent must be, and must take files. */
@@ -187,14 +197,6 @@ static void check_collisions(const target *t, const operands *o, int pictures)
     free(name);
 }
 
-int target_file_order(const void *a, const void *b)
-{
-    const target_file *x = a, *y = b;
-    if (x->device != y->device)
-        return x->device < y->device ? -1 : 1;
-    return (x->inode > y->inode) - (x->inode < y->inode);
-}
-
 static char *path_of(const target *t, const operands *o, int i, int index)
 {
     return must(t->sheet ? target_sheet(t, i + 1) : target_path(t, o, i, index, operand_pictures(o, i)));
@@ -203,12 +205,15 @@ static char *path_of(const target *t, const operands *o, int i, int index)
 void target_claim(const target *t, const operands *o, int pictures, claims *k)
 {
     int files = !t->folder ? 1 : t->sheet ? (pictures + t->sheet - 1) / t->sheet : o->n;
-    if (t->to_stdout || (t->several && t->folder))
+    if (t->to_stdout)
         return;
     for (int i = 0; i < files; i++)
         for (int index = 0; index < (!t->folder || t->sheet ? 1 : operand_pictures(o, i)); index++) {
             char *path = path_of(t, o, i, index);
-            claims_write(k, t->option, path);
+            if (t->several && t->folder)
+                claims_make_folders(k, t->option, path);
+            else
+                claims_write(k, t->option, path);
             free(path);
         }
 }

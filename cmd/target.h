@@ -12,8 +12,6 @@
 #ifndef TARGET_H
 #define TARGET_H
 
-#include <sys/types.h>
-
 #include "cmd/claims.h"
 #include "cmd/operands.h"
 
@@ -41,7 +39,7 @@ typedef struct {
  * the program with status 2 for a name that does not fit and 1 for a folder that cannot be written. */
 void target_check(target *t, const operands *o, int pictures);
 
-/* Names all files of a target that was checked, but for those whose names are not known yet (several). */
+/* Names all files of a target that was checked, and of those whose names are not known yet (several) the folders. */
 void target_claim(const target *t, const operands *o, int pictures, claims *k);
 
 /* The file of picture `index` of `of` of operand i. The caller's to free; NULL without memory. */
@@ -53,14 +51,6 @@ char *target_sheet(const target *t, int k);
 
 /* True if the file is there; also for NULL, no file. */
 bool target_exists(const char *path);
-
-/* A file as the kernel knows it, for a search among many. */
-typedef struct {
-    dev_t device;
-    ino_t inode;
-    int i, index; /* of the operand and of the picture in it */
-} target_file;
-int target_file_order(const void *a, const void *b);
 
 /* Makes the folders above a path of target_path. */
 mv_status target_make_folders(const target *t, const char *path, mv_error *e);

@@ -204,8 +204,7 @@ static void open_models(call *c)
         check_captures(o, &o->model[i]);
         if (i > 0)
             check_weights(&o->model[i]);
-        for (char **file = o->model[i].files; file && *file; file++)
-            claims_read(files, "the model", *file);
+        claims_read_model(files, o->model[i].files);
     }
     claims_write(files, "-o", o->page);
     claims_end(files);
