@@ -1,6 +1,6 @@
 /* Any bytes as the records of eval, to go on with or to join: they are refused, or classes and ranks are the model's.
  *
- * Covers: cmd/records.c
+ * Covers: cmd/records.c cmd/records_read.c
  */
 #include "cmd/records.h"
 #include "tests/fuzz.h"
