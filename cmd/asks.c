@@ -88,6 +88,36 @@ static void add_method(asks *a, const char *text, const asks_shared *shared)
     a->method[i].probability = shared->target == 1 && m->takes & MV_TAKES_GRADIENT;
 }
 
+enum { NAMES = CALL_ASKS * 40 };
+
+/* "cam, rise and scorecam": each method once. */
+static const char *names_of_all(const asks *a, char text[NAMES])
+{
+    const char *name[CALL_ASKS];
+    int n = 0;
+    for (int i = 0; i < a->methods; i++) {
+        int k = 0;
+        while (k < n && strcmp(name[k], a->method[i].method->name))
+            k++;
+        name[k] = a->method[i].method->name;
+        n += k == n;
+    }
+    *text = '\0';
+    for (int i = 0; i < n; i++)
+        snprintf(text + strlen(text), NAMES - strlen(text), "%s%s", i == 0 ? "" : i == n - 1 ? " and " : ", ", name[i]);
+    return text;
+}
+
+/* Ends the program for an option that no method takes; `what` is what they lack: "site". */
+static void refuse_for_all(const asks *a, const char *option, const char *what) __attribute__((noreturn));
+
+static void refuse_for_all(const asks *a, const char *option, const char *what)
+{
+    char names[NAMES];
+    names_of_all(a, names);
+    die(EXIT_MISUSE, "%s: has no effect on %s, which take%s no %s", option, names, strchr(names, ' ') ? "" : "s", what);
+}
+
 /* Ends the program if an option was given that no method has used. */
 static void check_use(const asks *a, const char *option, const char *param, const char *what, bool asked, bool used)
 {
@@ -97,8 +127,7 @@ static void check_use(const asks *a, const char *option, const char *param, cons
     if (asked && !used && takes)
         die(EXIT_MISUSE, "%s: has no effect beside the %s= of --method", option, param);
     if (asked && !takes)
-        die(EXIT_MISUSE, "%s: has no effect on %s, which take%s no %s", option, a->method[0].method->name,
-            a->methods == 1 ? "s" : "", what);
+        refuse_for_all(a, option, what);
 }
 
 void asks_methods(asks *a, const mv_param_texts *methods, const char *otherwise, const asks_shared *shared)
@@ -122,8 +151,7 @@ void asks_methods(asks *a, const mv_param_texts *methods, const char *otherwise,
     check_use(a, "--at", "site", "site", shared->at, a->uses_at);
     check_use(a, "--rules", "rules", "rules", shared->rules, a->uses_rules);
     if (shared->target >= 0 && !gradient)
-        die(EXIT_MISUSE, "--target: has no effect on %s, which take%s no gradient", a->method[0].method->name,
-            a->methods == 1 ? "s" : "");
+        refuse_for_all(a, "--target", "gradient");
 }
 
 /* ---- classes */
@@ -158,10 +186,13 @@ void asks_check_classes(const asks *a, const mv_param_texts *classes, const mv_p
 {
     int n = 0, each = classes->n ? classes->n : 1;
     bool takes = asks_take(a, MV_TAKES_CLASS | MV_MAY_TAKE_CLASS);
+    char names[NAMES];
+    bool several = strchr(names_of_all(a, names), ' ');
     if (against->n && !takes)
-        die(EXIT_MISUSE, "--against: has no effect on %s, which explains no class", a->method[0].method->name);
+        die(EXIT_MISUSE, "--against: has no effect on %s, which %s no class", names, several ? "explain" : "explains");
     if (classes->n && !takes) /* no error: a script gives every method the same options */
-        warn("--class: %s explains no class, its map is the same for all", a->method[0].method->name);
+        warn("--class: %s %s, %s the same for all", names, several ? "explain no class" : "explains no class",
+             several ? "their maps are" : "its map is");
     for (int i = 0; i < a->methods; i++) {
         const mv_method *m = a->method[i].method;
         if (against->n && explains_class(m, true) && !(m->takes & MV_TAKES_AGAINST))
