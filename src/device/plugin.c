@@ -1,6 +1,7 @@
 #include "src/device/plugin.h"
 
 #include <dlfcn.h>
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,7 +30,8 @@ static mv_status trust_one(const char *path, mv_error *e)
 {
     struct stat st, program;
     if (stat(path, &st))
-        return mv_fail_errno(e, path, "cannot be examined");
+        return mv_fail(e, MV_EDEVICE, "the GPU plug-in is not loaded: %s cannot be examined: %s", path,
+                       strerror(errno));
     bool ours = st.st_uid == 0 || st.st_uid == geteuid() ||
                 (stat("/proc/self/exe", &program) == 0 && st.st_uid == program.st_uid);
     if (!ours)
@@ -47,7 +49,8 @@ mv_status mv_plugin_trust(const char *path, mv_error *e)
 {
     char folder[PATH_MAX], real[PATH_MAX];
     if (!realpath(path, real))
-        return mv_fail(e, MV_EDEVICE, "the GPU plug-in is not loaded: %s cannot be followed", path);
+        return mv_fail(e, MV_EDEVICE, "the GPU plug-in is not loaded: %s cannot be followed: %s", path,
+                       strerror(errno));
     const char *const names[] = {path, real};
     for (int i = 0; i < 2; i++) {
         const char *slash = strrchr(names[i], '/');
