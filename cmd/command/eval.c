@@ -11,6 +11,7 @@
 #include "cmd/asks.h"
 #include "cmd/evaluation_files.h"
 #include "cmd/evaluation_page.h"
+#include "cmd/evaluation_settings.h"
 #include "cmd/operands.h"
 #include "cmd/page_file.h"
 #include "cmd/regions.h"
@@ -20,8 +21,6 @@
 #include "cmd/trust_study.h"
 #include "src/base/name_set.h"
 #include "src/base/text.h"
-#include "src/explain/faith.h"
-#include "src/explain/redraw.h"
 #include "src/file/output.h"
 #include "viz/page/eval.h"
 
@@ -210,13 +209,25 @@ static void make_folder(const call *c)
     die_of(&e, false);
 }
 
+static void check_files(const call *c, const operands *l)
+{
+    const own *o = c->own;
+    const evaluation_files files = {.classes = o->classes,
+                                    .truth = o->truth_file,
+                                    .boxes = o->boxes,
+                                    .page = o->page,
+                                    .csv = o->csv,
+                                    .records = o->records_path,
+                                    .merge = o->merge};
+    evaluation_files_check(c, &files, l);
+}
+
 static void check(call *c)
 {
     own *o = c->own;
     static const char *const of_faith[] = {"steps", "seeds", "without", "randomise", "boxes"};
     check_page(c);
-    evaluation_files_check(
-        c, &(evaluation_files){o->classes, o->truth_file, o->boxes, o->page, o->csv, o->records_path, o->merge}, NULL);
+    check_files(c, NULL);
     if (o->merge) {
         check_merge(c);
         return;
@@ -251,8 +262,7 @@ static void list(call *c, operands *l)
     own *o = c->own;
     if (l->n && !l->below[0])
         die(EXIT_MISUSE, "%s: found a file, expected a folder", c->operand[0]);
-    evaluation_files_check(
-        c, &(evaluation_files){o->classes, o->truth_file, o->boxes, o->page, o->csv, o->records_path, o->merge}, l);
+    check_files(c, l);
     check_writable(o->csv);
     if (o->page && strcmp(c->o.out, "-") && (!o->in_folder || access(c->o.out, F_OK) == 0))
         check_writable(o->page);
@@ -272,84 +282,6 @@ static void list(call *c, operands *l)
     }
 }
 
-/* ---- settings */
-
-static json_t *class_list(const call *c)
-{
-    json_t *all = json_array();
-    for (int i = 0; i < c->session.config.classes; i++) {
-        char text[24];
-        const char *wnid = session_wnid(&c->session, i);
-        json_t *both = json_pack("[s?,s]", wnid, session_label(&c->session, i, text));
-        if (json_array_append_new(all, both)) {
-            json_decref(all);
-            return NULL;
-        }
-    }
-    return all;
-}
-
-static json_t *text_list(char *const *text, int n)
-{
-    json_t *all = json_array();
-    for (int i = 0; i < n; i++)
-        if (json_array_append_new(all, json_string(text[i]))) {
-            json_decref(all);
-            return NULL;
-        }
-    return all;
-}
-
-static json_t *stage_list(const mv_config *config)
-{
-    json_t *all = json_array();
-    for (int k = 0; k < mv_redraw_stages(config); k++) {
-        char text[48];
-        if (json_array_append_new(all, json_string(mv_redraw_name(config, k, text)))) {
-            json_decref(all);
-            return NULL;
-        }
-    }
-    return all;
-}
-
-/* Names, order and labels of the pictures, as one number. The folder itself may have another name elsewhere. */
-static uint64_t list_hash(const own *o)
-{
-    uint64_t h = 0;
-    for (int i = 0; i < o->truth.n; i++)
-        h = h * 0x100000001b3u + mv_text_hash(o->truth.path[i] + o->study.below) + (uint64_t)o->truth.class_[i];
-    return h;
-}
-
-static mv_status make_settings(call *c, mv_error *e)
-{
-    own *o = c->own;
-    char pipeline[64], pictures[32];
-    snprintf(pictures, sizeof pictures, "%016llx", (unsigned long long)list_hash(o));
-    json_t *s = json_pack("{s:s,s:s,s:s,s:s,s:i,s:s}", "model", c->session.name, "sha256", session_hash(&c->session),
-                          "precision", session_precision(&c->session), "pipeline",
-                          session_pipeline(&c->session, pipeline), "pictures", o->truth.n, "list", pictures);
-    bool good = s && json_object_set_new(s, "classes", class_list(c)) == 0;
-    if (c->asks)
-        good =
-            good && json_object_set_new(s, "faith", text_list(o->label, c->asks)) == 0 &&
-            json_object_set_new(s, "how",
-                                json_pack("{s:i,s:i,s:i,s:b,s:b,s:b,s:b,s:i}", "steps", o->steps, "seeds", o->seeds,
-                                          "cell", MV_FAITH_CELL, "road", !o->study.without[WITHOUT_ROAD], "grid",
-                                          !o->study.without[WITHOUT_GRID], "random", !o->study.without[WITHOUT_RANDOM],
-                                          "boxes", o->boxes != NULL, "randomise", o->redraws)) == 0;
-    if (o->redraws)
-        good = good && json_object_set_new(s, "stages", stage_list(&c->session.config)) == 0;
-    if (!good) {
-        json_decref(s);
-        return mv_fail_memory(e, "eval");
-    }
-    o->records.settings = s;
-    o->records.device = strdup(session_device(&c->session));
-    return o->records.device ? MV_OK : mv_fail_memory(e, "eval");
-}
-
 /* ---- the loop */
 
 static bool answered(call *c, const char *name)
@@ -367,8 +299,10 @@ static mv_status open_eval(call *c, mv_error *e)
     o->study.redraws = o->redraws;
     for (int a = 0; a < c->asks; a++)
         o->study.label[a] = o->label[a];
-    if (make_settings(c, e))
-        return e->code;
+    o->records.settings = evaluation_settings(c, &o->study, o->boxes);
+    o->records.device = strdup(session_device(&c->session));
+    if (!o->records.settings || !o->records.device)
+        return mv_fail_memory(e, "eval");
     if (o->boxes && !(o->study.regions = regions_open(&c->session, o->boxes, c->o.max_pixels, c->o.max_memory, e)))
         return e->code;
     if (o->records_path && records_open(&o->records, o->records_path, c->o.shard.i, c->o.shard.n, c->o.resume, e))
