@@ -3,9 +3,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "cmd/device.h"
+#include "src/base/clock.h"
 #include "src/base/quantile.h"
 #include "src/model/generated.h"
 #include "src/run/run.h"
@@ -13,13 +13,6 @@
 
 enum { WARM = 2, WARM_RECORDING = 4, MOST_WARM = 12, LEAST = 3, MOST = 1000 };
 #define RATE_EVERY 0.2 /* seconds: often, because the clock of a busy machine changes */
-
-static double clock_now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
 
 /* ---- passes */
 
@@ -33,18 +26,18 @@ typedef struct {
 
 static mv_status pass(passes *p, double *seconds, mv_error *e)
 {
-    double begin = clock_now();
+    double begin = mv_clock_now();
     mv_status s = mv_run_forward(p->r, p->uploaded ? NULL : p->pictures, p->batch, NULL, e);
-    *seconds = clock_now() - begin;
+    *seconds = mv_clock_now() - begin;
     return s;
 }
 
 static mv_status warm_up(passes *p, const mv_backend *b, double limit, mv_error *e)
 {
-    double ignored, begin = clock_now();
+    double ignored, begin = mv_clock_now();
     mv_status s = MV_OK;
     int least = b->record ? WARM_RECORDING : WARM; /* algorithms are chosen, and both slots of a run recorded */
-    for (int i = 0; i < MOST_WARM && !s && (i < least || clock_now() - begin < limit); i++) {
+    for (int i = 0; i < MOST_WARM && !s && (i < least || mv_clock_now() - begin < limit); i++) {
         s = pass(p, &ignored, e);
         p->uploaded = b->upload_new != NULL;
     }
@@ -105,12 +98,12 @@ static mv_status measure_passes(bench_row *row, passes *p, mv_yardstick *y, doub
     if (!all)
         return mv_fail_memory(e, "bench");
     times *taken = all, *product = all + 1, *sum = all + 2;
-    double end = clock_now() + seconds, due = 0;
+    double end = mv_clock_now() + seconds, due = 0;
     mv_status s = MV_OK;
-    while (!s && taken->n < MOST && (taken->n < LEAST || clock_now() < end)) {
-        if (taken->n < LEAST || clock_now() >= due) {
+    while (!s && taken->n < MOST && (taken->n < LEAST || mv_clock_now() < end)) {
+        if (taken->n < LEAST || mv_clock_now() >= due) {
             s = measure_rates(y, product, sum, e);
-            due = clock_now() + RATE_EVERY;
+            due = mv_clock_now() + RATE_EVERY;
         }
         s = s ? s : pass(p, &taken->v[taken->n], e);
         taken->n += !s;
@@ -152,9 +145,9 @@ static mv_status measure_beside(passes *plain, passes *watched, double seconds, 
     times *all = calloc(2, sizeof *all);
     if (!all)
         return mv_fail_memory(e, "bench");
-    double end = clock_now() + seconds;
+    double end = mv_clock_now() + seconds;
     mv_status s = MV_OK;
-    for (size_t n = 0; !s && n < MOST && (n < LEAST || clock_now() < end); n++) {
+    for (size_t n = 0; !s && n < MOST && (n < LEAST || mv_clock_now() < end); n++) {
         s = pass(plain, &all[0].v[n], e);
         s = s ? s : pass(watched, &all[1].v[n], e);
         all[0].n = all[1].n = n + !s;
@@ -204,8 +197,8 @@ static mv_status measure_operations(bench_row *row, const mv_model *m, const flo
         return e->code;
     timed.backend = mv_profile_device(row->profile);
     mv_status s = open_run(&p, &timed, row->batch, pictures, NULL, e);
-    double end = clock_now() + seconds, ignored;
-    for (int n = 0; !s && p.r && (n == 0 || (!m->backend->record && (n < LEAST || clock_now() < end))); n++) {
+    double end = mv_clock_now() + seconds, ignored;
+    for (int n = 0; !s && p.r && (n == 0 || (!m->backend->record && (n < LEAST || mv_clock_now() < end))); n++) {
         s = pass(&p, &ignored, e);
         mv_profile_pass(row->profile);
     }

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "cmd/stop.h"
+#include "src/base/clock.h"
 #include "src/base/text.h"
 #include "src/file/output.h"
 
@@ -37,13 +38,6 @@ static struct {
     int first_passed;
     double bytes, all_bytes, first_bytes; /* of a download; all_bytes 0: none */
 } progress;
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static int columns(void)
 {
@@ -84,7 +78,7 @@ static void bar_text(char *text, size_t size, int room, double share, const char
 static void bytes_text(char *text, size_t size, int room)
 {
     char count[96], rate[64] = "", left[32];
-    double came = progress.bytes - progress.first_bytes, passed = now() - progress.counting;
+    double came = progress.bytes - progress.first_bytes, passed = mv_clock_now() - progress.counting;
     snprintf(count, sizeof count, "%.1f of %.1f MB", progress.bytes * 1e-6, progress.all_bytes * 1e-6);
     if (came > 0 && passed > 0) {
         time_text(passed / came * (progress.all_bytes - progress.bytes), left);
@@ -110,7 +104,7 @@ static void progress_text(char *text, size_t size)
         if (!one && progress.passes > 1)
             snprintf(count + used, sizeof count - (size_t)used, ", pass %d of %d", progress.passed, progress.passes);
         int answered = n.done - n.first;
-        double passed = now() - n.since;
+        double passed = mv_clock_now() - n.since;
         if (answered > 0 && passed > 0) {
             time_text(passed / answered * (n.all - n.done), left);
             snprintf(rate, sizeof rate, ", %.*f/s, %s", answered / passed < 10 ? 1 : 0, answered / passed, left);
@@ -127,7 +121,7 @@ static void progress_text(char *text, size_t size)
 static void draw_progress(void)
 {
     char text[256];
-    if (!progress.what || now() - progress.since < 1e-3 * WAIT_MS)
+    if (!progress.what || mv_clock_now() - progress.since < 1e-3 * WAIT_MS)
         return;
     progress_text(text, sizeof text);
     fprintf(stderr, "\r%s\033[K", text);
@@ -169,7 +163,7 @@ void progress_begin(const char *what)
     pthread_mutex_lock(&terminal);
     clear_progress();
     progress.what = what;
-    progress.since = now();
+    progress.since = mv_clock_now();
     progress.done = progress.all = progress.passes = 0;
     progress.counting = progress.all_bytes = 0;
     progress.ending = false;
@@ -183,7 +177,7 @@ void progress_count(int done, int all)
     pthread_mutex_lock(&terminal);
     done = done < 0 ? 0 : done > all ? all : done;
     if (progress.counting <= 0) {
-        progress.counting = now();
+        progress.counting = mv_clock_now();
         progress.first = done;
     }
     progress.done = done;
@@ -197,7 +191,7 @@ void progress_passes(void *unused, int done, int all)
     (void)unused;
     pthread_mutex_lock(&terminal);
     if (progress.passes != all || done < progress.passed) {
-        progress.passing = now();
+        progress.passing = mv_clock_now();
         progress.first_passed = done;
     }
     progress.passed = done;
@@ -209,7 +203,7 @@ void progress_bytes(uint64_t done, uint64_t all)
 {
     pthread_mutex_lock(&terminal);
     if (progress.counting <= 0 || (double)done < progress.bytes) {
-        progress.counting = now();
+        progress.counting = mv_clock_now();
         progress.first_bytes = (double)done;
     }
     progress.bytes = (double)done;

@@ -53,11 +53,11 @@ static double median_pass(mv_run *r, int batch, int warm, mv_error *e)
     bool brief = getenv("MVSCOPE_TEST_SHORT"); /* in emulation, where nothing can be timed */
     for (int i = 0; i < (brief ? 1 : warm) && !e->code; i++)
         mv_run_forward(r, NULL, batch, NULL, e);
-    double start = timing_now();
-    while (!e->code && n < ROUNDS && (n < (brief ? 1 : LEAST) || (!brief && timing_now() - start < limit))) {
-        double begin = timing_now();
+    double start = mv_clock_now();
+    while (!e->code && n < ROUNDS && (n < (brief ? 1 : LEAST) || (!brief && mv_clock_now() - start < limit))) {
+        double begin = mv_clock_now();
         mv_run_forward(r, NULL, batch, NULL, e);
-        times[n++] = timing_now() - begin;
+        times[n++] = mv_clock_now() - begin;
     }
     return e->code ? -1 : timing_median(times, n);
 }

@@ -96,11 +96,11 @@ static void table(const char *variant, int threads, int batch, int rounds)
     bench_open(&k, variant, threads, batch, KINDS);
     for (int i = -1; i < rounds; i++) /* the first warms up */
         for (int j = 0; j < KINDS; j++) {
-            double t = timing_now();
+            double t = mv_clock_now();
             mv_run_forward(k.run[j], k.x, batch, NULL, &e);
             timing_die_if(&e);
             if (i >= 0)
-                ms[j][i] = (timing_now() - t) * 1e3 / batch;
+                ms[j][i] = (mv_clock_now() - t) * 1e3 / batch;
         }
     for (int j = 0; j < KINDS; j++)
         qsort(ms[j], (size_t)rounds, sizeof **ms, by_value);

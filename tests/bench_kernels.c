@@ -412,16 +412,16 @@ static void measure(const loop *l, pool *p, const mv_kernels *const table[TABLES
     int calls[TABLES];
     for (int i = 0; i < tables; i++) {
         l->one(table[i], p); /* warms up */
-        double begin = timing_now();
+        double begin = mv_clock_now();
         l->one(table[i], p);
-        calls[i] = 1 + (int)(1e-3 / (timing_now() - begin + 1e-7));
+        calls[i] = 1 + (int)(1e-3 / (mv_clock_now() - begin + 1e-7));
     }
     for (int r = 0; r < ROUNDS; r++)
         for (int i = 0; i < tables; i++) {
-            double begin = timing_now();
+            double begin = mv_clock_now();
             for (int c = 0; c < calls[i]; c++)
                 l->one(table[i], p);
-            times[i][r] = (timing_now() - begin) / calls[i];
+            times[i][r] = (mv_clock_now() - begin) / calls[i];
         }
     for (int i = 0; i < tables; i++)
         seconds[i] = timing_median(times[i], ROUNDS);

@@ -51,13 +51,13 @@ static cube cube_of(mv_backend *b, mv_error *e)
 
 static double cube_seconds(cube *c, mv_error *e)
 {
-    double t = timing_now();
+    double t = mv_clock_now();
     c->b->linear(c->b, c->y, c->x, &c->w, MV_ACT_NONE, (mv_vector){0}, (mv_tensor){0}, e);
-    t = timing_now() - t;
+    t = mv_clock_now() - t;
     if (c->sx) {
-        double s = timing_now();
+        double s = mv_clock_now();
         dnnl_sgemm('N', 'N', CUBE, CUBE, CUBE, 1, c->sx, CUBE, c->sw, CUBE, 0, c->sy, CUBE);
-        s = timing_now() - s;
+        s = mv_clock_now() - s;
         t = s < t ? s : t;
     }
     return t;
@@ -96,14 +96,14 @@ static void measure(const mv_config *config, mv_dtype act, int threads, int batc
         mv_run_forward(r, x, batch, logits, &e);
     cube_seconds(&c, &e);
     timing_die_if(&e);
-    for (end = timing_now() + seconds; k < ROUNDS && (k < 5 || timing_now() < end); k++) {
-        if (timing_now() >= due) { /* often, because the clock of a busy machine changes */
+    for (end = mv_clock_now() + seconds; k < ROUNDS && (k < 5 || mv_clock_now() < end); k++) {
+        if (mv_clock_now() >= due) { /* often, because the clock of a busy machine changes */
             floors[nf++] = cube_seconds(&c, &e);
-            due = timing_now() + 0.5;
+            due = mv_clock_now() + 0.5;
         }
-        double t = timing_now();
+        double t = mv_clock_now();
         mv_run_forward(r, x, batch, logits, &e);
-        times[k] = (timing_now() - t) / batch;
+        times[k] = (mv_clock_now() - t) / batch;
     }
     timing_die_if(&e);
     qsort(times, (size_t)k, sizeof *times, by_value);

@@ -2,19 +2,11 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "src/base/quantile.h"
 #include "src/device/null.h"
 #include "src/device/yardstick.h"
 #include "src/run/run.h"
-
-double timing_now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
 
 void timing_die_if(const mv_error *e)
 {

@@ -1,4 +1,4 @@
-/* What the benchmarks of a GPU share: a clock, the rates of the card, the work of a pass, and the head of their
+/* What the benchmarks of a GPU share: the rates of the card, the work of a pass, and the head of their
  * reports.
  */
 #ifndef TIMING_H
@@ -6,10 +6,9 @@
 
 #include <stdio.h>
 
+#include "src/base/clock.h"
 #include "src/device/plugin.h"
 #include "src/model/config.h"
-
-double timing_now(void); /* seconds of the host's steady clock */
 
 /* Ends the program with the sentence of an error. */
 void timing_die_if(const mv_error *e);

@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "src/base/clock.h"
 #include "src/base/quantile.h"
 
 enum { MOST = 256, PASSES = 64, REPLAYS = 5, RECORDED = 200 };
@@ -24,13 +24,6 @@ struct mv_profile {
     mv_profile_row *sorted; /* of mv_profile_rows */
     row *last;              /* of the call whose place is not known yet */
 };
-
-static double clock_now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
 
 /* ---- one call */
 
@@ -88,15 +81,15 @@ static void put_back(mv_profile *p, saved *s, mv_error *e)
 /* Seconds of the replay of a graph: the median of five, or fewer that take a fifth of a second. */
 static double seconds_of(mv_backend *b, void *graph, mv_error *e)
 {
-    double times[REPLAYS], begin = clock_now();
+    double times[REPLAYS], begin = mv_clock_now();
     size_t n = 0;
     b->replay(b, graph, e);
     b->finish(b, e);
-    while (!e->code && n < REPLAYS && (n == 0 || clock_now() - begin < 0.2)) {
-        double t = clock_now();
+    while (!e->code && n < REPLAYS && (n == 0 || mv_clock_now() - begin < 0.2)) {
+        double t = mv_clock_now();
         b->replay(b, graph, e);
         b->finish(b, e);
-        times[n++] = clock_now() - t;
+        times[n++] = mv_clock_now() - t;
     }
     if (e->code)
         return 0;
@@ -135,9 +128,9 @@ static int times_for(double seconds)
         snprintf(shape, sizeof shape, __VA_ARGS__);                                                                    \
         row *r = row_of(p, OP, shape, FLOPS, BYTES, &first);                                                           \
         if (!real->record) {                                                                                           \
-            double begin = clock_now();                                                                                \
+            double begin = mv_clock_now();                                                                             \
             mv_status s = CALL;                                                                                        \
-            count(p, r, clock_now() - begin);                                                                          \
+            count(p, r, mv_clock_now() - begin);                                                                       \
             return s;                                                                                                  \
         }                                                                                                              \
         if (first) {                                                                                                   \

@@ -1,7 +1,7 @@
 #include "src/device/yardstick.h"
+#include "src/base/clock.h"
 
 #include <stdlib.h>
-#include <time.h>
 
 enum { LEAST = 256, MOST = 8192, CALLS = 10, WIDER = 4 };
 #define LONG_ENOUGH 0.01 /* seconds */
@@ -13,13 +13,6 @@ struct mv_yardstick {
     mv_tensor x, out;
     mv_dense w;
 };
-
-static double clock_now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
 
 /* Values in [-1, 1) that look random: a product of constants takes less power, and a processor runs it faster. */
 static void fill(float *v, size_t n)
@@ -78,12 +71,12 @@ static mv_status sum(mv_yardstick *y, mv_error *e)
 static mv_status seconds_of(mv_yardstick *y, mv_status (*call)(mv_yardstick *, mv_error *), int calls, double *seconds,
                             mv_error *e)
 {
-    double begin = clock_now();
+    double begin = mv_clock_now();
     mv_status s = MV_OK;
     for (int i = 0; i < calls && !s; i++)
         s = call(y, e);
     s = s ? s : y->b->finish(y->b, e);
-    *seconds = (clock_now() - begin) / calls;
+    *seconds = (mv_clock_now() - begin) / calls;
     return s;
 }
 

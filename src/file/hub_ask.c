@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "src/base/clock.h"
 #include "src/file/hub_impl.h"
 #include "src/file/kind.h"
 
@@ -40,19 +41,17 @@ static mv_status pause_before(mv_hub_pulling *p, int try, const mv_answer *a, co
 {
     static const struct timespec step = {.tv_nsec = 50000000};
     double seconds = try < 6 ? 0.5 * (1 << try) : 30;
-    struct timespec from, now;
     if (a->wait >= 0)
         seconds = a->wait;
     if (seconds > LONGEST_WAIT)
         return mv_fail(e, MV_EIO, "%s: wants to be left alone for %d seconds (status %d)", a->url, a->wait, a->status);
     mv_hub_say(p, "%s; trying again in %.3g s", why, seconds);
-    clock_gettime(CLOCK_MONOTONIC, &from);
+    double end = mv_clock_now() + seconds;
     do {
         if (mv_hub_stop_asked(p))
             return mv_hub_interrupted(p, e);
         nanosleep(&step, NULL);
-        clock_gettime(CLOCK_MONOTONIC, &now);
-    } while ((double)(now.tv_sec - from.tv_sec) + 1e-9 * (double)(now.tv_nsec - from.tv_nsec) < seconds);
+    } while (mv_clock_now() < end);
     return MV_OK;
 }
 

@@ -191,6 +191,16 @@ mv_status mv_mapping_finish(const mv_mapping *m, const char *path, const mv_erro
     return s || !why->code ? s : mv_fail(e, why->code, "%s", why->text);
 }
 
+mv_status mv_mapping_read(mv_mapping *out, const char *path, mv_mapping_reader *read, void *context, mv_error *e)
+{
+    mv_error why = {0};
+    mv_status s = mv_mapping_open(out, path, e);
+    if (s)
+        return s;
+    read(context, out, &why);
+    return mv_mapping_finish(out, path, &why, e);
+}
+
 void mv_mapping_forget(const void *begin, const void *end)
 {
     uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);

@@ -42,6 +42,13 @@ mv_status mv_mapping_check(const mv_mapping *m, const char *path, mv_error *e);
  * error or none, is only its consequence. */
 mv_status mv_mapping_finish(const mv_mapping *m, const char *path, const mv_error *why, mv_error *e);
 
+/* Reads what a mapping holds into `context`. */
+typedef mv_status mv_mapping_reader(void *context, const mv_mapping *m, mv_error *e);
+
+/* mv_mapping_open, `read` and mv_mapping_finish. Also after a failure the mapping is the caller's to close, when
+ * nothing points into it any more. */
+mv_status mv_mapping_read(mv_mapping *out, const char *path, mv_mapping_reader *read, void *context, mv_error *e);
+
 /* For a handler of SIGBUS, with si_addr: replaces the lost pages by zeros. False for an address in no mapping. */
 bool mv_mapping_mend(const void *address);
 

@@ -262,20 +262,29 @@ static mv_status read_file(mv_safetensors *st, mv_error *e)
     return MV_OK;
 }
 
-mv_safetensors *mv_safetensors_of(const void *bytes, size_t size, const char *name, mv_error *e)
+static mv_safetensors *new_file(const char *name, mv_error *e)
 {
     mv_safetensors *st = calloc(1, sizeof *st);
-    char *file = strdup(name);
-    if (!st || !file) {
-        free(st);
-        free(file);
-        mv_fail_memory(e, name);
-        return NULL;
-    }
-    st->file = file;
-    st->bytes = bytes;
-    st->size = size;
-    if (read_file(st, e) == MV_OK)
+    if (st && (st->file = strdup(name)))
+        return st;
+    free(st);
+    mv_fail_memory(e, name);
+    return NULL;
+}
+
+static mv_status read_bytes(void *st_, const mv_mapping *m, mv_error *e)
+{
+    mv_safetensors *st = st_;
+    st->bytes = m->bytes;
+    st->size = m->size;
+    return read_file(st, e);
+}
+
+mv_safetensors *mv_safetensors_of(const void *bytes, size_t size, const char *name, mv_error *e)
+{
+    const mv_mapping all = {.bytes = bytes, .size = size};
+    mv_safetensors *st = new_file(name, e);
+    if (!st || !read_bytes(st, &all, e))
         return st;
     mv_safetensors_close(st);
     return NULL;
@@ -283,17 +292,8 @@ mv_safetensors *mv_safetensors_of(const void *bytes, size_t size, const char *na
 
 mv_safetensors *mv_safetensors_open(const char *path, mv_error *e)
 {
-    mv_mapping mapping;
-    mv_error why = {0};
-    if (mv_mapping_open(&mapping, path, e) != MV_OK)
-        return NULL;
-    mv_safetensors *st = mv_safetensors_of(mapping.bytes, mapping.size, path, &why);
-    mv_status s = mv_mapping_finish(&mapping, path, &why, e);
-    if (st)
-        st->mapping = mapping;
-    else
-        mv_mapping_close(&mapping);
-    if (!s)
+    mv_safetensors *st = new_file(path, e);
+    if (!st || !mv_mapping_read(&st->mapping, path, read_bytes, st, e))
         return st;
     mv_safetensors_close(st);
     return NULL;

@@ -261,20 +261,29 @@ static mv_status read_archive(mv_zip *z, mv_error *e)
     return s ? s : check_entries(z, e);
 }
 
-mv_zip *mv_zip_of(const void *bytes, size_t size, const char *name, mv_error *e)
+static mv_zip *new_archive(const char *name, mv_error *e)
 {
     mv_zip *z = calloc(1, sizeof *z);
-    char *file = strdup(name);
-    if (!z || !file) {
-        free(z);
-        free(file);
-        mv_fail_memory(e, name);
-        return NULL;
-    }
-    z->file = file;
-    z->bytes = bytes;
-    z->size = size;
-    if (!read_archive(z, e))
+    if (z && (z->file = strdup(name)))
+        return z;
+    free(z);
+    mv_fail_memory(e, name);
+    return NULL;
+}
+
+static mv_status read_bytes(void *z_, const mv_mapping *m, mv_error *e)
+{
+    mv_zip *z = z_;
+    z->bytes = m->bytes;
+    z->size = m->size;
+    return read_archive(z, e);
+}
+
+mv_zip *mv_zip_of(const void *bytes, size_t size, const char *name, mv_error *e)
+{
+    const mv_mapping all = {.bytes = bytes, .size = size};
+    mv_zip *z = new_archive(name, e);
+    if (!z || !read_bytes(z, &all, e))
         return z;
     mv_zip_close(z);
     return NULL;
@@ -282,17 +291,8 @@ mv_zip *mv_zip_of(const void *bytes, size_t size, const char *name, mv_error *e)
 
 mv_zip *mv_zip_open(const char *path, mv_error *e)
 {
-    mv_mapping mapping;
-    mv_error why = {0};
-    if (mv_mapping_open(&mapping, path, e))
-        return NULL;
-    mv_zip *z = mv_zip_of(mapping.bytes, mapping.size, path, &why);
-    mv_status s = mv_mapping_finish(&mapping, path, &why, e);
-    if (z)
-        z->mapping = mapping;
-    else
-        mv_mapping_close(&mapping);
-    if (!s)
+    mv_zip *z = new_archive(path, e);
+    if (!z || !mv_mapping_read(&z->mapping, path, read_bytes, z, e))
         return z;
     mv_zip_close(z);
     return NULL;
