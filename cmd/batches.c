@@ -34,7 +34,7 @@ typedef struct {
 struct batches {
     call *c;
     const operands *o;
-    const targets *to;
+    const destinations *to;
     writers *writers;
     int size;   /* pictures in a batch, all of one size */
     at_cell at; /* with --at: the query cell of the pictures in a batch */
@@ -96,15 +96,15 @@ static mv_status shot_of(shot *t, const batches *b, const job *j, mv_error *e)
                 .photo_h = j->photo_h,
                 .own = j->own};
     if (c->wants_page && !c->joined)
-        t->page = target_path(&b->to->page, b->o, j->operand, j->index, j->of);
+        t->page = destination_path(&b->to->page, b->o, j->operand, j->index, j->of);
     if (t->page)
         t->page_name = mv_text_escape(t->page);
     if (c->wants_raw)
-        t->raw = target_path(&b->to->raw, b->o, j->operand, j->index, j->of);
+        t->raw = destination_path(&b->to->raw, b->o, j->operand, j->index, j->of);
     if (c->wants_film)
-        t->film = target_path(&b->to->film, b->o, j->operand, j->index, j->of);
+        t->film = destination_path(&b->to->film, b->o, j->operand, j->index, j->of);
     if (c->wants_overlay)
-        t->overlay = target_path(&b->to->overlay, b->o, j->operand, j->index, j->of);
+        t->overlay = destination_path(&b->to->overlay, b->o, j->operand, j->index, j->of);
     if (!name || (c->wants_page && !c->joined && !t->page_name) || (c->wants_raw && !t->raw) ||
         (c->wants_film && !t->film) || (c->wants_overlay && !t->overlay))
         return mv_fail_memory(e, b->o->path[j->operand]);
@@ -133,13 +133,13 @@ static mv_status write_job(void *context, void *of, FILE *out, struct mv_fonts *
     t.out = nowhere ? nowhere : out;
     t.fonts = fonts;
     if (!status && t.page)
-        status = target_make_folders(&b->to->page, t.page, e);
+        status = destination_make_folders(&b->to->page, t.page, e);
     if (!status && t.raw)
-        status = target_make_folders(&b->to->raw, t.raw, e);
+        status = destination_make_folders(&b->to->raw, t.raw, e);
     if (!status && t.film)
-        status = target_make_folders(&b->to->film, t.film, e);
+        status = destination_make_folders(&b->to->film, t.film, e);
     if (!status && t.overlay)
-        status = target_make_folders(&b->to->overlay, t.overlay, e);
+        status = destination_make_folders(&b->to->overlay, t.overlay, e);
     if (!status && b->c->command->picture)
         status = b->c->command->picture(b->c, &t, e);
     if (!status && b->c->index)
@@ -420,7 +420,7 @@ static mv_status enqueue(batches *b, int operand, input *in, int index, bool qui
 
 /* ---- the object */
 
-batches *batches_new(call *c, const operands *o, const targets *to, int size)
+batches *batches_new(call *c, const operands *o, const destinations *to, int size)
 {
     batches *b = must(calloc(1, sizeof *b));
     *b = (batches){.c = c, .o = o, .to = to, .size = size};

@@ -5,15 +5,15 @@
 #define BATCHES_H
 
 #include "cmd/command.h"
+#include "cmd/destination.h"
 #include "cmd/inputs.h"
-#include "cmd/target.h"
 #include "cmd/writers.h"
 
 typedef struct batches batches;
 
 /* For batches of `size` pictures, when the model is loaded. Everything is borrowed until batches_end. Ends the program
  * without memory: call it before any output is open. */
-batches *batches_new(call *c, const operands *o, const targets *to, int size);
+batches *batches_new(call *c, const operands *o, const destinations *to, int size);
 
 /* Adds picture `index` of an input and takes its image. Runs the batch when it is full. Reports and counts a picture
  * that fails. Returns true while a batch is running on a GPU: the next pictures are waited for. */

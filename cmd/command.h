@@ -132,11 +132,11 @@ struct call {
     bool (*answered)(call *c, const char *name);
 
     /* ---- what stream.c says */
-    const struct operands *list; /* the pictures of this run, those of an earlier one included */
-    int height, width;           /* with one_size: the size of the input */
-    int pictures;                /* of all operands of this run; one that cannot be read counts as one */
-    bool joined;                 /* a page shows several pictures: by `together` or --sheet (together.h) */
-    const struct target *pages;  /* where pages go */
+    const struct operands *list;     /* the pictures of this run, those of an earlier one included */
+    int height, width;               /* with one_size: the size of the input */
+    int pictures;                    /* of all operands of this run; one that cannot be read counts as one */
+    bool joined;                     /* a page shows several pictures: by `together` or --sheet (together.h) */
+    const struct destination *pages; /* where pages go */
     struct claims *claims;  /* what outputs that are named late are held against; NULL: there are none (claims.h) */
     int done, failed, kept; /* of these: answered, failed, and answered by an earlier run */
     bool incomplete;        /* a folder could not be read */

@@ -6,9 +6,9 @@
 
 #include "cmd/another.h"
 #include "cmd/command.h"
+#include "cmd/destination.h"
 #include "cmd/inputs.h"
 #include "cmd/map_pairs.h"
-#include "cmd/target.h"
 #include "cmd/value_pairs.h"
 #include "src/explain/cka.h"
 

@@ -92,40 +92,40 @@ static void claim_inputs(const comparison *k, claims *files)
 }
 
 /* The page and the numbers are called after the first picture. */
-static void choose_targets(comparison *k)
+static void choose_destinations(comparison *k)
 {
     static const char *const page_endings[] = {".png", ".svg", ".pdf", NULL}, *const raw_endings[] = {".safetensors",
                                                                                                       NULL};
     call *c = k->c;
     claims *files = claims_new();
-    target page = {.option = "-o",
-                   .out = c->o.out,
-                   .suffix = "-compare",
-                   .ending = page_endings[page_format(&c->o)],
-                   .endings = page_endings,
-                   .what = "page",
-                   .may_be_stdout = true};
-    target raw = {.option = "--raw",
-                  .out = c->raw,
-                  .suffix = "-compare",
-                  .ending = ".safetensors",
-                  .endings = raw_endings,
-                  .what = "file"};
-    target *all[] = {c->wants_page ? &page : NULL, c->wants_raw ? &raw : NULL};
+    destination page = {.option = "-o",
+                        .out = c->o.out,
+                        .suffix = "-compare",
+                        .ending = page_endings[page_format(&c->o)],
+                        .endings = page_endings,
+                        .what = "page",
+                        .may_be_stdout = true};
+    destination raw = {.option = "--raw",
+                       .out = c->raw,
+                       .suffix = "-compare",
+                       .ending = ".safetensors",
+                       .endings = raw_endings,
+                       .what = "file"};
+    destination *all[] = {c->wants_page ? &page : NULL, c->wants_raw ? &raw : NULL};
     char **path[] = {&k->page, &k->raw};
     mv_error e = {0};
     operands first = {.n = 1, .path = k->list.path, .below = k->list.below};
     for (int i = 0; i < 2; i++) {
         if (!all[i])
             continue;
-        target_check(all[i], &first, 1);
-        *path[i] = must(target_path(all[i], &first, 0, 0, 1));
-        target_claim(all[i], &first, 1, files);
+        destination_check(all[i], &first, 1);
+        *path[i] = must(destination_path(all[i], &first, 0, 0, 1));
+        destination_claim(all[i], &first, 1, files);
     }
     claim_inputs(k, files);
     claims_end(files);
     for (int i = 0; i < 2; i++)
-        if (all[i] && target_make_folders(all[i], *path[i], &e))
+        if (all[i] && destination_make_folders(all[i], *path[i], &e))
             die_of(&e, false);
     if (c->wants_page && page.to_stdout && c->o.json)
         die(EXIT_MISUSE, "-o: found '-' with --json, which writes to standard output too");
@@ -150,7 +150,7 @@ void comparison_open(comparison *k)
     mv_error e = {0};
     open_sessions(k);
     list_pictures(k);
-    choose_targets(k);
+    choose_destinations(k);
     refuse_ready(k);
     if (k->o->dump && !(k->dump = mv_arrays_open(k->o->dump, &e)))
         die(EXIT_FAILED, "--dump: %s", e.text);

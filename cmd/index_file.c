@@ -112,9 +112,9 @@ mv_status index_file_add(index_file *x, const call *c, const shot *t, mv_error *
     return s;
 }
 
-void index_file_keep(index_file *x, const operands *o, const target *page, int i)
+void index_file_keep(index_file *x, const operands *o, const destination *page, int i)
 {
-    char *path = target_path(page, o, i, 0, 1), *name = picture_name(o, i, 0, 1);
+    char *path = destination_path(page, o, i, 0, 1), *name = picture_name(o, i, 0, 1);
     mv_index_entry entry = {.name = name, .probability = (double)NAN};
     mv_error ignored = {0};
     if (path && name)

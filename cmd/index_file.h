@@ -12,7 +12,7 @@
 #define INDEX_FILE_H
 
 #include "cmd/command.h"
-#include "cmd/target.h"
+#include "cmd/destination.h"
 
 typedef struct index_file index_file;
 
@@ -26,7 +26,7 @@ void index_file_free(index_file *x); /* NULL is fine */
 mv_status index_file_add(index_file *x, const call *c, const shot *t, mv_error *e);
 
 /* Without memory the row is left out. */
-void index_file_keep(index_file *x, const operands *o, const target *page, int i);
+void index_file_keep(index_file *x, const operands *o, const destination *page, int i);
 
 /* Writes the file, whole or not at all. Nothing if there is no row. */
 mv_status index_file_write(index_file *x, const call *c, mv_error *e);

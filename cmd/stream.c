@@ -5,20 +5,20 @@
 #include <string.h>
 
 #include "cmd/batches.h"
+#include "cmd/destination.h"
 #include "cmd/index_file.h"
 #include "cmd/inputs.h"
 #include "cmd/page_file.h"
 #include "cmd/resume.h"
 #include "cmd/stop.h"
 #include "cmd/talk.h"
-#include "cmd/target.h"
 #include "src/base/text.h"
 #include "src/file/output.h"
 
 typedef struct {
     call *c;
     operands o;
-    targets to;
+    destinations to;
     inputs *inputs;
     batches *batches;
     results known; /* what an earlier run has printed */
@@ -82,52 +82,52 @@ static void list_pictures(stream *s)
     c->list = &s->o;
 }
 
-static void check_targets(stream *s, char suffix[64])
+static void check_destinations(stream *s, char suffix[64])
 {
     call *c = s->c;
     snprintf(suffix, 64, "-%s", c->command->name);
-    s->to.page = (target){.option = "-o",
-                          .out = c->o.out,
-                          .suffix = suffix,
-                          .ending = c->html ? *html_endings : page_endings[page_format(&c->o)],
-                          .endings = c->html ? html_endings : page_endings,
-                          .what = "page",
-                          .may_be_stdout = true,
-                          .together = c->o.sheet ? c->o.sheet : c->together,
-                          .sheet = c->o.sheet};
-    s->to.raw = (target){.option = "--raw",
-                         .out = c->raw,
-                         .suffix = "",
-                         .ending = ".safetensors",
-                         .endings = raw_endings,
-                         .what = "file"};
+    s->to.page = (destination){.option = "-o",
+                               .out = c->o.out,
+                               .suffix = suffix,
+                               .ending = c->html ? *html_endings : page_endings[page_format(&c->o)],
+                               .endings = c->html ? html_endings : page_endings,
+                               .what = "page",
+                               .may_be_stdout = true,
+                               .together = c->o.sheet ? c->o.sheet : c->together,
+                               .sheet = c->o.sheet};
+    s->to.raw = (destination){.option = "--raw",
+                              .out = c->raw,
+                              .suffix = "",
+                              .ending = ".safetensors",
+                              .endings = raw_endings,
+                              .what = "file"};
     if (c->wants_page)
-        target_check(&s->to.page, &s->o, c->pictures);
+        destination_check(&s->to.page, &s->o, c->pictures);
     c->pages = &s->to.page;
     c->joined = c->wants_page && (c->o.sheet || (c->together && !s->to.page.folder && c->pictures > 1));
     if (c->o.sheet && !c->wants_page)
         die(EXIT_MISUSE, "--sheet: has no effect without pages; -o writes them");
     if (c->o.sheet && c->o.shard.n)
         die(EXIT_MISUSE, "--sheet: found --shard, too; the pages of each part would have the same numbers");
-    s->to.film = (target){.option = "--animate",
-                          .out = c->film,
-                          .suffix = "-scan",
-                          .ending = ".png",
-                          .endings = film_endings,
-                          .what = "film"};
-    s->to.overlay = (target){.option = "--overlay",
-                             .out = c->o.overlay,
-                             .suffix = "",
-                             .ending = "", /* names go on with the method and the class */
-                             .endings = overlay_endings,
-                             .what = "overlay",
-                             .several = true};
+    s->to.film = (destination){.option = "--animate",
+                               .out = c->film,
+                               .suffix = "-scan",
+                               .ending = ".png",
+                               .endings = film_endings,
+                               .what = "film"};
+    s->to.overlay = (destination){.option = "--overlay",
+                                  .out = c->o.overlay,
+                                  .suffix = "",
+                                  .ending = "", /* names go on with the method and the class */
+                                  .endings = overlay_endings,
+                                  .what = "overlay",
+                                  .several = true};
     if (c->wants_raw)
-        target_check(&s->to.raw, &s->o, c->pictures);
+        destination_check(&s->to.raw, &s->o, c->pictures);
     if (c->wants_film)
-        target_check(&s->to.film, &s->o, c->pictures);
+        destination_check(&s->to.film, &s->o, c->pictures);
     if (c->wants_overlay)
-        target_check(&s->to.overlay, &s->o, c->pictures);
+        destination_check(&s->to.overlay, &s->o, c->pictures);
     if (c->wants_page && s->to.page.to_stdout && c->o.json)
         die(EXIT_MISUSE, "-o: found '-' with --json, which writes to standard output too");
     if (c->wants_page && !s->to.page.folder && c->o.format >= 0)
@@ -167,13 +167,13 @@ static void check_files(const stream *s)
     claims_read_operands(k, &s->o);
     claims_read_model(k, c->session.files);
     if (c->wants_page)
-        target_claim(&s->to.page, &s->o, c->pictures, k);
+        destination_claim(&s->to.page, &s->o, c->pictures, k);
     if (c->wants_raw)
-        target_claim(&s->to.raw, &s->o, c->pictures, k);
+        destination_claim(&s->to.raw, &s->o, c->pictures, k);
     if (c->wants_film)
-        target_claim(&s->to.film, &s->o, c->pictures, k);
+        destination_claim(&s->to.film, &s->o, c->pictures, k);
     if (c->wants_overlay)
-        target_claim(&s->to.overlay, &s->o, c->pictures, k);
+        destination_claim(&s->to.overlay, &s->o, c->pictures, k);
     claims_write_store(k, c->store_option, c->store);
     claims_write(k, "the index of pages", index);
     free(index);
@@ -284,11 +284,11 @@ static void open_command(stream *s)
 static bool has_files(const stream *s, int operand, int index, int of)
 {
     const call *c = s->c;
-    char *page = c->wants_page ? target_path(&s->to.page, &s->o, operand, index, of) : NULL,
-         *raw = c->wants_raw ? target_path(&s->to.raw, &s->o, operand, index, of) : NULL,
-         *film = c->wants_film ? target_path(&s->to.film, &s->o, operand, index, of) : NULL;
+    char *page = c->wants_page ? destination_path(&s->to.page, &s->o, operand, index, of) : NULL,
+         *raw = c->wants_raw ? destination_path(&s->to.raw, &s->o, operand, index, of) : NULL,
+         *film = c->wants_film ? destination_path(&s->to.film, &s->o, operand, index, of) : NULL;
     bool there = (!c->wants_page || page) && (!c->wants_raw || raw) && (!c->wants_film || film) &&
-                 target_exists(page) && target_exists(raw) && target_exists(film);
+                 destination_exists(page) && destination_exists(raw) && destination_exists(film);
     free(page);
     free(raw);
     free(film);
@@ -404,7 +404,7 @@ int stream_run(call *c)
     if (c->command->takes & TAKES_CLASSES)
         session_need_head(&c->session, c->command->name);
     list_pictures(&s);
-    check_targets(&s, suffix);
+    check_destinations(&s, suffix);
     check_files(&s);
     check_resume(&s);
     check_ready(&s);

@@ -5,10 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cmd/destination.h"
 #include "cmd/findings.h"
 #include "cmd/page_file.h"
 #include "cmd/talk.h"
-#include "cmd/target.h"
 #include "src/base/text.h"
 #include "src/explain/cells.h"
 #include "src/explain/logits.h"
@@ -245,8 +245,8 @@ static mv_status draw(together *t, call *c, const mv_sheet_content *sheet, const
     char title[FINDING], subtitle[240], page_number[32] = "";
     const mv_map **maps = calloc((size_t)sheet->item_count, sizeof *maps);
     mv_maps *all = calloc((size_t)c->asks, sizeof *all); /* the recipe's range: that of the first picture's maps */
-    char *path = target_sheet(c->pages, ++t->pages), *name = path ? mv_text_escape(path) : NULL;
-    mv_status s = maps && all && name ? target_make_folders(c->pages, path, e) : mv_fail_memory(e, "pages");
+    char *path = destination_sheet(c->pages, ++t->pages), *name = path ? mv_text_escape(path) : NULL;
+    mv_status s = maps && all && name ? destination_make_folders(c->pages, path, e) : mv_fail_memory(e, "pages");
     if (!s) {
         for (int i = 0; i < sheet->item_count; i++)
             maps[i] = sheet->items[i].map;

@@ -5,10 +5,10 @@
 
 #include "cmd/benchmark.h"
 #include "cmd/benchmark_out.h"
+#include "cmd/destination.h"
 #include "cmd/device.h"
 #include "cmd/page_file.h"
 #include "cmd/talk.h"
-#include "cmd/target.h"
 #include "src/base/pattern.h"
 #include "src/base/text.h"
 #include "src/device/null.h"
@@ -143,20 +143,20 @@ static void choose_page(call *c)
     own *o = c->own;
     mv_error e = {0};
     operands name = {0};
-    target page = {.option = "-o",
-                   .out = c->o.out,
-                   .ending = endings[page_format(&c->o)],
-                   .endings = endings,
-                   .what = "page",
-                   .suffix = "",
-                   .may_be_stdout = true};
+    destination page = {.option = "-o",
+                        .out = c->o.out,
+                        .ending = endings[page_format(&c->o)],
+                        .endings = endings,
+                        .what = "page",
+                        .suffix = "",
+                        .may_be_stdout = true};
     if (!c->wants_page)
         return;
     operands_add(&name, "bench", 0);
-    target_check(&page, &name, 1);
-    o->page = must(target_path(&page, &name, 0, 0, 1));
+    destination_check(&page, &name, 1);
+    o->page = must(destination_path(&page, &name, 0, 0, 1));
     operands_free(&name);
-    if (target_make_folders(&page, o->page, &e))
+    if (destination_make_folders(&page, o->page, &e))
         die_of(&e, false);
     if (page.to_stdout && c->o.json)
         die(EXIT_MISUSE, "-o: found '-' with --json, which writes to standard output too");

@@ -9,13 +9,13 @@
  *
  * In a folder a file keeps the path below the operand: photos/cat/1.jpg becomes OUT/cat/1-classify.png.
  */
-#ifndef TARGET_H
-#define TARGET_H
+#ifndef DESTINATION_H
+#define DESTINATION_H
 
 #include "cmd/claims.h"
 #include "cmd/operands.h"
 
-typedef struct target {
+typedef struct destination {
     const char *option;         /* "-o", for messages */
     const char *out;            /* its value; NULL: left out */
     const char *suffix;         /* of names in a folder: "-classify", "" */
@@ -26,33 +26,34 @@ typedef struct target {
     bool several; /* files for each picture in a folder, whose names begin so */
     int together; /* pictures that one file may show; 0: one */
     int sheet;    /* a folder gets numbered files that show so many pictures each; 0: one each */
-    /* ---- set by target_check */
+    /* ---- set by destination_check */
     bool folder, to_stdout;
-} target;
+} destination;
 
 /* All of a call. */
 typedef struct {
-    target page, raw, film, overlay;
-} targets;
+    destination page, raw, film, overlay;
+} destinations;
 
-/* Checks the target against the rule, and that no two pictures would write one file. `pictures`: of all operands. Ends
- * the program with status 2 for a name that does not fit and 1 for a folder that cannot be written. */
-void target_check(target *t, const operands *o, int pictures);
+/* Checks the destination against the rule, and that no two pictures would write one file. `pictures`: of all operands.
+ * Ends the program with status 2 for a name that does not fit and 1 for a folder that cannot be written. */
+void destination_check(destination *t, const operands *o, int pictures);
 
-/* Names all files of a target that was checked, and of those whose names are not known yet (several) the folders. */
-void target_claim(const target *t, const operands *o, int pictures, claims *k);
+/* Names all files of a destination that was checked, and of those whose names are not known yet (several) the folders.
+ */
+void destination_claim(const destination *t, const operands *o, int pictures, claims *k);
 
 /* The file of picture `index` of `of` of operand i. The caller's to free; NULL without memory. */
-char *target_path(const target *t, const operands *o, int i, int index, int of);
+char *destination_path(const destination *t, const operands *o, int i, int index, int of);
 
 /* File number k, from 1, of those that show several pictures (sheet): FOLDER/sheet-1.png. The caller's to free; NULL
  * without memory. */
-char *target_sheet(const target *t, int k);
+char *destination_sheet(const destination *t, int k);
 
 /* True if the file is there; also for NULL, no file. */
-bool target_exists(const char *path);
+bool destination_exists(const char *path);
 
-/* Makes the folders above a path of target_path. */
-mv_status target_make_folders(const target *t, const char *path, mv_error *e);
+/* Makes the folders above a path of destination_path. */
+mv_status destination_make_folders(const destination *t, const char *path, mv_error *e);
 
 #endif

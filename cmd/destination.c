@@ -1,4 +1,4 @@
-#include "cmd/target.h"
+#include "cmd/destination.h"
 
 #include <stdint.h>
 #include <stdio.h>
@@ -16,7 +16,7 @@ static bool is_folder(const char *path)
     return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
-static bool has_known_ending(const target *t, const char *path)
+static bool has_known_ending(const destination *t, const char *path)
 {
     for (const char *const *e = t->endings; *e; e++)
         if (mv_text_ends_in(path, *e))
@@ -25,7 +25,7 @@ static bool has_known_ending(const target *t, const char *path)
 }
 
 /* ".png, .svg or .pdf" */
-static const char *list_endings(const target *t, char text[80])
+static const char *list_endings(const destination *t, char text[80])
 {
     *text = '\0';
     for (const char *const *e = t->endings; *e; e++)
@@ -35,7 +35,7 @@ static const char *list_endings(const target *t, char text[80])
 
 /* ---- paths */
 
-char *target_path(const target *t, const operands *o, int i, int index, int of)
+char *destination_path(const destination *t, const operands *o, int i, int index, int of)
 {
     char stem[4096], number[16] = "", *path;
     if (!t->folder)
@@ -50,7 +50,7 @@ char *target_path(const target *t, const operands *o, int i, int index, int of)
     return path;
 }
 
-char *target_sheet(const target *t, int k)
+char *destination_sheet(const destination *t, int k)
 {
     char *path;
     if (!t->folder)
@@ -60,20 +60,20 @@ char *target_sheet(const target *t, int k)
     return asprintf(&path, "%s%ssheet-%d%s", t->out ? t->out : "", slash, k, t->ending) < 0 ? NULL : path;
 }
 
-bool target_exists(const char *path)
+bool destination_exists(const char *path)
 {
     struct stat st;
     return !path || (stat(path, &st) == 0 && S_ISREG(st.st_mode));
 }
 
-mv_status target_make_folders(const target *t, const char *path, mv_error *e)
+mv_status destination_make_folders(const destination *t, const char *path, mv_error *e)
 {
     return t->folder ? mv_output_make_parents(path, e) : MV_OK;
 }
 
 /* ---- checks */
 
-static void refuse_several(const target *t, int pictures)
+static void refuse_several(const destination *t, int pictures)
 {
     if (t->together)
         die(EXIT_MISUSE, "%s: found %d pictures for one %s, which shows at most %d; a folder takes any number",
@@ -94,7 +94,7 @@ static size_t length_without_slashes(const char *path)
 }
 
 /* A file where a folder is to be made. */
-static void refuse_file(const target *t)
+static void refuse_file(const destination *t)
 {
     struct stat st;
     char *bare = must(strndup(t->out, length_without_slashes(t->out)));
@@ -105,7 +105,7 @@ static void refuse_file(const target *t)
 }
 
 /* Sets folder and to_stdout by the rule. */
-static void choose_kind(target *t, int pictures)
+static void choose_kind(destination *t, int pictures)
 {
     char endings[80];
     bool several = pictures > (t->together ? t->together : 1);
@@ -126,7 +126,7 @@ static void choose_kind(target *t, int pictures)
 }
 
 /* The folder that the first file needs must be there, or its parent must be, and must take files. */
-static void check_parent(const target *t)
+static void check_parent(const destination *t)
 {
     char *probe = NULL;
     mv_error e = {0};
@@ -158,12 +158,12 @@ static int by_hash(const void *a, const void *b)
     return (x->hash > y->hash) - (x->hash < y->hash);
 }
 
-/* What killed runs left in the folders below the target's, each of which is looked into once. */
-static void clean_folders(const target *t, const operands *o)
+/* What killed runs left in the folders below the destination's, each of which is looked into once. */
+static void clean_folders(const destination *t, const operands *o)
 {
     char *last = NULL;
     for (int i = 0; i < o->n; i++) {
-        char *path = must(target_path(t, o, i, 0, operand_pictures(o, i)));
+        char *path = must(destination_path(t, o, i, 0, operand_pictures(o, i)));
         size_t n = (size_t)(mv_text_base_name(path) - path);
         if (!last || strncmp(last, path, n) != 0 || (size_t)(mv_text_base_name(last) - last) != n)
             mv_output_clean(path);
@@ -173,20 +173,20 @@ static void clean_folders(const target *t, const operands *o)
     free(last);
 }
 
-static void check_collisions(const target *t, const operands *o, int pictures)
+static void check_collisions(const destination *t, const operands *o, int pictures)
 {
     named *name = must(calloc((size_t)pictures + 1, sizeof *name));
     int n = 0;
     for (int i = 0; i < o->n; i++)
         for (int index = 0; index < operand_pictures(o, i); index++) {
-            char *path = must(target_path(t, o, i, index, operand_pictures(o, i)));
+            char *path = must(destination_path(t, o, i, index, operand_pictures(o, i)));
             name[n++] = (named){mv_text_hash(path), i, index};
             free(path);
         }
     qsort(name, (size_t)n, sizeof *name, by_hash);
     for (int k = 1; k < n; k++)
         if (name[k].hash == name[k - 1].hash) {
-            char *path = must(target_path(t, o, name[k].i, name[k].index, operand_pictures(o, name[k].i)));
+            char *path = must(destination_path(t, o, name[k].i, name[k].index, operand_pictures(o, name[k].i)));
             int a = name[k].i < name[k - 1].i ? name[k].i : name[k - 1].i, b = name[k].i + name[k - 1].i - a;
             free(name);
             die(EXIT_MISUSE,
@@ -197,12 +197,12 @@ static void check_collisions(const target *t, const operands *o, int pictures)
     free(name);
 }
 
-static char *path_of(const target *t, const operands *o, int i, int index)
+static char *path_of(const destination *t, const operands *o, int i, int index)
 {
-    return must(t->sheet ? target_sheet(t, i + 1) : target_path(t, o, i, index, operand_pictures(o, i)));
+    return must(t->sheet ? destination_sheet(t, i + 1) : destination_path(t, o, i, index, operand_pictures(o, i)));
 }
 
-void target_claim(const target *t, const operands *o, int pictures, claims *k)
+void destination_claim(const destination *t, const operands *o, int pictures, claims *k)
 {
     int files = !t->folder ? 1 : t->sheet ? (pictures + t->sheet - 1) / t->sheet : o->n;
     if (t->to_stdout)
@@ -218,7 +218,7 @@ void target_claim(const target *t, const operands *o, int pictures, claims *k)
         }
 }
 
-void target_check(target *t, const operands *o, int pictures)
+void destination_check(destination *t, const operands *o, int pictures)
 {
     choose_kind(t, pictures);
     check_parent(t);
