@@ -109,6 +109,21 @@ struct call;
         .otherwise = "5", .argument = "N", .help = text                                                                \
     }
 
+/* at: of an int */
+#define OPTION_THREADS(at)                                                                                             \
+    {                                                                                                                  \
+        .name = "threads", .letter = 'j', .kind = MV_PARAM_INTEGER, .offset = at, .least = 1, .most = 1024,            \
+        .argument = "THREADS", .help = "CPU threads, one per core by default"                                          \
+    }
+
+/* argue: its argument, for one device or several */
+#define OPTION_DEVICE(at, argue)                                                                                       \
+    {                                                                                                                  \
+        .name = "device", .letter = 'd', .kind = MV_PARAM_TEXT, .offset = at, .otherwise = "auto",                     \
+        .words = options_devices, .argument = argue,                                                                   \
+        .help = "where to compute: auto, cpu[:plain|avx2|avx512|avx512bf16] or cuda[:N]"                               \
+    }
+
 /* Calls back for every option of a command, shared ones included, in the order of help. `group` is its heading: equal
  * pointers mean the same group. */
 typedef void option_visitor(void *context, const char *group, const mv_param *p);

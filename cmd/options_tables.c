@@ -48,24 +48,7 @@ const mv_param options_model[] = {
      .argument = "ema|model|NAME",
      .help = "which network of a checkpoint that holds several: model by default, or the prefix of its tensors"},
     {0}};
-static const mv_param device_params[] = {
-    {.name = "device",
-     .letter = 'd',
-     .kind = MV_PARAM_TEXT,
-     .offset = AT(device),
-     .otherwise = "auto",
-     .words = options_devices,
-     .argument = "DEVICE",
-     .help = "where to compute: auto, cpu[:plain|avx2|avx512|avx512bf16] or cuda[:N]"},
-    {.name = "threads",
-     .letter = 'j',
-     .kind = MV_PARAM_INTEGER,
-     .offset = AT(threads),
-     .least = 1,
-     .most = 1024,
-     .argument = "THREADS",
-     .help = "CPU threads, one per core by default"},
-    {0}};
+static const mv_param device_params[] = {OPTION_DEVICE(AT(device), "DEVICE"), OPTION_THREADS(AT(threads)), {0}};
 static const mv_param precision_params[] = {{.name = "precision",
                                              .letter = 'p',
                                              .kind = MV_PARAM_WORD,
