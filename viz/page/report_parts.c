@@ -156,8 +156,9 @@ mv_panel *mv_report_evidence(const mv_report *r, double width)
     mv_panel *bar = mv_panel_add(column, width < ROOM_FOR_UNIT ? mv_panel_column(l) : mv_panel_row(l, 12, MV_TOP));
     mv_panel_add(bar, mv_panel_colour_bar(l, &r->signs, false, MV_BAR_OVERLAY));
     mv_panel_add(bar, mv_panel_wide(small(r,
-                                          mv_layout_text(l, "%s%s%s; lines: dashed below 0", method ? method : "",
-                                                         method ? ": " : "", c->evidence[0].unit),
+                                          mv_layout_text(l, "%s%s%s%s", method ? method : "", method ? ": " : "",
+                                                         c->evidence[0].unit,
+                                                         r->signs.scale.diverging ? "; lines: dashed below 0" : ""),
                                           1),
                                     MV_NATURAL));
     mv_page_add_odd(r->p, column, odd);
