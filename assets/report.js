@@ -199,6 +199,7 @@ const maps = facts.maps.map((m, i) => {
   return Object.assign(m, { v, largest: most[0], bad: v.some(isNaN) });
 });
 const mapScale = Math.max(...maps.map(m => m.largest || 0)) || 1;
+const mapLeast = maps.some(m => m.v.some(v => v < 0)) ? -mapScale : 0;
 
 /* ---- words */
 
@@ -318,24 +319,48 @@ function paintSmooth(map, colour) {
   c.putImageData(image, 0, 0);
 }
 
-/* Marching squares on the interpolated values between the centres of cells. `by`: device pixels a cell. */
-function contour(c, samples, level, by) {
-  const { v, w, h, each } = samples;
+/* Marching squares on the interpolated values between the centres of cells: segments of a line, each between two edges
+ * of squares. An edge is shared by two squares at most, so it ends two segments at most. */
+function segmentsOf({ v, w, h, each }, level, by) {
+  const segments = [];
   for (let y = 0; y + 1 < h; y++)
     for (let x = 0; x + 1 < w; x++) {
-      const corner = [v[y * w + x], v[y * w + x + 1], v[(y + 1) * w + x + 1], v[(y + 1) * w + x]], cross = [];
+      const at = y * w + x, corner = [v[at], v[at + 1], v[at + w + 1], v[at + w]], cross = [];
       if (corner.some(isNaN)) continue;
       for (let k = 0; k < 4; k++) {
         const a = corner[k], b = corner[(k + 1) % 4];
         if ((a >= level) === (b >= level)) continue;
         const t = (level - a) / (b - a), [dx, dy] = [[t, 0], [1, t], [1 - t, 1], [0, 1 - t]][k];
-        cross.push([(x + dx) / each * by, (y + dy) / each * by]);
+        const edge = [2 * at, 2 * at + 3, 2 * (at + w), 2 * at + 1][k];
+        cross.push({ edge, point: [(x + dx) / each * by, (y + dy) / each * by] });
       }
-      for (let k = 0; k + 1 < cross.length; k += 2) {
-        c.moveTo(...cross[k]);
-        c.lineTo(...cross[k + 1]);
-      }
+      for (let k = 0; k + 1 < cross.length; k += 2) segments.push({ ends: [cross[k], cross[k + 1]], used: false });
     }
+  return segments;
+}
+
+/* The segments joined to lines, which can be dashed: a dash begins anew with each line. */
+function contour(samples, level, by) {
+  const segments = segmentsOf(samples, level, by), path = new Path2D(), at = new Map();
+  for (const s of segments)
+    for (const end of s.ends) at.set(end.edge, (at.get(end.edge) || []).concat(s));
+  const walk = (s, to, points) => { /* from its end number `to` on */
+    for (;;) {
+      const edge = s.ends[to].edge, next = at.get(edge).find(o => !o.used);
+      if (!next) return points;
+      next.used = true;
+      to = next.ends[0].edge === edge ? 1 : 0;
+      points.push(next.ends[to].point);
+      s = next;
+    }
+  };
+  for (const s of segments) {
+    if (s.used) continue;
+    s.used = true;
+    const on = walk(s, 1, [s.ends[1].point]), back = walk(s, 0, [s.ends[0].point]);
+    back.reverse().concat(on).forEach((p, i) => i ? path.lineTo(...p) : path.moveTo(...p));
+  }
+  return path;
 }
 
 function contours(c, map, levels, by, density) {
@@ -345,13 +370,12 @@ function contours(c, map, levels, by, density) {
   for (let i = 0; i < samples.v.length; i++)
     samples.v[i] = between(map, i % samples.w / each - 0.5, Math.floor(i / samples.w) / each - 0.5);
   for (const level of levels) {
+    const path = contour(samples, level, by);
     c.setLineDash(level < 0 ? [4 * density, 3 * density] : []);
     for (const [width, ink] of [[2.2, "rgba(0,0,0,0.55)"], [0.9, "rgba(255,255,255,0.95)"]]) {
-      c.beginPath();
-      contour(c, samples, level, by);
       c.lineWidth = width * density;
       c.strokeStyle = ink;
-      c.stroke();
+      c.stroke(path);
     }
   }
   c.setLineDash([]);
@@ -441,9 +465,9 @@ function drawTile(tile) {
 
 const digitsOf = hi => hi >= 10 ? 0 : Math.min(9, Math.max(1, 1 - Math.floor(Math.log10(hi)))); /* of the ends of a bar */
 
-/* unit: of evidence; "": multiples of an even spread. */
-function drawScale(element, hi, unit) {
-  const key = [hi, unit, state.drawn, state.opacity].join();
+/* unit: of evidence, from `lo` on; "": multiples of an even spread. */
+function drawScale(element, hi, unit, lo) {
+  const key = [hi, lo, unit, state.drawn, state.opacity].join();
   if (element.dataset.key === key) return;
   element.dataset.key = key;
   element.textContent = "";
@@ -455,18 +479,20 @@ function drawScale(element, hi, unit) {
   const colour = unit ? signedColour(hi) : timesColour(hi);
   for (let i = 0; i < 256; i++) {
     const t = i / 255;
-    colour(rgba, unit ? (2 * t - 1) * hi : 2 ** (cellsDrawn ? t * (octaves + BELOW) - BELOW : t * octaves));
+    colour(rgba, unit ? lo + t * (hi - lo) : 2 ** (cellsDrawn ? t * (octaves + BELOW) - BELOW : t * octaves));
     image.data.set(rgba, 4 * i);
   }
   c.putImageData(image, 0, 0);
+  const least = lo < 0 ? signed(lo, digitsOf(hi)) : "0";
   canvas.setAttribute("role", "img");
-  canvas.setAttribute("aria-label", unit ? "colours from " + signed(-hi, digitsOf(hi)) + " to " + signed(hi, digitsOf(hi)) + " " + unit
+  canvas.setAttribute("aria-label", unit ? "colours from " + least + " to " + signed(hi, digitsOf(hi)) + " " + unit
                                          : "colours up to " + times(hi) + " an even spread");
   const tick = (t, text) => { make("span", ticks, "", text).style.left = 100 * t + "%"; };
   if (unit) {
-    tick(0, signed(-hi, digitsOf(hi)));
-    tick(0.5, "0");
-    tick(1, signed(hi, digitsOf(hi)) + " " + unit);
+    tick(0, least);
+    if (lo < 0) tick(0.5, "0");
+    tick(1, signed(hi, digitsOf(hi)));
+    make("div", element, "unit", unit); /* below: beside a number it would cover the zero of a narrow page */
     return;
   }
   const low = cellsDrawn ? -BELOW : 0, place = e => (e - low) / (octaves - low);
@@ -514,13 +540,13 @@ function describe(map) {
   if (!b && state.by >= 0) {
     write(id("shown"), "Evidence by " + map.method + ": " + map.title);
     write(id("finding"), valueWords(map));
-    drawScale(id("scale"), map.hi, map.unit);
+    drawScale(id("scale"), map.hi, map.unit, mapLeast);
   } else if (!b) {
     const over = state.against < 0 ? "the mean of all classes" : className(state.against);
     write(id("shown"), "Evidence for " + className(state.for) + " over " + over);
     write(id("finding"), "Cell " + cellName(at) + " of " + map.h + " " + TIMES + " " + map.w + ": " +
                          signed(map.v[at.y * map.w + at.x], 2) + " logits.");
-    drawScale(id("scale"), map.hi, "logits per cell");
+    drawScale(id("scale"), map.hi, "logits per cell", -map.hi);
   } else {
     const where = map.query.h * map.query.w > 1 ? "the " + map.query.h + " " + TIMES + " " + map.query.w + " cells from " +
                                                   cellName(map.query) : "cell " + cellName(at);
@@ -545,14 +571,17 @@ function describe(map) {
   }
 }
 
-/* What the cells of a map add in the chosen cell of the page, which may hold several of them. */
+/* The value in the chosen cell of the page. Of several cells of the map in it: their sum where cells add up, as their unit
+ * says (src/explain/gradient.c), and else their mean. */
 function valueWords(map) {
+  const adds = / per pixel$| px cell$/.test(map.unit);
   const from = cellIn(map, cell()), n = Math.max(1, Math.round(fine.cell / map.cell));
-  let sum = 0;
+  let sum = 0, cells = 0;
   for (let y = from.y; y < Math.min(map.h, from.y + n); y++)
-    for (let x = from.x; x < Math.min(map.w, from.x + n); x++) sum += map.v[y * map.w + x];
+    for (let x = from.x; x < Math.min(map.w, from.x + n); x++, cells++) sum += map.v[y * map.w + x];
   return (n > 1 ? "The " + n + " " + TIMES + " " + n + " cells from " : "Cell ") + cellName(from) + " of " + map.h + " " + TIMES +
-         " " + map.w + ": " + signed(sum, digitsOf(map.hi) + 1) + (n > 1 ? " together." : ".");
+         " " + map.w + ": " + signed(adds ? sum : sum / cells, digitsOf(map.hi) + 1) +
+         (n === 1 ? "." : adds ? " together." : " on average.");
 }
 
 function proof(map) {

@@ -164,11 +164,13 @@ for width in 360 800 1600; do
         visit "$tmp/page.html" $width 900 $theme
         said=$(evaluate 'new Promise(done => setTimeout(done, 300)).then(() => [document.documentElement.scrollWidth <= innerWidth,
             getComputedStyle(document.body).backgroundColor, [...document.querySelectorAll("h1, h2, p, label, summary, .tile, select")]
-            .filter(e => { const r = e.getBoundingClientRect(); return e.offsetParent && r.width && r.right > innerWidth + 1; }).length].join(" "))')
+            .filter(e => { const r = e.getBoundingClientRect(); return e.offsetParent && r.width && r.right > innerWidth + 1; }).length,
+            [...document.querySelectorAll(".ticks span + span")].filter(e => e.getBoundingClientRect().left <
+                e.previousElementSibling.getBoundingClientRect().right).length].join(" "))')
         paper="rgb(255, 255, 255)"
         [ $theme = dark ] && paper="rgb(16, 19, 24)"
-        [ "$said" = "true $paper 0" ]
-        say $? "$width px, $theme: nothing is cut off, and the paper follows the reader's choice" "$said"
+        [ "$said" = "true $paper 0 0" ]
+        say $? "$width px, $theme: nothing is cut off or covered, and the paper follows the reader's choice" "$said"
         quiet "$width px, $theme" "$tmp/page.html"
     done
 done

@@ -152,9 +152,16 @@ try {
   const grey = pixel(overlay, 0.31, 0.37);
   ok(Math.abs(grey[0] - grey[1]) <= 2 && Math.abs(grey[1] - grey[2]) <= 2, "without opacity the picture is grey", grey);
   ok(picture(overlay) !== opaque, "the opacity changes the overlay");
+  const steps = { moveTo: 0, lineTo: 0 }, plain = {};
+  for (const name in steps) {
+    plain[name] = Path2D.prototype[name];
+    Path2D.prototype[name] = function (...p) { steps[name]++; plain[name].apply(this, p); };
+  }
   slider.value = "65";
   slider.dispatchEvent(new Event("input"));
   await rest();
+  Object.assign(Path2D.prototype, plain);
+  ok(steps.moveTo > 0 && steps.lineTo > 4 * steps.moveTo, "lines of equal value are whole, as each begins its dashes anew", steps);
   await choose("drawn", "photo");
   ok(picture(overlay) !== opaque, "the picture alone can be shown");
   await choose("drawn", "overlay");
