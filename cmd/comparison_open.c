@@ -124,24 +124,11 @@ static void choose_destinations(comparison *k)
     }
     claim_inputs(k, files);
     claims_end(files);
+    if (c->wants_page)
+        page_check_name(c, page.to_stdout, page.folder);
     for (int i = 0; i < 2; i++)
         if (all[i] && destination_make_folders(all[i], *path[i], &e))
             die_of(&e, false);
-    if (c->wants_page && page.to_stdout && c->o.json)
-        die(EXIT_MISUSE, "-o: found '-' with --json, which writes to standard output too");
-    if (c->wants_page && !page.folder && c->o.format >= 0)
-        die(EXIT_MISUSE, "--format: has no effect on a page with a name of its own");
-}
-
-static void refuse_ready(const comparison *k)
-{
-    static const char *const names[] = {"size", "crop-pct", "crop-mode", "interpolation", "no-exif", "max-pixels"};
-    for (int i = 0; i < k->list.n; i++)
-        if (!operand_is_ready(k->list.path[i]))
-            return;
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (options_given(k->c, names[i]))
-            die(EXIT_MISUSE, "--%s: has no effect on ready inputs, which are used as they are", names[i]);
 }
 
 void comparison_open(comparison *k)
@@ -151,7 +138,7 @@ void comparison_open(comparison *k)
     open_sessions(k);
     list_pictures(k);
     choose_destinations(k);
-    refuse_ready(k);
+    options_refuse_preparing(c, &k->list);
     if (k->o->dump && !(k->dump = mv_arrays_open(k->o->dump, &e)))
         die(EXIT_FAILED, "--dump: %s", e.text);
     stop_watch(true);

@@ -163,6 +163,17 @@ void options_refuse_page(const call *c, const char *why)
                 die(EXIT_MISUSE, "%s: has no effect %s", option_name(c->given.item[i].param, name), why);
 }
 
+void options_refuse_preparing(const call *c, const operands *o)
+{
+    static const char *const names[] = {"size", "crop-pct", "crop-mode", "interpolation", "no-exif", "max-pixels"};
+    for (int i = 0; i < o->n; i++)
+        if (!operand_is_ready(o->path[i]))
+            return;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (options_given(c, names[i]))
+            die(EXIT_MISUSE, "--%s: has no effect on ready inputs, which are used as they are", names[i]);
+}
+
 static void refuse_without_effect(const call *c)
 {
     if (c->command->pages_need && !options_given(c, c->command->pages_need) &&

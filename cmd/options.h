@@ -75,6 +75,7 @@ extern const char *const options_precisions[], *const options_devices[];
 
 struct command;
 struct call;
+struct operands;
 
 /* Rows that tables of commands share. `at` is the offset of a text, `text` the help. */
 #define OPTION_CLASS(word, at, text)                                                                                   \
@@ -144,6 +145,9 @@ bool options_given(const struct call *c, const char *name);
 
 /* Ends the program with status 2 if an option that only changes pages was given; `why` completes "has no effect ". */
 void options_refuse_page(const struct call *c, const char *why);
+
+/* Ends the program with status 2 if an option that prepares pictures was given and all of `o` are ready inputs. */
+void options_refuse_preparing(const struct call *c, const struct operands *o);
 
 /* The command line that makes this page again, as text for the shell: the options that change what is drawn, in order,
  * and the base names of `source` and of the others, a list ended by NULL, unless NULL. The caller's to free; NULL

@@ -80,6 +80,14 @@ void page_check(const call *c, const mv_page_kind *kind)
     read_date();
 }
 
+void page_check_name(const call *c, bool to_stdout, bool folder)
+{
+    if (to_stdout && c->o.json)
+        die(EXIT_MISUSE, "-o: found '-' with --json, which writes to standard output too");
+    if (!folder && c->o.format >= 0)
+        die(EXIT_MISUSE, "--format: has no effect on a page with a name of its own");
+}
+
 void film_check(const call *c)
 {
     mv_error e = {0};

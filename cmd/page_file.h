@@ -32,6 +32,9 @@ int page_format(const options *o);
  * .pdf, a width beside --for. Call it from command.check. */
 void page_check(const call *c, const mv_page_kind *kind);
 
+/* The same for where the page goes: standard output beside --json, --format beside a file's own name. */
+void page_check_name(const call *c, bool to_stdout, bool folder);
+
 /* Draws one page and writes it to t->page, with the recipe: the command line, the model, the method, the
  * pre-processing, precision and device, and the version. */
 mv_status page_write(const call *c, const shot *t, const mv_page_kind *kind, const page_words *words,

@@ -128,10 +128,8 @@ static void check_destinations(stream *s, char suffix[64])
         destination_check(&s->to.film, &s->o, c->pictures);
     if (c->wants_overlay)
         destination_check(&s->to.overlay, &s->o, c->pictures);
-    if (c->wants_page && s->to.page.to_stdout && c->o.json)
-        die(EXIT_MISUSE, "-o: found '-' with --json, which writes to standard output too");
-    if (c->wants_page && !s->to.page.folder && c->o.format >= 0)
-        die(EXIT_MISUSE, "--format: has no effect on a page with a name of its own");
+    if (c->wants_page)
+        page_check_name(c, s->to.page.to_stdout, s->to.page.folder);
 }
 
 /* All operands must be of one size. One that cannot be read has any: its own read reports it. */
@@ -182,18 +180,6 @@ static void check_files(const stream *s)
         c->claims = k;
     else
         claims_free(k);
-}
-
-/* Refuses what prepares pictures where all inputs are ready. */
-static void check_ready(const stream *s)
-{
-    static const char *const names[] = {"size", "crop-pct", "crop-mode", "interpolation", "no-exif", "max-pixels"};
-    bool ready = true;
-    for (int i = 0; i < s->o.n && ready; i++)
-        ready = operand_is_ready(s->o.path[i]);
-    for (size_t i = 0; ready && i < sizeof names / sizeof *names; i++)
-        if (options_given(s->c, names[i]))
-            die(EXIT_MISUSE, "--%s: has no effect on ready inputs, which are used as they are", names[i]);
 }
 
 static void check_resume(const stream *s)
@@ -407,7 +393,7 @@ int stream_run(call *c)
     check_destinations(&s, suffix);
     check_files(&s);
     check_resume(&s);
-    check_ready(&s);
+    options_refuse_preparing(c, &s.o);
     measure(&s);
     stop_watch(!(c->command->takes & TAKES_VALUES));
     if (!c->o.resume && !(s.inputs = inputs_new(&c->session, &s.o, decoding(c), &e)))

@@ -12,6 +12,7 @@
 #include "src/base/pattern.h"
 #include "src/base/text.h"
 #include "src/device/null.h"
+#include "src/file/output.h"
 #include "src/model/generated.h"
 #include "src/run/sites.h"
 #include "viz/page/bench.h"
@@ -41,7 +42,8 @@ typedef struct {
     session *model;
     bench_widths widths;
     bench_wish wish;
-    char *page; /* NULL: none */
+    char *page;     /* NULL: none */
+    bool in_folder; /* -o is its folder */
     bench_row *row;
     int rows, room;
 } own;
@@ -127,7 +129,6 @@ static void choose_page(call *c)
 {
     static const char *const endings[] = {".png", ".svg", ".pdf", NULL};
     own *o = c->own;
-    mv_error e = {0};
     operands name = {0};
     destination page = {.option = "-o",
                         .out = c->o.out,
@@ -142,12 +143,8 @@ static void choose_page(call *c)
     destination_check(&page, &name, 1);
     o->page = must(destination_path(&page, &name, 0, 0, 1));
     operands_free(&name);
-    if (destination_make_folders(&page, o->page, &e))
-        die_of(&e, false);
-    if (page.to_stdout && c->o.json)
-        die(EXIT_MISUSE, "-o: found '-' with --json, which writes to standard output too");
-    if (!page.folder && c->o.format >= 0)
-        die(EXIT_MISUSE, "--format: has no effect on a page with a name of its own");
+    page_check_name(c, page.to_stdout, page.folder);
+    o->in_folder = page.folder;
 }
 
 /* Every site that is to be captured must be one of every model. */
@@ -313,6 +310,8 @@ static int run(call *c)
     choose_page(c);
     open_models(c);
     open_places(c);
+    if (o->in_folder && mv_output_make_parents(o->page, &e)) /* now, as a mistake leaves no folder */
+        die_of(&e, false);
     warn_of_page(c);
     mv_status s = measure(c, &e);
     if (!s && o->page)

@@ -184,10 +184,7 @@ static void check_page(call *c)
          known = mv_text_ends_in(out, ".png") || mv_text_ends_in(out, ".svg") || mv_text_ends_in(out, ".pdf");
     if (!folder && !known && strcmp(out, "-"))
         die(EXIT_MISUSE, "-o: found '%s', expected a name ending in .png, .svg or .pdf, a folder, FOLDER/, or -", out);
-    if (strcmp(out, "-") == 0 && c->o.json)
-        die(EXIT_MISUSE, "-o: found '-' with --json, which writes to standard output too");
-    if (!folder && c->o.format >= 0)
-        die(EXIT_MISUSE, "--format: has no effect on a page with a name of its own");
+    page_check_name(c, strcmp(out, "-") == 0, folder);
     if (options_given(c, "grid"))
         die(EXIT_MISUSE, "--grid: has no effect on this page, which shows no maps");
     page_check(c, &mv_page_eval);
