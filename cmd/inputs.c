@@ -50,8 +50,8 @@ static mv_status ready_open(ready *r, const char *path, mv_error *e)
                     ? mv_mapping_finish(&r->mapping, path, &why, e)
                     : MV_OK;
     } else {
-        r->file = mv_safetensors_open(path, e);
-        s = r->file ? mv_safetensors_find(r->file, "input", t, e) : e->code;
+        r->file = mv_safetensors_open(path, &why); /* `e` may be NULL, which has no code */
+        s = r->file ? mv_safetensors_find(r->file, "input", t, e) : mv_fail(e, why.code, "%s", why.text);
     }
     if (!s && t->nd == 3) {
         memmove(t->dim + 1, t->dim, 3 * sizeof *t->dim);
