@@ -279,7 +279,8 @@ $(BUILD)/fault_cut.so: tests/fault_cut.c $(BUILD)/flags
 	@$(call say,link $@)
 	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -fPIC -shared -o $@ $< -ldl
 
-tests: $(BUILD)/mvscope $(BUILD)/mvscope-bare $(addprefix $(BUILD)/simt/,mvscope-cuda.so libcuda.so.1) $(DOUBLE) $(TESTS) $(if $(SANITIZE),,$(BENCHES) $(BUILD)/fault_cut.so)
+tests: $(BUILD)/mvscope $(BUILD)/mvscope-bare $(addprefix $(BUILD)/simt/,mvscope-cuda.so libcuda.so.1) $(DOUBLE) $(filter-out $(COUNTED),$(TESTS)) $(if $(SANITIZE),,$(BENCHES) $(BUILD)/fault_cut.so)
+counted: $(COUNTED)
 bare: $(CARD_PROGRAMS)
 fuzzers: $(FUZZERS)
 $(BUILD)/fault_calls.so: tests/fault_calls.c $(BUILD)/flags
@@ -509,5 +510,5 @@ help:
 
 FORCE:
 -include $(shell find $(BUILD) build/cuda -name '*.d' 2>/dev/null)
-.PHONY: all missing tables dist gallery cuda bare card check-cuda bench-cuda profile-cuda tests fuzzers faults deps demo demo-pages check check-all bench golden fuzz fuzz-coverage fuzz-corpora lint lint-format lint-tidy lint-cppcheck install uninstall clean help FORCE
+.PHONY: all missing tables dist gallery cuda bare card check-cuda bench-cuda profile-cuda tests counted fuzzers faults deps demo demo-pages check check-all bench golden fuzz fuzz-coverage fuzz-corpora lint lint-format lint-tidy lint-cppcheck install uninstall clean help FORCE
 .SECONDARY:

@@ -613,7 +613,7 @@ static void spare_channels_are_not_seen(void **s)
 {
     (void)s;
     static const double bound[] = {1e-5, 0.02, 0.1};
-    for (int i = 0; i < (card_emulated ? 2 : 3); i++)
+    for (int i = test_is_short() ? 1 : 0; i < (card_emulated ? 2 : 3); i++)
         filled_equals_bare(card_open, types[i], 0, bound[i]);
 }
 
