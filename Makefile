@@ -129,6 +129,7 @@ $(BUILD)/src/kernel/$(1)/%.o: src/kernel/%.c $(BUILD)/flags
 	$$(Q)$$(CC) $$(CPPFLAGS_ALL) $$(CFLAGS_ALL) $$(KERNEL_FLAGS) $$(ISA_FLAGS_$(1)) -DMV_ISA=$(1) -MMD -MP -c -o $$@ $$<
 endef
 $(foreach i,$(ISAS),$(eval $(call kernels_for,$i)))
+$(BUILD)/cmd/stop.o: CFLAGS_ALL += $(if $(SANITIZE),-DMV_SANITIZED)
 $(BUILD)/src/kernel/dispatch.o: CFLAGS_ALL += $(if $(FUZZED),-DMV_NO_AVX512)
 
 # Files carried inside the program: typefaces, pages for browsers, the model if there is one.

@@ -1,7 +1,10 @@
 #include "cmd/stop.h"
 
+#include <dlfcn.h>
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
+#include <setjmp.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -13,10 +16,9 @@
 #include "src/file/mapping.h"
 #include "src/file/output.h"
 
-static volatile sig_atomic_t caught, watching;
-static atomic_int results_error;
-static bool for_reader;    /* what the run computes is for the reader of standard output */
-static atomic_long looked; /* milliseconds: when it was last seen that he is there */
+static atomic_int caught, watching, results_error; /* asked for by several threads */
+static bool for_reader;                            /* what the run computes is for the reader of standard output */
+static atomic_long looked;                         /* milliseconds: when it was last seen that he is there */
 enum { LOOK_MS = 20 };
 
 /* The first three ask, the others end the program at once. */
@@ -96,9 +98,118 @@ static void on_fault(int number, siginfo_t *info, void *context)
     _exit(EXIT_FAILED);
 }
 
+/* ---- threads */
+
+#ifdef MV_SANITIZED /* a sanitizer creates threads itself, and has stacks of its own for faults */
+static void guard_threads(void)
+{
+}
+#else
+typedef struct {
+    void *(*work)(void *of);
+    void *of;
+    int ends; /* how often the end of the thread has come by */
+    char stack[FAULT_STACK];
+} start;
+
+static pthread_key_t started; /* the start of a thread, until it has ended */
+
+/* Called as often as the C library goes round at the end of a thread, to be the last: what libraries do there may
+ * fault, too. */
+static void forget(void *of)
+{
+    start *s = of;
+    if (++s->ends < PTHREAD_DESTRUCTOR_ITERATIONS && pthread_setspecific(started, s) == 0)
+        return;
+    sigaltstack(&(stack_t){.ss_flags = SS_DISABLE}, NULL);
+    free(s);
+}
+
+static void *begin(void *of)
+{
+    start *s = of;
+    void *(*work)(void *) = s->work;
+    void *work_of = s->of;
+    if (pthread_setspecific(started, s) == 0)
+        sigaltstack(&(stack_t){.ss_sp = s->stack, .ss_size = sizeof s->stack}, NULL);
+    else
+        free(s);
+    return work(work_of);
+}
+
+#ifdef __GLIBC__
+void __longjmp_chk(struct __jmp_buf_tag to[1], int value) __attribute__((noreturn));
+
+typedef void jumper(struct __jmp_buf_tag to[1], int value);
+
+static jumper *jump; /* the C library's longjmp, which checks that it goes upwards */
+
+static void find_jump(void)
+{
+    if (!jump)
+        *(void **)&jump = dlsym(RTLD_NEXT, "__longjmp_chk");
+}
+
+/* Takes the place of the C library's. Where cairo gets no memory for a polygon it jumps by memory that nobody has
+ * written. A signal mask from there would block the fault that follows, and the program would die of it, unhandled.
+ * None of our libraries saves one. */
+void __longjmp_chk(struct __jmp_buf_tag to[1], int value)
+{
+    find_jump();
+    to->__mask_was_saved = 0;
+    if (jump)
+        jump(to, value);
+    abort();
+}
+#else
+static void find_jump(void)
+{
+}
+#endif
+
+typedef int creator(pthread_t *thread, const pthread_attr_t *how, void *(*work)(void *of), void *of);
+
+static creator *create; /* the C library's pthread_create */
+static bool guarding;
+
+static void find_create(void)
+{
+    if (!create)
+        *(void **)&create = dlsym(RTLD_NEXT, "pthread_create");
+}
+
+static void guard_threads(void)
+{
+    find_create();
+    find_jump();
+    guarding = pthread_key_create(&started, forget) == 0;
+}
+
+/* Takes the place of the C library's, so that every thread has a stack for its faults, those that libraries start among
+ * them. The usual one may be full: without memory GLib's errors call each other without end. Or it is lost, as where
+ * cairo jumps nowhere. Where there is no memory for this stack a thread does without. */
+int pthread_create(pthread_t *thread, const pthread_attr_t *how, void *(*work)(void *of), void *of)
+{
+    find_create(); /* for a library that starts a thread before the program begins */
+    if (!create)
+        return EAGAIN;
+    start *s = guarding ? malloc(sizeof *s) : NULL;
+    if (!s)
+        return create(thread, how, work, of);
+    s->work = work;
+    s->of = of;
+    s->ends = 0;
+    int error = create(thread, how, begin, s);
+    if (error)
+        free(s);
+    return error;
+}
+#endif
+
 void stop_guard(void)
 {
     static char stack[FAULT_STACK]; /* where the usual one may be full */
+    guard_threads();
     catch_signals();
     signal(SIGXFSZ, SIG_IGN);
     sigaltstack(&(stack_t){.ss_sp = stack, .ss_size = sizeof stack}, NULL);
@@ -111,40 +222,16 @@ void stop_guard(void)
     }
 }
 
-struct start {
-    void *(*work)(void *of);
-    void *of;
-    char stack[FAULT_STACK];
-};
-
-/* cairo jumps nowhere where it gets no memory for a polygon; after that only another stack takes the fault. */
-static void *begin(void *of)
-{
-    struct start *start = of;
-    sigaltstack(&(stack_t){.ss_sp = start->stack, .ss_size = sizeof start->stack}, NULL);
-    void *result = start->work(start->of);
-    sigaltstack(&(stack_t){.ss_flags = SS_DISABLE}, NULL);
-    free(start);
-    return result;
-}
-
 bool stop_new_thread(pthread_t *thread, void *(*work)(void *of), void *of)
 {
     sigset_t others, before;
-    struct start *start = malloc(sizeof *start);
-    if (!start)
-        return false;
-    start->work = work;
-    start->of = of;
     sigfillset(&others);
     for (size_t i = 0; i < FAULTS; i++)
         sigdelset(&others, faults[i]); /* a fault that is blocked ends the program, unhandled */
     pthread_sigmask(SIG_SETMASK, &others, &before);
-    bool started = pthread_create(thread, NULL, begin, start) == 0;
+    bool new = pthread_create(thread, NULL, work, of) == 0;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (!started)
-        free(start);
-    return started;
+    return new;
 }
 
 /* True once in LOOK_MS: stop_asked is called for each operation of the network. */

@@ -24,7 +24,8 @@ int stop_results_error(void); /* 0: none failed */
  * temporary files before they end it, and a file that grows beyond the limit of its size (ulimit -f) is an error
  * instead of the end. A fault ends the program without leaving temporary files. If memory is short, that is the cause:
  * oneDNN 2.6 crashes and GLib traps where they get none; it is a sentence and status 1. A mapped file that was cut is
- * no fault: its reader goes on, and finds out (src/file/mapping.h). */
+ * no fault: its reader goes on, and finds out (src/file/mapping.h). This holds for every thread, also for those that
+ * libraries start: this file's pthread_create is theirs, too. */
 void stop_guard(void);
 
 /* Starts a thread that gets no signals but those of its own faults: the others are for the thread that computes. False:

@@ -239,7 +239,13 @@ int renameat2(int a, const char *from, int b, const char *to, unsigned flags)
 int pthread_create(pthread_t *thread, const pthread_attr_t *how_, void *(*start)(void *), void *context)
 {
     FUNCTION(int, pthread_create, (pthread_t *, const pthread_attr_t *, void *(*)(void *), void *));
-    return WRONG(pthread_create) ? EAGAIN : real(thread, how_, start, context);
+    /* The program's own pthread_create passes on what libraries call. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wframe-address"
+    const void *caller = __builtin_return_address(0);
+    caller = is_ours(caller) ? __builtin_return_address(1) : caller;
+#pragma GCC diagnostic pop
+    return goes_wrong(CALL_pthread_create, caller) ? EAGAIN : real(thread, how_, start, context);
 }
 
 /* On Linux the descriptor is closed, whatever close returns. */

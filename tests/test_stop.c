@@ -27,12 +27,41 @@ static void *be_trapped(void *of)
     return of;
 }
 
-static void *jump_nowhere(void *of)
+/* As a library does that was compiled with checks: by memory that nobody has written. */
+_Noreturn void __longjmp_chk(struct __jmp_buf_tag to[1], int value);
+
+static void *jump_nowhere(void *byte)
 {
     jmp_buf nowhere;
-    memset(nowhere, 0, sizeof nowhere);
+    memset(nowhere, *(const unsigned char *)byte, sizeof nowhere);
     end_memory();
-    longjmp(nowhere, 1);
+    __longjmp_chk(nowhere, 1);
+    return byte;
+}
+
+static int deeper(volatile int *from)
+{
+    volatile int here[64] = {*from};
+    return here[0] < 0 ? 0 : deeper(here) + here[1];
+}
+
+static void *fill_the_stack(void *of)
+{
+    end_memory();
+    return deeper(&(volatile int){1}) ? of : NULL;
+}
+
+static void fill_it_at_the_end(void *of)
+{
+    fill_the_stack(of);
+}
+
+/* What libraries keep for a thread is freed when its function has returned. */
+static void *leave_something(void *of)
+{
+    static pthread_key_t key;
+    if (pthread_key_create(&key, fill_it_at_the_end) == 0)
+        pthread_setspecific(key, of);
     return of;
 }
 
@@ -41,8 +70,15 @@ static void *do_nothing(void *of)
     return of;
 }
 
-/* The status as wait gives it. */
-static int status_of(void *(*work)(void *of))
+static bool new_thread(pthread_t *thread, void *(*work)(void *of), void *of)
+{
+    return pthread_create(thread, NULL, work, of) == 0;
+}
+
+typedef bool starter(pthread_t *thread, void *(*work)(void *of), void *of);
+
+/* The status, as wait gives it, of a program with a thread that does this. */
+static int status_of(starter *start, void *(*work)(void *of), unsigned char byte)
 {
     int status = -1, nothing = open("/dev/null", O_WRONLY);
     pid_t child = fork();
@@ -54,7 +90,7 @@ static int status_of(void *(*work)(void *of))
         for (size_t i = 0; i < sizeof faults / sizeof *faults; i++)
             signal(faults[i], SIG_DFL); /* cmocka has handlers of its own */
         stop_guard();
-        if (stop_new_thread(&thread, work, NULL))
+        if (start(&thread, work, &byte))
             pthread_join(thread, NULL);
         _exit(0);
     }
@@ -66,9 +102,15 @@ static int status_of(void *(*work)(void *of))
 static void test_threads(void **state)
 {
     (void)state;
-    assert_int_equal(status_of(do_nothing), 0);
-    assert_int_equal(status_of(be_trapped), 1 << 8);
-    assert_int_equal(status_of(jump_nowhere), 1 << 8);
+    static starter *const starters[] = {stop_new_thread, new_thread}; /* the program's threads, those of libraries */
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(status_of(starters[i], do_nothing, 0), 0);
+        assert_int_equal(status_of(starters[i], be_trapped, 0), 1 << 8);
+        assert_int_equal(status_of(starters[i], jump_nowhere, 0), 1 << 8);
+        assert_int_equal(status_of(starters[i], jump_nowhere, 0xff), 1 << 8);
+        assert_int_equal(status_of(starters[i], fill_the_stack, 0), 1 << 8);
+        assert_int_equal(status_of(starters[i], leave_something, 0), 1 << 8);
+    }
 }
 
 int main(void)
