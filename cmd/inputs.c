@@ -194,7 +194,7 @@ mv_status input_show(const session *s, const input *in, int index, mv_image *out
 
 /* ---- reading ahead */
 
-enum { READERS = 8, AHEAD = 2 * READERS };
+enum { AHEAD = 2 * INPUT_READERS };
 
 typedef struct {
     bool read, left; /* left: the caller reads it, in order */
@@ -223,7 +223,7 @@ struct inputs {
     bool closing;
     slot slot[AHEAD]; /* operand i in i % AHEAD */
     int readers;      /* from here on, the caller's own */
-    pthread_t reader[READERS];
+    pthread_t reader[INPUT_READERS];
     memory memory;
     mv_picture_share share;
 };
@@ -298,7 +298,7 @@ static void *reader_main(void *of)
 static void one_more_reader(inputs *all)
 {
     /* Without a thread the caller reads. */
-    if (all->readers < READERS && stop_new_thread(&all->reader[all->readers], reader_main, all))
+    if (all->readers < INPUT_READERS && stop_new_thread(&all->reader[all->readers], reader_main, all))
         all->readers++;
 }
 

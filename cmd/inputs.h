@@ -24,11 +24,14 @@ void input_free(input *in);
 /* What picture `index` of a ready input shows: the normalisation undone. The image is the caller's to mv_image_free. */
 mv_status input_show(const session *s, const input *in, int index, mv_image *out, mv_error *e);
 
+/* Threads that decode at a time, at most. Twice as many pictures, each cut to size, wait to be taken. */
+enum { INPUT_READERS = 16 };
+
 /* How pictures are decoded. */
 typedef struct {
     bool no_exif;
     size_t max_pixels, max_memory; /* of all threads together */
-    int threads;                   /* at most 8 are used */
+    int threads;                   /* at most INPUT_READERS are used */
     bool keep;                     /* keep the picture itself if it cannot be read again: standard input, a pipe */
 } input_options;
 
@@ -41,7 +44,7 @@ typedef struct inputs inputs;
  * left for their turn. NULL without memory. */
 inputs *inputs_new(const session *s, const operands *o, input_options how, mv_error *e);
 
-/* The caller will wait for what is read: from here on there is a thread for each core, at most 8. */
+/* The caller will wait for what is read: from here on there is a thread for each core, at most INPUT_READERS. */
 void inputs_hurry(inputs *all);
 
 /* What the next operand holds, in the order of the operands, once for each of them. The caller frees it. */
