@@ -9,7 +9,12 @@
 #include "src/base/text.h"
 #include "src/picture/decode.h"
 
-enum { POINTS = MV_FAITH_POINTS, NAME = REPORT_NAME };
+enum {
+    POINTS = MV_FAITH_POINTS,
+    NAME = REPORT_NAME,
+    FINEST = 8,     /* px a side of the smallest cells of evidence that are drawn */
+    MOST_CELLS = 32 /* of them a side */
+};
 
 /* Everything that the content of a page points at. */
 typedef struct {
@@ -18,6 +23,7 @@ typedef struct {
     char photo_words[160], answer_words[160], faith_note[96];
     mv_class_bar bar[REPORT_TOP];
     mv_map evidence[3]; /* with titles of their own; values are borrowed */
+    float *coarse[3];   /* of those that are drawn by larger cells */
     mv_map *attention;  /* likewise */
     mv_report_head *head;
     const char **lens_block, **head_row;
@@ -33,6 +39,8 @@ typedef struct {
 static void free_facts(facts *f)
 {
     mv_image_free(&f->photo);
+    for (int i = 0; i < 3; i++)
+        free(f->coarse[i]);
     free(f->attention);
     free(f->head);
     free(f->lens_block);
@@ -83,21 +91,48 @@ static void add_answer(facts *f, const report_findings *found)
     k->answer_words = f->answer_words;
 }
 
-static void add_evidence(facts *f, const shot *t, const report_asks *a, const report_findings *found)
+/* A map of single pixels is noise at the size of a sheet, and has no lines, so in grey nothing of it would be seen: it
+ * is drawn as the means of larger cells. */
+static mv_status coarsen(mv_map *m, float **values, const shot *t, mv_error *e)
+{
+    int cell = FINEST;
+    while (t->h > MOST_CELLS * cell || t->w > MOST_CELLS * cell)
+        cell *= 2;
+    int h = (t->h + cell - 1) / cell, w = (t->w + cell - 1) / cell;
+    if (m->channels > 1 || h >= m->h || w >= m->w)
+        return MV_OK;
+    *values = malloc((size_t)h * (size_t)w * sizeof **values);
+    if (!*values)
+        return mv_fail_memory(e, t->name);
+    mv_coarsen(*values, h, w, m->v, m->h, m->w);
+    m->h = h;
+    m->w = w;
+    m->v = *values;
+    m->raw = NULL;
+    m->cell = cell;
+    mv_map_range(m);
+    return MV_OK;
+}
+
+static mv_status add_evidence(facts *f, const shot *t, const report_asks *a, const report_findings *found, mv_error *e)
 {
     const int asks[] = {a->top, a->second, a->margin};
     mv_report_content *k = &f->content;
     for (int i = 0; i < 3; i++) {
         if (asks[i] < 0 || t->maps[asks[i]].n == 0)
             continue;
-        mv_map *m = &f->evidence[k->evidence_count++];
+        int n = k->evidence_count++;
+        mv_map *m = &f->evidence[n];
         *m = t->maps[asks[i]].map[0];
+        if (coarsen(m, &f->coarse[n], t, e))
+            return e->code;
         if (i < 2)
             snprintf(m->title, sizeof m->title, "For %s", found->name[i]);
         else
             mv_text_print(m->title, sizeof m->title, "%.44s over %.44s", found->name[0], found->name[1]);
     }
     k->evidence = f->evidence;
+    return MV_OK;
 }
 
 /* ---- attention */
@@ -262,10 +297,11 @@ mv_status report_draw(const call *c, const shot *t, const report_asks *asks, con
     f->content.picture = t->image;
     load_photo(f, c, t);
     add_answer(f, found);
-    add_evidence(f, t, asks, found);
     add_mixers(f, t, asks);
     add_faith(f, r);
-    mv_status status = add_attention(f, t, asks, e);
+    mv_status status = add_evidence(f, t, asks, found, e);
+    if (!status)
+        status = add_attention(f, t, asks, e);
     if (!status)
         status = add_lens(f, t, asks, found, e);
     if (!status)

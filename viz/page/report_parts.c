@@ -119,7 +119,8 @@ static const char *range_words(const mv_report *r, const mv_map *map)
     char text[80];
     double lo, hi;
     mv_map_extent(map, &lo, &hi);
-    return mv_layout_text(r->l, "cells %s", mv_range_text(text, lo, hi, map->diverging));
+    mv_range_text(text, lo, hi, map->diverging);
+    return map->cell ? mv_layout_text(r->l, "%d px cells %s", map->cell, text) : mv_layout_text(r->l, "cells %s", text);
 }
 
 mv_panel *mv_report_evidence(const mv_report *r, double width)
