@@ -2,7 +2,7 @@
  * 2, or it says what is to be done. Commands that print what the program knows are run.
  *
  * Covers: cmd/main.c cmd/options.c cmd/options_tables.c cmd/options_help.c cmd/asks.c cmd/at.c cmd/edit_words.c
- *         cmd/gradients.c cmd/operands.c cmd/another.c src/base/param.c
+ *         cmd/gradients.c cmd/operands.c src/base/param.c
  */
 #include <fcntl.h>
 

@@ -1,8 +1,11 @@
 /* Any text as the parameters of a method, and of a table with an option of every kind: values stay in their ranges.
- * What parses as a question is opened for a network.
+ * What parses as a question is opened for a network, and a number that parses is written and read back.
  *
  * Covers: src/base/param.c src/base/number.c src/explain/params.c src/explain/methods.c
  */
+#include <math.h>
+
+#include "src/base/number.h"
 #include "src/explain/methods.h"
 #include "tests/every_param.h"
 #include "tests/fuzz.h"
@@ -16,6 +19,22 @@ static void check(const values *a)
     fuzz_expect(a->list.n >= 0 && a->list.n <= MV_PARAM_MOST && a->texts.n >= 0 && a->texts.n <= MV_PARAM_MOST);
     for (int i = 0; i < a->list.n; i++)
         fuzz_expect(a->list.v[i] >= -2 && a->list.v[i] <= 99);
+}
+
+/* A number of the values as it is written for people, with a true minus sign, read back. */
+static void write_number(const values *a)
+{
+    static const char minus[] = "\xe2\x88\x92";
+    char text[32], count[48];
+    int decimals = (int)(a->count % 10);
+    double value = a->integer * (a->number + (double)a->count / 1000);
+    const char *number = mv_number_text(text, value, decimals, a->flag);
+    bool negative = strncmp(number, minus, sizeof minus - 1) == 0;
+    double read = strtod(negative ? number + sizeof minus - 1 : number, NULL);
+    if (fabs(value) < 1e9)
+        fuzz_expect(fabs((negative ? -read : read) - value) <= 0.5 * pow(10, -decimals) + 1e-6);
+    fuzz_expect(!a->flag || *number == '+' || negative);
+    fuzz_expect(atoi(mv_count_text(count, a->integer, "cell")) == a->integer);
 }
 
 static void ask(const char *text)
@@ -42,7 +61,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     fuzz_expect(copy);
     mv_param_defaults(&a, table);
     if (!fuzz_refused(mv_param_parse(&a, table, text, copy, "fuzz", &e), &e))
-        check(&a);
+        check(&a), write_number(&a);
     ask(text);
     free(copy);
     free(text);
