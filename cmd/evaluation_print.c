@@ -341,11 +341,8 @@ mv_status evaluation_csv(const evaluation *v, const char *path, mv_error *e)
     if (!out)
         return mv_fail_memory(e, path);
     put_rows(v, out);
-    bool bad = ferror(out) != 0;
-    if (fclose(out) || bad) {
-        free(text);
+    if (!mv_text_close(out, &text))
         return mv_fail_memory(e, path);
-    }
     mv_output *file = mv_output_open(path, e);
     if (file)
         mv_output_write(file, text, size);

@@ -10,6 +10,7 @@
 #include "cmd/batches.h"
 #include "cmd/talk.h"
 #include "src/base/number.h"
+#include "src/base/text.h"
 #include "src/file/mapping.h"
 #include "src/file/output.h"
 #include "viz/draw/raster.h"
@@ -80,7 +81,7 @@ static mv_status add_entry(index_file *x, mv_index_entry *entry, const char *pat
     entry->page = page;
     m.file = page ? open_memstream(&m.text, &m.size) : NULL;
     mv_status s = m.file ? mv_index_row(entry, put, &m, e) : mv_fail_memory(e, "index");
-    if (m.file && fclose(m.file) && !s)
+    if (m.file && !mv_text_close(m.file, &m.text) && !s)
         s = mv_fail_memory(e, "index");
     if (!s)
         return add_line(x, m.text, page, rank, e);

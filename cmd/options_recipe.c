@@ -70,10 +70,6 @@ char *options_recipe(const call *c, const char *source, const char *const *other
         put_operand(out, source);
     for (; others && *others; others++)
         put_operand(out, *others);
-    bool bad = ferror(out) != 0;
-    if (fclose(out) || bad) {
-        free(text);
-        return NULL;
-    }
+    mv_text_close(out, &text);
     return text;
 }

@@ -171,8 +171,7 @@ static mv_status write_manifest(value_file *v, mv_error *e)
         fprintf(out, "%.*s", (int)(place - frame), frame);
         print_images(out, v, lines);
         fputs(place + strlen(mark), out);
-        good = !ferror(out);
-        good = fclose(out) == 0 && good;
+        good = mv_text_close(out, &text);
     }
     mv_status status =
         good ? mv_store_meta(v->store, "manifest", text, e) : mv_fail_memory(e, "the manifest of the output");
@@ -297,7 +296,7 @@ mv_status value_file_add(value_file *v, const shot *shots, int n, mv_error *e)
         fprintf(out, "%d %d %s\n", shots[i].index, shots[i].of, shots[i].name);
         s = add_image(v, shots[i].name, shots[i].index, shots[i].of, e);
     }
-    if (out && fclose(out) && !s)
+    if (out && !mv_text_close(out, &note) && !s)
         s = mv_fail_memory(e, "output");
     if (!s)
         s = mv_store_checkpoint(v->store, note, e);

@@ -7,6 +7,7 @@
 
 #include "cmd/stop.h"
 #include "cmd/talk.h"
+#include "src/base/text.h"
 #include "viz/draw/fonts.h"
 
 enum { THREADS = 8, ROOM = 4 * THREADS };
@@ -44,14 +45,13 @@ static void work_on(writers *w, slot *s, struct mv_fonts **fonts)
         return;
     }
     w->work(w->context, s->job, out, fonts, &s->error);
-    bool bad = ferror(out) != 0;
-    if (fclose(out) || bad)
+    if (!mv_text_close(out, &s->text))
         mv_fail_memory(&s->error, "results");
 }
 
 static void print_slot(slot *s)
 {
-    if (s->size && !stop_results_error() && !talk_results(s->text, s->size)) {
+    if (s->text && s->size && !stop_results_error() && !talk_results(s->text, s->size)) {
         int why = errno;
         stop_results(why);
         if (why != EPIPE && why != EINTR)

@@ -91,10 +91,8 @@ static char *with_gradients(const char *patterns)
             fprintf(out, ",grad.%.*s", n, p);
         p += n + (p[n] == ',');
     }
-    if (!out || ferror(out) | fclose(out)) {
-        free(text);
-        return NULL;
-    }
+    if (out)
+        mv_text_close(out, &text);
     return text;
 }
 
@@ -162,7 +160,7 @@ static mv_status make_reply(const call *c, const value_file *file, char **text, 
     else if (!s && !c->o.quiet)
         fprintf(out, "%s: %d site%s of %d picture%s%s%s\n", name, sites, sites == 1 ? "" : "s", pictures,
                 pictures == 1 ? "" : "s", c->gradient ? ", gradients of the " : "", c->gradient ? c->gradient : "");
-    if (out && fclose(out) && !s)
+    if (out && !mv_text_close(out, text) && !s)
         s = mv_fail_memory(e, "dump");
     free(name);
     return s;

@@ -67,6 +67,19 @@ const char *mv_text_nearest(const char *word, int n, const char *const words[])
     return best;
 }
 
+/* ---- text that is printed into memory */
+
+bool mv_text_close(FILE *stream, char **text)
+{
+    bool good = !ferror(stream);
+    good = fclose(stream) == 0 && good && *text;
+    if (!good) {
+        free(*text);
+        *text = NULL;
+    }
+    return good;
+}
+
 /* ---- text that is safe to print */
 
 /* Bytes of the character at p that may stay as they are; 0 if its first byte must be escaped. The ranges are those of

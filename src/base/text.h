@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 /* True if `text` ends in `ending`. The case of ASCII letters is ignored: "A.PNG" ends in ".png". */
 bool mv_text_ends_in(const char *text, const char *ending);
@@ -38,6 +39,10 @@ int mv_text_shorten(char *to, size_t size, int most, const char *text);
 /* Copies `text`, cut to size - 1 bytes as by mv_text_print, with a capital first letter if it is an ASCII one:
  * "Church". Returns `to`. */
 const char *mv_text_capital(char *to, size_t size, const char *text);
+
+/* Closes a stream of open_memstream, whose result is *text. False without memory for all that was printed; *text is
+ * NULL then. fclose alone does not tell: glibc's returns 0 where the last request fails. */
+bool mv_text_close(FILE *stream, char **text);
 
 /* FNV-1a, 64 bits, for sets of names that are too large to store. */
 uint64_t mv_text_hash(const char *text);
