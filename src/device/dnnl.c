@@ -200,7 +200,8 @@ static bool same(const mv_dnnl_shape *a, const mv_dnnl_shape *b)
            a->from_type == b->from_type && a->to_type == b->to_type;
 }
 
-/* The descriptor for a shape and weights: for a layout that they have or, if that would be slow, for a better one. */
+/* The descriptor for a shape and weights: for a layout that they have or, if that would be slow, for a better one.
+ * Without memory it fails: with another layout the sums would be rounded another way. */
 static mv_status best(const mv_dnnl *d, const mv_dnnl_shape *c, const mv_dnnl_weights *w, dnnl_primitive_desc_t *out,
                       mv_error *e)
 {
@@ -211,7 +212,12 @@ static mv_status best(const mv_dnnl *d, const mv_dnnl_shape *c, const mv_dnnl_we
     if (s || !mv_dnnl_is_plain(*out))
         return s;
     dnnl_primitive_desc_t other = NULL;
-    if (mv_dnnl_describe(d, c, NULL, dnnl_format_tag_any, &other, NULL))
+    if (mv_dnnl_describe(d, c, NULL, dnnl_format_tag_any, &other, NULL) == MV_ENOMEM) {
+        dnnl_primitive_desc_destroy(*out);
+        *out = NULL;
+        return mv_fail_memory(e, "cpu");
+    }
+    if (!other)
         return MV_OK;
     dnnl_primitive_desc_t worse = mv_dnnl_is_plain(other) ? other : *out;
     *out = worse == other ? *out : other;

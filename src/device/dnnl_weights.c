@@ -64,42 +64,55 @@ dnnl_memory_t mv_dnnl_weight_for(mv_dnnl *d, int worker, const mv_dnnl_plan *p, 
     return w->weight[w->layouts - 1];
 }
 
-/* Finds the layout that is fast for products of this width with any number of rows. */
-static int layout_of(mv_dnnl *d, const mv_dnnl_shape *c)
+/* *serves: is a layout fast for products of this width with any number of rows? MV_ENOMEM where that could not be found
+ * out: with another layout than usual the sums would be rounded another way. */
+static mv_status try_layout(const mv_dnnl *d, const mv_dnnl_shape *c, dnnl_format_tag_t layout, bool *serves)
 {
     static const int rows[] = {1, 7, 24, 25, 49, 56, 98, 112};
+    dnnl_primitive_desc_t first = NULL, pd = NULL;
+    mv_status s = mv_dnnl_describe(d, c, NULL, layout, &first, NULL);
+    *serves = !s;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows && *serves; i++) {
+        mv_dnnl_shape other = *c;
+        other.h = rows[i];
+        s = mv_dnnl_describe(d, &other, dnnl_primitive_desc_query_md(first, dnnl_query_weights_md, 0), layout, &pd,
+                             NULL);
+        *serves = !s && !mv_dnnl_is_plain(pd);
+        if (pd)
+            dnnl_primitive_desc_destroy(pd);
+        pd = NULL;
+    }
+    if (first)
+        dnnl_primitive_desc_destroy(first);
+    return s == MV_ENOMEM ? s : MV_OK;
+}
+
+/* The place in `layouts` of the first that serves; 0 if none does. */
+static mv_status find_layout(mv_dnnl *d, const mv_dnnl_shape *c, int *out, mv_error *e)
+{
+    *out = 0;
     if (c->kernel != 1)
-        return 0;
+        return MV_OK;
     for (int i = 0; i < d->widths; i++)
-        if (d->width[i].in == c->in && d->width[i].out == c->out)
-            return d->width[i].layout;
-    int serves = 0;
-    for (int l = 0; l < LAYOUTS; l++) {
-        dnnl_primitive_desc_t first = NULL, pd = NULL;
-        bool all = !mv_dnnl_describe(d, c, NULL, layouts[l], &first, NULL);
-        for (size_t i = 0; i < sizeof rows / sizeof *rows && all; i++) {
-            mv_dnnl_shape other = *c;
-            other.h = rows[i];
-            all = !mv_dnnl_describe(d, &other, dnnl_primitive_desc_query_md(first, dnnl_query_weights_md, 0),
-                                    layouts[l], &pd, NULL) &&
-                  !mv_dnnl_is_plain(pd);
-            if (pd)
-                dnnl_primitive_desc_destroy(pd);
-            pd = NULL;
+        if (d->width[i].in == c->in && d->width[i].out == c->out) {
+            *out = d->width[i].layout;
+            return MV_OK;
         }
-        if (first)
-            dnnl_primitive_desc_destroy(first);
-        if (all) {
-            serves = l;
+    for (int l = 0; l < LAYOUTS; l++) {
+        bool serves;
+        if (try_layout(d, c, layouts[l], &serves))
+            return mv_fail_memory(e, "cpu");
+        if (serves) {
+            *out = l;
             break;
         }
     }
     if (d->widths < MV_DNNL_WIDTHS) {
         d->width[d->widths].in = c->in;
         d->width[d->widths].out = c->out;
-        d->width[d->widths++].layout = serves;
+        d->width[d->widths++].layout = *out;
     }
-    return serves;
+    return MV_OK;
 }
 
 static dnnl_status_t fill_bias(mv_dnnl *d, mv_dnnl_weights *w, int n, const float *bias)
@@ -132,7 +145,8 @@ mv_dnnl_weights *mv_dnnl_weights_new(mv_dnnl *d, const mv_dnnl_shape *c, const f
     }
     w->typical = *c;
     dnnl_primitive_desc_t pd = NULL;
-    if (mv_dnnl_describe(d, c, NULL, layouts[layout_of(d, c)], &pd, e)) {
+    int l;
+    if (find_layout(d, c, &l, e) || mv_dnnl_describe(d, c, NULL, layouts[l], &pd, e)) {
         free(w);
         return NULL;
     }
