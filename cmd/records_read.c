@@ -14,6 +14,8 @@ enum { LONGEST_LINE = 16 << 20, MOST_STAGES = 256, MOST_CELLS = 65536, MOST_PICT
 
 static mv_status wrong(const records_reading *f, const char *what, mv_error *e)
 {
+    if (errno == ENOMEM) /* it was 0 before the line was read */
+        return mv_fail_memory(e, f->path);
     return mv_fail(e, MV_EINPUT, "%s: line %d: found %s, expected the records of eval", f->path, f->number, what);
 }
 
@@ -203,7 +205,7 @@ mv_status records_read(records *r, records_reading *f, FILE *in, off_t *size, mv
     ssize_t n = 0;
     mv_status s = MV_OK;
     *size = 0;
-    while (!s && (n = next_line(in, &text, &room)) > 0 && text[n - 1] == '\n') {
+    while (!s && (errno = 0, n = next_line(in, &text, &room)) > 0 && text[n - 1] == '\n') {
         f->number++;
         s = read_line(r, f, text, (size_t)n, e);
         *size += s || f->ended ? 0 : n;

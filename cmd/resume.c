@@ -1,5 +1,6 @@
 #include "cmd/resume.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -16,10 +17,21 @@ bool results_are_kept(void)
     return fstat(STDOUT_FILENO, &st) == 0 && S_ISREG(st.st_mode);
 }
 
+/* Ends the run for a reason that errno gives. */
+static void die_of_file(const char *what)
+{
+    mv_error e = {0};
+    mv_fail_errno(&e, "--resume: the file of standard output", what);
+    die_of(&e, false);
+}
+
 static void read_line(results *r, const char *line, size_t length, int number, const char *key, const char *model)
 {
     mv_error e = {0};
+    errno = 0;
     json_t *object = json_loadb(line, length, 0, NULL);
+    if (!object && errno == ENOMEM)
+        die_of_file("cannot be read");
     const char *name = json_string_value(json_object_get(object, "image")),
                *by = json_string_value(json_object_get(object, "model"));
     if (!name || !by || !json_object_get(object, key))
@@ -56,13 +68,13 @@ void results_read(results *r, const char *key, const char *model)
     ssize_t n;
     off_t whole = 0;
     if (!in)
-        die(EXIT_FAILED, "--resume: the file of standard output cannot be read");
+        die_of_file("cannot be read");
     for (int number = 1; (n = getline(&line, &room, in)) > 0 && line[n - 1] == '\n'; number++) {
         read_line(r, line, (size_t)n, number, key, model);
         whole += n;
     }
-    if (ferror(in))
-        die(EXIT_FAILED, "--resume: the file of standard output cannot be read");
+    if (ferror(in) || (n < 0 && !feof(in))) /* without memory for a line there is no mark of an error */
+        die_of_file("cannot be read");
     if (n > 0 && !begins_as_ours(line))
         die(EXIT_MISUSE,
             "--resume: standard output does not end in a result of an earlier run; append to the file that "
@@ -71,7 +83,7 @@ void results_read(results *r, const char *key, const char *model)
     free(line);
     fclose(in);
     if ((torn && ftruncate(STDOUT_FILENO, whole)) || lseek(STDOUT_FILENO, whole, SEEK_SET) < 0)
-        die(EXIT_FAILED, "--resume: standard output cannot be continued where its last result ends");
+        die_of_file("cannot be continued where its last result ends");
 }
 
 void results_free(results *r)

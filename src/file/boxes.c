@@ -1,5 +1,6 @@
 #include "src/file/boxes.h"
 
+#include <errno.h>
 #include <expat.h>
 #include <jansson.h>
 #include <math.h>
@@ -37,14 +38,19 @@ const mv_boxed *mv_boxes_lookup(const mv_boxes *b, const char *name)
     return b->n ? bsearch(&key, b->picture, (size_t)b->n, sizeof *b->picture, by_name) : NULL;
 }
 
-/* False without memory, or for one box too many. A box without an area is passed over. */
+static bool is_full(const mv_boxed *p)
+{
+    return p->n >= MV_BOXES_PER_PICTURE;
+}
+
+/* False without memory, or for one box too many, of which is_full is true. A box without an area is passed over. */
 static bool add_box(mv_boxed *p, mv_box box)
 {
     if (!isfinite(box.x) || !isfinite(box.y) || !(box.w > 0) || !(box.h > 0) || !isfinite(box.w) || !isfinite(box.h))
         return true;
     if (p->n == p->room) {
         int room = p->room ? 2 * p->room : 4;
-        mv_box *more = p->n < MV_BOXES_PER_PICTURE ? realloc(p->box, (size_t)room * sizeof *more) : NULL;
+        mv_box *more = is_full(p) ? NULL : realloc(p->box, (size_t)room * sizeof *more);
         if (!more)
             return false;
         p->box = more;
@@ -134,8 +140,9 @@ static mv_status read_annotations(mv_boxes *out, const numbered *image, const nu
         if (!add_box(&out->picture[at],
                      (mv_box){v[0], v[1], v[2], v[3],
                               place_of(category, out->categories, json_object_get(one, "category_id"))}))
-            return mv_fail(e, MV_ENOMEM, "%s: out of memory, or more than %d boxes on a picture", place,
-                           MV_BOXES_PER_PICTURE);
+            return is_full(&out->picture[at])
+                       ? mv_fail(e, MV_EINPUT, "%s: found more than %d boxes on a picture", place, MV_BOXES_PER_PICTURE)
+                       : mv_fail_memory(e, place);
     }
     return MV_OK;
 }
@@ -176,7 +183,10 @@ mv_status mv_boxes_coco(mv_boxes *out, const void *bytes, size_t size, const cha
     mv_status s = mv_json_weigh(bytes ? bytes : "", size, WEIGHT * size + SMALL, place, e);
     if (s)
         return s;
+    errno = 0;
     json_t *root = json_loadb(bytes ? bytes : "", size, 0, &at);
+    if (!root && errno == ENOMEM)
+        return mv_fail_memory(e, place);
     if (!root)
         return mv_fail(e, MV_EINPUT, "%s: line %d: %.100s, expected COCO's JSON", place, at.line, at.text);
     s = read_coco(out, root, place, e);
@@ -259,7 +269,7 @@ static void end_object(voc *v)
         return;
     }
     if (!add_box(b->picture, (mv_box){c[0] - 1, c[1] - 1, c[2] - c[0] + 1, c[3] - c[1] + 1, b->categories++}))
-        stop(v, "too many objects");
+        stop(v, is_full(b->picture) ? "too many objects" : NULL);
 }
 
 static void replace(voc *v, char **text)
