@@ -22,7 +22,7 @@ webp/               src/picture/webp.c
 tiffio              src/picture/tiff
 libheif             src/picture/heif.c
 oneapi/             src/device/dnnl
-dlfcn               cmd/stop.c src/device/plugin.c src/picture/heif.c src/file/fetch.c
+dlfcn               cmd/stop.c src/device/plugin.c src/picture/heif.c src/file/fetch.c src/base/library.c
 pthread             src/device viz/draw/fonts.c cmd
 nettle              src/file
 expat               src/file

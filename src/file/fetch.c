@@ -8,6 +8,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "src/base/library.h"
 #include "src/base/text.h"
 
 enum {
@@ -450,16 +451,16 @@ mv_status mv_fetch_ask(mv_fetch *f, const char *url, const mv_request *r, mv_ans
 /* It stays loaded: what it has started in the process cannot be taken back. */
 static mv_status load(mv_fetch *f, mv_error *e)
 {
-    void *library = dlopen("libcurl.so.4", RTLD_NOW | RTLD_LOCAL);
-    if (!library)
-        library = dlopen("libcurl-gnutls.so.4", RTLD_NOW | RTLD_LOCAL);
+    static const char *const names[] = {"libcurl.so.4", "libcurl-gnutls.so.4", NULL};
+    char why[MV_LIBRARY_WHY];
+    void *library = mv_library_load(names, RTLD_NOW | RTLD_LOCAL, why);
     bool whole = library;
 #define FIND(name) whole = whole && (*(void **)&f->name = dlsym(library, #name));
     FUNCTIONS(FIND)
     if (whole)
         return MV_OK;
     return mv_fail(e, MV_EIO, "libcurl, by which files are fetched: %s; install libcurl4",
-                   library ? "the one that is installed is too old" : "it is not installed");
+                   library ? "the one that is installed is too old" : why);
 }
 
 mv_fetch *mv_fetch_new(const mv_fetch_settings *s, mv_error *e)

@@ -3,6 +3,7 @@
 #include <dlfcn.h>
 #include <libheif/heif.h>
 
+#include "src/base/library.h"
 #include "src/file/kind.h"
 
 /* HEIC and AVIF by libheif, in builds that found its headers: the primary image, 8 bits a colour. libheif turns and
@@ -55,7 +56,9 @@ typedef struct {
 /* It stays loaded: the next picture finds it at once. */
 static mv_status load(heif *h, const char *name, mv_error *e)
 {
-    void *library = dlopen("libheif.so.1", RTLD_NOW | RTLD_LOCAL);
+    static const char *const names[] = {"libheif.so.1", NULL};
+    char why[MV_LIBRARY_WHY];
+    void *library = mv_library_load(names, RTLD_NOW | RTLD_LOCAL, why);
     bool whole = library;
 #define FIND(name) whole = whole && (*(void **)&h->name = dlsym(library, #name));
     FUNCTIONS(FIND)
@@ -71,7 +74,7 @@ static mv_status load(heif *h, const char *name, mv_error *e)
     return mv_fail(e, MV_EINPUT,
                    "%s: found a HEIC or AVIF picture, which libheif reads: %s; install libheif1, or convert the "
                    "picture to PNG or JPEG",
-                   name, library ? "the one that is installed is too old" : "it is not installed");
+                   name, library ? "the one that is installed is too old" : why);
 }
 
 static bool is_heif(const uint8_t *b, size_t n)

@@ -1,0 +1,34 @@
+#include "src/base/library.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include "src/base/text.h"
+
+/* The loader has no codes, only words; they are not translated. */
+static const char absent[] = "cannot open shared object file: No such file or directory";
+
+void *mv_library_load(const char *const names[], int flags, char why[MV_LIBRARY_WHY])
+{
+    bool known = false;
+    mv_text_print(why, MV_LIBRARY_WHY, "it is not installed");
+    for (int i = 0; names[i]; i++) {
+        errno = 0;
+        void *library = dlopen(names[i], flags);
+        if (library)
+            return library;
+        bool memory = errno != ENOMEM;
+        const char *words = dlerror();
+        if (words && strncmp(words, names[i], strlen(names[i])) == 0 && strstr(words, absent))
+            continue;
+        if (!known) /* without memory the words are about what it was for */
+            mv_text_print(why, MV_LIBRARY_WHY, "it cannot be loaded: %s",
+                          !memory ? "out of memory"
+                          : words ? words
+                                  : names[i]);
+        known = true;
+    }
+    return NULL;
+}
