@@ -18,6 +18,14 @@ start_hub() { # BUILD
     HF_ENDPOINT=http://127.0.0.1:$(<"$folder/port")
 }
 
+# Does a page or a text of lines end as it should?
+is_complete() { # FILE
+    case $1 in
+    *.png) tail -c 8 "$1" | grep -aqF IEND ;;
+    *) [ "$(tail -c 1 "$1" | od -An -c)" = '  \n' ] ;;
+    esac
+}
+
 # Runs COMMAND as one case; what it says is printed if it fails.
 case_of() { # NAME COMMAND...
     local name=$1
