@@ -167,7 +167,7 @@ static mv_status read_back(records *r, int part, int parts, bool *empty, mv_erro
         s = mv_fail(e, MV_EINPUT, "%s: is of another part of the pictures (--shard)", r->path);
     *empty = !f.head;
     json_decref(f.head);
-    if (!s && (ftruncate(fileno(r->out), size) || fseeko(r->out, 0, SEEK_END)))
+    if (!s && (TEMP_FAILURE_RETRY(ftruncate(fileno(r->out), size)) || fseeko(r->out, 0, SEEK_END)))
         s = mv_fail_errno(e, r->path, "cannot be continued");
     return s;
 }
@@ -193,7 +193,7 @@ static mv_status go_on(records *r, int part, int parts, mv_error *e)
 mv_status records_open(records *r, const char *path, int part, int parts, bool resume, mv_error *e)
 {
     r->path = path;
-    if (resume && access(path, F_OK) == 0)
+    if (resume && (access(path, F_OK) == 0 || errno != ENOENT))
         return go_on(r, part, parts, e);
     r->out = fopen(path, "wxe");
     if (!r->out && errno == EEXIST)

@@ -11,18 +11,20 @@
 
 #include "cmd/talk.h"
 
-bool results_are_kept(void)
-{
-    struct stat st;
-    return fstat(STDOUT_FILENO, &st) == 0 && S_ISREG(st.st_mode);
-}
-
 /* Ends the run for a reason that errno gives. */
 static void die_of_file(const char *what)
 {
     mv_error e = {0};
     mv_fail_errno(&e, "--resume: the file of standard output", what);
     die_of(&e, false);
+}
+
+bool results_are_kept(void)
+{
+    struct stat st;
+    if (fstat(STDOUT_FILENO, &st))
+        die_of_file("cannot be examined");
+    return S_ISREG(st.st_mode);
 }
 
 static void read_line(results *r, const char *line, size_t length, int number, const char *key, const char *model)
@@ -82,7 +84,7 @@ void results_read(results *r, const char *key, const char *model)
     bool torn = n > 0;
     free(line);
     fclose(in);
-    if ((torn && ftruncate(STDOUT_FILENO, whole)) || lseek(STDOUT_FILENO, whole, SEEK_SET) < 0)
+    if ((torn && TEMP_FAILURE_RETRY(ftruncate(STDOUT_FILENO, whole))) || lseek(STDOUT_FILENO, whole, SEEK_SET) < 0)
         die_of_file("cannot be continued where its last result ends");
 }
 

@@ -49,11 +49,16 @@ static char *read_text(int folder, const char *name, size_t most, size_t *size)
     bool good = fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0 && (size_t)st.st_size <= most;
     char *text = good ? malloc((size_t)st.st_size) : NULL;
     *size = 0;
-    for (ssize_t n = 1; text && n > 0 && *size < (size_t)st.st_size;) {
+    ssize_t n = 1;
+    while (text && n > 0 && *size < (size_t)st.st_size) {
         n = mv_system_read(fd, text + *size, (size_t)st.st_size - *size);
         *size += n > 0 ? (size_t)n : 0;
     }
     int saved = errno;
+    if (n < 0) {
+        free(text);
+        text = NULL;
+    }
     if (fd >= 0)
         close(fd);
     errno = saved;
