@@ -31,6 +31,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
@@ -48,6 +49,7 @@ static const char *const hows[] = {"error", "full", "interrupted", "short"};
     X(close, EIO, ENOSPC, 1, 0)                                                                                        \
     X(faccessat, EACCES, 0, 0, 0)                                                                                      \
     X(fchmod, EPERM, 0, 0, 0)                                                                                          \
+    X(fchown, EPERM, EDQUOT, 0, 0)                                                                                     \
     X(fdopendir, EIO, ENOMEM, 0, 0)                                                                                    \
     X(flock, ENOLCK, 0, 1, 0)                                                                                          \
     X(fstat, EIO, ENOMEM, 0, 0)                                                                                        \
@@ -55,6 +57,8 @@ static const char *const hows[] = {"error", "full", "interrupted", "short"};
     X(fstatfs, EIO, ENOMEM, 0, 0)                                                                                      \
     X(fsync, EIO, ENOSPC, 1, 0)                                                                                        \
     X(ftruncate, EIO, ENOSPC, 1, 0)                                                                                    \
+    X(getdents64, EIO, ENOMEM, 0, 0)                                                                                   \
+    X(getrandom, ENOSYS, 0, 1, 1)                                                                                      \
     X(linkat, EPERM, ENOSPC, 0, 0)                                                                                     \
     X(lseek, EIO, 0, 0, 0)                                                                                             \
     X(lstat, EIO, ENOMEM, 0, 0)                                                                                        \
@@ -78,6 +82,7 @@ static const char *const hows[] = {"error", "full", "interrupted", "short"};
     X(rename, EACCES, ENOSPC, 0, 0)                                                                                    \
     X(renameat, EACCES, ENOSPC, 0, 0)                                                                                  \
     X(renameat2, EACCES, ENOSPC, 0, 0)                                                                                 \
+    X(rmdir, EIO, ENOMEM, 0, 0)                                                                                        \
     X(scandir, EACCES, EMFILE, 0, 0)                                                                                   \
     X(stat, EIO, ENOMEM, 0, 0)                                                                                         \
     X(statfs, EIO, ENOMEM, 0, 0)                                                                                       \
@@ -184,6 +189,7 @@ static bool goes_wrong(int call, const void *caller)
 FAILS(int, access, -1, (const char *path, int mode), (path, mode))
 FAILS(int, faccessat, -1, (int at, const char *path, int mode, int flags), (at, path, mode, flags))
 FAILS(int, fchmod, -1, (int fd, mode_t mode), (fd, mode))
+FAILS(int, fchown, -1, (int fd, uid_t owner, gid_t group), (fd, owner, group))
 FAILS(DIR *, fdopendir, NULL, (int fd), (fd))
 FAILS(int, flock, -1, (int fd, int what), (fd, what))
 FAILS(int, fstat, -1, (int fd, struct stat *st), (fd, st))
@@ -191,6 +197,7 @@ FAILS(int, fstatat, -1, (int at, const char *path, struct stat *st, int flags), 
 FAILS(int, fstatfs, -1, (int fd, struct statfs *fs), (fd, fs))
 FAILS(int, fsync, -1, (int fd), (fd))
 FAILS(int, ftruncate, -1, (int fd, off_t n), (fd, n))
+FAILS(ssize_t, getdents64, -1, (int fd, void *to, size_t n), (fd, to, n))
 FAILS(int, linkat, -1, (int a, const char *from, int b, const char *to, int flags), (a, from, b, to, flags))
 FAILS(off_t, lseek, -1, (int fd, off_t n, int from), (fd, n, from))
 FAILS(int, lstat, -1, (const char *path, struct stat *st), (path, st))
@@ -208,6 +215,7 @@ FAILS(ssize_t, readlinkat, -1, (int at, const char *path, char *text, size_t n),
 FAILS(char *, realpath, NULL, (const char *path, char *text), (path, text))
 FAILS(int, rename, -1, (const char *from, const char *to), (from, to))
 FAILS(int, renameat, -1, (int a, const char *from, int b, const char *to), (a, from, b, to))
+FAILS(int, rmdir, -1, (const char *path), (path))
 FAILS(int, scandir, -1,
       (const char *path, struct dirent ***list, int (*filter)(const struct dirent *),
        int (*compare)(const struct dirent **, const struct dirent **)),
@@ -287,6 +295,7 @@ OPENS(openat, (int at, const char *path, int flags, ...), (at, path, flags, mode
         return real arguments;                                                                                         \
     }
 
+MOVES(getrandom, CALL_getrandom, (void *to, size_t n, unsigned flags), n, (to, n, flags))
 MOVES(pread, CALL_pread, (int fd, void *to, size_t n, off_t at), n, (fd, to, n, at))
 MOVES(pwrite, CALL_pwrite, (int fd, const void *from, size_t n, off_t at), n, (fd, from, n, at))
 MOVES(read, CALL_read, (int fd, void *to, size_t n), n, (fd, to, n))
@@ -339,8 +348,22 @@ static ssize_t stream_write(void *fd, const char *from, size_t n)
     return (ssize_t)n;
 }
 
+static int stream_seek(void *fd, off64_t *at, int from)
+{
+    off_t now = stream_fails(CALL_lseek) ? -1 : lseek((int)(intptr_t)fd, *at, from);
+    if (now < 0)
+        return -1;
+    *at = now;
+    return 0;
+}
+
+/* The stream of a descriptor, which the C library does not know. */
+static FILE *_Atomic stream_at[1024];
+
 static int stream_close(void *fd)
 {
+    if ((intptr_t)fd < (intptr_t)(sizeof stream_at / sizeof *stream_at))
+        stream_at[(intptr_t)fd] = NULL;
     bool wrong = stream_fails(CALL_close);
     int saved = errno, closed = close((int)(intptr_t)fd);
     if (wrong)
@@ -350,8 +373,20 @@ static int stream_close(void *fd)
 
 static FILE *stream_of(int fd, const char *mode)
 {
-    return fopencookie((void *)(intptr_t)fd, mode,
-                       (cookie_io_functions_t){.read = stream_read, .write = stream_write, .close = stream_close});
+    const cookie_io_functions_t functions = {stream_read, stream_write, stream_seek, stream_close};
+    FILE *f = fopencookie((void *)(intptr_t)fd, mode, functions);
+    if (fd >= 0 && fd < (int)(sizeof stream_at / sizeof *stream_at))
+        stream_at[fd] = f;
+    return f;
+}
+
+int fileno(FILE *f)
+{
+    FUNCTION(int, fileno, (FILE *));
+    for (int fd = 0; f && fd < (int)(sizeof stream_at / sizeof *stream_at); fd++)
+        if (stream_at[fd] == f)
+            return fd;
+    return real(f);
 }
 
 FILE *fdopen(int fd, const char *mode)
@@ -366,7 +401,7 @@ FILE *fopen(const char *path, const char *mode)
     flags |= (strchr(mode, 'x') ? O_EXCL : 0) | (strchr(mode, 'e') ? O_CLOEXEC : 0);
     int fd = is_ours(__builtin_return_address(0)) && stream_fails(CALL_open) ? -1 : open(path, flags, 0666);
     FILE *f = fd < 0 ? NULL : stream_of(fd, mode);
-    if (f && mode[0] == 'a')
+    if (f && mode[0] == 'a' && !strchr(mode, '+'))
         lseek(fd, 0, SEEK_END);
     return f;
 }
