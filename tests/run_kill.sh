@@ -2,17 +2,18 @@
 # Kills the program while it writes, at random moments, and looks at what is left. Prints TAP, and a table of figures.
 #
 #   MVSCOPE=PROGRAM tests/run_kill.sh [NAME...]       only these commands; KILL_RUNS=60 is how many kills there are in all
+#                                           KILL_OLD=1: all of them on a file system without O_TMPFILE
 #
 # For each command that writes: one run without interruption is the reference. Then it is killed, three times of four by
 # SIGKILL and else by TERM, INT, HUP and QUIT in turn; every other time over the outputs of an earlier run with other
-# settings. Right after the kill each output is whole, the earlier one or absent, and after any signal but SIGKILL nothing
+# settings, and every other time without O_TMPFILE and RENAME_EXCHANGE, where unfinished outputs have a name. Right after the kill each output is whole, the earlier one or absent, and after any signal but SIGKILL nothing
 # hidden is left. The next run ends well, its outputs are the reference's bytes, and nothing else is there. At last two
 # runs write the same outputs at once, and one meets a full disk.
 set -uo pipefail
 shopt -s nullglob dotglob
 cd "$(dirname "$0")/.." || exit 1
 
-: "${MVSCOPE:=$PWD/mvscope}" "${KILL_RUNS:=60}"
+: "${MVSCOPE:=$PWD/mvscope}" "${KILL_RUNS:=60}" "${KILL_OLD:=}"
 MVSCOPE=$(realpath -- "$MVSCOPE") || exit 1
 export LC_ALL=C.UTF-8 MODEL=$PWD/assets/nano.safetensors HUB_DOUBLE=${MVSCOPE%/*}/tests/double_hub
 unset SOURCE_DATE_EPOCH MVSCOPE_MODEL ${!HF_*} XDG_CACHE_HOME
@@ -78,23 +79,24 @@ wrong_at_last() { # FOLDER REFERENCE
 }
 
 # Kills one run of a case. Prints what is wrong; writes "KILLED LEFT" to $here.figures: 1 or 0 each.
-kill_once() { # HERE CASE SIGNAL OVER SECONDS
-    local here=$1 name command resume before seconds left=0 child status
+kill_once() { # HERE CASE SIGNAL OVER OLD SECONDS
+    local here=$1 name command resume before seconds=$6 left=0 child status start="env --default-signal=INT,QUIT"
     IFS='|' read -r name command resume before <<<"${cases[$2]}"
     rm -rf "$here" && mkdir "$here"
+    [ "$5" = 0 ] || start+=" MVSCOPE_FAULT_OLD=1 LD_PRELOAD=${MVSCOPE%/*}/fault_calls.so"
     : >"$here.before"
     if [ "$4" = 1 ] && [ -d "$tmp/$2.before" ]; then
         cp -a "$tmp/$2.before/." "$here"
         sums "$here" >"$here.before"
     fi
     if [[ $command == with_hub* ]]; then
-        command="with_hub 'repository a/b; env --default-signal=INT,QUIT mvscope pull -q a/b & sleep $5; kill -$3 \$!; wait \$!'"
+        command="with_hub 'repository a/b; $start mvscope pull -q a/b & sleep $seconds; kill -$3 \$!; wait \$!'"
         in_folder "$here" "$command" >"$here.out" 2>&1
         status=$?
     else
-        (cd "$here" && exec bash -c "exec env --default-signal=INT,QUIT $command") </dev/null >"$here.out" 2>&1 & # no further process
+        (cd "$here" && exec bash -c "exec $start $command") </dev/null >"$here.out" 2>&1 & # no further process
         child=$!
-        sleep "$5"
+        sleep "$seconds"
         kill -s "$3" $child 2>/dev/null
         wait $child 2>/dev/null
         status=$?
@@ -142,29 +144,29 @@ done
 
 # The kills: number k is of case k modulo their count. Two at a time.
 worker() { # WORKER
-    local k i signal over seconds
+    local k i signal over old seconds
     for ((k = $1; k < KILL_RUNS; k += 2)); do
         i=${chosen[k % ${#chosen[@]}]} signal=KILL
         local turn=$((k / ${#chosen[@]}))
         ((turn % 4 == 3 || (k + turn) % 4 == 3)) && signal=${signals[(k + turn) / 4 % 4]}
-        over=$(((turn + k) % 2))
+        over=$(((turn + k) % 2)) old=${KILL_OLD:-$(((turn / 2 + k / 2) % 2))}
         seconds=$(awk -v ms="$(<"$tmp/$i.ms")" -v r=$RANDOM 'BEGIN { printf "%.3f", (0.1 + r / 32768) * ms / 1000 }')
-        kill_once "$tmp/w$1" "$i" $signal $over "$seconds" >"$tmp/wrong.$k"
-        echo "$i $signal $over $seconds $(<"$tmp/w$1.figures")" >"$tmp/done.$k"
+        kill_once "$tmp/w$1" "$i" $signal $over $old "$seconds" >"$tmp/wrong.$k"
+        echo "$i $signal $over $old $seconds $(<"$tmp/w$1.figures")" >"$tmp/done.$k"
     done
 }
 worker 0 2>/dev/null & worker 1 2>/dev/null & wait
 
-printf '| %-18s %5s %6s %12s %11s %6s\n' command runs killed 'by a signal' 'hidden left' wrong
+printf '| %-18s %5s %6s %12s %11s %11s %6s\n' command runs killed 'by a signal' 'old system' 'hidden left' wrong
 for i in "${chosen[@]}"; do
     name=${cases[i]%%|*} wrong=
     for done in "$tmp"/done.*; do
-        read -r case signal over seconds rest <"$done"
-        [ "$case" = "$i" ] && [ -s "${done/done/wrong}" ] && wrong+="$signal after $seconds s, over $over: $(<"${done/done/wrong}")"$'\n'
+        read -r case signal over old seconds rest <"$done"
+        [ "$case" = "$i" ] && [ -s "${done/done/wrong}" ] && wrong+="$signal after $seconds s, over $over, old $old: $(<"${done/done/wrong}")"$'\n'
     done
     cat "$tmp"/done.* | awk -v i="$i" -v name="$name" -v wrong="$(grep -c ' after ' <<<"$wrong")" '
-        $1 == i { n++; killed += $5; soft += $5 && $2 != "KILL"; left += $6 }
-        END { printf "| %-18s %5d %6d %12d %11d %6d\n", name, n, killed, soft, left, wrong }'
+        $1 == i { n++; killed += $6; soft += $6 && $2 != "KILL"; old += $6 && $4; left += $7 }
+        END { printf "| %-18s %5d %6d %12d %11d %11d %6d\n", name, n, killed, soft, old, left, wrong }'
     verdict "killed: $name" "$wrong"
 done
 
