@@ -14,7 +14,7 @@
 #
 # Whatever the line: its status is one of the manual's, and a message says why; nothing is printed that acts on a
 # terminal; nothing hidden is left; no file changes but an output; with status 2 nothing was done. A line that takes longer
-# than 8 s is stopped by SIGTERM, which works, too; one that waits without computing fails.
+# than 8 s is stopped by SIGTERM, then by SIGHUP, which works, too; one that waits without computing fails.
 set -uo pipefail
 shopt -s nullglob dotglob
 cd "$(dirname "$0")/.." || exit 1
@@ -291,7 +291,8 @@ run_line() { # HERE: its status, and in `cpu` the milliseconds of computing
         *) exec </dev/null ;;
         esac
         export HF_HOME=$here.hub
-        go=(timeout -k $grace $((limit + grace / 2)) timeout "$limit" "$MVSCOPE" "${words[@]}")
+        # a page that was begun is finished; the second signal ends the program at once
+        go=(timeout -s HUP -k $grace $((limit + grace / 2)) timeout "$limit" "$MVSCOPE" "${words[@]}")
         case $to in
         0) time "${go[@]}" 2>"$here.err" >&- ;;
         1) time "${go[@]}" 2>"$here.err" >/dev/full ;;
