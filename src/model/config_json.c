@@ -56,7 +56,7 @@ static mv_status scales(const mv_json *r, mv_config *c)
         bool *has;
     } both[] = {{"layer_scale", "gamma_1", &c->gamma}, {"layer_scale_conv", "gamma", &c->conv_gamma}};
     for (int i = 0; i < 2; i++) {
-        bool found, says;
+        bool found, says = false;
         mv_status s = scale(r, both[i].key, &found, &says);
         if (s)
             return s;
