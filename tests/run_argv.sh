@@ -14,7 +14,7 @@
 #
 # Whatever the line: its status is one of the manual's, and a message says why; nothing is printed that acts on a
 # terminal; nothing hidden is left; no file changes but an output; with status 2 nothing was done. A line that takes longer
-# than 8 s is stopped by SIGTERM, then by SIGHUP, which works, too; one that waits without computing fails.
+# than 8 s gets SIGTERM, and 10 s later SIGHUP, by one of which it ends; one that only waits, without computing, fails.
 set -uo pipefail
 shopt -s nullglob dotglob
 cd "$(dirname "$0")/.." || exit 1

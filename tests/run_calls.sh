@@ -7,9 +7,9 @@
 # status 1, a message that gives the error's own words, and every file as it was or as it should become. It never crashes,
 # hangs or leaves a temporary. An interrupted call or one that moves less than was asked for is never a failure.
 #
-# The short form has calls fail that are spread over each run, most of them near its end, where outputs are finished, and of
-# places that call the system first those that never failed before. With MVSCOPE_FAULTS=all each call of each case fails, on
-# files that exist and that do not, on an old file system and a new one; that is run by hand, after `make faults`.
+# In the short form, the first call of each place of the program fails in one case, and that call and all later ones of its
+# name in another; and calls fail that are spread over each run, most of them near its end, where outputs are finished. With
+# MVSCOPE_FAULTS=all each call of each case fails, on files that exist and that do not, on an old file system and a new one.
 # Lines that begin with a bar are a table: of each case, the runs that were tried and those that ended well.
 set -uo pipefail
 build=$(realpath "$1") || exit 1
@@ -149,7 +149,8 @@ points() { # HOW COUNT
 
 # One case. `setup` makes what an earlier run wrote, in its folder; `varies`: two runs differ; `resumes`: what an unfinished
 # run leaves is taken up by the next; `grows`: files that are written line by line; `smaller`: files that are complete
-# without a picture that fails; `answers`: the file that standard output is appended to; `either`: arguments of which one may fail, and the outputs are those of a run without it.
+# without a picture that fails; `answers`: the file that standard output is appended to; `either`: arguments of which one
+# may fail, and then the outputs are those of a run without it.
 try() { # NAME COMMAND...
     name=$1
     shift

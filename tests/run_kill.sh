@@ -1,12 +1,14 @@
 #!/bin/bash
 # Kills the program while it writes, at random moments, and looks at what is left. Prints TAP, and a table of figures.
 #
-#   MVSCOPE=PROGRAM tests/run_kill.sh [NAME...]       only these commands; KILL_RUNS=60 is how many kills there are in all
-#                                           KILL_OLD=1: all of them on a file system without O_TMPFILE
+#   MVSCOPE=PROGRAM tests/run_kill.sh [NAME...]       only these commands
+#
+# KILL_RUNS=60 is how many kills there are in all; with KILL_OLD=1 all of them are on an old file system.
 #
 # For each command that writes: one run without interruption is the reference. Then it is killed, three times of four by
 # SIGKILL and else by TERM, INT, HUP and QUIT in turn; every other time over the outputs of an earlier run with other
-# settings, and every other time without O_TMPFILE and RENAME_EXCHANGE, where unfinished outputs have a name. Right after the kill each output is whole, the earlier one or absent, and after any signal but SIGKILL nothing
+# settings; every other time on an old file system, without O_TMPFILE and RENAME_EXCHANGE, where unfinished outputs have a
+# name. Right after the kill each output is whole, the earlier one or absent, and after any signal but SIGKILL nothing
 # hidden is left. The next run ends well, its outputs are the reference's bytes, and nothing else is there. At last two
 # runs write the same outputs at once, and one meets a full disk.
 set -uo pipefail

@@ -3,10 +3,10 @@
 #
 #   tests/run_threads.sh BUILD PLUGIN [NAME...]     the cases, or all
 #
-# BUILD is the folder of a build with SANITIZE=thread. PLUGIN is that of an emulated GPU that was built without it: one
-# thread alone calls the GPU. Each case ends with the status that it should, while no access to memory races with another.
-# The detector sees the program's own code and what libraries call of the C library; tests/tsan.supp says what it does not
-# see.
+# BUILD is the folder of a build with SANITIZE=thread. PLUGIN is the folder of the plug-in of an emulated GPU, built without
+# the detector, as one thread alone calls the GPU. Each case ends with the status that it should, while no access to memory
+# races with another. The detector sees the program's own code and what libraries call of the C library; tests/tsan.supp
+# says what it does not see.
 set -uo pipefail
 build=$(realpath "$1") plugin=$(realpath "$2") || exit 1
 shift 2
@@ -55,7 +55,7 @@ pictures() { # TO FILE...
 }
 for p in church golf-ball parachute; do cp assets/samples/$p.jpg "$IN/photos"; done
 pictures "$IN/mixed" tests/data/image/*.*
-# A crowd for readers: as many wait while the GPU, which is slow in emulation, has few pictures to look at.
+# A crowd for the readers: many files to read, of which few are pictures, as the GPU is slow in emulation.
 cp "$IN/mixed/"*-bad.* "$IN/crowd"
 for p in church golf-ball parachute; do cp assets/samples/$p.jpg "$IN/crowd/000-$p.jpg" && cp assets/samples/$p.jpg "$IN/crowd/900-$p.jpg"; done
 pictures "$IN/few" assets/samples/*.jpg tests/data/image/grey*.jpg tests/data/image/orient-[1-4].jpg
