@@ -1,10 +1,12 @@
-/* What a command is: a const struct that says what it takes, and up to eight functions. Option tables, checks, help,
+/* What a command is: a const struct that says what it takes, and up to nine functions. Option tables, checks, help,
  * completion, the loop over pictures, progress, resuming, signals and the exit status follow from it.
  *
  * A command that takes pictures runs through stream.c, the only loop over pictures:
  *
  *     check     once, with nothing opened yet: words that do not go together end the program with status 2
  *     list      once, when the sizes of the model and the list of all pictures are there, before --shard takes its part
+ *     claim     once, before anything runs: names the files that are read besides the pictures and the model, so that
+ *               no output replaces them (claims.h)
  *     open      once, when the model and the device are there: says what is asked of each picture (call.ask), opens
  *               stores
  *     batch     after each batch, in order, on the thread that computes: what must follow the order of computing
@@ -29,6 +31,7 @@
 #include "src/explain/methods.h"
 #include "src/run/back.h"
 
+struct claims;
 struct operands;
 
 enum { CALL_ASKS = 16 };
@@ -82,6 +85,7 @@ typedef struct command {
     /* Looks at the whole list of pictures, before --shard takes a part: labels them, drops some. May end the program.
      */
     void (*list)(call *c, struct operands *o);
+    void (*claim)(const call *c, struct claims *k);
     mv_status (*open)(call *c, mv_error *e);
     mv_status (*batch)(call *c, const shot *shots, int n, mv_error *e);
     mv_status (*study)(call *c, study *s, mv_error *e);

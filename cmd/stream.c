@@ -164,6 +164,8 @@ static void check_files(const stream *s)
     char *index = writes_index(s) ? must(index_file_path(c)) : NULL;
     claims_read_operands(k, &s->o);
     claims_read_model(k, c->session.files);
+    if (c->command->claim)
+        c->command->claim(c, k);
     if (c->wants_page)
         destination_claim(&s->to.page, &s->o, c->pictures, k);
     if (c->wants_raw)

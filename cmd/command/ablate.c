@@ -3,9 +3,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "cmd/ablation.h"
+#include "cmd/claims.h"
 #include "cmd/edit_words.h"
 #include "cmd/page_file.h"
 #include "cmd/raw_file.h"
@@ -294,21 +294,16 @@ static mv_status write_numbers(call *c, const char *path, const shot *t, const a
 
 /* ---- the command */
 
-/* An output must not replace what an edit reads. */
-static void check_files(const call *c)
+/* What edits read. */
+static void claim(const call *c, claims *k)
 {
     const own *o = c->own;
-    const char *outputs[] = {c->o.out, o->raw};
     for (int i = 0; i < o->set.n; i++) {
         mv_error e = {0};
-        struct stat in, out;
         char *file = edit_words_file(o->set.v[i], &e);
         if (e.code)
             die_of(&e, true);
-        for (int k = 0; file && k < 2; k++)
-            if (outputs[k] && stat(file, &in) == 0 && stat(outputs[k], &out) == 0 && in.st_dev == out.st_dev &&
-                in.st_ino == out.st_ino && !S_ISDIR(out.st_mode))
-                die(EXIT_MISUSE, "%s: '%s' is read by --set, expected another file", k ? "--raw" : "-o", outputs[k]);
+        claims_read(k, "a file of --set", file);
         free(file);
     }
 }
@@ -353,7 +348,6 @@ static void check(call *c)
         page_check(c, &mv_page_ablate);
     if (options_given(c, "top") && c->o.json && !c->wants_page)
         die(EXIT_MISUSE, "--top: has no effect on --json, which has all numbers");
-    check_files(c);
 }
 
 static void free_all(own *o)
@@ -428,6 +422,7 @@ const command command_ablate = {.name = "ablate",
                                 .results = "before",
                                 .examples = examples,
                                 .check = check,
+                                .claim = claim,
                                 .open = open_ablate,
                                 .study = study_picture,
                                 .drop = ablation_result_free,
