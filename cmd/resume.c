@@ -22,8 +22,11 @@ static void die_of_file(const char *what)
 bool results_are_kept(void)
 {
     struct stat st;
-    if (fstat(STDOUT_FILENO, &st))
-        die_of_file("cannot be examined");
+    mv_error e = {0};
+    if (fstat(STDOUT_FILENO, &st)) {
+        mv_fail_errno(&e, "standard output", "cannot be examined"); /* also without --resume */
+        die_of(&e, false);
+    }
     return S_ISREG(st.st_mode);
 }
 

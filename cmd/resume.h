@@ -12,7 +12,7 @@ typedef struct {
     bool kept;         /* standard output is a file, which keeps results: its lines say what was answered */
 } results;
 
-/* True if standard output is a regular file. */
+/* True if standard output is a regular file. Ends the program with status 1 if that cannot be found out. */
 bool results_are_kept(void);
 
 /* Reads the lines that are there, and cuts off one of ours that was not finished. Each must have the member `key` and
