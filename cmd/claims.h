@@ -41,7 +41,7 @@ void claims_make_folders(claims *k, const char *option, const char *path);
 void claims_write_store(claims *k, const char *option, const char *path);
 
 /* Ends the program with status 2 where an output is an input or another output; standard output, where it is a file, is
- * one of both. Nothing is named afterwards. */
+ * an output, too. Nothing is named afterwards. */
 void claims_check(claims *k);
 
 /* An output that is written now: MV_EINPUT if it is an input or another output, those of earlier calls included. May be

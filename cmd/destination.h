@@ -39,8 +39,7 @@ typedef struct {
  * Ends the program with status 2 for a name that does not fit and 1 for a folder that cannot be written. */
 void destination_check(destination *t, const operands *o, int pictures);
 
-/* Names all files of a destination that was checked, and of those whose names are not known yet (several) the folders.
- */
+/* Names all files of a destination that was checked; of those whose names are not known yet (several), the folders. */
 void destination_claim(const destination *t, const operands *o, int pictures, claims *k);
 
 /* The file of picture `index` of `of` of operand i. The caller's to free; NULL without memory. */

@@ -67,8 +67,8 @@ void record_free(record *one);
  * that holds anything else, or that belongs to another run. */
 mv_status records_open(records *r, const char *path, int part, int parts, bool resume, mv_error *e);
 
-/* Writes the last line, if the run was not stopped, and closes the file. */
-mv_status records_close(records *r, bool whole, mv_error *e);
+/* Writes the last line, if the run has ended and was not stopped, and closes the file. */
+mv_status records_close(records *r, bool ended, mv_error *e);
 
 /* Joins the files of n runs in any order: the pictures of all, in the order of the list. MV_EINPUT for a file that is
  * none or whose run has not ended, for other settings, and for a picture or part that is there twice or missing. */

@@ -108,18 +108,18 @@ static void guard_threads(void)
 typedef struct {
     void *(*work)(void *of);
     void *of;
-    int ends; /* how often the end of the thread has come by */
+    int rounds; /* of destructors, at the end of the thread, that have begun */
     char stack[FAULT_STACK];
 } start;
 
 static pthread_key_t started; /* the start of a thread, until it has ended */
 
-/* Called as often as the C library goes round at the end of a thread, to be the last: what libraries do there may
- * fault, too. */
+/* At the end of a thread the C library calls destructors in rounds, as long as some have set their keys again, up to a
+ * limit. This one does so until the last round: what the destructors of libraries do before may fault, too. */
 static void forget(void *of)
 {
     start *s = of;
-    if (++s->ends < PTHREAD_DESTRUCTOR_ITERATIONS && pthread_setspecific(started, s) == 0)
+    if (++s->rounds < PTHREAD_DESTRUCTOR_ITERATIONS && pthread_setspecific(started, s) == 0)
         return;
     sigaltstack(&(stack_t){.ss_flags = SS_DISABLE}, NULL);
     free(s);
@@ -198,7 +198,7 @@ int pthread_create(pthread_t *thread, const pthread_attr_t *how, void *(*work)(v
         return create(thread, how, work, of);
     s->work = work;
     s->of = of;
-    s->ends = 0;
+    s->rounds = 0;
     int error = create(thread, how, begin, s);
     if (error)
         free(s);

@@ -322,9 +322,7 @@ int __openat_2(int at, const char *path, int flags)
     return goes_wrong(CALL_openat, __builtin_return_address(0)) ? -1 : real(at, path, flags);
 }
 
-/* --- Streams: the C library calls its own read and write, not those above, so the functions of streams fail instead.
- * ---
- */
+/* --- Streams: the C library calls its own read and write, not those above, so the functions of streams fail. --- */
 
 static bool stream_fails(int call)
 {

@@ -60,8 +60,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     char *text = fuzz_text(data, size), *copy = calloc(1, size + 1);
     fuzz_expect(copy);
     mv_param_defaults(&a, table);
-    if (!fuzz_refused(mv_param_parse(&a, table, text, copy, "fuzz", &e), &e))
-        check(&a), write_number(&a);
+    if (!fuzz_refused(mv_param_parse(&a, table, text, copy, "fuzz", &e), &e)) {
+        check(&a);
+        write_number(&a);
+    }
     ask(text);
     free(copy);
     free(text);

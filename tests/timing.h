@@ -1,6 +1,4 @@
-/* What the benchmarks of a GPU share: the rates of the card, the work of a pass, and the head of their
- * reports.
- */
+/* What benchmarks share: the rates of the card, the work of a pass, and the head of their reports. */
 #ifndef TIMING_H
 #define TIMING_H
 

@@ -19,15 +19,15 @@ void *mv_library_load(const char *const names[], int flags, char why[MV_LIBRARY_
         void *library = dlopen(names[i], flags);
         if (library)
             return library;
-        bool memory = errno != ENOMEM;
+        bool without_memory = errno == ENOMEM;
         const char *words = dlerror();
         if (words && strncmp(words, names[i], strlen(names[i])) == 0 && strstr(words, absent))
             continue;
-        if (!known) /* without memory the words are about what it was for */
+        if (!known) /* without memory the loader's words say what it was doing, not why it failed */
             mv_text_print(why, MV_LIBRARY_WHY, "it cannot be loaded: %s",
-                          !memory ? "out of memory"
-                          : words ? words
-                                  : names[i]);
+                          without_memory ? "out of memory"
+                          : words        ? words
+                                         : names[i]);
         known = true;
     }
     return NULL;

@@ -5,7 +5,7 @@
 enum { MV_LIBRARY_WHY = 200 };
 
 /* Loads a library by the first of its names (NULL ends them) that there is; `flags` are dlopen's. NULL if it cannot be
- * loaded; `why` says "it is not installed", or what else is wrong with it, such as a want of memory. */
+ * loaded; `why` says "it is not installed", or why else, such as for lack of memory. */
 void *mv_library_load(const char *const names[], int flags, char why[MV_LIBRARY_WHY]);
 
 #endif

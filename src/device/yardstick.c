@@ -1,7 +1,8 @@
 #include "src/device/yardstick.h"
-#include "src/base/clock.h"
 
 #include <stdlib.h>
+
+#include "src/base/clock.h"
 
 enum { LEAST = 256, MOST = 8192, CALLS = 10, WIDER = 4 };
 #define LONG_ENOUGH 0.01 /* seconds */
