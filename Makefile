@@ -2,7 +2,7 @@
 #
 #   make demo       install what is missing, build, explain the sample pictures into demo/
 #   make check      install what is missing, build, run the tests (PARTS="unit cli": only these)
-#   make check-all  run every test: check, then long, dist, cuda, sanitize, threads, faults, kill, valgrind, fuzz and lint
+#   make check-all  run every test: check, then long, dist, cuda, sanitize, threads, faults, valgrind, kill, fuzz and lint
 #   make            build ./mvscope
 #   make install    into PREFIX (/usr/local), under DESTDIR if given; make uninstall takes it away
 #   make dist       pack the program with its libraries into OUT (build/): a .tar.gz that runs where the C library is as new

@@ -65,21 +65,30 @@ static void shallow_fp16(void **s)
     (void)s;
     golden_every_site("shallow", card_open(MV_F16), 3e-3);
 }
+/* In the short form of one network, since bf16's accesses are those of fp16. */
+static void other_bf16(const char *name)
+{
+    if (card_emulated && test_is_short()) {
+        print_message("           %s in bf16 skipped: not in the short form\n", name);
+        skip();
+    }
+    golden_every_site(name, card_open(MV_BF16), 3e-2);
+}
+
 static void odd_bf16(void **s)
 {
     (void)s;
     golden_every_site("odd", card_open(MV_BF16), 3e-2);
 }
-
 static void plain_bf16(void **s)
 {
     (void)s;
-    golden_every_site("plain", card_open(MV_BF16), 3e-2);
+    other_bf16("plain");
 }
 static void shallow_bf16(void **s)
 {
     (void)s;
-    golden_every_site("shallow", card_open(MV_BF16), 3e-2);
+    other_bf16("shallow");
 }
 
 static bool variant_within(const char *name, mv_dtype act)

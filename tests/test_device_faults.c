@@ -74,7 +74,7 @@ static void session(const float *x, float *logits, mv_error *e)
  * those between, which are no multiples of what a pass repeats. */
 static unsigned long next_call(unsigned long n, unsigned long all)
 {
-    unsigned long step = all / (test_is_short() ? 60 : 600) + 1;
+    unsigned long step = all / (test_is_short() ? 60 : 300) + 1;
     return n < ENDS || n + ENDS >= all ? n + (test_is_short() ? 3 : 1) : n + step + n % 7;
 }
 
