@@ -38,6 +38,7 @@ struct claims {
     claim *claim;     /* sorted by claims_check */
     file_set folders; /* that were read: one that links to itself would have no end */
     parent parent;    /* of the last output */
+    bool makes;       /* some outputs lie in folders that are not there yet */
     bool broken;      /* without memory */
     pthread_mutex_t lock;
     file_set late; /* names of claims_late, under the lock */
@@ -234,6 +235,7 @@ static void add_folders(claims *k, const char *option)
         one.name = mv_text_hash(rest) | 1;
         *slash = '/';
         add(k, one, k->parent.path);
+        k->makes = true;
     }
 }
 
@@ -395,6 +397,59 @@ static const claim *find(const claims *k, const claim *key)
     return from < k->n && is_one(&k->claim[from], key) ? &k->claim[from] : NULL;
 }
 
+/* The path without links of a file that may be new. NULL, with errno, where its folder is not there. */
+static char *real_path(const char *path)
+{
+    char *real = realpath(path, NULL), *file = NULL;
+    if (real)
+        return real;
+    const char *name = mv_text_base_name(path);
+    char *folder = name > path ? strndup(path, (size_t)(name - path)) : strdup(".");
+    real = folder ? realpath(folder, NULL) : NULL;
+    if (real && asprintf(&file, "%s/%s", real, name) < 0)
+        file = NULL;
+    int saved = errno;
+    free(folder);
+    free(real);
+    errno = saved;
+    return file;
+}
+
+static mv_status refuse(const claim *first, const claim *one, mv_error *e)
+{
+    char text[WORDS];
+    tell_clash(text, first, one);
+    return mv_fail(e, MV_EINPUT, "%s", text);
+}
+
+/* Outputs were named by what was there of their folders, which may be made by now: looks at each folder above. */
+static mv_status look_above(const claims *k, claim one, mv_error *e)
+{
+    char *folder = real_path(one.path), *rest = NULL;
+    if (!folder)
+        return errno == ENOMEM ? mv_fail_memory(e, one.path) : MV_OK; /* writing says that there is no folder */
+    bool good = cut_last(folder, &rest);
+    mv_status s = MV_OK;
+    while (good && !s && strspn(folder, "/") < strlen(folder)) {
+        struct stat st;
+        good = cut_last(folder, &rest);
+        if (!good || stat(folder, &st))
+            continue;
+        size_t end = strlen(rest) - 1;
+        rest[end] = '\0';
+        one.device = st.st_dev;
+        one.inode = st.st_ino;
+        one.name = mv_text_hash(rest) | 1;
+        rest[end] = '/';
+        const claim *first = find(k, &one);
+        if (first && clash(first, &one))
+            s = refuse(first, &one, e);
+    }
+    free(folder);
+    free(rest);
+    return good ? s : mv_fail_memory(e, one.path);
+}
+
 static mv_status keep_name(claims *k, const claim *one, mv_error *e)
 {
     bool added;
@@ -410,7 +465,6 @@ static mv_status keep_name(claims *k, const claim *one, mv_error *e)
 mv_status claims_late(claims *k, const char *option, const char *path, mv_error *e)
 {
     claims now = {0};
-    char text[WORDS];
     struct stat st;
     if (lstat(path, &st) == 0 && S_ISLNK(st.st_mode) && stat(path, &st)) /* another thread may write there now */
         return mv_fail(e, MV_EINPUT, "%s: %s is a link to nothing, expected a file or no link", option, path);
@@ -418,11 +472,13 @@ mv_status claims_late(claims *k, const char *option, const char *path, mv_error 
     mv_status s = now.broken ? mv_fail_memory(e, path) : MV_OK;
     for (int i = 0; i < now.n && !s; i++) {
         const claim *one = &now.claim[i], *first = find(k, one);
-        if (first && clash(first, one)) {
-            tell_clash(text, first, one);
-            s = mv_fail(e, MV_EINPUT, "%s", text);
-        } else if (one->name && !one->folder)
-            s = keep_name(k, one, e);
+        if (first && clash(first, one))
+            s = refuse(first, one, e);
+        else if (one->name && !one->folder) {
+            s = k->makes ? look_above(k, *one, e) : MV_OK;
+            if (!s)
+                s = keep_name(k, one, e);
+        }
     }
     empty(&now);
     return s;
