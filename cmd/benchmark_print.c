@@ -2,6 +2,7 @@
 
 #include "cmd/benchmark_out.h"
 #include "cmd/reply.h"
+#include "cmd/talk.h"
 #include "src/base/text.h"
 
 const char bench_beyond_note[] =
@@ -160,6 +161,6 @@ mv_status bench_print(bench_row *row, const bench_widths *w, bool first, bool js
     if (json)
         return reply_print(row_json(row), stdout, "bench", e);
     print_text(row, w, first);
-    fflush(stdout); /* a row may take a while */
+    flush_results();
     return MV_OK;
 }

@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -226,6 +227,15 @@ void progress_end(void)
 
 /* ---- messages */
 
+static atomic_int unsent; /* why results could not be sent first; 0: all were */
+
+void flush_results(void)
+{
+    int none = 0;
+    if (fflush(stdout))
+        atomic_compare_exchange_strong(&unsent, &none, errno);
+}
+
 static void say(const char *format, va_list args)
 {
     char text[1024];
@@ -235,7 +245,7 @@ static void say(const char *format, va_list args)
         *c = *c < ' ' || *c > '~' ? '?' : *c;
     pthread_mutex_lock(&terminal);
     clear_progress();
-    fflush(stdout); /* results and messages in the order they came */
+    flush_results(); /* results and messages in the order they came */
     fprintf(stderr, "mvscope: %s\n", escaped ? escaped : text);
     pthread_mutex_unlock(&terminal);
     free(escaped);
@@ -361,5 +371,6 @@ int finish(int status)
     bool bad = ferror(stdout) != 0;
     if (fflush(stdout) == 0 && !bad)
         return status;
-    return results_failed(errno ? errno : EIO);
+    int why = unsent ? unsent : errno;
+    return results_failed(why ? why : EIO);
 }
