@@ -359,39 +359,44 @@ static struct curl_slist *headers_of(const hop *h)
     return list;
 }
 
-static void set_options(hop *h, const char *url, struct curl_slist *headers, char *text)
+/* The first failure, such as want of memory for a text: a transfer without all options could go where it must not. */
+static CURLcode set_options(hop *h, const char *url, struct curl_slist *headers, char *text)
 {
+#define SET(option, value) code = code ? code : f->curl_easy_setopt(c, option, value)
+    CURLcode code = CURLE_OK;
     const mv_fetch *f = h->f;
     CURL *c = f->curl;
     const mv_fetch_settings *s = &f->s;
     f->curl_easy_reset(c); /* keeps connections */
-    f->curl_easy_setopt(c, CURLOPT_URL, url);
-    f->curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, s->plain ? "https,http" : "https");
-    f->curl_easy_setopt(c, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-    f->curl_easy_setopt(c, CURLOPT_USERAGENT, "mvscope/" MV_VERSION);
-    f->curl_easy_setopt(c, CURLOPT_HTTPHEADER, headers);
-    f->curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
-    f->curl_easy_setopt(c, CURLOPT_NOBODY, h->request->head ? 1L : 0L);
-    f->curl_easy_setopt(c, CURLOPT_BUFFERSIZE, (long)PIECE);
-    f->curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT, (long)(s->stall < CONNECT_S ? s->stall : CONNECT_S));
-    f->curl_easy_setopt(c, CURLOPT_LOW_SPEED_LIMIT, (long)MIN_RATE);
-    f->curl_easy_setopt(c, CURLOPT_LOW_SPEED_TIME, (long)s->stall);
-    f->curl_easy_setopt(c, CURLOPT_TIMEOUT, (long)h->request->seconds);
-    f->curl_easy_setopt(c, CURLOPT_ERRORBUFFER, text);
-    f->curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, on_header);
-    f->curl_easy_setopt(c, CURLOPT_HEADERDATA, h);
-    f->curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, on_body);
-    f->curl_easy_setopt(c, CURLOPT_WRITEDATA, h);
-    f->curl_easy_setopt(c, CURLOPT_XFERINFOFUNCTION, on_progress);
-    f->curl_easy_setopt(c, CURLOPT_XFERINFODATA, h);
-    f->curl_easy_setopt(c, CURLOPT_NOPROGRESS, 0L);
+    SET(CURLOPT_URL, url);
+    SET(CURLOPT_PROTOCOLS_STR, s->plain ? "https,http" : "https");
+    SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+    SET(CURLOPT_USERAGENT, "mvscope/" MV_VERSION);
+    SET(CURLOPT_HTTPHEADER, headers);
+    SET(CURLOPT_NOSIGNAL, 1L);
+    SET(CURLOPT_NOBODY, h->request->head ? 1L : 0L);
+    SET(CURLOPT_BUFFERSIZE, (long)PIECE);
+    SET(CURLOPT_CONNECTTIMEOUT, (long)(s->stall < CONNECT_S ? s->stall : CONNECT_S));
+    SET(CURLOPT_LOW_SPEED_LIMIT, (long)MIN_RATE);
+    SET(CURLOPT_LOW_SPEED_TIME, (long)s->stall);
+    SET(CURLOPT_TIMEOUT, (long)h->request->seconds);
+    SET(CURLOPT_ERRORBUFFER, text);
+    SET(CURLOPT_HEADERFUNCTION, on_header);
+    SET(CURLOPT_HEADERDATA, h);
+    SET(CURLOPT_WRITEFUNCTION, on_body);
+    SET(CURLOPT_WRITEDATA, h);
+    SET(CURLOPT_XFERINFOFUNCTION, on_progress);
+    SET(CURLOPT_XFERINFODATA, h);
+    SET(CURLOPT_NOPROGRESS, 0L);
     if (s->certificates)
-        f->curl_easy_setopt(c, CURLOPT_CAINFO, s->certificates);
+        SET(CURLOPT_CAINFO, s->certificates);
     if (h->request->from > 0 && !h->request->head) {
         char range[32];
         snprintf(range, sizeof range, "%llu-", (unsigned long long)h->request->from);
-        f->curl_easy_setopt(c, CURLOPT_RANGE, range);
+        SET(CURLOPT_RANGE, range);
     }
+    return code;
+#undef SET
 }
 
 static mv_status exchange(hop *h)
@@ -400,8 +405,9 @@ static mv_status exchange(hop *h)
     struct curl_slist *headers = headers_of(h);
     mv_status s = url && headers ? MV_OK : mv_fail_memory(h->e, h->a->url);
     if (!s) {
-        set_options(h, url, headers, text);
-        CURLcode code = h->f->curl_easy_perform(h->f->curl);
+        CURLcode code = set_options(h, url, headers, text);
+        if (!code)
+            code = h->f->curl_easy_perform(h->f->curl);
         if (code)
             s = fail_transfer(h, code, text);
         else if (!begin(h)) /* an empty body has no first byte */
