@@ -11,21 +11,22 @@
 #include <dlfcn.h>
 #include <stdarg.h>
 
+#include "src/base/library.h"
 #include "src/file/hub.h"
 #include "tests/fuzz.h"
 
 static void *double_dlsym(void *library, const char *name);
-static void *double_dlopen(const char *name, int flags)
+static void *double_load(const char *const names[], int flags, char why[MV_LIBRARY_WHY])
 {
-    (void)name, (void)flags;
+    (void)names, (void)flags, (void)why;
     return &fuzz_home;
 }
 
 /* The file by whose pointers libcurl is called, with the double's. */
-#define dlopen double_dlopen
-#define dlsym  double_dlsym
+#define mv_library_load double_load
+#define dlsym           double_dlsym
 #include "src/file/fetch.c"
-#undef dlopen
+#undef mv_library_load
 #undef dlsym
 
 static struct {
