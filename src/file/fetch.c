@@ -335,8 +335,7 @@ static mv_status fail_transfer(hop *h, CURLcode code, const char *text)
 static bool add_header(const mv_fetch *f, struct curl_slist **list, const char *line)
 {
     struct curl_slist *next = f->curl_slist_append(*list, line);
-    if (next)
-        *list = next;
+    *list = next ? next : *list;
     return next != NULL;
 }
 
@@ -352,22 +351,20 @@ static struct curl_slist *headers_of(const hop *h)
             explicit_bzero(line, strlen(line));
         free(line);
     }
-    if (!good) {
-        h->f->curl_slist_free_all(list);
-        return NULL;
-    }
-    return list;
+    if (good)
+        return list;
+    h->f->curl_slist_free_all(list);
+    return NULL;
 }
 
 /* The first failure, such as want of memory for a text: a transfer without all options could go where it must not. */
 static CURLcode set_options(hop *h, const char *url, struct curl_slist *headers, char *text)
 {
-#define SET(option, value) code = code ? code : f->curl_easy_setopt(c, option, value)
+#define SET(option, value) code = code ? code : f->curl_easy_setopt(f->curl, option, value)
     CURLcode code = CURLE_OK;
     const mv_fetch *f = h->f;
-    CURL *c = f->curl;
     const mv_fetch_settings *s = &f->s;
-    f->curl_easy_reset(c); /* keeps connections */
+    f->curl_easy_reset(f->curl); /* keeps connections */
     SET(CURLOPT_URL, url);
     SET(CURLOPT_PROTOCOLS_STR, s->plain ? "https,http" : "https");
     SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
@@ -390,13 +387,11 @@ static CURLcode set_options(hop *h, const char *url, struct curl_slist *headers,
     SET(CURLOPT_NOPROGRESS, 0L);
     if (s->certificates)
         SET(CURLOPT_CAINFO, s->certificates);
-    if (h->request->from > 0 && !h->request->head) {
-        char range[32];
-        snprintf(range, sizeof range, "%llu-", (unsigned long long)h->request->from);
+    char range[32];
+    snprintf(range, sizeof range, "%llu-", (unsigned long long)h->request->from);
+    if (h->request->from > 0 && !h->request->head)
         SET(CURLOPT_RANGE, range);
-    }
     return code;
-#undef SET
 }
 
 static mv_status exchange(hop *h)
@@ -406,8 +401,7 @@ static mv_status exchange(hop *h)
     mv_status s = url && headers ? MV_OK : mv_fail_memory(h->e, h->a->url);
     if (!s) {
         CURLcode code = set_options(h, url, headers, text);
-        if (!code)
-            code = h->f->curl_easy_perform(h->f->curl);
+        code = code ? code : h->f->curl_easy_perform(h->f->curl);
         if (code)
             s = fail_transfer(h, code, text);
         else if (!begin(h)) /* an empty body has no first byte */
