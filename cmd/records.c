@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* ---- in memory */
@@ -175,6 +176,9 @@ static mv_status read_back(records *r, int part, int parts, bool *empty, mv_erro
 static mv_status go_on(records *r, int part, int parts, mv_error *e)
 {
     bool empty = false;
+    struct stat is;
+    if (stat(r->path, &is) == 0 && S_ISFIFO(is.st_mode)) /* opening one waits for its other end */
+        return mv_fail(e, MV_EINPUT, "--records: %s is a pipe, expected a file to go on with", r->path);
     r->out = fopen(r->path, "a+e");
     if (!r->out)
         return mv_fail_errno(e, r->path, "cannot be continued");
