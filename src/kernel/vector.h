@@ -108,7 +108,7 @@ INLINE vf v_get_part(const void *p, size_t i, mv_dtype type, int n)
     return (vf)_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(these, (const uint16_t *)p + i)), 16);
 #else
     vf v = {0};
-    for (int k = 0; k < n; k++)
+    for (int k = 0; k < n && k < LANES; k++) /* GCC 14 does not see that n is less */
         v[k] =
             type == MV_F32 ? ((const float *)p)[i + (size_t)k] : mv_bf16_to_f32(((const uint16_t *)p)[i + (size_t)k]);
     return v;
@@ -124,7 +124,7 @@ INLINE void v_put_part(void *p, size_t i, mv_dtype type, int n, vf v)
     else
         _mm256_mask_storeu_epi16((uint16_t *)p + i, these, (__m256i)v_near(v));
 #else
-    for (int k = 0; k < n; k++)
+    for (int k = 0; k < n && k < LANES; k++)
         if (type == MV_F32)
             ((float *)p)[i + (size_t)k] = v[k];
         else
