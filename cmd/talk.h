@@ -43,7 +43,7 @@ void *must(void *p);
 /* Writes n bytes of results to stdout at once. False after a failure, which is in errno. */
 bool talk_results(const char *text, size_t n);
 
-/* Sends the results that stdio holds, where more may take a while. A failure is told by finish. */
+/* Sends the results that stdio holds, where more may take a while. finish reports a failure. */
 void flush_results(void);
 
 /* Ends the results of a command that prints by stdio: flushes stdout. A full disk is a failure; if the reader has left,
