@@ -11,22 +11,21 @@
 
 #include "cmd/talk.h"
 
+static const char resumed[] = "--resume: the file of standard output";
+
 /* Ends the run for a reason that errno gives. */
-static void die_of_file(const char *what)
+static void die_of_file(const char *file, const char *what)
 {
     mv_error e = {0};
-    mv_fail_errno(&e, "--resume: the file of standard output", what);
+    mv_fail_errno(&e, file, what);
     die_of(&e, false);
 }
 
 bool results_are_kept(void)
 {
     struct stat st;
-    mv_error e = {0};
-    if (fstat(STDOUT_FILENO, &st)) {
-        mv_fail_errno(&e, "standard output", "cannot be examined"); /* also without --resume */
-        die_of(&e, false);
-    }
+    if (fstat(STDOUT_FILENO, &st))
+        die_of_file("standard output", "cannot be examined"); /* also without --resume */
     return S_ISREG(st.st_mode);
 }
 
@@ -36,7 +35,7 @@ static void read_line(results *r, const char *line, size_t length, int number, c
     errno = 0;
     json_t *object = json_loadb(line, length, 0, NULL);
     if (!object && errno == ENOMEM)
-        die_of_file("cannot be read");
+        die_of_file(resumed, "cannot be read");
     const char *name = json_string_value(json_object_get(object, "image")),
                *by = json_string_value(json_object_get(object, "model"));
     if (!name || !by || !json_object_get(object, key))
@@ -73,13 +72,13 @@ void results_read(results *r, const char *key, const char *model)
     ssize_t n;
     off_t whole = 0;
     if (!in)
-        die_of_file("cannot be read");
+        die_of_file(resumed, "cannot be read");
     for (int number = 1; (n = getline(&line, &room, in)) > 0 && line[n - 1] == '\n'; number++) {
         read_line(r, line, (size_t)n, number, key, model);
         whole += n;
     }
     if (ferror(in) || (n < 0 && !feof(in))) /* without memory for a line there is no mark of an error */
-        die_of_file("cannot be read");
+        die_of_file(resumed, "cannot be read");
     if (n > 0 && !begins_as_ours(line))
         die(EXIT_MISUSE,
             "--resume: standard output does not end in a result of an earlier run; append to the file that "
@@ -88,7 +87,7 @@ void results_read(results *r, const char *key, const char *model)
     free(line);
     fclose(in);
     if ((torn && TEMP_FAILURE_RETRY(ftruncate(STDOUT_FILENO, whole))) || lseek(STDOUT_FILENO, whole, SEEK_SET) < 0)
-        die_of_file("cannot be continued where its last result ends");
+        die_of_file(resumed, "cannot be continued where its last result ends");
 }
 
 void results_free(results *r)
