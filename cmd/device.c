@@ -24,9 +24,10 @@ static plugin_state find_plugin(const mv_plugin **plugin, mv_error *e)
     *slash = 0;
     if (mv_plugin_find(folder, path, sizeof path, e))
         return NOT_INSTALLED;
-    if (mv_plugin_driver(e))
+    mv_status driver = mv_plugin_driver(e);
+    if (driver == MV_EINPUT)
         return NO_DRIVER;
-    if (!mv_plugin_trust(path, e))
+    if (!driver && !mv_plugin_trust(path, e))
         *plugin = mv_plugin_open(path, e);
     return *plugin ? AVAILABLE : FAULTY;
 }

@@ -16,7 +16,7 @@
 #include "tests/fuzz.h"
 
 static void *double_dlsym(void *library, const char *name);
-static void *double_load(const char *const names[], int flags, char why[MV_LIBRARY_WHY])
+static void *double_load(const char *const names[], int flags, mv_error *why)
 {
     (void)names, (void)flags, (void)why;
     return &fuzz_home;

@@ -10,10 +10,8 @@
 /* The loader has no codes, only words; they are not translated. */
 static const char absent[] = "cannot open shared object file: No such file or directory";
 
-void *mv_library_load(const char *const names[], int flags, char why[MV_LIBRARY_WHY])
+void *mv_library_load(const char *const names[], int flags, mv_error *why)
 {
-    bool known = false;
-    mv_text_print(why, MV_LIBRARY_WHY, "it is not installed");
     for (int i = 0; names[i]; i++) {
         errno = 0;
         void *library = dlopen(names[i], flags);
@@ -21,14 +19,15 @@ void *mv_library_load(const char *const names[], int flags, char why[MV_LIBRARY_
             return library;
         bool without_memory = errno == ENOMEM;
         const char *words = dlerror();
+        char some[180];
         if (words && strncmp(words, names[i], strlen(names[i])) == 0 && strstr(words, absent))
             continue;
-        if (!known) /* without memory the loader's words say what it was doing, not why it failed */
-            mv_text_print(why, MV_LIBRARY_WHY, "it cannot be loaded: %s",
-                          without_memory ? "out of memory"
-                          : words        ? words
-                                         : names[i]);
-        known = true;
+        mv_text_print(some, sizeof some, "%s", words ? words : names[i]);
+        if (without_memory) /* then the loader's words say what it was doing, not why it failed */
+            mv_fail(why, MV_ENOMEM, "it cannot be loaded: out of memory");
+        else
+            mv_fail(why, MV_EIO, "it cannot be loaded: %s", some);
     }
+    mv_fail(why, MV_EINPUT, "it is not installed");
     return NULL;
 }

@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "src/base/library.h"
+
 mv_status mv_plugin_find(const char *folder, char path[], size_t room, mv_error *e)
 {
     static const char *const places[] = {"", "../lib/mvscope/"};
@@ -21,9 +23,13 @@ mv_status mv_plugin_find(const char *folder, char path[], size_t room, mv_error 
 mv_status mv_plugin_driver(mv_error *e)
 {
     /* The CUDA runtime opens the driver by this name, too, and then finds it open. */
-    if (dlopen("libcuda.so.1", RTLD_LAZY | RTLD_LOCAL | RTLD_NODELETE))
+    static const char *const names[] = {"libcuda.so.1", NULL};
+    mv_error why = {0};
+    if (mv_library_load(names, RTLD_LAZY | RTLD_LOCAL | RTLD_NODELETE, &why))
         return MV_OK;
-    return mv_fail(e, MV_EDEVICE, "no NVIDIA driver is installed: install it, or use -d cpu");
+    if (why.code == MV_EINPUT)
+        return mv_fail(e, MV_EINPUT, "no NVIDIA driver is installed: install it, or use -d cpu");
+    return mv_fail(e, MV_EDEVICE, "the NVIDIA driver: %s; -d cpu does without it", why.text);
 }
 
 static mv_status trust_one(const char *path, mv_error *e)

@@ -12,8 +12,9 @@
  * path in `path`; MV_EINPUT if it is not installed. */
 mv_status mv_plugin_find(const char *folder, char path[], size_t room, mv_error *e);
 
-/* MV_OK if an NVIDIA driver is installed; else MV_EDEVICE, and what to do. Call it before mv_plugin_open: the CUDA
- * libraries take 90 MB and a tenth of a second to load, even without a GPU. */
+/* MV_OK if there is an NVIDIA driver; MV_EINPUT if none is installed, and MV_EDEVICE if it cannot be loaded, both with
+ * what to do. Call it before mv_plugin_open: the CUDA libraries take 90 MB and a tenth of a second to load, even
+ * without a GPU. */
 mv_status mv_plugin_driver(mv_error *e);
 
 /* MV_OK if the plug-in is as trustworthy as the program, whose code it becomes: the file, its folder, and the folders

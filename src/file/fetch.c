@@ -452,15 +452,15 @@ mv_status mv_fetch_ask(mv_fetch *f, const char *url, const mv_request *r, mv_ans
 static mv_status load(mv_fetch *f, mv_error *e)
 {
     static const char *const names[] = {"libcurl.so.4", "libcurl-gnutls.so.4", NULL};
-    char why[MV_LIBRARY_WHY];
-    void *library = mv_library_load(names, RTLD_NOW | RTLD_LOCAL, why);
+    mv_error why = {0};
+    void *library = mv_library_load(names, RTLD_NOW | RTLD_LOCAL, &why);
     bool whole = library;
 #define FIND(name) whole = whole && (*(void **)&f->name = dlsym(library, #name));
     FUNCTIONS(FIND)
     if (whole)
         return MV_OK;
     return mv_fail(e, MV_EIO, "libcurl, by which files are fetched: %s; install libcurl4",
-                   library ? "the one that is installed is too old" : why);
+                   library ? "the one that is installed is too old" : why.text);
 }
 
 mv_fetch *mv_fetch_new(const mv_fetch_settings *s, mv_error *e)

@@ -57,8 +57,8 @@ typedef struct {
 static mv_status load(heif *h, const char *name, mv_error *e)
 {
     static const char *const names[] = {"libheif.so.1", NULL};
-    char why[MV_LIBRARY_WHY];
-    void *library = mv_library_load(names, RTLD_NOW | RTLD_LOCAL, why);
+    mv_error why = {0};
+    void *library = mv_library_load(names, RTLD_NOW | RTLD_LOCAL, &why);
     bool whole = library;
 #define FIND(name) whole = whole && (*(void **)&h->name = dlsym(library, #name));
     FUNCTIONS(FIND)
@@ -74,7 +74,7 @@ static mv_status load(heif *h, const char *name, mv_error *e)
     return mv_fail(e, MV_EINPUT,
                    "%s: found a HEIC or AVIF picture, which libheif reads: %s; install libheif1, or convert the "
                    "picture to PNG or JPEG",
-                   name, library ? "the one that is installed is too old" : why);
+                   name, library ? "the one that is installed is too old" : why.text);
 }
 
 static bool is_heif(const uint8_t *b, size_t n)
