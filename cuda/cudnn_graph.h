@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include <algorithm>
 #include <initializer_list>
 #include <utility>
 #include <vector>
@@ -47,6 +48,8 @@ MV_ATTRIBUTE(cudnnBackendBehaviorNote_t, CUDNN_TYPE_BEHAVIOR_NOTE)
 class descriptor
 {
   public:
+    static constexpr size_t UNKNOWN = ~size_t(0);
+
     descriptor() = default;
     explicit descriptor(cudnnBackendDescriptorType_t type) : state(cudnnBackendCreateDescriptor(type, &own))
     {
@@ -97,16 +100,15 @@ class descriptor
         return std::move(*this);
     }
 
-    /* At most n values of an attribute; returns how many there are. */
+    /* The values of an attribute, of which there is room for n; returns how many there are. UNKNOWN: cuDNN does not
+     * say, or there are more. */
     template <class T> size_t get(cudnnBackendAttributeName_t name, T *values, size_t n) const
     {
-        int64_t count = 0;
-        bool got = state == CUDNN_STATUS_SUCCESS &&
-                   cudnnBackendGetAttribute(own, name, attribute_type<T>(), static_cast<int64_t>(n), &count, values) ==
-                       CUDNN_STATUS_SUCCESS;
-        return got ? static_cast<size_t>(count) < n ? static_cast<size_t>(count) : n : 0;
+        const size_t count = count_of(name, attribute_type<T>(), n, values);
+        return count <= n ? count : UNKNOWN;
     }
-    /* The same for descriptors, which are filled in: those before the first that could not be made. */
+    /* As many descriptors of an attribute as are given, which are filled in; returns how many were: none if cuDNN does
+     * not say, and no more than those before the first that could not be made. */
     size_t get(cudnnBackendAttributeName_t name, std::vector<descriptor> &values) const
     {
         std::vector<cudnnBackendDescriptor_t> all;
@@ -115,11 +117,8 @@ class descriptor
                 break;
             all.push_back(d.own);
         }
-        int64_t count = 0, most = static_cast<int64_t>(all.size());
-        bool got = state == CUDNN_STATUS_SUCCESS && most > 0 &&
-                   cudnnBackendGetAttribute(own, name, CUDNN_TYPE_BACKEND_DESCRIPTOR, most, &count, all.data()) ==
-                       CUDNN_STATUS_SUCCESS;
-        return got ? static_cast<size_t>(count < most ? count : most) : 0;
+        const size_t count = all.empty() ? 0 : count_of(name, CUDNN_TYPE_BACKEND_DESCRIPTOR, all.size(), all.data());
+        return count == UNKNOWN ? 0 : std::min(count, all.size());
     }
 
     cudnnStatus_t status() const
@@ -132,6 +131,14 @@ class descriptor
     }
 
   private:
+    size_t count_of(cudnnBackendAttributeName_t name, cudnnBackendAttributeType_t type, size_t n, void *values) const
+    {
+        int64_t count = 0;
+        bool got = state == CUDNN_STATUS_SUCCESS && cudnnBackendGetAttribute(own, name, type, static_cast<int64_t>(n),
+                                                                             &count, values) == CUDNN_STATUS_SUCCESS;
+        return got && count >= 0 ? static_cast<size_t>(count) : UNKNOWN;
+    }
+
     template <class F> descriptor &then(F f)
     {
         if (state == CUDNN_STATUS_SUCCESS)
@@ -260,7 +267,8 @@ struct conv_plan {
 };
 
 /* Whether an engine's results are what this program promises: sums in fp32 of values as they are, the same in every
- * run, fp32 not rounded to tf32; and its kernel exists, unless compiling one is worth it. */
+ * run, fp32 not rounded to tf32; and its kernel exists, unless compiling one is worth it. An engine whose notes cannot
+ * be read is not taken: no note would mean that it keeps all of this. */
 inline bool conv_accepts(const descriptor &config, bool fp32, bool compile)
 {
     std::vector<descriptor> engine;
@@ -269,11 +277,15 @@ inline bool conv_accepts(const descriptor &config, bool fp32, bool compile)
         return false;
     cudnnBackendNumericalNote_t notes[CUDNN_NUMERICAL_NOTE_TYPE_COUNT];
     size_t n = engine[0].get(CUDNN_ATTR_ENGINE_NUMERICAL_NOTE, notes, CUDNN_NUMERICAL_NOTE_TYPE_COUNT);
+    if (n == descriptor::UNKNOWN)
+        return false;
     for (size_t i = 0; i < n; i++)
         if (notes[i] != CUDNN_NUMERICAL_NOTE_STRICT_NAN_PROP && (notes[i] != CUDNN_NUMERICAL_NOTE_TENSOR_CORE || fp32))
             return false;
     cudnnBackendBehaviorNote_t behavior[CUDNN_BEHAVIOR_NOTE_TYPE_COUNT];
     n = engine[0].get(CUDNN_ATTR_ENGINE_BEHAVIOR_NOTE, behavior, CUDNN_BEHAVIOR_NOTE_TYPE_COUNT);
+    if (n == descriptor::UNKNOWN)
+        return false;
     for (size_t i = 0; i < n; i++)
         if (behavior[i] == CUDNN_BEHAVIOR_NOTE_RUNTIME_COMPILATION && !compile)
             return false;

@@ -53,7 +53,8 @@ cudaError_t last_error;
 unsigned break_at;
 unsigned long calls, fail_from, fail_to;
 const char *failed_call = "";
-std::string fail_first;
+std::string fail_name; /* the next call but fail_in - 1 of this name fails */
+int fail_in;
 std::map<std::string, bool> failed_ever; /* each call that was made: did one of its name fail? */
 
 bool context; /* of the card; it stays */
@@ -152,12 +153,12 @@ namespace simt
 bool fails(const char *call)
 {
     calls++;
-    bool now = (calls >= fail_from && calls <= fail_to) || fail_first == call;
+    bool now = (calls >= fail_from && calls <= fail_to) || (fail_name == call && --fail_in == 0);
     bool &ever = failed_ever[call];
     if (now) {
         failed_call = call;
         ever = true;
-        fail_first.clear();
+        fail_name.clear();
     }
     return now;
 }
@@ -224,10 +225,11 @@ extern "C" const char *simt_call_name(int i)
     return "";
 }
 
-/* The next call of this name fails; "": none. */
-extern "C" void simt_fail_first(const char *name)
+/* The n-th call of this name from now on fails; "": none. */
+extern "C" void simt_fail_call(const char *name, int n)
 {
-    fail_first = name;
+    fail_name = name;
+    fail_in = n;
     failed_call = "";
 }
 
