@@ -176,9 +176,6 @@ static mv_status read_back(records *r, int part, int parts, bool *empty, mv_erro
 static mv_status go_on(records *r, int part, int parts, mv_error *e)
 {
     bool empty = false;
-    struct stat is;
-    if (stat(r->path, &is) == 0 && S_ISFIFO(is.st_mode)) /* opening one waits for its other end */
-        return mv_fail(e, MV_EINPUT, "--records: %s is a pipe, expected a file to go on with", r->path);
     r->out = fopen(r->path, "a+e");
     if (!r->out)
         return mv_fail_errno(e, r->path, "cannot be continued");
@@ -196,7 +193,11 @@ static mv_status go_on(records *r, int part, int parts, mv_error *e)
 
 mv_status records_open(records *r, const char *path, int part, int parts, bool resume, mv_error *e)
 {
+    struct stat is;
     r->path = path;
+    if (stat(path, &is) == 0 && !S_ISREG(is.st_mode)) /* opening a pipe would wait for its other end */
+        return mv_fail(e, MV_EINPUT, "--records: %s is a %s, expected a file or a new name", path,
+                       S_ISDIR(is.st_mode) ? "folder" : "pipe or device");
     if (resume && (access(path, F_OK) == 0 || errno != ENOENT))
         return go_on(r, part, parts, e);
     r->out = fopen(path, "wxe");

@@ -218,6 +218,24 @@ static void descriptors_are_appended_to(void **state)
     assert_holds(in_folder("log"), "before after");
 }
 
+/* mvscope -o LINK >&-, with LINK to /dev/stdout: the program fills the place of a closed descriptor with one that takes
+ * no writes, but could be opened anew for them. */
+static void descriptors_that_are_only_read_are_refused(void **state)
+{
+    (void)state;
+    put_file(in_folder("kept"), "before", 0644);
+    int fd = open(in_folder("kept"), O_RDONLY);
+    char path[40];
+    mv_error e = {0}, checked = {0};
+    snprintf(path, sizeof path, "/dev/fd/%d", fd);
+    assert_int_equal(symlink(path, in_folder("link")), 0);
+    assert_int_equal(mv_output_check(in_folder("link"), &checked), MV_EIO);
+    assert_non_null(strstr(checked.text, "found a descriptor that is closed or open for reading only"));
+    assert_int_equal(write_text(in_folder("link"), "after", &e), MV_EIO);
+    close(fd);
+    assert_holds(in_folder("kept"), "before");
+}
+
 /* mvscope -o - for a service whose standard output is a socket, which cannot be opened by its name. */
 static void sockets_are_written_to(void **state)
 {
@@ -492,6 +510,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(relative_path_survives_chdir, enter, scratch_leave),
         cmocka_unit_test_setup_teardown(pipes_are_written_directly, enter, scratch_leave),
         cmocka_unit_test_setup_teardown(descriptors_are_appended_to, enter, scratch_leave),
+        cmocka_unit_test_setup_teardown(descriptors_that_are_only_read_are_refused, enter, scratch_leave),
         cmocka_unit_test(sockets_are_written_to),
         cmocka_unit_test(a_socket_may_not_wait),
         cmocka_unit_test_setup_teardown(refusals, enter, scratch_leave),

@@ -31,6 +31,24 @@ struct mv_output {
 
 static const int most_tries = 8;
 
+/* The number of the descriptor of this process that a name in /proc is of; -1: none. */
+static int descriptor_of(const mv_output *o)
+{
+    struct stat named, own;
+    int fd;
+    bool is = o->at.proc && sscanf(o->at.name, "%d", &fd) == 1 && stat(o->at.path, &named) == 0 &&
+              fstat(fd, &own) == 0 && named.st_dev == own.st_dev && named.st_ino == own.st_ino;
+    return is ? fd : -1;
+}
+
+/* Opened anew by its name, it would take what is written even if it is for reading only, as that is which fills the
+ * place of a closed one. */
+static bool refuses_writes(const mv_output *o)
+{
+    int fd = descriptor_of(o);
+    return fd >= 0 && (fcntl(fd, F_GETFL) & O_ACCMODE) == O_RDONLY;
+}
+
 static mv_status look_at_target(mv_output *o)
 {
     struct stat st;
@@ -38,6 +56,10 @@ static mv_status look_at_target(mv_output *o)
         return errno == ENOENT ? MV_OK : mv_fail_errno(&o->error, o->path, "cannot be examined");
     if (S_ISDIR(st.st_mode))
         return mv_fail(&o->error, MV_EIO, "%s: found a folder, expected the name of a file", o->path);
+    if (refuses_writes(o))
+        return mv_fail(&o->error, MV_EIO,
+                       "%s: found a descriptor that is closed or open for reading only, expected one to write to",
+                       o->path);
     if (!S_ISREG(st.st_mode))
         o->direct = true;
     if (faccessat(o->at.folder, o->at.name, W_OK, AT_EACCESS) < 0)
@@ -128,14 +150,9 @@ static mv_status open_target(mv_output *o)
  * user, as after su; but the descriptor is here. */
 static int own_descriptor(const mv_output *o)
 {
-    struct stat named, own;
-    int fd, error = errno;
-    if (sscanf(o->at.name, "%d", &fd) != 1 || stat(o->at.path, &named) || fstat(fd, &own) ||
-        named.st_dev != own.st_dev || named.st_ino != own.st_ino) {
-        errno = error;
-        return -1;
-    }
-    return fcntl(fd, F_DUPFD_CLOEXEC, 3);
+    int error = errno, fd = descriptor_of(o);
+    errno = error;
+    return fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 3);
 }
 
 /* Not done by a check: opening a pipe may wait for a reader, and closing it ends that reader's input. */

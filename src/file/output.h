@@ -5,7 +5,8 @@
  * untouched and no other file is left. If the target is a symbolic link, the link stays and the file it points to is
  * replaced; one that points to nothing, or that another user planted in a sticky folder, is refused. A new file gets
  * its mode from the umask; a replaced file keeps its rights, and nobody else reads what replaces it before it has them.
- * A target that is not a regular file (a pipe, /dev/stdout, /dev/full) is written directly, from front to back.
+ * A target that is not a regular file (a pipe, /dev/stdout, /dev/full) is written directly, from front to back; a
+ * descriptor of this process that is open for reading only is refused.
  *
  * The first failure sticks: later writes do nothing, and mv_output_commit reports it.
  */
