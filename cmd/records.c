@@ -215,7 +215,10 @@ mv_status records_close(records *r, bool ended, mv_error *e)
     if (!r->out)
         return MV_OK;
     if (ended)
-        s = write_line(r, json_pack("{s:{s:i,s:i}}", "end", "pictures", r->n, "failed", r->failed), e);
+        s = write_line(r,
+                       json_pack("{s:{s:i,s:i,s:o*}}", "end", "pictures", r->n, "failed", r->failed, "unread",
+                                 r->unread ? json_true() : NULL),
+                       e);
     if (fclose(r->out) && !s)
         s = mv_fail_errno(e, r->path, "cannot be written");
     r->out = NULL;

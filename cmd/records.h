@@ -44,8 +44,9 @@ typedef struct {
     int n, room;
     record *record;
     int rows;
-    char **row; /* names of maps: "cam", "attention levels.3.blocks.4.mean", "random" */
-    int failed; /* pictures without a record */
+    char **row;  /* names of maps: "cam", "attention levels.3.blocks.4.mean", "random" */
+    int failed;  /* pictures without a record */
+    bool unread; /* a part of the folder could not be read, and what it holds is not in the list */
     char *device;
     json_t *settings; /* what runs must share to be joined: model, list of pictures, methods, ... */
     /* ---- the file that is written */

@@ -13,8 +13,8 @@ typedef struct {
     const char *path;
     int number; /* of the line */
     json_t *head;
-    bool ended;
     int failed;
+    bool ended, unread;
 } records_reading;
 
 /* Adds a record; takes what it owns, also on failure. */

@@ -110,8 +110,11 @@ static mv_status compare_settings(const records *r, const records_reading *f, js
     json_t *v;
     json_object_foreach(r->settings, key, v)
     {
-        if (!json_equal(v, json_object_get(settings, key)))
-            return mv_fail(e, MV_EINPUT, "%s: is of another run: its '%.40s' differs", f->path, key);
+        if (json_equal(v, json_object_get(settings, key)))
+            continue;
+        if (!strcmp(key, "pictures") || !strcmp(key, "list"))
+            return mv_fail(e, MV_EINPUT, "%s: is of another run: its list of pictures differs", f->path);
+        return mv_fail(e, MV_EINPUT, "%s: is of another run: its '%.40s' differs", f->path, key);
     }
     if (json_object_size(r->settings) != json_object_size(settings))
         return mv_fail(e, MV_EINPUT, "%s: is of another run: it has other settings", f->path);
@@ -166,6 +169,7 @@ static mv_status read_line(records *r, records_reading *f, const char *text, siz
         s = read_head(r, f, line, e);
     else if (!s && json_object_get(line, "end")) {
         f->ended = true;
+        f->unread = json_is_true(json_object_get(json_object_get(line, "end"), "unread"));
         if (!whole(json_object_get(line, "end"), "failed", 0, MOST_PICTURES, &f->failed))
             s = wrong(f, "no last line", e);
     } else if (!s)
@@ -269,6 +273,7 @@ static mv_status merge_one(records *r, const char *path, int *parts, bool **seen
     if (!s)
         s = check_part(&f, parts, seen, e);
     r->failed += f.failed;
+    r->unread |= f.unread;
     json_decref(f.head);
     fclose(in);
     return s;

@@ -266,6 +266,9 @@ static void list(call *c, operands *l)
     o->study.below = l->below[0];
     truth_of(&o->truth, &c->session, l, c->operand[0], o->classes, o->truth_file, o->limit);
     make_folder(c);
+    if (o->records_path && c->incomplete)
+        warn("--records: the list lacks what could not be read; --resume and --merge take these records only while the "
+             "list stays as it is");
     int kinds = 0;
     char *seen = must(calloc((size_t)c->session.config.classes, 1));
     for (int i = 0; i < o->truth.n; i++) {
@@ -379,6 +382,7 @@ static mv_status close_eval(call *c, mv_error *e)
     own *o = c->own;
     mv_error closing = {0};
     o->records.failed = c->failed;
+    o->records.unread = c->incomplete;
     bool whole = !c->stopped && !c->broken;
     mv_status s = records_close(&o->records, whole, &closing);
     if (c->broken)
@@ -402,11 +406,13 @@ static int run_eval(call *c)
         make_folder(c);
         s = conclude(c, &e);
     }
-    int failed = o->records.failed;
+    bool whole = !o->records.failed && !o->records.unread;
+    if (!s && o->records.unread)
+        complain("--merge: a part of the folder could not be read, and what it holds was not in the list");
     free_all(o);
     if (s)
         die_of(&e, false);
-    return failed ? EXIT_FAILED : EXIT_DONE;
+    return whole ? EXIT_DONE : EXIT_FAILED;
 }
 
 static const char *const examples[] = {
