@@ -85,10 +85,11 @@ static bool is_heif(const uint8_t *b, size_t n)
 
 static mv_status refused(const heif *h, const mv_encoded *f, struct heif_error why, mv_error *e)
 {
-    if (why.code == heif_error_Memory_allocation_error && why.subcode != heif_suberror_Security_limit_exceeded)
+    /* With other subcodes the file is at fault: a size of zero, or beyond a limit. */
+    if (why.code == heif_error_Memory_allocation_error && why.subcode == heif_suberror_Unspecified)
         return mv_fail_memory(e, f->name);
-    if (why.subcode == heif_suberror_End_of_data)
-        return mv_encoded_short(f, "the HEIF ends inside one of its boxes", e);
+    if (why.subcode == heif_suberror_End_of_data) /* of the file, or of a box in it */
+        return mv_fail(e, MV_EINPUT, "%s: is cut short or damaged, says libheif: %s", f->name, why.message);
     if (why.code == heif_error_Unsupported_feature && why.subcode == heif_suberror_Unsupported_codec) {
         bool hevc = h->heif_have_decoder_for_format(heif_compression_HEVC);
         bool av1 = h->heif_have_decoder_for_format(heif_compression_AV1);

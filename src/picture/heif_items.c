@@ -339,7 +339,8 @@ static mv_status check_canvas(const heif_items *h, const item *i, part p, mv_err
     skip(&p, i->type == GRID ? 2 : 8); /* rows and columns; the background */
     unsigned long long w = take(&p, wide), high = take(&p, wide);
     if (p.ended)
-        return mv_encoded_short(h->f, "the HEIF has a grid or an overlay without its size", e);
+        return mv_fail(e, MV_EINPUT, "%s: is damaged: found a grid or an overlay in the HEIF without its size",
+                       h->f->name);
     if (w > MV_HEIF_SIDE || high > MV_HEIF_SIDE || w * high > h->most)
         return mv_fail(e, MV_EINPUT,
                        "%s: found a grid or an overlay of %llu x %llu pixels in the HEIF, expected at most %zu pixels "
@@ -385,7 +386,10 @@ static mv_status read_place(const heif_items *h, part *p, const form *of, uint64
     if (!i || (i->type != GRID && i->type != IOVL))
         return MV_OK;
     if (extents != 1 || !find_extent(h, method, base, offset, length, &data))
-        return mv_encoded_short(h->f, "the HEIF has a grid or an overlay whose data are not one piece of the file", e);
+        return mv_fail(e, MV_EINPUT,
+                       "%s: is cut short or damaged: found a grid or an overlay in the HEIF whose data are not one "
+                       "piece of the file",
+                       h->f->name);
     return check_canvas(h, i, data, e);
 }
 
