@@ -10,6 +10,7 @@
 #include "src/explain/faith.h"
 #include "src/explain/methods.h"
 #include "src/explain/upsample.h"
+#include "viz/draw/colour.h"
 
 enum { GRID = 48, MOST_COMPARED = 8 };
 
@@ -79,9 +80,14 @@ static const char *class_words(char text[100], const session *s, const mv_map *m
     return text;
 }
 
+static int share_digits(double share)
+{
+    return share < 0.0995 ? 1 : 0;
+}
+
 static void share_text(char text[16], double share)
 {
-    snprintf(text, 16, "%.*f", share < 0.0995 ? 1 : 0, 100 * share);
+    snprintf(text, 16, "%.*f", share_digits(share), 100 * share);
 }
 
 /* Gradients without a sign: what the answer reacts to, be it for the class or against it. */
@@ -128,11 +134,10 @@ static const char *similar_text(char text[FINDING], const mv_map *m)
 
 static const char *range_text(char text[FINDING], const mv_map *m)
 {
-    char lo[32], hi[32];
+    char range[80];
     const mv_method *method = m->method ? mv_method_lookup(m->method) : NULL;
-    snprintf(text, FINDING, "%s: %s to %s %s", method ? method->title : m->title,
-             mv_number_text(lo, (double)m->lo, 2, m->diverging), mv_number_text(hi, (double)m->hi, 2, m->diverging),
-             m->unit);
+    snprintf(text, FINDING, "%s: %s %s", method ? method->title : m->title,
+             mv_range_text(range, (double)m->lo, (double)m->hi, m->diverging), m->unit);
     return text;
 }
 
@@ -373,8 +378,8 @@ const char *finding_of_pictures(char text[FINDING], const mv_map *const maps[], 
             hi = fmax(hi, b);
         }
     }
-    share_text(part[0], least);
-    share_text(part[1], most);
+    for (int i = 0; i < 2; i++) /* both with the digits of the smaller */
+        snprintf(part[i], sizeof part[i], "%.*f", share_digits(least), 100 * (i ? most : least));
     if (coloured)
         snprintf(text, FINDING, "A colour means the same features in all %d pictures", pictures);
     else if (evidence && least <= most && pictures > 1)

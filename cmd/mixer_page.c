@@ -8,6 +8,7 @@
 #include "cmd/mixer_reply.h"
 #include "src/base/text.h"
 #include "src/explain/logits.h"
+#include "viz/draw/colour.h"
 
 /* ---- words */
 
@@ -39,7 +40,7 @@ static const char *query_words(const call *c, const shot *t, const mv_map *hidde
 void mixer_words_of(mixer_words *w, const call *c, const shot *t, const mixer_line *line, int lines)
 {
     int best = longest(line, lines), top = mv_class_next(t->logits, c->session.config.classes, MV_MAP_NONE);
-    char query[160], name[24], channel[32] = "", p[24];
+    char query[160], name[24], channel[32] = "", p[24], range[80];
     double least = INFINITY, most = 0;
     finding_probability(p, top < 0 ? 0 : mv_probability(t->logits, c->session.config.classes, top), 2);
     for (int i = 0; i < lines; i++) {
@@ -60,12 +61,12 @@ void mixer_words_of(mixer_words *w, const call *c, const shot *t, const mixer_li
                  line[best].level, line[best].block, lines > 1 ? "remembers longest" : "remembers",
                  line[best].half_life);
     if (lines > 1 && best >= 0)
-        mv_text_print(
-            w->subtitle, sizeof w->subtitle,
-            "Median half-lives from %.3g to %.3g tokens  \xc2\xb7  %shidden attention: %s%s  \xc2\xb7  %.200s, "
-            "classified as %s, %s",
-            least, most, channel, query_words(c, t, line[0].map[MV_MIXER_HIDDEN], query),
-            view->with_sign ? ", with its sign" : "", t->base, session_class(&c->session, top, name), p);
+        mv_text_print(w->subtitle, sizeof w->subtitle,
+                      "Median half-lives from %s tokens  \xc2\xb7  %shidden attention: %s%s  \xc2\xb7  %.200s, "
+                      "classified as %s, %s",
+                      mv_range_text(range, least, most, false), channel,
+                      query_words(c, t, line[0].map[MV_MIXER_HIDDEN], query), view->with_sign ? ", with its sign" : "",
+                      t->base, session_class(&c->session, top, name), p);
     else
         mv_text_print(w->subtitle, sizeof w->subtitle,
                       "%sHidden attention: %s%s  \xc2\xb7  %.200s, classified as %s, %s", channel,

@@ -337,6 +337,44 @@ static void ticks_are_those_of_the_sketches(void **state)
     assert_string_equal(tick[2].label, "5");
 }
 
+static void ends_of_ranges_have_the_same_digits(void **state)
+{
+    (void)state;
+    static const struct {
+        double lo, hi;
+        bool sign;
+        const char *text;
+    } of[] = {{-3.94, 12.51, true, "−3.9 to +12.5"},           {0, 0.114, false, "0.00 to 0.11"},
+              {0.00007, 0.052, false, "0.000 to 0.052"},       {-0.0042, 0.0009, true, "−0.0042 to +0.0009"},
+              {0.00001, 0.00035, false, "0.00001 to 0.00035"}, {0.0000071, 0.000068, false, "7.1e-06 to 6.8e-05"},
+              {-3e-7, 7.21e-5, true, "−3.0e-07 to +7.2e-05"},  {0, 4e-12, false, "0 to 4.0e-12"},
+              {12, 2.5e9, false, "1.2e+01 to 2.5e+09"},        {0, 0, true, "+0.0 to +0.0"},
+              {0, INFINITY, false, "0 to not finite"}};
+    char text[80];
+    for (size_t i = 0; i < sizeof of / sizeof *of; i++)
+        assert_string_equal(mv_range_text(text, of[i].lo, of[i].hi, of[i].sign), of[i].text);
+}
+
+static void ticks_are_powers_of_ten_together(void **state)
+{
+    (void)state;
+    static const struct {
+        double lo, hi;
+        const char *label[5];
+    } of[] = {{0, 0.00016, {"0", "5e-05", "1e-04", "1.5e-04"}},
+              {0, 0.0016, {"0", "0.0005", "0.001", "0.0015"}},
+              {-0.00012, 0.00011, {"−1e-04", "−5e-05", "0", "5e-05", "1e-04"}},
+              {0, 1600000, {"0", "5e+05", "1e+06", "1.5e+06"}}};
+    mv_tick tick[MV_TICKS_MAX];
+    for (size_t i = 0; i < sizeof of / sizeof *of; i++) {
+        mv_scale s = mv_scale_of(MV_SCALE_LINEAR, of[i].lo, of[i].hi, false);
+        int n = mv_scale_ticks(&s, 300, 40, false, tick);
+        assert_int_equal(n, of[i].label[4] ? 5 : 4);
+        for (int k = 0; k < n; k++)
+            assert_string_equal(tick[k].label, of[i].label[k]);
+    }
+}
+
 static void numbers_have_true_signs(void **state)
 {
     (void)state;
@@ -793,6 +831,8 @@ int main(void)
         cmocka_unit_test(lines_are_pixels_where_the_value_is),
         cmocka_unit_test(ticks_never_touch_and_stay_inside),
         cmocka_unit_test(ticks_are_those_of_the_sketches),
+        cmocka_unit_test(ends_of_ranges_have_the_same_digits),
+        cmocka_unit_test(ticks_are_powers_of_ten_together),
         cmocka_unit_test(numbers_have_true_signs),
         cmocka_unit_test(photos_are_resampled_as_defined),
         cmocka_unit_test(cells_have_their_colour),

@@ -17,6 +17,7 @@
 #include "src/base/number.h"
 #include "src/base/text.h"
 #include "src/explain/faith.h"
+#include "viz/draw/colour.h"
 #include "viz/page/sheet.h"
 
 enum { GRAIN = 96, SUBTITLE = 800 };
@@ -279,15 +280,24 @@ static mv_status print_json(const call *c, const shot *t, mv_error *e)
     return reply_print(line, t->out, t->name, e);
 }
 
+static const char *range_text(char text[80], const mv_map *m)
+{
+    char a[32], b[32];
+    double lo = (double)m->lo, hi = (double)m->hi;
+    if (fmax(fabs(lo), fabs(hi)) < 0.01) /* three decimals would show zeros */
+        return mv_range_text(text, lo, hi, m->diverging);
+    snprintf(text, 80, "%s to %s", mv_number_text(a, lo, 3, m->diverging), mv_number_text(b, hi, 3, m->diverging));
+    return text;
+}
+
 static void print_map(const call *c, const shot *t, int a, int i, int width)
 {
     const own *o = c->own;
     const mv_map *m = &t->maps[a].map[i];
-    char name[ASKS_NAME + MV_MAP_NAME], figure[96], lo[32], hi[32];
+    char name[ASKS_NAME + MV_MAP_NAME], figure[96], range[80];
     fprintf(t->out, "  %-*s  ", width, asks_map_name(&o->asks, &t->maps[a], a, i, name));
     if (m->channels != 3)
-        fprintf(t->out, "%s to %s %s", mv_number_text(lo, (double)m->lo, 3, m->diverging),
-                mv_number_text(hi, (double)m->hi, 3, m->diverging), m->unit);
+        fprintf(t->out, "%s %s", range_text(range, m), m->unit);
     for (int k = 0; mv_map_figure_text(m, k, figure); k++)
         fprintf(t->out, "%s%s", k || m->channels != 3 ? ", " : "", figure);
     if (*m->proof)

@@ -83,7 +83,8 @@ int mv_scale_ticks(const mv_scale *s, double length, double label, bool times, m
 /* The middle of a tick's label along the bar, px. */
 double mv_tick_centre(const mv_tick *tick, double length, double label);
 
-/* "-4.5 to +8.3", with as many decimals as the range needs. Returns text. */
+/* "-4.5 to +8.3", both ends with the decimals that the larger one needs; "-3.1e-05 to +7.2e-05" below 0.0001, and from
+ * 1e9 on. Returns text. */
 const char *mv_range_text(char text[80], double lo, double hi, bool sign);
 
 typedef enum { MV_LIGHT, MV_DARK } mv_theme_kind;

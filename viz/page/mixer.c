@@ -92,16 +92,22 @@ static mv_colouring column_colouring(const mv_page *p, const mv_mixer_content *c
     return mv_page_colouring_of(colouring(p, c->columns[column].look, &x), first_map(l, column));
 }
 
-/* "0.31x to 2.9x" of a ratio or of multiples of an even spread, else the plain range. */
+/* "0.31x to 2.90x": both ends with the decimals that the smaller one needs, as it says as much as the larger one. */
+static const char *ratio_words(mv_layout *l, double lo, double hi)
+{
+    int decimals = lo >= 10 ? 0 : lo >= 1 ? 1 : lo >= 0.1 ? 2 : 3;
+    if (lo < 0.01 || hi >= 1000)
+        return mv_layout_text(l, "%.1e\xc3\x97 to %.1e\xc3\x97", lo, hi);
+    return mv_layout_text(l, "%.*f\xc3\x97 to %.*f\xc3\x97", decimals, lo, decimals, hi);
+}
+
 static const char *range_words(mv_layout *l, mv_mixer_look look, const mv_extent *x)
 {
     char text[80];
     if (look == MV_MIXER_LOG2)
-        return mv_layout_text(l, "%.2g\xc3\x97 to %.2g\xc3\x97", exp2(x->lo), exp2(x->hi));
-    if (look == MV_MIXER_EVEN)
-        return mv_layout_text(l, "%.2g\xc3\x97 to %.2g\xc3\x97", x->lo, x->hi);
+        return ratio_words(l, exp2(x->lo), exp2(x->hi));
     mv_range_text(text, x->lo, x->hi, look == MV_MIXER_SIGNED);
-    return mv_layout_text(l, "%s", text);
+    return mv_layout_text(l, "%s%s", text, look == MV_MIXER_EVEN ? "\xc3\x97" : "");
 }
 
 /* --- rows of maps ------------------------------------------------------------------------------ */
