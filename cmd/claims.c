@@ -1,5 +1,6 @@
 #include "cmd/claims.h"
 
+#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <pthread.h>
@@ -10,15 +11,18 @@
 #include <unistd.h>
 
 #include "cmd/file_set.h"
+#include "cmd/path_parts.h"
 #include "cmd/resume.h"
 #include "cmd/talk.h"
 #include "src/base/text.h"
+#include "src/file/output.h"
 
 /* One file, or for an output the name that it gets in a folder. */
 typedef struct {
     dev_t device;
     ino_t inode;
     uint64_t name;    /* a hash of what is below the folder; 0: a file */
+    uint64_t folded;  /* the same in small letters */
     const char *what; /* of an input; NULL: an output */
     const char *option;
     char *path;
@@ -159,40 +163,6 @@ void claims_read_model(claims *k, char *const *files)
 
 /* ---- outputs */
 
-/* Cuts the last part, with the slashes behind it, off *path, and puts it in front of `rest`. False without memory. */
-static bool cut_last(char *path, char **rest)
-{
-    size_t n = strlen(path);
-    char *longer;
-    while (n && path[n - 1] == '/')
-        n--;
-    path[n] = '\0';
-    const char *name = mv_text_base_name(path);
-    if (asprintf(&longer, "%s/%s", name, *rest ? *rest : "") < 0)
-        return false;
-    free(*rest);
-    *rest = longer;
-    path[name - path] = '\0';
-    return true;
-}
-
-/* "a/.//b/" becomes "a/b/". False where a ".." follows a folder that is not there. */
-static bool clean_rest(char *rest)
-{
-    char *to = rest, *part = rest;
-    for (char *slash; (slash = strchr(part, '/')); part = slash + 1) {
-        size_t n = (size_t)(slash - part);
-        if (n == 2 && part[0] == '.' && part[1] == '.')
-            return false;
-        if (n > 1 || (n == 1 && *part != '.')) {
-            memmove(to, part, n + 1);
-            to += n + 1;
-        }
-    }
-    *to = '\0';
-    return true;
-}
-
 /* Finds how much of the folder is there. False where nothing can be written into it, which writing says. */
 static bool find_parent(claims *k, parent *p)
 {
@@ -201,13 +171,13 @@ static bool find_parent(claims *k, parent *p)
     k->broken |= !good;
     while (good && (stat(*path ? path : ".", &p->is) || !S_ISDIR(p->is.st_mode))) {
         good = strspn(path, "/") < strlen(path);
-        if (good && !cut_last(path, &p->rest)) {
+        if (good && !path_cut_last(path, &p->rest)) {
             k->broken = true;
             good = false;
         }
     }
     free(path);
-    return good && clean_rest(p->rest);
+    return good && path_clean_rest(p->rest);
 }
 
 /* A name below the parent. */
@@ -221,6 +191,9 @@ static void add_below(claims *k, claim one, const char *name, const char *path)
     one.device = k->parent.is.st_dev;
     one.inode = k->parent.is.st_ino;
     one.name = mv_text_hash(below) | 1;
+    for (char *c = below; *c; c++)
+        *c = (char)tolower((unsigned char)*c);
+    one.folded = mv_text_hash(below) | 1;
     add(k, one, path);
     free(below);
 }
@@ -350,14 +323,39 @@ static void tell_clash(char text[WORDS], const claim *a, const claim *b)
                  other->option);
 }
 
+static int by_folded(const void *a, const void *b)
+{
+    const claim *x = a, *y = b;
+    if (x->device != y->device)
+        return x->device < y->device ? -1 : 1;
+    if (x->inode != y->inode)
+        return x->inode < y->inode ? -1 : 1;
+    return x->folded != y->folded ? (x->folded < y->folded ? -1 : 1) : x->order - y->order;
+}
+
+/* Two new names that differ in upper and lower case alone are one file where the file system says so, as on vfat. */
+static void refuse_twins(const claims *k)
+{
+    for (int i = 1; i < k->n; i++) {
+        const claim *a = &k->claim[i - 1], *b = &k->claim[i];
+        if (a->device == b->device && a->inode == b->inode && a->folded && a->folded == b->folded &&
+            a->name != b->name && mv_output_folds_case(b->path))
+            die(EXIT_MISUSE, "%s: found '%s', which this file system takes for '%s' of %s, expected a name of its own",
+                b->option, b->path, a->path, a->option);
+    }
+}
+
 void claims_check(claims *k)
 {
     if (results_are_kept())
         claims_write(k, stdout_words, "/dev/stdout");
     if (k->broken)
         die(EXIT_FAILED, "out of memory");
-    if (k->n)
+    if (k->n) {
+        qsort(k->claim, (size_t)k->n, sizeof *k->claim, by_folded);
+        refuse_twins(k);
         qsort(k->claim, (size_t)k->n, sizeof *k->claim, by_file);
+    }
     const claim *first = NULL; /* of those of one file */
     for (int i = 0; i < k->n; i++) {
         const claim *one = &k->claim[i];
@@ -397,24 +395,6 @@ static const claim *find(const claims *k, const claim *key)
     return from < k->n && is_one(&k->claim[from], key) ? &k->claim[from] : NULL;
 }
 
-/* The path without links of a file that may be new. NULL, with errno, where its folder is not there. */
-static char *real_path(const char *path)
-{
-    char *real = realpath(path, NULL), *file = NULL;
-    if (real)
-        return real;
-    const char *name = mv_text_base_name(path);
-    char *folder = name > path ? strndup(path, (size_t)(name - path)) : strdup(".");
-    real = folder ? realpath(folder, NULL) : NULL;
-    if (real && asprintf(&file, "%s/%s", real, name) < 0)
-        file = NULL;
-    int saved = errno;
-    free(folder);
-    free(real);
-    errno = saved;
-    return file;
-}
-
 static mv_status refuse(const claim *first, const claim *one, mv_error *e)
 {
     char text[WORDS];
@@ -425,14 +405,14 @@ static mv_status refuse(const claim *first, const claim *one, mv_error *e)
 /* Outputs were named by what was there of their folders, which may be made by now: looks at each folder above. */
 static mv_status look_above(const claims *k, claim one, mv_error *e)
 {
-    char *folder = real_path(one.path), *rest = NULL;
+    char *folder = path_real(one.path), *rest = NULL;
     if (!folder)
         return errno == ENOMEM ? mv_fail_memory(e, one.path) : MV_OK; /* writing says that there is no folder */
-    bool good = cut_last(folder, &rest);
+    bool good = path_cut_last(folder, &rest);
     mv_status s = MV_OK;
     while (good && !s && strspn(folder, "/") < strlen(folder)) {
         struct stat st;
-        good = cut_last(folder, &rest);
+        good = path_cut_last(folder, &rest);
         if (!good || stat(folder, &st))
             continue;
         size_t end = strlen(rest) - 1;
@@ -452,12 +432,15 @@ static mv_status look_above(const claims *k, claim one, mv_error *e)
 
 static mv_status keep_name(claims *k, const claim *one, mv_error *e)
 {
-    bool added;
-    struct stat key = {.st_dev = one->device, .st_ino = one->inode ^ one->name};
+    bool added = false, alone = false;
+    struct stat key = {.st_dev = one->device, .st_ino = one->inode ^ one->name},
+                folded = {.st_dev = one->device, .st_ino = ~(one->inode ^ one->folded)};
     pthread_mutex_lock(&k->lock);
     mv_status s = file_set_try(&k->late, &key, &added, e);
+    if (!s)
+        s = file_set_try(&k->late, &folded, &alone, e);
     pthread_mutex_unlock(&k->lock);
-    if (!s && !added)
+    if (!s && (!added || (!alone && mv_output_folds_case(one->path))))
         s = mv_fail(e, MV_EINPUT, "%s: %s is a file of this run, expected one for each", one->option, one->path);
     return s;
 }

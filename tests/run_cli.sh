@@ -4,6 +4,7 @@
 #
 #   MVSCOPE=PROGRAM tests/run_cli.sh [NAME...]      only these files of tests/cli (and "manuals", "examples")
 #   MVSCOPE_BARE=PROGRAM                            a build without an embedded model
+#   MVSCOPE_FOLDS=FOLDER                            a folder of a file system that ignores upper and lower case
 #
 # Each case runs in a fresh folder with photo.jpg, photos/, input.safetensors and input.npy. $MODEL is the file of the small
 # model, $DATA is tests/data, and $PLUGIN is the GPU plug-in. Commands on PATH: `mvscope` is the program, `emulated` the same

@@ -1,5 +1,6 @@
 #include "src/file/output.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
@@ -232,6 +233,38 @@ void mv_output_clean(const char *path)
         return;
     mv_temporary_clean(at.folder);
     mv_place_close(&at);
+}
+
+static bool folds_case(int folder)
+{
+    char name[MV_TEMPORARY_NAME], other[MV_TEMPORARY_NAME];
+    mv_temporary_name(name);
+    for (size_t i = 0; i < sizeof name; i++)
+        other[i] = (char)toupper((unsigned char)name[i]);
+    int slot = mv_temporary_list(folder, name),
+        fd = openat(folder, name, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600);
+    bool folds = fd >= 0 && faccessat(folder, other, F_OK, 0) == 0;
+    if (fd >= 0) {
+        close(fd);
+        unlinkat(folder, name, 0);
+    }
+    mv_temporary_unlist(slot);
+    return folds;
+}
+
+bool mv_output_folds_case(const char *path)
+{
+    char *copy = strdup(path), *slash = copy;
+    mv_place at;
+    bool found = false;
+    while (slash && !(found = mv_place_find(&at, copy, copy, NULL) == MV_OK))
+        if ((slash = strrchr(copy, '/')))
+            *slash = '\0';
+    bool folds = found && folds_case(at.folder);
+    if (found)
+        mv_place_close(&at);
+    free(copy);
+    return folds;
 }
 
 mv_status mv_output_check(const char *path, mv_error *e)

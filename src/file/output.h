@@ -34,6 +34,10 @@ mv_status mv_output_check(const char *path, mv_error *e);
 /* Removes temporaries that killed processes left in the folder of `path`, if that is there; no failure is reported. */
 void mv_output_clean(const char *path);
 
+/* True if the folder of `path`, or the nearest one above it that is there, takes names that differ in upper and lower
+ * case alone for one. Makes a temporary file to see it. */
+bool mv_output_folds_case(const char *path);
+
 /* Makes every folder that `path` lies in; those that exist are fine. */
 mv_status mv_output_make_parents(const char *path, mv_error *e);
 
