@@ -37,22 +37,22 @@ typedef struct {
 
 /* Checks the destination against the rule, and that no two pictures would write one file. `pictures`: of all operands.
  * Ends the program with status 2 for a name that does not fit and 1 for a folder that cannot be written. */
-void destination_check(destination *t, const operands *o, int pictures);
+void destination_check(destination *d, const operands *o, int pictures);
 
 /* Names all files of a destination that was checked; of those whose names are not known yet (several), the folders. */
-void destination_claim(const destination *t, const operands *o, int pictures, claims *k);
+void destination_claim(const destination *d, const operands *o, int pictures, claims *k);
 
 /* The file of picture `index` of `of` of operand i. The caller's to free; NULL without memory. */
-char *destination_path(const destination *t, const operands *o, int i, int index, int of);
+char *destination_path(const destination *d, const operands *o, int i, int index, int of);
 
 /* File number k, from 1, of those that show several pictures (sheet): FOLDER/sheet-1.png. The caller's to free; NULL
  * without memory. */
-char *destination_sheet(const destination *t, int k);
+char *destination_sheet(const destination *d, int k);
 
 /* True if the file is there; also for NULL, no file. */
 bool destination_exists(const char *path);
 
 /* Makes the folders above a path of destination_path. */
-mv_status destination_make_folders(const destination *t, const char *path, mv_error *e);
+mv_status destination_make_folders(const destination *d, const char *path, mv_error *e);
 
 #endif
