@@ -11,6 +11,8 @@
 #include "src/explain/faith.h"
 #include "viz/page/eval.h"
 
+enum { TITLE = 160, SUBTITLE = 320 };
+
 /* What the page shows, and the memory of it. */
 typedef struct {
     mv_eval_content content;
@@ -181,6 +183,28 @@ static const map_result *best_of(const evaluation *v)
     return best;
 }
 
+static void words_of(char title[TITLE], char subtitle[SUBTITLE], const evaluation *v)
+{
+    const map_result *best = best_of(v), *random = find(v, EVAL_RANDOM_CELLS);
+    char count[48];
+    mv_count_text(count, v->of->n, "picture");
+    if (v->of->n == 0)
+        snprintf(title, TITLE, "No picture could be answered");
+    else if (best && random)
+        mv_text_print(title, TITLE, "%.1f %% right; %.60s shows best what counts", 100 * v->top1.mean, best->name);
+    else
+        snprintf(title, TITLE, "%.1f %% of %s right", 100 * v->top1.mean, count);
+    int used = snprintf(subtitle, SUBTITLE, "%s", count);
+    if (v->of->failed)
+        used += snprintf(subtitle + used, SUBTITLE - (size_t)used, ", %d more failed", v->of->failed);
+    if (v->of->n)
+        used += snprintf(subtitle + used, SUBTITLE - (size_t)used, "  \xc2\xb7  top-1 %.1f to %.1f %%, top-5 %.1f %%",
+                         100 * v->top1.low, 100 * v->top1.high, 100 * v->top5.mean);
+    if (best && random)
+        snprintf(subtitle + used, SUBTITLE - (size_t)used, "  \xc2\xb7  insertion %.2f against %.2f of random cells",
+                 best->figure[1].mean, random->figure[1].mean);
+}
+
 static const char *text_of(const evaluation *v, const char *key)
 {
     const char *text = json_string_value(json_object_get(v->of->settings, key));
@@ -192,7 +216,7 @@ mv_status evaluation_page(const call *c, const evaluation *v, const char *path, 
     page *p = calloc(1, sizeof *p);
     struct mv_fonts *fonts = NULL;
     mv_maps none[CALL_ASKS] = {0};
-    char title[160], subtitle[320], count[48];
+    char title[TITLE], subtitle[SUBTITLE];
     if (!p || set_confusion(p, v, e)) {
         free(p);
         return mv_fail_memory(e, path);
@@ -200,26 +224,7 @@ mv_status evaluation_page(const call *c, const evaluation *v, const char *path, 
     set_calibration(p, v);
     set_figures(p, v);
     set_stages(p, v);
-    const map_result *best = best_of(v), *random = find(v, EVAL_RANDOM_CELLS);
-    if (v->of->n == 0)
-        snprintf(title, sizeof title, "No picture could be answered");
-    else if (best && random)
-        mv_text_print(title, sizeof title, "%.1f %% right; %.60s shows best what counts", 100 * v->top1.mean,
-                      best->name);
-    else
-        snprintf(title, sizeof title, "%.1f %% of %s right", 100 * v->top1.mean,
-                 mv_count_text(count, v->of->n, "picture"));
-    int used = snprintf(subtitle, sizeof subtitle, "%s", mv_count_text(count, v->of->n, "picture"));
-    if (v->of->failed)
-        used += snprintf(subtitle + used, sizeof subtitle - (size_t)used, ", %d more failed", v->of->failed);
-    if (v->of->n)
-        used += snprintf(subtitle + used, sizeof subtitle - (size_t)used,
-                         "  \xc2\xb7  top-1 %.1f to %.1f %%, top-5 %.1f %%", 100 * v->top1.low, 100 * v->top1.high,
-                         100 * v->top5.mean);
-    if (best && random)
-        snprintf(subtitle + used, sizeof subtitle - (size_t)used,
-                 "  \xc2\xb7  insertion %.2f against %.2f of random cells", best->figure[1].mean,
-                 random->figure[1].mean);
+    words_of(title, subtitle, v);
     char model[120], device[96];
     mv_text_print(model, sizeof model, "model %.80s %.6s", text_of(v, "model"), text_of(v, "sha256"));
     snprintf(device, sizeof device, "%.16s %.64s", text_of(v, "precision"), v->of->device);

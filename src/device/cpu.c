@@ -232,6 +232,32 @@ static int cores(void)
     return n > 0 ? n : 1;
 }
 
+static void offer(mv_backend *b, mv_dtype act)
+{
+    *b = (mv_backend){
+        .name = "cpu",
+        .act = act,
+        .free = cpu_free,
+        .alloc = cpu_alloc,
+        .release = cpu_release,
+        .read = cpu_read,
+        .write = cpu_write,
+        .finish = cpu_finish,
+        .conv_new = cpu_conv_new,
+        .dense_new = cpu_dense_new,
+        .vector_new = cpu_vector_new,
+        .conv_free = cpu_conv_free,
+        .dense_free = cpu_dense_free,
+        .vector_free = cpu_vector_free,
+    };
+    mv_cpu_offer_products(b);
+    mv_cpu_offer_tokens(b);
+    mv_cpu_offer_mixer(b);
+    mv_cpu_offer_mixer_back(b);
+    mv_cpu_offer_reductions(b);
+    mv_cpu_offer_back(b);
+}
+
 mv_backend *mv_cpu_new(mv_dtype act, int threads, const char *isa, mv_error *e)
 {
     if (act != MV_F32 && act != MV_BF16) {
@@ -251,28 +277,7 @@ mv_backend *mv_cpu_new(mv_dtype act, int threads, const char *isa, mv_error *e)
         mv_fail_memory(e, "cpu");
         return NULL;
     }
-    c->base = (mv_backend){
-        .name = "cpu",
-        .act = act,
-        .free = cpu_free,
-        .alloc = cpu_alloc,
-        .release = cpu_release,
-        .read = cpu_read,
-        .write = cpu_write,
-        .finish = cpu_finish,
-        .conv_new = cpu_conv_new,
-        .dense_new = cpu_dense_new,
-        .vector_new = cpu_vector_new,
-        .conv_free = cpu_conv_free,
-        .dense_free = cpu_dense_free,
-        .vector_free = cpu_vector_free,
-    };
-    mv_cpu_offer_products(&c->base);
-    mv_cpu_offer_tokens(&c->base);
-    mv_cpu_offer_mixer(&c->base);
-    mv_cpu_offer_mixer_back(&c->base);
-    mv_cpu_offer_reductions(&c->base);
-    mv_cpu_offer_back(&c->base);
+    offer(&c->base, act);
     c->threads = threads ? threads : mv_least(cores(), 1024);
     c->k = k;
     c->widens = act == MV_BF16 && !mv_cpu_has_bf16();

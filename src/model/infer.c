@@ -64,29 +64,60 @@ static bool path_names(const char *path, const char *name)
     return false;
 }
 
-/* Takes heads, windows, input size and crop from the published variant of the same sizes. */
-static mv_status infer_from_table(mv_config *k, unsigned has, const char *place, mv_error *e)
+/* The published variants of the same sizes, and of the same windows if those are known. */
+typedef struct {
+    const mv_config *row; /* the one that the path names, else the first; NULL: none */
+    bool named;           /* by the path */
+    bool ambiguous;       /* they differ in windows */
+    char names[96];
+} fitting;
+
+static fitting find_fitting(const mv_config *k, unsigned has, const char *place)
 {
-    const mv_config *row = NULL, *v;
-    bool certain = false, ambiguous = false;
+    fitting f = {0};
+    const mv_config *v;
     size_t longest = 0;
-    char names[96] = "";
     for (int i = 0; (v = mv_config_at(i)); i++) {
         if (!same_sizes(v, k) || ((has & MV_HAS_WINDOWS) && memcmp(v->window + 2, k->window + 2, 2 * sizeof(int))))
             continue;
         bool named = path_names(place, v->name);
         if (named && strlen(v->name) > longest) {
-            row = v;
-            certain = true;
+            f.row = v;
+            f.named = true;
             longest = strlen(v->name);
-        } else if (!row)
-            row = v;
-        else if (memcmp(row->window, v->window, sizeof v->window))
-            ambiguous = true;
-        snprintf(names + strlen(names), sizeof names - strlen(names), "%s%s", *names ? ", " : "", v->name);
+        } else if (!f.row)
+            f.row = v;
+        else if (memcmp(f.row->window, v->window, sizeof v->window))
+            f.ambiguous = true;
+        snprintf(f.names + strlen(f.names), sizeof f.names - strlen(f.names), "%s%s", *f.names ? ", " : "", v->name);
     }
-    bool complete = (has & MV_HAS_HEADS) && (has & MV_HAS_WINDOWS);
-    if (!row && !complete)
+    return f;
+}
+
+static void take_over(mv_config *k, unsigned has, const mv_config *row)
+{
+    bool heads_fit = !(has & MV_HAS_HEADS) || memcmp(row->heads + 2, k->heads + 2, 2 * sizeof(int)) == 0;
+    if (heads_fit)
+        memcpy(k->name, row->name, sizeof k->name);
+    if (!(has & MV_HAS_HEADS))
+        memcpy(k->heads, row->heads, sizeof k->heads);
+    if (!(has & MV_HAS_WINDOWS))
+        memcpy(k->window, row->window, sizeof k->window);
+    if (!(has & MV_HAS_SIZE))
+        k->preprocess.h = row->preprocess.h, k->preprocess.w = row->preprocess.w;
+    if (!(has & MV_HAS_CROP))
+        k->preprocess.crop_pct = row->preprocess.crop_pct;
+    if (!(has & (MV_HAS_CROP | MV_HAS_MODE)))
+        k->preprocess.mode = row->preprocess.mode;
+}
+
+/* Takes heads, windows, input size and crop from the published variant of the same sizes. */
+static mv_status infer_from_table(mv_config *k, unsigned has, const char *place, mv_error *e)
+{
+    fitting f = find_fitting(k, has, place);
+    bool complete = (has & MV_HAS_HEADS) && (has & MV_HAS_WINDOWS),
+         open = f.row && !complete && f.ambiguous && !f.named;
+    if (!f.row && !complete)
         return mv_fail(e, MV_EINPUT,
                        "%s: no published variant has dim %d, in_dim %d, depths %d %d %d %d: its %s cannot be inferred; "
                        "expected a config.json beside it that has a value",
@@ -94,30 +125,18 @@ static mv_status infer_from_table(mv_config *k, unsigned has, const char *place,
                        has & MV_HAS_HEADS     ? "window_size"
                        : has & MV_HAS_WINDOWS ? "num_heads"
                                               : "num_heads and window_size");
-    if (row && !complete && ambiguous && !certain && !(has & MV_HAS_SIZE))
+    if (open && !(has & MV_HAS_SIZE))
         return mv_fail(
             e, MV_EINPUT,
             "%s: fits %s, which differ in windows; expected a config.json beside it, or its variant in the file's name",
-            place, names);
-    if (row && !complete && ambiguous && !certain)
-        for (int i = 0; (v = mv_config_at(i)); i++) /* the config's resolution decides */
-            if (same_sizes(v, k) && v->preprocess.h == k->preprocess.h)
-                row = v;
-    if (row) {
-        bool heads_fit = !(has & MV_HAS_HEADS) || memcmp(row->heads + 2, k->heads + 2, 2 * sizeof(int)) == 0;
-        if (heads_fit)
-            memcpy(k->name, row->name, sizeof k->name);
-        if (!(has & MV_HAS_HEADS))
-            memcpy(k->heads, row->heads, sizeof k->heads);
-        if (!(has & MV_HAS_WINDOWS))
-            memcpy(k->window, row->window, sizeof k->window);
-        if (!(has & MV_HAS_SIZE))
-            k->preprocess.h = row->preprocess.h, k->preprocess.w = row->preprocess.w;
-        if (!(has & MV_HAS_CROP))
-            k->preprocess.crop_pct = row->preprocess.crop_pct;
-        if (!(has & (MV_HAS_CROP | MV_HAS_MODE)))
-            k->preprocess.mode = row->preprocess.mode;
-    } else if (!(has & MV_HAS_SIZE)) /* the size at which level 2 is a single window */
+            place, f.names);
+    const mv_config *v;
+    for (int i = 0; open && (v = mv_config_at(i)); i++) /* the config's resolution decides */
+        if (same_sizes(v, k) && v->preprocess.h == k->preprocess.h)
+            f.row = v;
+    if (f.row)
+        take_over(k, has, f.row);
+    else if (!(has & MV_HAS_SIZE)) /* the size at which level 2 is a single window */
         k->preprocess.h = k->preprocess.w = 16 * k->window[2] < MV_SIZE_MIN ? MV_SIZE_MIN : 16 * k->window[2];
     return MV_OK;
 }
