@@ -52,7 +52,7 @@ typedef struct {
     const char *film;        /* where its moving picture goes; NULL: not wanted */
     const char *overlay;     /* where its overlay goes, or how the names of its overlays begin; NULL: not wanted */
     bool overlays;           /* the latter */
-    const mv_image *photo;   /* the picture itself, where it cannot be read again; else empty */
+    const mv_image *photo;   /* the picture itself, where it cannot be read again and call.wants_photo; else empty */
     int photo_w, photo_h;    /* its px; 0: a ready input */
     const char *page_name;   /* page, safe to print */
     struct mv_fonts **fonts; /* this thread's typefaces; opened by the first page */
@@ -117,6 +117,7 @@ struct call {
     int together;                           /* pictures that a page may show if -o names a file; 0: one */
     const char *journal;                    /* a file of its own that --resume goes on with; NULL: none */
     bool shows;                             /* shot.image is wanted */
+    bool wants_photo;                       /* photo_open is called (photo.h) */
     bool one_size;                          /* all inputs must have the size of the first */
     int asks;
     mv_ask ask[CALL_ASKS];

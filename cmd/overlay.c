@@ -1,14 +1,13 @@
 #include "cmd/overlay.h"
 
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cmd/claims.h"
+#include "cmd/photo.h"
 #include "cmd/talk.h"
 #include "src/base/text.h"
-#include "src/picture/decode.h"
 #include "viz/draw/jpeg_file.h"
 #include "viz/page/overlay.h"
 
@@ -26,53 +25,13 @@ void overlay_check(call *c, const mv_page_kind *kind)
         return;
     if (strcmp(c->o.overlay, "-") == 0)
         die(EXIT_MISUSE, "--overlay: found '-', expected a name: FILE.png, FILE.jpg or FOLDER/");
-    c->shows = true;
+    c->shows = c->wants_photo = true;
     if (c->wants_page)
         return;
     page_check(c, kind);
     for (size_t i = 0; i < sizeof of_pages / sizeof *of_pages; i++)
         if (options_given(c, of_pages[i]))
             die(EXIT_MISUSE, "--%s: has no effect on --overlay, which has no page around it", of_pages[i]);
-}
-
-/* ---- photos */
-
-/* Photos that are in memory at the same time have no more pixels than this together, unless one alone has. */
-enum { PIXELS_AT_ONCE = 64 * 1000 * 1000 };
-
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
-static size_t pixels_now;
-
-static void enter(size_t pixels)
-{
-    pthread_mutex_lock(&lock);
-    while (pixels_now > 0 && pixels_now + pixels > PIXELS_AT_ONCE)
-        pthread_cond_wait(&changed, &lock);
-    pixels_now += pixels;
-    pthread_mutex_unlock(&lock);
-}
-
-static void leave(size_t pixels)
-{
-    pthread_mutex_lock(&lock);
-    pixels_now -= pixels;
-    pthread_cond_broadcast(&changed);
-    pthread_mutex_unlock(&lock);
-}
-
-/* The photo again, as it was when the network saw it. */
-static mv_status read_photo(mv_image *out, const call *c, const shot *t, mv_error *e)
-{
-    const mv_picture_options o = {
-        .max_pixels = c->o.max_pixels, .max_memory = c->o.max_memory, .ignore_exif = c->o.no_exif};
-    mv_status s = mv_picture_load(out, t->path, &o, e);
-    if (!s && (out->w != t->photo_w || out->h != t->photo_h)) {
-        s = mv_fail(e, MV_EIO, "%s: was changed while it was looked at: found %d x %d pixels, expected %d x %d",
-                    t->name, out->w, out->h, t->photo_w, t->photo_h);
-        mv_image_free(out);
-    }
-    return s;
 }
 
 /* ---- names */
@@ -227,25 +186,15 @@ static mv_status write_all(writing *w, mv_error *e)
 mv_status overlay_write(const call *c, const shot *t, mv_error *e)
 {
     writing w = {.c = c, .t = t};
-    mv_image read = {0};
-    if (t->photo_w == 0) { /* a ready input is shown itself */
-        w.photo = t->image;
-        w.frame = (mv_frame){0, 0, t->image->w, t->image->h};
-        return write_all(&w, e);
-    }
-    double f[4];
-    mv_preprocess_frame(&c->session.config.preprocess, t->photo_w, t->photo_h, f);
+    whole_photo p;
+    mv_status s = photo_open(&p, c, t, e);
+    double f[4] = {0, 0, t->image->w, t->image->h};
+    if (t->photo_w)
+        mv_preprocess_frame(&c->session.config.preprocess, t->photo_w, t->photo_h, f);
     w.frame = (mv_frame){f[0], f[1], f[2], f[3]};
-    w.photo = t->photo;
-    if (t->photo->rgb)
-        return write_all(&w, e);
-    size_t pixels = (size_t)t->photo_w * (size_t)t->photo_h;
-    enter(pixels);
-    mv_status s = read_photo(&read, c, t, e);
-    w.photo = &read;
+    w.photo = t->photo_w ? p.image : t->image; /* a ready input is shown itself */
     if (!s)
         s = write_all(&w, e);
-    mv_image_free(&read);
-    leave(pixels);
+    photo_close(&p);
     return s;
 }

@@ -11,12 +11,12 @@
 
 #include "cmd/page_file.h"
 
-/* Sets wants_overlay, and shows. Ends the program with status 2 for a look that has no effect: on an overlay of maps of
- * this kind of page, or without one. */
+/* Sets wants_overlay, wants_photo and shows. Ends the program with status 2 for a look that has no effect: on an
+ * overlay of maps of this kind of page, or without one. */
 void overlay_check(call *c, const mv_page_kind *kind);
 
 /* Writes the overlays of a picture, and prints their names unless results are JSON or a page goes to standard output.
- * Decodes the photo again, unless it was kept: few photos are in memory at the same time. */
+ */
 mv_status overlay_write(const call *c, const shot *t, mv_error *e);
 
 #endif

@@ -3,11 +3,10 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
+#include "cmd/photo.h"
 #include "src/base/number.h"
 #include "src/base/text.h"
-#include "src/picture/decode.h"
 
 enum {
     POINTS = MV_FAITH_POINTS,
@@ -19,7 +18,7 @@ enum {
 /* Everything that the content of a page points at. */
 typedef struct {
     mv_report_content content;
-    mv_image photo;
+    whole_photo photo;
     char photo_words[160], answer_words[160], faith_note[96];
     mv_class_bar bar[REPORT_TOP];
     mv_map evidence[3]; /* with titles of their own; values are borrowed */
@@ -38,7 +37,7 @@ typedef struct {
 
 static void free_facts(facts *f)
 {
-    mv_image_free(&f->photo);
+    photo_close(&f->photo);
     for (int i = 0; i < 3; i++)
         free(f->coarse[i]);
     free(f->attention);
@@ -52,25 +51,23 @@ static void free_facts(facts *f)
 
 /* ---- the picture */
 
-/* The whole photo, where there is a file of it. What cannot be read again is left out: the page has what the network
- * saw. */
-static void load_photo(facts *f, const call *c, const shot *t)
+/* The whole photo; of a ready input what the network saw. */
+static mv_status add_photo(facts *f, const call *c, const shot *t, mv_error *e)
 {
-    const mv_picture_options how = {
-        .max_pixels = c->o.max_pixels, .max_memory = c->o.max_memory, .ignore_exif = c->o.no_exif};
     mv_report_content *k = &f->content;
-    if (strcmp(t->path, "-") == 0 || mv_picture_load(&f->photo, t->path, &how, NULL)) {
+    mv_status status = photo_open(&f->photo, c, t, e);
+    k->photo = f->photo.image;
+    k->photo_words = f->photo_words;
+    if (!k->photo) {
         snprintf(f->photo_words, sizeof f->photo_words, "what the network sees: %d \xc3\x97 %d px", t->w, t->h);
-        k->photo_words = f->photo_words;
-        return;
+        return status;
     }
-    k->photo = &f->photo;
-    bool part = mv_preprocess_area(&c->session.config.preprocess, f->photo.w, f->photo.h, k->crop);
+    bool part = mv_preprocess_area(&c->session.config.preprocess, k->photo->w, k->photo->h, k->crop);
     if (!part)
         k->crop[2] = 0;
-    snprintf(f->photo_words, sizeof f->photo_words, "%d \xc3\x97 %d px%s %d \xc3\x97 %d px", f->photo.w, f->photo.h,
+    snprintf(f->photo_words, sizeof f->photo_words, "%d \xc3\x97 %d px%s %d \xc3\x97 %d px", k->photo->w, k->photo->h,
              part ? "; outlined: what the network sees, as" : "; the network sees it as", t->w, t->h);
-    k->photo_words = f->photo_words;
+    return MV_OK;
 }
 
 static void add_answer(facts *f, const report_findings *found)
@@ -295,11 +292,12 @@ mv_status report_draw(const call *c, const shot *t, const report_asks *asks, con
     if (!f)
         return mv_fail_memory(e, t->name);
     f->content.picture = t->image;
-    load_photo(f, c, t);
     add_answer(f, found);
     add_mixers(f, t, asks);
     add_faith(f, r);
-    mv_status status = add_evidence(f, t, asks, found, e);
+    mv_status status = add_photo(f, c, t, e);
+    if (!status)
+        status = add_evidence(f, t, asks, found, e);
     if (!status)
         status = add_attention(f, t, asks, e);
     if (!status)

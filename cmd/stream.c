@@ -219,7 +219,7 @@ static input_options decoding(const call *c)
                            .max_pixels = c->o.max_pixels,
                            .max_memory = c->o.max_memory,
                            .threads = threads_of(&c->o),
-                           .keep = c->wants_overlay};
+                           .keep = c->wants_photo};
 }
 
 /* Do the parameters of the asks fit the network, and their maps the file? */

@@ -120,6 +120,7 @@ static void check(call *c)
     o->html |= c->o.out && mv_text_ends_in(c->o.out, ".html");
     c->wants_page = c->shows = true;
     c->html = o->html;
+    c->wants_photo = !o->html;
     check_method(c);
     for (int i = 0; i < o->without.n; i++)
         o->ask.without[-1 - o->without.v[i]] = true;
