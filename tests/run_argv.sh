@@ -10,7 +10,11 @@
 # a new option is covered by itself. Most lines are examples with some words changed, the others are put together. Values
 # are valid, at an end of their range, outside, or fit nowhere. Inputs are pictures, dumps and models, empty or cut files,
 # devices, links to themselves, pipes, and names that somebody else chose. Standard input is a picture, nothing or closed;
-# standard output is a file, a full disk, a reader that leaves, or closed.
+# standard output is a file, a full disk, a reader that leaves, or closed. Two lines of three are meant to be valid: one that
+# is refused for an option runs again without it.
+#
+# A line that was not refused runs again with standard output in a file that it reads or writes, and then it is refused:
+# the table counts them as shared.
 #
 # Whatever the line: its status is one of the manual's, and a message says why; nothing is printed that acts on a
 # terminal; nothing hidden is left; no file changes but an output; with status 2 nothing was done. A line that takes longer
@@ -35,7 +39,8 @@ export UBSAN_OPTIONS=print_stacktrace=1:exitcode=99 LSAN_OPTIONS=suppressions=$P
 
 # --- What the program says of itself. Of an option, KIND is flag, values or files.
 commands=()
-declare -A operands examples options letter kind own beyond offered
+declare -A operands examples options letter kind own beyond offered exemplary fitting
+good_outputs=(o.png o.svg o.pdf o.npz o.npy o.safetensors o.gif o.jpg o.csv o.jsonl o.html o/ new/)
 
 # Sets the words for an option from the range in its help text: its ends and what is inside, and what is beyond.
 set_range() { # OPTION HELP
@@ -43,6 +48,41 @@ set_range() { # OPTION HELP
     local from=${BASH_REMATCH[1]} to=${BASH_REMATCH[2]}
     own[$1]=$from$'\n'$to beyond[$1]="-$from ${from}00000 ${to}1 1e$to"
     [[ $from == *.* || $((from + 3)) -gt $to ]] || own[$1]+=$'\n'$((from + 1))$'\n'$((from + 3)) beyond[$1]+=" $((from - 1))"
+}
+
+# Sets the names of outputs that an option takes, if its help says that.
+set_endings() { # OPTION HELP
+    local output
+    for output in "${good_outputs[@]}"; do
+        [[ $output == */ && $2 == *FOLDER/* || $output != */ && $2 == *".${output#*.}"* ]] || continue
+        fitting[$1]+="$output "
+    done
+}
+
+# The long name of an option, or nothing.
+name_of() { # COMMAND OPTION
+    local name
+    for name in ${options[$1]}; do
+        [[ $2 == @("$name"|"-${letter[$1 $name]:-none}") ]] && REPLY=$name && return
+    done
+    REPLY=''
+}
+
+# Adds the values that examples give to an option.
+learn_examples() { # COMMAND
+    local line name word words
+    while IFS= read -r line; do
+        set -f
+        eval "words=($line)"
+        set +f
+        name=''
+        for word in "${words[@]}"; do
+            [[ -z $name || -z ${kind[$1 $name]} || $'\n'${exemplary[$name]-}$'\n' == *$'\n'"$word"$'\n'* ]] ||
+                exemplary[$name]+=${exemplary[$name]+$'\n'}$word
+            name_of "$1" "$word"
+            name=$REPLY
+        done
+    done <<<"${examples[$1]%$'\n'}"
 }
 
 # Adds what a shell is offered for an option; it is the same for all commands that share it.
@@ -70,6 +110,7 @@ learn() { # COMMAND
             name=--${BASH_REMATCH[3]} help=${BASH_REMATCH[6]}
             letter[$c $name]=${BASH_REMATCH[2]} kind[$c $name]=${BASH_REMATCH[5]:+values}
             options[$c]+="$name "
+            set_endings "$c $name" "${BASH_REMATCH[5]} $help"
             [ -z "${kind[$c $name]}" ] || { set_range "$c $name" "$help"; offers "$c" "$name" "$help"; }
         fi
     done < <("$MVSCOPE" "$c" --help)
@@ -79,6 +120,7 @@ while read -r name _; do
     commands+=("$name")
     learn "$name"
 done < <("$MVSCOPE" --help | sed -n '/^Commands/,/^$/s/^  //p')
+for name in "${commands[@]}"; do learn_examples "$name"; done
 mapfile -t methods < <("$MVSCOPE" methods | awk ' # METHOD, and METHOD:PARAMETER= for each of its parameters
     /^[a-z]/ { print name = $1; params = 0; next }
     $1 == "params" { params = 1; sub(/params/, "") }
@@ -108,19 +150,18 @@ for name in hook.npz input.npy input.safetensors 1.jsonl coco.json photos/church
     head -c $(($(stat -c %s "$room/$name") * 2 / 3)) "$room/$name" >"$room/cut.${name##*.}"
 done
 head -c 3000 assets/nano.safetensors >"$room/cut-model.safetensors"
-ln -s "$PWD/assets/nano.safetensors" "$room/nano.safetensors"
+cp assets/nano.safetensors "$room"
 ln -s loop "$room/loop" && ln -s nowhere "$room/dangling" && ln -s .. "$room/deep/er/up" && ln -s ../photos "$room/deep/photos"
 mkfifo "$room/pipe"
 hostile=($'csi \e[31m.jpg' $'row\nmvscope: done.jpg' $'turned \u202egpj.jpg' $'c1 \xc2\x9b31m.jpg' $'cut \xe2\x82.jpg'
     $'invalid \xff\xfe.jpg' $'bell\a.jpg' '%s%n%1$s.jpg' '-q' '<script>alert(1)<!--.jpg' '  blanks  .jpg' "quotes \"'.jpg")
 for name in "${hostile[@]}"; do cp tests/data/image/grey.jpg "$room/names/$name"; done
 (cd "$room" && find . -type f -print0 | xargs -0 sha256sum) >"$folder/sums"
+sum_of() { sha256sum <"$1"; }
 things() { (cd "$1" && find . | wc -l); }
-in_room=$(things "$room")
 
 # --- Words
 good_inputs=(photo.jpg photos photos/ photos/church.jpg input.safetensors input.npy hook.npz classes truth.txt 1.jsonl coco.json)
-good_outputs=(o.png o.svg o.pdf o.npz o.npy o.safetensors o.gif o.jpg o.csv o.jsonl o.html o/ new/)
 inputs=("${good_inputs[@]}" photos/ hook.d names bits.png nano.safetensors T - missing.jpg '' . empty empty.jpg cut.jpg cut.npz cut.npy cut.safetensors cut.jsonl cut.json
     cut-model.safetensors timm.json 2.jsonl marks loop dangling deep pipe vast.png bomb.png
     /dev/null /dev/zero /dev/full /dev/fd/99 /proc/self/mem /proc/self/fd photo.jpg/x photos/../photo.jpg ./photo.jpg)
@@ -157,11 +198,14 @@ value_of() { # COMMAND NAME
         [[ $method != *= ]] || { one_of "${numbers[@]}" gradient held levels.2; method+=$REPLY; }
         REPLY=$method
     elif [[ ${kind[$1 $2]} == files && $2 == $writes ]]; then
-        ((wild)) && one_of "${outputs[@]}" || one_of "${good_outputs[@]}"
-    elif [[ ${kind[$1 $2]} == files && $2 != --model ]]; then
-        ((wild)) && one_of "${inputs[@]}" || one_of "${good_inputs[@]}"
+        ((wild)) && one_of "${outputs[@]}" || one_of ${fitting[$1 $2]:-"${good_outputs[@]}"}
     elif [[ $2 == --model ]]; then
-        one_of nano.safetensors nano.safetensors T cut-model.safetensors input.safetensors photos missing ''
+        ((wild)) && one_of nano.safetensors T cut-model.safetensors input.safetensors photos missing '' || REPLY=nano.safetensors
+    elif [[ $wild == 0 && ${exemplary[$2]-} ]]; then
+        mapfile -t mine <<<"${exemplary[$2]}"
+        one_of "${mine[@]}"
+    elif [[ ${kind[$1 $2]} == files ]]; then
+        ((wild)) && one_of "${inputs[@]}" || one_of "${good_inputs[@]}"
     elif [ -n "${mine[0]}" ]; then
         one_of "${mine[@]}"
     else
@@ -199,9 +243,9 @@ any_word() {
     esac
 }
 
-# Makes the line of a number: `words`, `command`, and how standard input and output are: `from` and `to`.
+# Makes the line of a number: `words`, `command`, `wild`, and how standard input and output are: `from` and `to`.
 make_line() { # NUMBER
-    local i more lines c wild
+    local i more lines c
     RANDOM=$(((ARGV_SEED * 1000003 + $1 * 97) % 2147483647))
     for i in 1 2 3 4; do roll 2; done # lines that follow each other begin alike
     command=${commands[$1 % ${#commands[@]}]} c=$command
@@ -210,7 +254,7 @@ make_line() { # NUMBER
     roll 20 && to=$REPLY
     mapfile -t lines <<<"${examples[$c]%$'\n'}"
     roll 4
-    if ((REPLY)); then
+    if ((REPLY || !wild)); then
         one_of "${lines[@]}"
         set -f
         eval "words=($REPLY)"
@@ -224,7 +268,7 @@ make_line() { # NUMBER
         roll 4
         [ -n "${operands[$c]}" ] || REPLY=0
         for ((i = REPLY > 1 ? REPLY - 1 : REPLY; i > 0; i--)); do
-            ((wild)) && one_of "${inputs[@]}" || one_of photo.jpg photo.jpg photo.jpg "${good_inputs[@]}"
+            one_of "${inputs[@]}"
             words+=("$REPLY")
         done
     fi
@@ -232,11 +276,30 @@ make_line() { # NUMBER
     for ((i = REPLY + wild; i > 0; i--)); do change "$c"; done
 }
 
+# Takes the option that the program refused out of a line. False if it named none.
+drop_refused() { # HERE
+    local name kept=() i word
+    name_of "$command" "$(sed -nE 's/^mvscope: (-[A-Za-z], )?(--[a-z0-9-]+|-[A-Za-z])[ :,].*/\2/p' "$1.err" | head -n 1)"
+    name=$REPLY
+    [ -n "$name" ] || return
+    for ((i = 0; i < ${#words[@]}; i++)); do
+        word=${words[i]}
+        name_of "$command" "$word"
+        if [ "$REPLY" = "$name" ]; then
+            [ -z "${kind[$command $name]}" ] || ((i++))
+        elif [[ $word != "$name="* && $word != "-${letter[$command $name]:-none}"* ]]; then
+            kept+=("$word")
+        fi
+    done
+    ((${#kept[@]} < ${#words[@]})) && words=("${kept[@]}")
+}
+
 # Changes a word, or adds an option somewhere.
 change() { # COMMAND
     local at more=()
     roll ${#words[@]}
     at=$REPLY
+    ((at)) || { roll ${#words[@]}; at=$REPLY; } # seldom the command
     roll 12
     ((wild)) || REPLY=9
     case $REPLY in
@@ -297,6 +360,8 @@ run_line() { # HERE: its status, and in `cpu` the milliseconds of computing
         0) time "${go[@]}" 2>"$here.err" >&- ;;
         1) time "${go[@]}" 2>"$here.err" >/dev/full ;;
         2) time "${go[@]}" 2>"$here.err" > >(head -c 9 >/dev/null) ;;
+        '>>') time "${go[@]}" 2>"$here.err" >>"$into" ;;
+        '>') time "${go[@]}" 2>"$here.err" >"$into" ;;
         *) time "${go[@]}" 2>"$here.err" >"$here.out" ;;
         esac 2>&1
         echo $?
@@ -317,7 +382,7 @@ wrong() { # HERE
     0) ;;
     1 | 2) grep -qa '^mvscope: ' "$here.err" || echo "status $status without a message" ;;
     124) ((cpu > limit * 30)) || echo "waits: $cpu ms of computing in $limit s" ;;
-    141) ((to == 2)) || echo "SIGPIPE" ;;
+    141) [ "$to" = 2 ] || echo "SIGPIPE" ;;
     *) echo "status $status" ;;
     esac
     ! acts "$here.err" || echo "stderr acts on a terminal: $(LC_ALL=C tr -d '\n' <"$here.err" | head -c 400 | od -An -c -w64 | head -n 6)"
@@ -327,33 +392,78 @@ wrong() { # HERE
     [ -z "$left" ] || echo "left behind:$left"
     left=$(find "$here" \( -name '*.partial' -o -name '*.incomplete' \) -printf ' %P')
     [[ -z $left || " ${words[*]}" == *--res* ]] || echo "left behind:$left"
-    ((status != 2)) || [ "$(things "$here")" = "$in_room" ] || echo "status 2, and there are other files than before"
+    # the names of overlays are known late: the picture fails
+    if [ -n "$into" ] && ! { ((status == 1)) && grep -qaF 'standard output' "$here.err"; }; then
+        # a model that the shell has emptied is none
+        ((status == 2 || first == 1)) || [[ $status$to == '1>' ]] || echo "is not refused"
+        [ "$(sum_of "$here/$into")" = "$held" ] || echo "$into has changed"
+    fi
+    ((status != 2)) || [ "$(things "$here")" = "$there" ] || echo "status 2, and there are other files than before"
     while IFS= read -r left; do
         left=${left#\\} left=${left#./} left=${left%: FAILED*}
-        is_output "$left" || echo "$left has changed"
+        [ "$left" = "$into" ] || is_output "$left" || echo "$left has changed"
     done < <(cd "$here" && sha256sum -c --quiet "$folder/sums" 2>/dev/null)
 }
 
 try_line() { # HERE: sets `what`
+    local held='' there
     rm -rf "$1" "$1.hub"
     cp -a "$room" "$1" && : >"$1.out" && : >"$1.err"
+    if [ -n "$into" ]; then
+        mkdir -p "$(dirname -- "$1/$into")" && : >>"$1/$into"
+        [ "$to" = '>>' ] || : >"$1/$into"
+        held=$(sum_of "$1/$into")
+    fi
+    there=$(things "$1")
     run_line "$1"
     what=$(wrong "$1")
+    [[ -z $into$what && $status == 2 && $wild == 0 ]] && drop_refused "$1" && try_line "$1"
+}
+
+# The line again, with standard output in one of its inputs or in an output that it has just written.
+try_shared() { # HERE
+    local word name='' files
+    local -A last
+    mapfile -d '' -t files < <(cd "$1" && find . -type f -newer "$folder/sums" -printf '%P\0' | sort -z)
+    for word in "${words[@]}"; do # of an option that is repeated, the last value may be all that is read
+        name_of "$command" "${word%%=*}"
+        [ -z "$name" ] && last[${REPLY:-operand $word}]=$word || last[$name]=$word
+        [[ $word == *=* ]] && name='' || name=$REPLY
+    done
+    for word in "${last[@]}"; do
+        word=${word##*[=@]}
+        [[ -n $word && $word != *..* && ! -L $room/$word && -e $room/$word ]] || continue
+        while IFS= read -rd '' word; do
+            is_output "$word" || files+=("$word")
+        done < <(cd "$room" && find "./$word" -type f -print0 | xargs -r0 realpath -z --relative-to=. | sort -z)
+    done
+    roll 3
+    if [[ $REPLY == 0 && ${kind[$command --model]-} && -z ${last[--model]-} ]]; then
+        words=("${words[0]}" --model nano.safetensors "${words[@]:1}") files=(nano.safetensors)
+    fi
+    # what prints and does nothing else is not held against the words beside it
+    [[ ${#files[@]} != 0 && " ${words[*]}" != *\ @(-h|--help|-V|--version)* ]] || return 0
+    one_of '>' '>>' && to=$REPLY
+    one_of "${files[@]}" && into=$REPLY
+    try_line "$1"
 }
 
 lines() { # WORKER FROM TO EVERY
-    local n what here=$folder/$1 command words from to status cpu
+    local n what here=$folder/$1 command words wild from to into status first cpu
     for ((n = $2; n <= $3; n += $4)); do
         make_line "$n"
+        into=''
         try_line "$here"
+        first=$status
+        [[ -n $what || $status == 2 || $to == [012] ]] || try_shared "$here"
         # on a machine that is busy with something else, more time shows whether it waits
         if [[ $status == 137 || $what == waits:* ]]; then limit=60 grace=120 try_line "$here"; fi
-        echo "$command $status $([ -z "$what" ] || echo wrong)" >>"$folder/results-$1"
+        echo "$command $first ${into:+shared-}$status $([ -z "$what" ] || echo wrong)" >>"$folder/results-$1"
         if [ -n "$shown" ]; then
-            echo "#$(quoted mvscope "${words[@]}") # in $from, out $to, status $status, $cpu ms"
+            echo "#$(quoted mvscope "${words[@]}") # in $from, out $to${into:+ $(quoted "$into")}, status $status, $cpu ms"
             cat -v "$here.out" "$here.err" | cut -c1-500 | head -n 60 | sed 's/^/#    /'
         fi
-        [ -z "$what" ] || printf '%s\n' "line $n (in $from, out $to, status $status):$(quoted mvscope "${words[@]}")" "$what" |
+        [ -z "$what" ] || printf '%s\n' "line $n (in $from, out $to${into:+ $(quoted "$into")}, status $status):$(quoted mvscope "${words[@]}")" "$what" |
             sed 's/^/# /'
     done
 }
@@ -367,11 +477,11 @@ done
 wait "${running[@]}"
 cat "$folder"/said-*
 cat "$folder"/results-* | sort | awk '
-    { tried[$1]++; of[$1, $2 > 2 ? "else" : $2]++; if ($3 != "") bad[$1]++ }
+    { tried[$1]++; of[$1, $2 > 2 ? "else" : $2]++; shared[$1] += $3 == "shared-2"; if ($4 != "") bad[$1]++ }
     END {
         for (c in tried) {
-            printf "| %-12s %5d tried %5d survived %5d done %5d failed %5d refused %5d stopped\n", c, tried[c], tried[c] - bad[c],
-                of[c, 0], of[c, 1], of[c, 2], of[c, "else"] | "sort"
+            printf "| %-12s %5d tried %5d survived %5d done %5d failed %5d refused %5d stopped %5d shared\n", c,
+                tried[c], tried[c] - bad[c], of[c, 0], of[c, 1], of[c, 2], of[c, "else"], shared[c] | "sort"
         }
         close("sort")
         for (c in tried) print (bad[c] ? "not ok" : "ok") " - " c | "sort -k 4"
