@@ -15,7 +15,7 @@
  * overlay of maps of this kind of page, or without one. */
 void overlay_check(call *c, const mv_page_kind *kind);
 
-/* Writes the overlays of a picture, and prints their names unless results are JSON or a page goes to standard output. */
+/* Writes the overlays of a picture; prints their names unless results are JSON or a page goes to standard output. */
 mv_status overlay_write(const call *c, const shot *t, mv_error *e);
 
 #endif

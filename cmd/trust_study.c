@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cmd/evaluation.h"
 #include "cmd/regions.h"
@@ -165,27 +166,39 @@ static mv_status load(const call *c, const char *path, float *planes, mv_error *
     return s;
 }
 
+/* A picture that is none, or that this user may not read: its own turn says so. What fails otherwise (memory, the disk)
+ * may not fail another time, and must not decide which pictures are chosen. */
+static bool is_passed_over(mv_status s, const char *path)
+{
+    return s == MV_EINPUT || (s == MV_EIO && access(path, R_OK));
+}
+
 /* The other three: pictures of other classes, a quarter, half and three quarters of the list away, or the next ones
- * after those that can be read. They follow from the whole list, so that every part of a run chooses the same ones. */
-static bool choose_others(const trust_study *t, const call *c, int i, size_t size, float *planes)
+ * after those that can be read. They follow from the whole list, so that every part of a run chooses the same ones.
+ * *chosen says whether there are three. */
+static mv_status choose_others(const trust_study *t, const call *c, int i, size_t size, float *planes, bool *chosen,
+                               mv_error *e)
 {
     int taken[4] = {t->truth->class_[i]};
-    for (int k = 1; k < 4; k++) {
-        bool found = false;
-        for (int step = 0; step < t->truth->n && !found; step++) {
+    *chosen = true;
+    for (int k = 1; k < 4 && *chosen; k++) {
+        *chosen = false;
+        for (int step = 0; step < t->truth->n && !*chosen; step++) {
             int j = (int)(((long long)i + (long long)t->truth->n * k / 4 + step) % t->truth->n);
-            bool known = operand_is_ready(t->truth->path[j]);
+            const char *path = t->truth->path[j];
+            bool known = operand_is_ready(path);
             for (int q = 0; q < k; q++)
                 known |= taken[q] == t->truth->class_[j];
-            if (known || load(c, t->truth->path[j], planes + (size_t)k * size, NULL))
+            mv_error why = {0};
+            if (known || (load(c, path, planes + (size_t)k * size, &why) && is_passed_over(why.code, path)))
                 continue;
+            if (why.code)
+                return mv_fail(e, why.code, "another picture of its grid: %s", why.text);
             taken[k] = t->truth->class_[j];
-            found = true;
+            *chosen = true;
         }
-        if (!found)
-            return false;
     }
-    return true;
+    return MV_OK;
 }
 
 static mv_status explain_quarters(trust_study *t, const call *c, const study *s, const float *four, int i, record *one,
@@ -224,8 +237,9 @@ static mv_status measure_quarters(trust_study *t, const call *c, const study *s,
     if (!four)
         return mv_fail_memory(e, "quarters");
     memcpy(four, s->planes, size * sizeof *four);
-    mv_status status = MV_OK;
-    if (choose_others(t, c, i, size, four))
+    bool chosen;
+    mv_status status = choose_others(t, c, i, size, four, &chosen, e);
+    if (!status && chosen)
         status = explain_quarters(t, c, s, four, i, one, e);
     free(four);
     return status;

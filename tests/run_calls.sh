@@ -8,7 +8,8 @@
 # hangs or leaves a temporary. An interrupted call or one that moves less than was asked for is never a failure.
 #
 # In the short form, the first call of each place of the program fails in one case, and that call and all later ones of its
-# name in another; and calls fail that are spread over each run, most of them near its end, where outputs are finished. With
+# name in another; in each case the last of several files fails that one place opens, which may be one that was read before;
+# and calls fail that are spread over each run, most of them near its end, where outputs are finished. With
 # MVSCOPE_FAULTS=all each call of each case fails, on files that exist and that do not, on an old file system and a new one.
 # Lines that begin with a bar are a table: of each case, the runs that were tried and those that ended well.
 set -uo pipefail
@@ -131,8 +132,9 @@ points() { # HOW COUNT
         BEGIN { while ((getline line <seen) > 0) tried[line]++ }
         {
             place = how " " $0
-            first = !(place in here)
-            here[place]
+            first = !(place in last)
+            if (!first && $1 ~ /^open/) again[place]
+            last[place] = NR
             if (all) {
                 print NR
                 if (first) print NR "+"
@@ -144,6 +146,8 @@ points() { # HOW COUNT
         END {
             if (!all && how ~ /^(error|full)$/)
                 for (step = 1; step <= NR; step *= 3) print NR + 1 - step
+            if (!all && how == "error")
+                for (place in again) print last[place]
         }' "$2" | sort -u
 }
 
@@ -210,6 +214,9 @@ picture=$samples/church.jpg other=$samples/golf-ball.jpg
 chosen=("$@") cases=0
 mkdir -p "$folder/none" "$folder/in/labelled/church" "$folder/in/labelled/golf ball"
 cp "$picture" "$folder/in/labelled/church/" && cp "$other" "$folder/in/labelled/golf ball/" || exit 1
+for class in 0 1 2 3; do # a grid takes pictures of four classes
+    mkdir -p "$folder/in/four/$class" && cp "$picture" "$folder/in/four/$class/$class.jpg" || exit 1
+done
 "$mvscope" dump -q -s levels.3.blocks.1,head -o "$folder/in/dump.npz" "$picture" || exit 1
 "$mvscope" dump -q -s input -o "$folder/in/input.npy" "$picture" || exit 1
 start_hub "$build"
@@ -266,6 +273,9 @@ file page.png
 setup+="; '$mvscope' eval --size 64 --records records.jsonl '$folder/in/labelled'; sed -i '3,\$d' records.jsonl"
 resumes=1 grows=" records.jsonl " smaller=" records.jsonl page.png "
 try eval-resume "$mvscope" eval --resume --size 64 --records out/records.jsonl -o out/page.png "$folder/in/labelled"
+file table.csv
+smaller=" table.csv "
+try eval-grid "$mvscope" eval --faith cam --steps 1 --without road,random --csv out/table.csv "$folder/in/four"
 file pages/church.png
 smaller=" pages/eval.png "
 try eval-json "$mvscope" eval --json --size 64 -o out/pages/ "$folder/in/labelled"
