@@ -408,7 +408,8 @@ static int run_eval(call *c)
     }
     bool whole = !o->records.failed && !o->records.unread;
     if (!s && o->records.unread)
-        complain("--merge: a part of the folder could not be read, and what it holds was not in the list");
+        complain("--merge: the list of these records lacks what could not be read; make that readable, and run eval "
+                 "with new records");
     free_all(o);
     if (s)
         die_of(&e, false);
