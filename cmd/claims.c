@@ -433,6 +433,7 @@ static mv_status look_above(const claims *k, claim one, mv_error *e)
 static mv_status keep_name(claims *k, const claim *one, mv_error *e)
 {
     bool added = false, alone = false;
+    /* Two keys in one set: ~ keeps the name in small letters apart from a name that is in small letters itself. */
     struct stat key = {.st_dev = one->device, .st_ino = one->inode ^ one->name},
                 folded = {.st_dev = one->device, .st_ino = ~(one->inode ^ one->folded)};
     pthread_mutex_lock(&k->lock);

@@ -1,6 +1,7 @@
 /* The files that a call reads and writes, as the kernel knows them: by device and inode, through symbolic and hard
- * links and bind mounts. No output may be an input, and no two outputs one file; nor may a file have the name of a
- * folder that another output needs. All are named before anything runs:
+ * links and bind mounts. No output may be an input, and no two outputs one file, also where the file system ignores
+ * upper and lower case (of A to Z); nor may a file have the name of a folder that another output needs. All are named
+ * before anything runs:
  *
  *     claims *k = claims_new();
  *     claims_read(k, "the picture ", "a.png");

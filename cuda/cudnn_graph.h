@@ -107,8 +107,8 @@ class descriptor
         const size_t count = count_of(name, attribute_type<T>(), n, values);
         return count <= n ? count : UNKNOWN;
     }
-    /* As many descriptors of an attribute as are given, which are filled in; returns how many were: none if cuDNN does
-     * not say, and no more than those before the first that could not be made. */
+    /* Fills in descriptors, at most as many as are given, and none from the first on that could not be made. Returns
+     * how many it filled in: 0 if cuDNN does not say. */
     size_t get(cudnnBackendAttributeName_t name, std::vector<descriptor> &values) const
     {
         std::vector<cudnnBackendDescriptor_t> all;

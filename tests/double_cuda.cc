@@ -53,7 +53,8 @@ cudaError_t last_error;
 unsigned break_at;
 unsigned long calls, fail_from, fail_to;
 const char *failed_call = "";
-std::string fail_name; /* the next call but fail_in - 1 of this name fails */
+/* The call that is to fail: its name, and which one of that name from now on; 1 is the next one. */
+std::string fail_name;
 int fail_in;
 std::map<std::string, bool> failed_ever; /* each call that was made: did one of its name fail? */
 
@@ -210,7 +211,7 @@ extern "C" unsigned long simt_calls(void)
     return calls;
 }
 
-/* The last call that failed by simt_fail_at; "" if none did. */
+/* The last call that was made to fail; "" if none was. */
 extern "C" const char *simt_failed(void)
 {
     return failed_call;

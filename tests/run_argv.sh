@@ -13,8 +13,8 @@
 # standard output is a file, a full disk, a reader that leaves, or closed. Two lines of three are meant to be valid: one that
 # is refused for an option runs again without it.
 #
-# A line that was not refused runs again with standard output in a file that it reads or writes, and then it is refused:
-# the table counts them as shared.
+# A line that was not refused runs again with standard output in a file that it reads or writes, which must be refused, and
+# that file must stay. The table counts such runs as shared.
 #
 # Whatever the line: its status is one of the manual's, and a message says why; nothing is printed that acts on a
 # terminal; nothing hidden is left; no file changes but an output; with status 2 nothing was done. A line that takes longer

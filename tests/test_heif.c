@@ -286,7 +286,7 @@ static void refuses_what_can_be_read_in_two_ways(void **state)
     }
 }
 
-/* Boxes that are whole may tell of data that the file has no more. */
+/* The boxes are whole, and the data that they tell of are cut off. */
 static void refuses_what_is_cut_short(void **state)
 {
     (void)state;

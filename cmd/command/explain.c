@@ -284,7 +284,7 @@ static const char *range_text(char text[80], const mv_map *m)
 {
     char a[32], b[32];
     double lo = (double)m->lo, hi = (double)m->hi;
-    if (fmax(fabs(lo), fabs(hi)) < 0.01) /* three decimals would show zeros */
+    if (fmax(fabs(lo), fabs(hi)) < 0.01) /* three decimals would show one digit or none */
         return mv_range_text(text, lo, hi, m->diverging);
     snprintf(text, 80, "%s to %s", mv_number_text(a, lo, 3, m->diverging), mv_number_text(b, hi, 3, m->diverging));
     return text;

@@ -42,8 +42,8 @@ static int descriptor_of(const mv_output *o)
     return is ? fd : -1;
 }
 
-/* Opened anew by its name, it would take what is written even if it is for reading only, as that is which fills the
- * place of a closed one. */
+/* The program fills the place of a closed descriptor with one of /dev/null that is for reading only. Opened anew by its
+ * name, it would take what is written, and nothing would be kept. */
 static bool refuses_writes(const mv_output *o)
 {
     int fd = descriptor_of(o);

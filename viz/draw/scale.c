@@ -109,7 +109,7 @@ static void end_label(char *text, size_t size, double value, const char *unit)
                  m, unit);
 }
 
-/* "+7.2e-05"; "+0" and "not finite" have no power. */
+/* "+7.2e-05"; "+0" and "not finite" have no exponent. */
 static const char *power_text(char text[32], double value, bool sign)
 {
     if (value == 0 || !isfinite(value))
@@ -243,7 +243,7 @@ static void even_steps(ticker *t, const char *unit)
     }
 }
 
-/* Where one label is a power of ten, all are that are not 0 or marked: 5e-05, 1e-04. */
+/* Where one label has an exponent, all have one, except 0 and the marked one: 5e-05, 1e-04. */
 static void write_powers(ticker *t, const char *unit)
 {
     bool any = false;

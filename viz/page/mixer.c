@@ -92,7 +92,7 @@ static mv_colouring column_colouring(const mv_page *p, const mv_mixer_content *c
     return mv_page_colouring_of(colouring(p, c->columns[column].look, &x), first_map(l, column));
 }
 
-/* "0.31x to 2.90x": both ends with the decimals that the smaller one needs, as it says as much as the larger one. */
+/* "0.31x to 2.90x": both ends with the decimals that the smaller one needs, as 0.31x is as far from 1x as 3.2x is. */
 static const char *ratio_words(mv_layout *l, double lo, double hi)
 {
     int decimals = lo >= 10 ? 0 : lo >= 1 ? 1 : lo >= 0.1 ? 2 : 3;
