@@ -521,12 +521,12 @@ static void every_name_fails(void **s)
     int failed = 0;
     for (int i = 0; *simt_call_name(i); i++)
         for (int kind = 0; kind < 3; kind++)
-            for (int call = 1, reached = 1; reached; call += call / 2 + 1) {
+            for (int call = 1, more = 1; more; call += call / 2 + 1) {
                 const char *name = simt_call_name(i);
                 e = (mv_error){0};
                 simt_fail_call(name, call);
                 sessions[kind](x, values, &e);
-                reached = *simt_failed() && !test_is_short();
+                more = *simt_failed() && !test_is_short();
                 failed += *simt_failed() != 0;
                 simt_fail_call("", 0);
                 if (simt_live() != live)

@@ -19,15 +19,16 @@ void *mv_library_load(const char *const names[], int flags, mv_error *why)
             return library;
         bool without_memory = errno == ENOMEM;
         const char *words = dlerror();
-        char some[180];
         if (words && strncmp(words, names[i], strlen(names[i])) == 0 && strstr(words, absent))
             continue;
-        mv_text_print(some, sizeof some, "%s", words ? words : names[i]);
-        if (without_memory) /* then the loader's words say what it was doing, not why it failed */
+        if (without_memory) { /* then the loader's words say what it was doing, not why it failed */
             mv_fail(why, MV_ENOMEM, "it cannot be loaded: out of memory");
-        else
-            mv_fail(why, MV_EIO, "it cannot be loaded: %s", some);
+        } else {
+            char told[180];
+            mv_text_print(told, sizeof told, "%s", words ? words : names[i]);
+            mv_fail(why, MV_EIO, "it cannot be loaded: %s", told);
+        }
     }
-    mv_fail(why, MV_EINPUT, "it is not installed");
+    mv_fail(why, MV_EINPUT, "it is not installed"); /* unless one of the names was there, which stays the reason */
     return NULL;
 }

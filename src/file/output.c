@@ -243,25 +243,26 @@ static bool folds_case(int folder)
         other[i] = (char)toupper((unsigned char)name[i]);
     int slot = mv_temporary_list(folder, name),
         fd = openat(folder, name, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600);
-    bool folds = fd >= 0 && faccessat(folder, other, F_OK, 0) == 0;
-    if (fd >= 0) {
-        close(fd);
+    bool made = fd >= 0 && mv_temporary_lock(fd, folder, name), folds = made && !faccessat(folder, other, F_OK, 0);
+    if (made)
         unlinkat(folder, name, 0);
-    }
+    if (fd >= 0)
+        close(fd);
     mv_temporary_unlist(slot);
     return folds;
 }
 
 bool mv_output_folds_case(const char *path)
 {
-    char *copy = strdup(path), *slash = copy;
+    char *copy = strdup(path), *end = copy;
     mv_place at;
-    bool found = false;
-    while (slash && !(found = mv_place_find(&at, copy, copy, NULL) == MV_OK))
-        if ((slash = strrchr(copy, '/')))
-            *slash = '\0';
-    bool folds = found && folds_case(at.folder);
-    if (found)
+    mv_status s = copy ? mv_place_find(&at, copy, copy, NULL) : MV_ENOMEM;
+    while (s && end && (end = strrchr(copy, '/'))) {
+        *end = '\0';
+        s = mv_place_find(&at, copy, copy, NULL);
+    }
+    bool folds = !s && folds_case(at.folder);
+    if (!s)
         mv_place_close(&at);
     free(copy);
     return folds;

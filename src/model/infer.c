@@ -116,7 +116,7 @@ static mv_status infer_from_table(mv_config *k, unsigned has, const char *place,
 {
     fitting f = find_fitting(k, has, place);
     bool complete = (has & MV_HAS_HEADS) && (has & MV_HAS_WINDOWS),
-         open = f.row && !complete && f.ambiguous && !f.named;
+         undecided = f.row && !complete && f.ambiguous && !f.named;
     if (!f.row && !complete)
         return mv_fail(e, MV_EINPUT,
                        "%s: no published variant has dim %d, in_dim %d, depths %d %d %d %d: its %s cannot be inferred; "
@@ -125,13 +125,13 @@ static mv_status infer_from_table(mv_config *k, unsigned has, const char *place,
                        has & MV_HAS_HEADS     ? "window_size"
                        : has & MV_HAS_WINDOWS ? "num_heads"
                                               : "num_heads and window_size");
-    if (open && !(has & MV_HAS_SIZE))
+    if (undecided && !(has & MV_HAS_SIZE))
         return mv_fail(
             e, MV_EINPUT,
             "%s: fits %s, which differ in windows; expected a config.json beside it, or its variant in the file's name",
             place, f.names);
     const mv_config *v;
-    for (int i = 0; open && (v = mv_config_at(i)); i++) /* the config's resolution decides */
+    for (int i = 0; undecided && (v = mv_config_at(i)); i++) /* the config's resolution decides */
         if (same_sizes(v, k) && v->preprocess.h == k->preprocess.h)
             f.row = v;
     if (f.row)
