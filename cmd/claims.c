@@ -45,7 +45,7 @@ struct claims {
     bool makes;       /* some outputs lie in folders that are not there yet */
     bool broken;      /* without memory */
     pthread_mutex_t lock;
-    file_set late; /* names of claims_late, under the lock */
+    file_set late; /* names for claims_late, under the lock */
 };
 
 enum { DEEPEST = 64, WORDS = 1024 };
@@ -180,6 +180,18 @@ static bool find_parent(claims *k, parent *p)
     return good && path_clean_rest(p->rest);
 }
 
+/* What a claim says of a name below a folder. False without memory. */
+static bool hash_name(claim *one, const char *name)
+{
+    char *small = strdup(name);
+    for (char *c = small; c && *c; c++)
+        *c = (char)tolower((unsigned char)*c);
+    one->name = mv_text_hash(name) | 1;
+    one->folded = small ? mv_text_hash(small) | 1 : 0;
+    free(small);
+    return one->folded;
+}
+
 /* A name below the parent. */
 static void add_below(claims *k, claim one, const char *name, const char *path)
 {
@@ -190,10 +202,7 @@ static void add_below(claims *k, claim one, const char *name, const char *path)
     }
     one.device = k->parent.is.st_dev;
     one.inode = k->parent.is.st_ino;
-    one.name = mv_text_hash(below) | 1;
-    for (char *c = below; *c; c++)
-        *c = (char)tolower((unsigned char)*c);
-    one.folded = mv_text_hash(below) | 1;
+    k->broken |= !hash_name(&one, below);
     add(k, one, path);
     free(below);
 }
@@ -205,7 +214,7 @@ static void add_folders(claims *k, const char *option)
     for (char *slash = strchr(rest, '/'); slash; slash = strchr(slash + 1, '/')) {
         claim one = {.option = option, .device = k->parent.is.st_dev, .inode = k->parent.is.st_ino, .folder = true};
         *slash = '\0';
-        one.name = mv_text_hash(rest) | 1;
+        k->broken |= !hash_name(&one, rest);
         *slash = '/';
         add(k, one, k->parent.path);
         k->makes = true;
@@ -338,11 +347,25 @@ static void refuse_twins(const claims *k)
 {
     for (int i = 1; i < k->n; i++) {
         const claim *a = &k->claim[i - 1], *b = &k->claim[i];
+        if (b->option == stdout_words) /* its path leads into /proc */
+            a = b, b = &k->claim[i - 1];
         if (a->device == b->device && a->inode == b->inode && a->folded && a->folded == b->folded &&
-            a->name != b->name && mv_output_folds_case(b->path))
+            a->name != b->name && !(a->folder && b->folder) && mv_output_folds_case(b->path))
             die(EXIT_MISUSE, "%s: found '%s', which this file system takes for '%s' of %s, expected a name of its own",
                 b->option, b->path, a->path, a->option);
     }
+}
+
+/* Notes a name, or the same in small letters, in one set: ~ keeps these apart from names that are in small letters
+ * themselves. *alone: it was not noted yet. */
+static mv_status keep(claims *k, const claim *one, bool folded, bool *alone, mv_error *e)
+{
+    ino_t name = one->inode ^ (folded ? one->folded : one->name);
+    struct stat key = {.st_dev = one->device, .st_ino = folded ? ~name : name};
+    pthread_mutex_lock(&k->lock);
+    mv_status s = file_set_try(&k->late, &key, alone, e);
+    pthread_mutex_unlock(&k->lock);
+    return s;
 }
 
 void claims_check(claims *k)
@@ -366,6 +389,10 @@ void claims_check(claims *k)
             tell_clash(text, first, one);
             die(EXIT_MISUSE, "%s", text);
         }
+        mv_error e = {0};
+        bool alone;
+        if (one->folded && keep(k, one, true, &alone, &e)) /* for what is named late */
+            die_of(&e, false);
     }
 }
 
@@ -430,22 +457,6 @@ static mv_status look_above(const claims *k, claim one, mv_error *e)
     return good ? s : mv_fail_memory(e, one.path);
 }
 
-static mv_status keep_name(claims *k, const claim *one, mv_error *e)
-{
-    bool added = false, alone = false;
-    /* Two keys in one set: ~ keeps the name in small letters apart from a name that is in small letters itself. */
-    struct stat key = {.st_dev = one->device, .st_ino = one->inode ^ one->name},
-                folded = {.st_dev = one->device, .st_ino = ~(one->inode ^ one->folded)};
-    pthread_mutex_lock(&k->lock);
-    mv_status s = file_set_try(&k->late, &key, &added, e);
-    if (!s)
-        s = file_set_try(&k->late, &folded, &alone, e);
-    pthread_mutex_unlock(&k->lock);
-    if (!s && (!added || (!alone && mv_output_folds_case(one->path))))
-        s = mv_fail(e, MV_EINPUT, "%s: %s is a file of this run, expected one for each", one->option, one->path);
-    return s;
-}
-
 mv_status claims_late(claims *k, const char *option, const char *path, mv_error *e)
 {
     claims now = {0};
@@ -459,9 +470,14 @@ mv_status claims_late(claims *k, const char *option, const char *path, mv_error 
         if (first && clash(first, one))
             s = refuse(first, one, e);
         else if (one->name && !one->folder) {
+            bool alone = true, single = true;
             s = k->makes ? look_above(k, *one, e) : MV_OK;
             if (!s)
-                s = keep_name(k, one, e);
+                s = keep(k, one, false, &alone, e);
+            if (!s)
+                s = keep(k, one, true, &single, e);
+            if (!alone || (!single && mv_output_folds_case(path)))
+                s = mv_fail(e, MV_EINPUT, "%s: %s is a file of this run, expected one for each", option, path);
         }
     }
     empty(&now);

@@ -99,7 +99,7 @@ static bool closed; /* standard output */
  * that file. So the number is given to a descriptor that refuses reads and writes, and a use of it is reported. */
 static void fill_descriptors(void)
 {
-    static const int refusing[] = {O_WRONLY, O_RDONLY, O_RDONLY};
+    static const int refusing[] = {O_PATH, O_RDONLY, O_RDONLY};
     closed = fcntl(STDOUT_FILENO, F_GETFD) < 0;
     for (int fd = 0; fd < 3; fd++)
         if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", refusing[fd]) != fd)

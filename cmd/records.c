@@ -195,7 +195,10 @@ mv_status records_open(records *r, const char *path, int part, int parts, bool r
 {
     struct stat is;
     r->path = path;
-    if (stat(path, &is) == 0 && !S_ISREG(is.st_mode)) /* opening a pipe would wait for its other end */
+    bool there = stat(path, &is) == 0;
+    if (!there && errno == ENOENT && lstat(path, &is) == 0)
+        return mv_fail(e, MV_EINPUT, "--records: %s is a link to nothing, expected a file or a new name", path);
+    if (there && !S_ISREG(is.st_mode)) /* opening a pipe would wait for its other end */
         return mv_fail(e, MV_EINPUT, "--records: %s is a %s, expected a file or a new name", path,
                        S_ISDIR(is.st_mode) ? "folder" : "pipe or device");
     if (resume && (access(path, F_OK) == 0 || errno != ENOENT))

@@ -42,12 +42,11 @@ static int descriptor_of(const mv_output *o)
     return is ? fd : -1;
 }
 
-/* The program fills the place of a closed descriptor with one of /dev/null that is for reading only. Opened anew by its
- * name, it would take what is written, and nothing would be kept. */
-static bool refuses_writes(const mv_output *o)
+/* The program fills the place of a closed descriptor with one of /dev/null that takes no writes. Opened anew by its
+ * name, it would take them, and nothing would be kept. */
+static bool refuses_writes(int fd)
 {
-    int fd = descriptor_of(o);
-    return fd >= 0 && (fcntl(fd, F_GETFL) & O_ACCMODE) == O_RDONLY;
+    return (fcntl(fd, F_GETFL) & O_ACCMODE) == O_RDONLY;
 }
 
 static mv_status look_at_target(mv_output *o)
@@ -57,13 +56,14 @@ static mv_status look_at_target(mv_output *o)
         return errno == ENOENT ? MV_OK : mv_fail_errno(&o->error, o->path, "cannot be examined");
     if (S_ISDIR(st.st_mode))
         return mv_fail(&o->error, MV_EIO, "%s: found a folder, expected the name of a file", o->path);
-    if (refuses_writes(o))
+    int fd = descriptor_of(o); /* may be written even if its file may not be opened, as after su */
+    if (fd >= 0 && refuses_writes(fd))
         return mv_fail(&o->error, MV_EIO,
                        "%s: found a descriptor that is closed or open for reading only, expected one to write to",
                        o->path);
     if (!S_ISREG(st.st_mode))
         o->direct = true;
-    if (faccessat(o->at.folder, o->at.name, W_OK, AT_EACCESS) < 0)
+    if (fd < 0 && faccessat(o->at.folder, o->at.name, W_OK, AT_EACCESS) < 0)
         return mv_fail_errno(&o->error, o->path, "cannot be written");
     o->replaces = !o->direct;
     o->owner = st.st_uid;
