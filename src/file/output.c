@@ -239,7 +239,7 @@ static bool folds_case(int folder)
 {
     char name[MV_TEMPORARY_NAME], other[MV_TEMPORARY_NAME];
     mv_temporary_name(name);
-    for (size_t i = 0; i < sizeof name; i++)
+    for (size_t i = 0, n = strlen(name) + 1; i < n; i++)
         other[i] = (char)toupper((unsigned char)name[i]);
     int slot = mv_temporary_list(folder, name),
         fd = openat(folder, name, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600);
