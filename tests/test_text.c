@@ -31,6 +31,15 @@ static void base_names(void **s)
     assert_string_equal(mv_text_base_name(""), "");
 }
 
+static void what_others_said_ends_with_a_word(void **s)
+{
+    (void)s;
+    assert_int_equal(mv_text_said("Invalid input: 2\n"), 16);
+    assert_int_equal(mv_text_said("one\ntwo \r\n\t"), 7); /* a line end inside stays, and is shown */
+    assert_int_equal(mv_text_said("\n"), 0);
+    assert_int_equal(mv_text_said(""), 0);
+}
+
 static void distances(void **s)
 {
     (void)s;
@@ -216,6 +225,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(endings_ignore_case),
         cmocka_unit_test(base_names),
+        cmocka_unit_test(what_others_said_ends_with_a_word),
         cmocka_unit_test(distances),
         cmocka_unit_test(the_nearest_word),
         cmocka_unit_test(cut_between_characters),

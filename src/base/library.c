@@ -25,7 +25,7 @@ void *mv_library_load(const char *const names[], int flags, mv_error *why)
             mv_fail(why, MV_ENOMEM, "it cannot be loaded: out of memory");
         } else {
             char told[180];
-            mv_text_print(told, sizeof told, "%s", words ? words : names[i]);
+            mv_text_print(told, sizeof told, "%.*s", mv_text_said(words ? words : names[i]), words ? words : names[i]);
             mv_fail(why, MV_EIO, "it cannot be loaded: %s", told);
         }
     }

@@ -167,6 +167,14 @@ char *mv_text_escape_once(const char *sentence)
     return mv_text_is_safe(sentence) ? strdup(sentence) : mv_text_escape(sentence);
 }
 
+int mv_text_said(const char *words)
+{
+    size_t n = strlen(words);
+    while (n && strchr(" \t\n\v\f\r", words[n - 1]))
+        n--;
+    return (int)n;
+}
+
 uint64_t mv_text_hash(const char *text)
 {
     uint64_t h = 0xcbf29ce484222325u;

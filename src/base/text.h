@@ -36,6 +36,9 @@ int mv_text_print(char *to, size_t size, const char *format, ...) __attribute__(
  * Returns the number of characters in `to`. */
 int mv_text_shorten(char *to, size_t size, int most, const char *text);
 
+/* The length of what another library said without the white space at its end, such as a line end: for "%.*s". */
+int mv_text_said(const char *words);
+
 /* Copies `text`, cut to size - 1 bytes as by mv_text_print, with a capital first letter if it is an ASCII one:
  * "Church". Returns `to`. */
 const char *mv_text_capital(char *to, size_t size, const char *text);

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "src/base/library.h"
+#include "src/base/text.h"
 
 mv_status mv_plugin_find(const char *folder, char path[], size_t room, mv_error *e)
 {
@@ -71,8 +72,8 @@ const mv_plugin *mv_plugin_open(const char *path, mv_error *e)
 {
     void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
     if (!library) {
-        const char *why = dlerror();
-        mv_fail(e, MV_EDEVICE, "the GPU plug-in cannot be loaded: %s", why ? why : path);
+        const char *words = dlerror(), *why = words ? words : path;
+        mv_fail(e, MV_EDEVICE, "the GPU plug-in cannot be loaded: %.*s", mv_text_said(why), why);
         return NULL;
     }
     const mv_plugin *p = dlsym(library, "mv_plugin_cuda");

@@ -4,6 +4,7 @@
 #include <libheif/heif.h>
 
 #include "src/base/library.h"
+#include "src/base/text.h"
 #include "src/file/kind.h"
 
 /* HEIC and AVIF by libheif, in builds that found its headers: the primary image, 8 bits a colour. libheif turns and
@@ -89,7 +90,8 @@ static mv_status refused(const heif *h, const mv_encoded *f, struct heif_error w
     if (why.code == heif_error_Memory_allocation_error && why.subcode == heif_suberror_Unspecified)
         return mv_fail_memory(e, f->name);
     if (why.subcode == heif_suberror_End_of_data) /* of the file, or of a box in it */
-        return mv_fail(e, MV_EINPUT, "%s: is cut short or damaged, says libheif: %s", f->name, why.message);
+        return mv_fail(e, MV_EINPUT, "%s: is cut short or damaged, says libheif: %.*s", f->name,
+                       mv_text_said(why.message), why.message);
     if (why.code == heif_error_Unsupported_feature && why.subcode == heif_suberror_Unsupported_codec) {
         bool hevc = h->heif_have_decoder_for_format(heif_compression_HEVC);
         bool av1 = h->heif_have_decoder_for_format(heif_compression_AV1);
@@ -97,7 +99,8 @@ static mv_status refused(const heif *h, const mv_encoded *f, struct heif_error w
                        hevc ? "" : "; libheif-plugin-libde265 brings one for HEIC",
                        av1 ? "" : "; libheif-plugin-dav1d brings one for AVIF");
     }
-    return mv_fail(e, MV_EINPUT, "%s: is damaged or of an unknown form, says libheif: %s", f->name, why.message);
+    return mv_fail(e, MV_EINPUT, "%s: is damaged or of an unknown form, says libheif: %.*s", f->name,
+                   mv_text_said(why.message), why.message);
 }
 
 /* The pixels that any image of the file may have: a tile may be larger than the picture. */
@@ -176,7 +179,8 @@ static void warn(const heif *h, const mv_encoded *f, struct heif_image *image)
 {
     struct heif_error why;
     if (h->heif_image_get_decoding_warnings(image, 0, &why, 1) > 0)
-        mv_warn(f->warnings, "%s: is damaged, says libheif: %s; it is read as far as possible", f->name, why.message);
+        mv_warn(f->warnings, "%s: is damaged, says libheif: %.*s; it is read as far as possible", f->name,
+                mv_text_said(why.message), why.message);
 }
 
 /* Asks for libaom if libheif has it: dav1d prints to stderr what it dislikes, and loses memory then. Newer versions

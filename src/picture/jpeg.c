@@ -7,6 +7,7 @@
 
 #include <jerror.h>
 
+#include "src/base/text.h"
 #include "src/picture/orient_impl.h"
 
 /* libjpeg-turbo with its default settings, which are Pillow's, so the pixels are Pillow's too. The library replaces
@@ -46,8 +47,12 @@ static void fail_at_once(j_common_ptr jpeg)
     case JWRN_HIT_MARKER: r->status = mv_encoded_short(r->f, "the JPEG has less data than its size says", r->e); break;
     case JWRN_HUFF_BAD_CODE:
     case JWRN_ARITH_BAD_CODE:
-    case JWRN_MUST_RESYNC: r->status = mv_fail(r->e, MV_EINPUT, "%s: is damaged: %s", r->f->name, text); break;
-    default: r->status = mv_fail(r->e, MV_EINPUT, "%s: this JPEG cannot be decoded: %s", r->f->name, text);
+    case JWRN_MUST_RESYNC:
+        r->status = mv_fail(r->e, MV_EINPUT, "%s: is damaged: %.*s", r->f->name, mv_text_said(text), text);
+        break;
+    default:
+        r->status =
+            mv_fail(r->e, MV_EINPUT, "%s: this JPEG cannot be decoded: %.*s", r->f->name, mv_text_said(text), text);
     }
     longjmp(r->failed, 1);
 }
@@ -68,7 +73,7 @@ static void heed(j_common_ptr jpeg, int level)
     case JWRN_BOGUS_PROGRESSION:
         r->errors.format_message(jpeg, text);
         if (!r->warned)
-            mv_warn(r->f->warnings, "%s: part of the picture may be wrong: %s", r->f->name, text);
+            mv_warn(r->f->warnings, "%s: part of the picture may be wrong: %.*s", r->f->name, mv_text_said(text), text);
         r->warned = true;
         break;
     default: break;

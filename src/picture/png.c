@@ -6,6 +6,7 @@
 #include <png.h>
 #include <zlib.h>
 
+#include "src/base/text.h"
 #include "src/picture/orient_impl.h"
 
 /* PNG specification, third edition: a signature, then chunks of length, type, data and CRC. `check` walks over them for
@@ -346,10 +347,11 @@ static mv_status has_all_rows(const reader *r, bool *has, mv_error *e)
 static void warn_of(const reader *r, const mv_image *image, bool whole)
 {
     if (!whole && !r->past_end)
-        mv_warn(r->f->warnings, "%s: the PNG is damaged after its pixels, all of which are there: %s", r->f->name,
-                r->what);
+        mv_warn(r->f->warnings, "%s: the PNG is damaged after its pixels, all of which are there: %.*s", r->f->name,
+                mv_text_said(r->what), r->what);
     else if (*r->what && !r->past_end)
-        mv_warn(r->f->warnings, "%s: part of the picture may be wrong: %s", r->f->name, r->what);
+        mv_warn(r->f->warnings, "%s: part of the picture may be wrong: %.*s", r->f->name, mv_text_said(r->what),
+                r->what);
     if (r->grey16)
         mv_encoded_warn_dark(r->f, greatest_of(image) << 8 | 255);
 }
@@ -365,7 +367,7 @@ static mv_status decode(const mv_encoded *f, mv_image *out, mv_error *e)
     bool good = whole;
     mv_status s = !ready || r.no_memory ? mv_fail_memory(e, f->name) : whole ? MV_OK : has_all_rows(&r, &good, e);
     if (!s && !good)
-        s = mv_fail(e, MV_EINPUT, "%s: this PNG cannot be decoded: %s", f->name, r.what);
+        s = mv_fail(e, MV_EINPUT, "%s: this PNG cannot be decoded: %.*s", f->name, mv_text_said(r.what), r.what);
     if (s)
         mv_image_free(out);
     else

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "src/base/text.h"
 #include "src/file/kind.h"
 #include "src/picture/decode.h"
 #include "src/picture/orient_impl.h"
@@ -95,8 +96,9 @@ static int heed_warning(TIFF *tiff, void *of, const char *module, const char *fo
 
 mv_status mv_tiff_damaged(const mv_tiff *p, mv_error *e)
 {
-    return mv_fail(e, MV_EINPUT, "%s: is cut short or damaged, says libtiff: %s", p->f->name,
-                   *p->said ? p->said : "its data cannot be decoded");
+    const char *said = *p->said ? p->said : "its data cannot be decoded";
+    return mv_fail(e, MV_EINPUT, "%s: is cut short or damaged, says libtiff: %.*s", p->f->name, mv_text_said(said),
+                   said);
 }
 
 static mv_status open_page(mv_tiff *p, const mv_encoded *f, size_t pixels, mv_error *e)
