@@ -4,10 +4,11 @@
  *
  *     logit = sum over cells p of x(p) . dx(p)  +  sum over biases behind the cut of b . db
  *
- * where dx and db are gradients of the held network. `held` draws x . dx at a cut; at another site it draws the same
- * product, for which there is no such sum. `held-full` begins at the picture, and adds what each bias holds in a cell
- * to the pixels of the cell (as FullGrad does, Srinivas & Fleuret 2019, arXiv 1905.00780): only the bias of the head,
- * and what biases hold on padding, have no place.
+ * where dx and db are gradients of the held network; a difference of logits is such a sum, too. A probability is not:
+ * with its gradient, the right side adds up to sum_k (dp / dlogit_k) logit_k. `held` draws x . dx at a cut; at another
+ * site it draws the same product, for which there is no such sum. `held-full` begins at the picture,
+ * and adds what each bias holds in a cell to the pixels of the cell (as FullGrad does, Srinivas & Fleuret 2019, arXiv
+ * 1905.00780): only the bias of the head, and what biases hold on padding, have no place.
  *
  * This is the dynamic linear view of B-cos networks (Bohle et al. 2022, arXiv 2205.10268). In this network the numbers
  * equal those of layer-wise relevance propagation with the rules of CP-LRP (Ali et al. 2022, arXiv 2202.07304) and
@@ -102,16 +103,24 @@ static double contributions(float *out, const mv_flow *f)
     return sum;
 }
 
+/* What cells and biases add up to. */
+static double whole_of(const mv_subject *s)
+{
+    return s->target.probability ? mv_target_of(s->seed, s->logits, s->model->config.classes) : s->value;
+}
+
 /* Writes the ledger: cells + biases + rest = target. */
 static void prove(mv_map *map, const mv_subject *s, const char *cells, double sum, double biases, double rest,
                   const char *rest_name)
 {
     char a[32], b[32], c[48] = "", d[32], number[32];
+    const char *whole = s->target.probability ? "logits by gradient of probability"
+                        : s->target.n         ? "logit difference"
+                                              : "logit";
     if (rest != 0)
         snprintf(c, sizeof c, ", %s  %s", rest_name, mv_number_text(number, rest, 3, true));
     snprintf(map->proof, sizeof map->proof, "%s  %s, biases  %s%s  =  %s  %s", cells, mv_number_text(a, sum, 3, true),
-             mv_number_text(b, biases, 3, true), c, s->target.n ? "logit difference" : "logit",
-             mv_number_text(d, s->value, 3, true));
+             mv_number_text(b, biases, 3, true), c, whole, mv_number_text(d, whole_of(s), 3, true));
 }
 
 static mv_status explain(const mv_subject *s, const void *p, mv_maps *out, mv_error *e)
@@ -129,7 +138,7 @@ static mv_status explain(const mv_subject *s, const void *p, mv_maps *out, mv_er
             padding = 0;
         if (is_cut(site)) {
             double biases = biases_behind(s, site);
-            mv_gradient_sums(map, s, sum, s->value - biases - padding);
+            mv_gradient_sums(map, s, sum, whole_of(s) - biases - padding);
             mv_map_figure(map, "biases", "biases", "", 3, biases);
             prove(map, s, "sum of cells", sum, biases, padding, "padding");
             if (mv_gradient_is_cam(s) && !s->target.probability)
@@ -244,7 +253,7 @@ static mv_status explain_full(const mv_subject *s, const void *p, mv_maps *out, 
         double sum = 0, biases = biases_behind(s, "input");
         for (size_t i = 0; i < f.cells; i++)
             sum += (double)map->v[i];
-        mv_gradient_sums(map, s, sum, s->value - rest);
+        mv_gradient_sums(map, s, sum, whole_of(s) - rest);
         mv_map_figure(map, "pixels", "pixels", "", 3, pixels);
         mv_map_figure(map, "biases", "biases", "", 3, biases);
         prove(map, s, "of the pixels alone", pixels, biases, 0, "");
