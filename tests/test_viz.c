@@ -344,11 +344,17 @@ static void ends_of_ranges_have_the_same_digits(void **state)
         double lo, hi;
         bool sign;
         const char *text;
-    } of[] = {{-3.94, 12.51, true, "−3.9 to +12.5"},           {0, 0.114, false, "0.00 to 0.11"},
-              {0.00007, 0.052, false, "0.000 to 0.052"},       {-0.0042, 0.0009, true, "−0.0042 to +0.0009"},
-              {0.00001, 0.00035, false, "0.00001 to 0.00035"}, {0.0000071, 0.000068, false, "7.1e-06 to 6.8e-05"},
-              {-3e-7, 7.21e-5, true, "−3.0e-07 to +7.2e-05"},  {0, 4e-12, false, "0 to 4.0e-12"},
-              {12, 2.5e9, false, "1.2e+01 to 2.5e+09"},        {0, 0, true, "+0.0 to +0.0"},
+    } of[] = {{-3.94, 12.51, true, "−3.9 to +12.5"},
+              {0, 0.114, false, "0.00 to 0.11"},
+              {0.00007, 0.052, false, "0.000 to 0.052"},
+              {-0.0042, 0.0009, true, "−0.0042 to +0.0009"},
+              {0.00001, 0.00035, false, "0.00001 to 0.00035"},
+              {0.000001, 0.00035, false, "1.0e-06 to 3.5e-04"},
+              {0.0000071, 0.000068, false, "7.1e-06 to 6.8e-05"},
+              {-3e-7, 7.21e-5, true, "−3.0e-07 to +7.2e-05"},
+              {0, 4e-12, false, "0 to 4.0e-12"},
+              {12, 2.5e9, false, "1.2e+01 to 2.5e+09"},
+              {0, 0, true, "+0.0 to +0.0"},
               {0, INFINITY, false, "0 to not finite"}};
     char text[80];
     for (size_t i = 0; i < sizeof of / sizeof *of; i++)
@@ -373,6 +379,17 @@ static void ticks_are_powers_of_ten_together(void **state)
         for (int k = 0; k < n; k++)
             assert_string_equal(tick[k].label, of[i].label[k]);
     }
+}
+
+static void ends_keep_two_digits_beside_powers(void **state)
+{
+    (void)state;
+    mv_scale s = mv_scale_of(MV_SCALE_LOG, 123.456, 123456, false);
+    mv_tick tick[MV_TICKS_MAX];
+    int n = mv_scale_ticks(&s, 600, 40, true, tick);
+    assert_true(n > 2);
+    assert_string_equal(tick[0].label, "1.2e+02×");
+    assert_string_equal(tick[n - 1].label, "1.2e+05×");
 }
 
 static void numbers_have_true_signs(void **state)
@@ -833,6 +850,7 @@ int main(void)
         cmocka_unit_test(ticks_are_those_of_the_sketches),
         cmocka_unit_test(ends_of_ranges_have_the_same_digits),
         cmocka_unit_test(ticks_are_powers_of_ten_together),
+        cmocka_unit_test(ends_keep_two_digits_beside_powers),
         cmocka_unit_test(numbers_have_true_signs),
         cmocka_unit_test(photos_are_resampled_as_defined),
         cmocka_unit_test(cells_have_their_colour),

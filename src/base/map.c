@@ -268,9 +268,14 @@ bool mv_map_figure_text(const mv_map *map, int i, char text[LINE])
     const mv_figure *f = NULL;
     if (i < 0 || i >= defined_figures(map, i, &f))
         return false;
+    /* Where the values themselves are small, zeros would say that they cancel out. */
+    bool small = fmaxf(fabsf(map->lo), fabsf(map->hi)) < 1e-3F && mv_number_vanishes(f->value, f->digits);
     char number[32];
-    snprintf(text, LINE, "%s  %s%s%s", f->name, mv_number_text(number, f->value, f->digits, false), *f->unit ? " " : "",
-             f->unit);
+    if (small)
+        mv_power_text(number, f->value, false);
+    else
+        mv_number_text(number, f->value, f->digits, false);
+    snprintf(text, LINE, "%s  %s%s%s", f->name, number, *f->unit ? " " : "", f->unit);
     return true;
 }
 

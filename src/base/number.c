@@ -22,6 +22,19 @@ const char *mv_number_text(char text[32], double value, int decimals, bool sign)
     return text;
 }
 
+const char *mv_power_text(char text[32], double value, bool sign)
+{
+    if (value == 0 || !isfinite(value))
+        return mv_number_text(text, value, 0, sign);
+    snprintf(text, 32, "%s%.1e", value < 0 ? MINUS : sign ? "+" : "", fabs(value));
+    return text;
+}
+
+bool mv_number_vanishes(double value, int decimals)
+{
+    return value != 0 && fabs(value) < 0.5 * pow(10, -decimals);
+}
+
 const char *mv_count_text(char text[48], int n, const char *noun)
 {
     snprintf(text, 48, "%d %.30s%s", n, noun, n == 1 ? "" : "s");

@@ -9,6 +9,12 @@
  * text. */
 const char *mv_number_text(char text[32], double value, int decimals, bool sign);
 
+/* With an exponent: "+7.2e-05"; "+0" and "not finite" have none. Returns text. */
+const char *mv_power_text(char text[32], double value, bool sign);
+
+/* True for a number other than 0 of which `decimals` digits after the point show zeros alone. */
+bool mv_number_vanishes(double value, int decimals);
+
 /* "1 cell", "49 cells": a count and its noun, of which the plural ends in s. Returns text. */
 const char *mv_count_text(char text[48], int n, const char *noun);
 

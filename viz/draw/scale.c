@@ -109,22 +109,14 @@ static void end_label(char *text, size_t size, double value, const char *unit)
                  m, unit);
 }
 
-/* "+7.2e-05"; "+0" and "not finite" have no exponent. */
-static const char *power_text(char text[32], double value, bool sign)
-{
-    if (value == 0 || !isfinite(value))
-        return mv_number_text(text, value, 0, sign);
-    snprintf(text, 32, "%s%.1e", value < 0 ? MINUS : sign ? "+" : "", fabs(value));
-    return text;
-}
-
 const char *mv_range_text(char text[80], double lo, double hi, bool sign)
 {
     double m = fmax(fabs(lo), fabs(hi));
     int decimals = m >= 100 ? 0 : m >= 1 || m == 0 ? 1 : m >= 0.1 ? 2 : m >= 0.01 ? 3 : m >= 1e-3 ? 4 : 5;
     char a[32], b[32];
-    if (m >= 1e9 || (m > 0 && m < 1e-4))
-        snprintf(text, 80, "%s to %s", power_text(a, lo, sign), power_text(b, hi, sign));
+    bool zeros = m < 1e-3 && (mv_number_vanishes(lo, decimals) || mv_number_vanishes(hi, decimals));
+    if (m >= 1e9 || (m > 0 && m < 1e-4) || zeros)
+        snprintf(text, 80, "%s to %s", mv_power_text(a, lo, sign), mv_power_text(b, hi, sign));
     else
         snprintf(text, 80, "%s to %s", mv_number_text(a, lo, decimals, sign), mv_number_text(b, hi, decimals, sign));
     return text;
@@ -243,7 +235,8 @@ static void even_steps(ticker *t, const char *unit)
     }
 }
 
-/* Where one label has an exponent, all have one, except 0 and the marked one: 5e-05, 1e-04. */
+/* Where one label has an exponent, all have one, except 0 and the marked one: 5e-05, 1e-04. The ends of shares are
+ * rounded to two digits. */
 static void write_powers(ticker *t, const char *unit)
 {
     bool any = false;
@@ -252,8 +245,9 @@ static void write_powers(ticker *t, const char *unit)
     for (int i = 0; i < t->count && any; i++) {
         mv_tick *tick = &t->out[i];
         double power = tick->value == 0 ? 0 : floor(log10(fabs(tick->value)) + 1e-9);
+        int digits = *unit && (tick->value == t->scale->lo || tick->value == t->scale->hi) ? 2 : 6;
         if (tick->value != 0 && !tick->marked && !strchr(tick->label, 'e'))
-            snprintf(tick->label, sizeof tick->label, "%s%.6ge%+03.0f%s", tick->value < 0 ? MINUS : "",
+            snprintf(tick->label, sizeof tick->label, "%s%.*ge%+03.0f%s", tick->value < 0 ? MINUS : "", digits,
                      fabs(tick->value) / pow(10, power), power, unit);
     }
 }

@@ -92,13 +92,13 @@ static mv_colouring column_colouring(const mv_page *p, const mv_mixer_content *c
     return mv_page_colouring_of(colouring(p, c->columns[column].look, &x), first_map(l, column));
 }
 
-/* "0.31x to 2.90x": both ends with the decimals that the smaller one needs, as 0.31x is as far from 1x as 3.2x is. */
+/* "0.31 to 2.90x": both ends with the decimals that the smaller one needs, as 0.31x is as far from 1x as 3.2x is. */
 static const char *ratio_words(mv_layout *l, double lo, double hi)
 {
     int decimals = lo >= 10 ? 0 : lo >= 1 ? 1 : lo >= 0.1 ? 2 : 3;
     if (lo < 0.01 || hi >= 1000)
-        return mv_layout_text(l, "%.1e\xc3\x97 to %.1e\xc3\x97", lo, hi);
-    return mv_layout_text(l, "%.*f\xc3\x97 to %.*f\xc3\x97", decimals, lo, decimals, hi);
+        return mv_layout_text(l, "%.1e to %.1e\xc3\x97", lo, hi);
+    return mv_layout_text(l, "%.*f to %.*f\xc3\x97", decimals, lo, decimals, hi);
 }
 
 static const char *range_words(mv_layout *l, mv_mixer_look look, const mv_extent *x)
