@@ -113,7 +113,8 @@ static mv_status compare_settings(const records *r, const records_reading *f, js
         if (json_equal(v, json_object_get(settings, key)))
             continue;
         if (!strcmp(key, "pictures") || !strcmp(key, "list"))
-            return mv_fail(e, MV_EINPUT, "%s: is of another run: its list of pictures differs", f->path);
+            return mv_fail(e, MV_EINPUT, "%s: is of another run: its list of pictures or their labels differs",
+                           f->path);
         return mv_fail(e, MV_EINPUT, "%s: is of another run: its '%.40s' differs", f->path, key);
     }
     if (json_object_size(r->settings) != json_object_size(settings))
@@ -161,6 +162,16 @@ static mv_status parse_line(json_t **line, const records_reading *f, const char 
     return json_is_object(*line) ? MV_OK : wrong(f, "no JSON", e);
 }
 
+/* The last line. Without "unread", which only a run with unread pictures writes, all were read. */
+static mv_status read_end(records_reading *f, const json_t *end, mv_error *e)
+{
+    const json_t *unread = json_object_get(end, "unread");
+    f->ended = true;
+    f->unread = json_is_true(unread);
+    bool good = whole(end, "failed", 0, MOST_PICTURES, &f->failed) && (!unread || json_is_boolean(unread));
+    return good ? MV_OK : wrong(f, "no last line", e);
+}
+
 static mv_status read_line(records *r, records_reading *f, const char *text, size_t n, mv_error *e)
 {
     json_t *line = NULL;
@@ -169,9 +180,7 @@ static mv_status read_line(records *r, records_reading *f, const char *text, siz
         s = read_head(r, f, line, e);
     else if (!s && json_object_get(line, "end")) {
         f->ended = true;
-        f->unread = json_is_true(json_object_get(json_object_get(line, "end"), "unread"));
-        if (!whole(json_object_get(line, "end"), "failed", 0, MOST_PICTURES, &f->failed))
-            s = wrong(f, "no last line", e);
+        s = read_end(f, json_object_get(line, "end"), e);
     } else if (!s)
         s = read_record(r, f, line, e);
     json_decref(line);
