@@ -178,10 +178,9 @@ static mv_status read_line(records *r, records_reading *f, const char *text, siz
     mv_status s = f->ended ? wrong(f, "a line after the last one", e) : parse_line(&line, f, text, n, e);
     if (!s && !f->head)
         s = read_head(r, f, line, e);
-    else if (!s && json_object_get(line, "end")) {
-        f->ended = true;
+    else if (!s && json_object_get(line, "end"))
         s = read_end(f, json_object_get(line, "end"), e);
-    } else if (!s)
+    else if (!s)
         s = read_record(r, f, line, e);
     json_decref(line);
     return s;

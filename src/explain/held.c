@@ -6,9 +6,9 @@
  *
  * where dx and db are gradients of the held network; a difference of logits is such a sum, too. A probability is not:
  * with its gradient, the right side adds up to sum_k (dp / dlogit_k) logit_k. `held` draws x . dx at a cut; at another
- * site it draws the same product, for which there is no such sum. `held-full` begins at the picture,
- * and adds what each bias holds in a cell to the pixels of the cell (as FullGrad does, Srinivas & Fleuret 2019, arXiv
- * 1905.00780): only the bias of the head, and what biases hold on padding, have no place.
+ * site it draws the same product, for which there is no such sum. `held-full` begins at the picture, and adds what each
+ * bias holds in a cell to the pixels of the cell (as FullGrad does, Srinivas & Fleuret 2019, arXiv 1905.00780): only
+ * the bias of the head, and what biases hold on padding, have no place.
  *
  * This is the dynamic linear view of B-cos networks (Bohle et al. 2022, arXiv 2205.10268). In this network the numbers
  * equal those of layer-wise relevance propagation with the rules of CP-LRP (Ali et al. 2022, arXiv 2202.07304) and

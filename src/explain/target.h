@@ -33,8 +33,8 @@ bool mv_target_same(const mv_target *a, const mv_target *b);
 double mv_target_seed(const mv_target *t, const float *logits, int classes, float *seed);
 
 /* sum_k seed_k logits_k: the target at another picture, whose logits these are, with the class and the weights of the
- * picture that the seed is of. A probability is no such sum;
- * for its seed, this is the sum of the logits by its gradient. */
+ * picture that the seed is of. A probability is no such sum; for its seed, this is the sum of the logits by its
+ * gradient. */
 double mv_target_of(const float *seed, const float *logits, int classes);
 
 #endif
