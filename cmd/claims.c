@@ -285,14 +285,20 @@ void claims_write_store(claims *k, const char *option, const char *path)
 
 /* ---- the check */
 
+static int by_inode(const claim *x, const claim *y)
+{
+    if (x->device != y->device)
+        return x->device < y->device ? -1 : 1;
+    return x->inode != y->inode ? (x->inode < y->inode ? -1 : 1) : 0;
+}
+
 /* By file; among those of one, inputs first, and folders last. */
 static int by_file(const void *a, const void *b)
 {
     const claim *x = a, *y = b;
-    if (x->device != y->device)
-        return x->device < y->device ? -1 : 1;
-    if (x->inode != y->inode)
-        return x->inode < y->inode ? -1 : 1;
+    int order = by_inode(x, y);
+    if (order)
+        return order;
     if (x->name != y->name)
         return x->name < y->name ? -1 : 1;
     if (!x->what != !y->what)
@@ -302,7 +308,7 @@ static int by_file(const void *a, const void *b)
 
 static bool is_one(const claim *a, const claim *b)
 {
-    return a->device == b->device && a->inode == b->inode && a->name == b->name;
+    return by_inode(a, b) == 0 && a->name == b->name;
 }
 
 /* True if the first claim of a file and another one exclude each other. */
@@ -335,10 +341,9 @@ static void tell_clash(char text[WORDS], const claim *a, const claim *b)
 static int by_folded(const void *a, const void *b)
 {
     const claim *x = a, *y = b;
-    if (x->device != y->device)
-        return x->device < y->device ? -1 : 1;
-    if (x->inode != y->inode)
-        return x->inode < y->inode ? -1 : 1;
+    int order = by_inode(x, y);
+    if (order)
+        return order;
     return x->folded != y->folded ? (x->folded < y->folded ? -1 : 1) : x->order - y->order;
 }
 
@@ -349,8 +354,8 @@ static void refuse_twins(const claims *k)
         const claim *a = &k->claim[i - 1], *b = &k->claim[i];
         if (b->option == stdout_words) /* its path leads into /proc */
             a = b, b = &k->claim[i - 1];
-        if (a->device == b->device && a->inode == b->inode && a->folded && a->folded == b->folded &&
-            a->name != b->name && !(a->folder && b->folder) && mv_output_folds_case(b->path))
+        if (by_inode(a, b) == 0 && a->folded && a->folded == b->folded && a->name != b->name &&
+            !(a->folder && b->folder) && mv_output_folds_case(b->path))
             die(EXIT_MISUSE, "%s: found '%s', which this file system takes for '%s' of %s, expected a name of its own",
                 b->option, b->path, a->path, a->option);
     }
@@ -411,10 +416,8 @@ static const claim *find(const claims *k, const claim *key)
     while (from < to) {
         int middle = from + (to - from) / 2;
         const claim *c = &k->claim[middle];
-        bool below = c->device != key->device ? c->device < key->device
-                     : c->inode != key->inode ? c->inode < key->inode
-                                              : c->name < key->name;
-        if (below)
+        int order = by_inode(c, key);
+        if (order < 0 || (order == 0 && c->name < key->name))
             from = middle + 1;
         else
             to = middle;
