@@ -195,13 +195,13 @@ mv_status records_open(records *r, const char *path, int part, int parts, bool r
 {
     struct stat is;
     r->path = path;
-    bool there = stat(path, &is) == 0;
-    if (!there && errno == ENOENT && lstat(path, &is) == 0)
+    bool there = stat(path, &is) == 0, absent = !there && errno == ENOENT;
+    if (absent && lstat(path, &is) == 0)
         return mv_fail(e, MV_EINPUT, "--records: %s is a link to nothing, expected a file or a new name", path);
     if (there && !S_ISREG(is.st_mode)) /* opening a pipe would wait for its other end */
         return mv_fail(e, MV_EINPUT, "--records: %s is a %s, expected a file or a new name", path,
                        S_ISDIR(is.st_mode) ? "folder" : "pipe or device");
-    if (resume && (access(path, F_OK) == 0 || errno != ENOENT))
+    if (resume && !absent)
         return go_on(r, part, parts, e);
     r->out = fopen(path, "wxe");
     if (!r->out && errno == EEXIST)
