@@ -19,13 +19,15 @@ void *mv_library_load(const char *const names[], int flags, mv_error *why)
             return library;
         bool without_memory = errno == ENOMEM;
         const char *words = dlerror();
-        if (words && strncmp(words, names[i], strlen(names[i])) == 0 && strstr(words, absent))
+        if (!words)
+            words = names[i];
+        if (strncmp(words, names[i], strlen(names[i])) == 0 && strstr(words, absent))
             continue;
         if (without_memory) { /* then the loader's words say what it was doing, not why it failed */
             mv_fail(why, MV_ENOMEM, "it cannot be loaded: out of memory");
         } else {
             char told[180];
-            mv_text_print(told, sizeof told, "%.*s", mv_text_said(words ? words : names[i]), words ? words : names[i]);
+            mv_text_print(told, sizeof told, "%.*s", mv_text_said(words), words);
             mv_fail(why, MV_EIO, "it cannot be loaded: %s", told);
         }
     }
