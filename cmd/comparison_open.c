@@ -4,6 +4,7 @@
 
 #include "cmd/comparison.h"
 #include "cmd/page_file.h"
+#include "cmd/photo.h"
 #include "cmd/stop.h"
 #include "cmd/talk.h"
 #include "src/base/text.h"
@@ -142,11 +143,7 @@ void comparison_open(comparison *k)
     if (k->o->dump && !(k->dump = mv_arrays_open(k->o->dump, &e)))
         die(EXIT_FAILED, "--dump: %s", e.text);
     stop_watch(true);
-    k->inputs = inputs_new(
-        &c->session, &k->list,
-        (input_options){
-            .no_exif = c->o.no_exif, .max_pixels = c->o.max_pixels, .max_memory = c->o.max_memory, .threads = 1},
-        &e);
+    k->inputs = inputs_new(&c->session, &k->list, (input_options){.picture = photo_options(c), .threads = 1}, &e);
     if (!k->inputs)
         die_of(&e, false);
     load_sessions(k);

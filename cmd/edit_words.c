@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cmd/inputs.h"
+#include "cmd/photo.h"
 #include "cmd/stop.h"
 #include "src/base/pattern.h"
 #include "src/base/text.h"
@@ -237,11 +238,7 @@ static mv_status read_planes(const call *c, const char *path, int h, int w, floa
     input in;
     size_t n = (size_t)3 * (size_t)h * (size_t)w;
     *out = NULL;
-    if (input_read(
-            &c->session, path,
-            (input_options){
-                .no_exif = c->o.no_exif, .max_pixels = c->o.max_pixels, .max_memory = c->o.max_memory, .threads = 1},
-            &in, e))
+    if (input_read(&c->session, path, (input_options){.picture = photo_options(c), .threads = 1}, &in, e))
         return e->code;
     mv_status s = MV_OK;
     if (in.pictures != 1)

@@ -12,7 +12,6 @@
 #include "src/file/mapping.h"
 #include "src/file/npy.h"
 #include "src/file/safetensors.h"
-#include "src/picture/decode.h"
 
 /* ---- one input */
 
@@ -267,8 +266,7 @@ static mv_status load_and_warn(const inputs *all, const char *path, input *in, m
 
 mv_status input_read(const session *s, const char *path, input_options how, input *in, mv_error *e)
 {
-    const inputs one = {
-        .s = s, .options = {.ignore_exif = how.no_exif, .max_pixels = how.max_pixels, .max_memory = how.max_memory}};
+    const inputs one = {.s = s, .options = how.picture};
     return load_and_warn(&one, path, in, e);
 }
 
@@ -310,10 +308,9 @@ inputs *inputs_new(const session *s, const operands *o, input_options how, mv_er
         return NULL;
     }
     all->s = s, all->o = o;
-    all->options =
-        (mv_picture_options){.ignore_exif = how.no_exif, .max_pixels = how.max_pixels, .max_memory = how.max_memory};
-    if (how.max_memory) {
-        all->memory.most = how.max_memory;
+    all->options = how.picture;
+    if (how.picture.max_memory) {
+        all->memory.most = how.picture.max_memory;
         pthread_mutex_init(&all->memory.lock, NULL);
         pthread_cond_init(&all->memory.freed, NULL);
         all->share = (mv_picture_share){&all->memory, take_memory, give_memory};

@@ -8,6 +8,7 @@
 #include "cmd/session.h"
 #include "src/base/image.h"
 #include "src/base/warnings.h"
+#include "src/picture/decode.h"
 
 /* What an operand holds: a picture, cut and scaled (`image`; planes NULL), or ready values (planes; image empty). */
 typedef struct {
@@ -29,10 +30,9 @@ enum { INPUT_READERS = 16 };
 
 /* How pictures are decoded. */
 typedef struct {
-    bool no_exif;
-    size_t max_pixels, max_memory; /* of all threads together */
-    int threads;                   /* at most INPUT_READERS are used */
-    bool keep;                     /* keep the picture itself if it cannot be read again: standard input, a pipe */
+    mv_picture_options picture; /* its max_memory is that of all threads together, its share theirs */
+    int threads;                /* at most INPUT_READERS are used */
+    bool keep;                  /* keep the picture itself if it cannot be read again: standard input, a pipe */
 } input_options;
 
 /* What one file holds, read at once: a picture or a ready input. The caller frees it. */

@@ -2,8 +2,6 @@
 
 #include <pthread.h>
 
-#include "src/picture/decode.h"
-
 /* Photos that are in memory at the same time have no more pixels than this together, unless one alone has. */
 enum { PIXELS_AT_ONCE = 64 * 1000 * 1000 };
 
@@ -28,11 +26,16 @@ static void leave(size_t pixels)
     pthread_mutex_unlock(&lock);
 }
 
+mv_picture_options photo_options(const call *c)
+{
+    return (mv_picture_options){
+        .max_pixels = c->o.max_pixels, .max_memory = c->o.max_memory, .ignore_exif = c->o.no_exif};
+}
+
 /* The photo again, as it was when the network saw it. */
 static mv_status read_photo(mv_image *out, const call *c, const shot *t, mv_error *e)
 {
-    const mv_picture_options o = {
-        .max_pixels = c->o.max_pixels, .max_memory = c->o.max_memory, .ignore_exif = c->o.no_exif};
+    const mv_picture_options o = photo_options(c);
     mv_status s = mv_picture_load(out, t->path, &o, e);
     if (!s && (out->w != t->photo_w || out->h != t->photo_h)) {
         s = mv_fail(e, MV_EIO, "%s: was changed while it was looked at: found %d x %d pixels, expected %d x %d",

@@ -12,6 +12,10 @@
 #define PHOTO_H
 
 #include "cmd/command.h"
+#include "src/picture/decode.h"
+
+/* How a call's options have a picture decoded. */
+mv_picture_options photo_options(const call *c);
 
 typedef struct {
     const mv_image *image; /* borrowed; NULL for a ready input, which has no photo */

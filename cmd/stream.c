@@ -9,6 +9,7 @@
 #include "cmd/index_file.h"
 #include "cmd/inputs.h"
 #include "cmd/page_file.h"
+#include "cmd/photo.h"
 #include "cmd/resume.h"
 #include "cmd/stop.h"
 #include "cmd/talk.h"
@@ -215,11 +216,7 @@ static int batch_size(const stream *s)
 
 static input_options decoding(const call *c)
 {
-    return (input_options){.no_exif = c->o.no_exif,
-                           .max_pixels = c->o.max_pixels,
-                           .max_memory = c->o.max_memory,
-                           .threads = threads_of(&c->o),
-                           .keep = c->wants_photo};
+    return (input_options){.picture = photo_options(c), .threads = threads_of(&c->o), .keep = c->wants_photo};
 }
 
 /* Do the parameters of the asks fit the network, and their maps the file? */

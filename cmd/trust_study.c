@@ -6,12 +6,12 @@
 #include <unistd.h>
 
 #include "cmd/evaluation.h"
+#include "cmd/photo.h"
 #include "cmd/regions.h"
 #include "cmd/talk.h"
 #include "src/explain/faith.h"
 #include "src/explain/pointing.h"
 #include "src/explain/redraw.h"
-#include "src/picture/decode.h"
 
 enum { SEED = 1810 };
 
@@ -154,8 +154,7 @@ static mv_status explain(another *x, const call *c, const float *planes, int cla
 static mv_status load(const call *c, const char *path, float *planes, mv_error *e)
 {
     mv_image whole = {0}, crop = {0};
-    mv_picture_options how = {
-        .ignore_exif = c->o.no_exif, .max_pixels = c->o.max_pixels, .max_memory = c->o.max_memory};
+    const mv_picture_options how = photo_options(c);
     mv_status s = mv_picture_load(&whole, path, &how, e);
     if (!s)
         s = mv_preprocess_crop(&c->session.config.preprocess, &whole, &crop, e);
